@@ -43,22 +43,16 @@ def report(
     """
     from pathlib import Path
 
-    from genoformer.report import make_report
+    from genoformer.report import ReportRequest, make_report
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output)
-    with progress_bar("variants") as listen:
-        done = make_report(
-            Path(scored),
-            Path(output),
-            title=title,
-            model=model or None,
-            fasta=Path(fasta) if fasta else None,
-            top=top,
-            flank=flank,
-            progress=listen,
-        )
-    drawn = f", {done.n_figures} drawn" if done.n_figures else ""
-    print_note(f"{output}: {done.n_rows:,} of {done.n_alleles:,} alleles{drawn}")
+    request = ReportRequest(
+        Path(scored), Path(output), title, models=model, fasta=Path(fasta) if fasta else None, top=top, flank=flank
+    )
+    with progress_bar("variants") as watch:
+        summary = make_report(request, progress=watch)
+    drawn = f", {summary.n_figures} drawn" if summary.n_figures else ""
+    print_note(f"{output}: {summary.n_rows:,} of {summary.n_alleles:,} alleles{drawn}")

@@ -42,7 +42,7 @@ from genoformer.genome.genes import read_genes
 from genoformer.genome.genotypes import genotypes
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_bed, read_regions
-from genoformer.interpretation.motifs import read_matrices
+from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier

@@ -17,7 +17,7 @@ from genoformer.datasets.sequences import read_labelled, read_sequences
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.genome.reference import Genome
-from genoformer.interpretation.motifs import read_matrices
+from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 
 DEMO = Path(str(files("genoformer_data") / "models" / "demo"))

@@ -25,7 +25,7 @@ from genoformer.formats.vcf import open_vcf
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_bed
-from genoformer.interpretation.motifs import read_matrices
+from genoformer.interpretation.matrices import read_matrices
 
 HEADER = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 MEASURED = """
@@ -38,7 +38,7 @@ from genoformer.evaluation.variants import read_truth
 from genoformer.genome.regions import read_bed
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
-from genoformer.interpretation.motifs import read_matrices
+from genoformer.interpretation.matrices import read_matrices
 from genoformer.datasets.sequences import read_labelled
 
 def vcf(path):

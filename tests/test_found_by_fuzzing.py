@@ -27,7 +27,7 @@ from genoformer.formats.track_table import read_targets
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import blocks_of
 from genoformer.genome.regions import read_regions
-from genoformer.interpretation.motifs import read_matrices
+from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 from genoformer.scoring.calibration import Calibration
 from genoformer.training.config import PretrainConfig
@@ -65,7 +65,7 @@ def _bcf(path: Path, text: pysam.VariantFile) -> pysam.VariantFile:
         (TABLE % b"x", lambda path: read_scores(path), "pos is 'x'"),
         (TABLE % LONG, lambda path: read_truth(path, "LLR"), "POS is '9999"),
         (b"pos\tref\talt\tLLR\n1\tA\tC\t1\n", lambda path: read_scores(path), "has no chrom"),
-        (b"chrom\tpos\tref\talt\tLLR\n1\t5\n", lambda path: read_truth(path, "LLR"), "has less columns than the header"),
+        (b"chrom\tpos\tref\talt\tLLR\n1\t5\n", lambda path: read_truth(path, "LLR"), "has fewer columns than the header"),
         (b"chrom\tpos\tref\talt\tLLR\n1\t5\tA\tC\t\xff\n", lambda path: read_truth(path, "LLR"), "cannot be read"),
         (b'sequence\n,"a\nb",c\n', read_labelled, "but no column that begins with `label`"),
         (b'"seq\nx",label\nACGT,1\n', read_labelled, r"the header names seq\nx, label"),

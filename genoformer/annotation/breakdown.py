@@ -30,21 +30,21 @@ class Breakdown:
         """Frequency classes with records, from common to rare."""
         return [name for name in (*reversed(CLASSES), UNKNOWN) if self.totals[name]]
 
-    def add(self, block: Block, told: Sequence[FieldValues], annotations: Annotations, vcf: str) -> None:
+    def add(self, block: Block, values: Sequence[FieldValues], annotations: Annotations, vcf: str) -> None:
         """Count the records of a block; vcf: name of the file in error messages."""
         classes = classes_of(frequencies_of(block, np.arange(len(block.starts)), self._frequency, vcf))
         self.totals.update(classes)
-        labelled = {each.name for each in annotations.elements if each.labels}
-        for each in told:
-            name = annotations.keys[each.first]
+        labelled = {field.name for field in annotations.elements if field.labels}
+        for field in values:
+            name = annotations.keys[field.first]
             if name not in labelled and name != "GF_PART":
                 if not name.startswith("GF_TSS"):
-                    records = np.unique(each.records).tolist()
+                    records = np.unique(field.records).tolist()
                     self._count(name, name).update(classes[i] for i in records)
                 continue
-            texts = each.texts[0]
+            texts = field.texts[0]
             pairs: dict[tuple[int, str], None] = {}
-            for record, text in zip(each.records.tolist(), texts, strict=True):
+            for record, text in zip(field.records.tolist(), texts, strict=True):
                 pairs[record, text] = None
             first = dict(reversed(pairs))
             for record, text in first.items() if name == "GF_PART" else pairs:  # with several genes only the first part counts
@@ -67,13 +67,13 @@ class Breakdown:
 
 def frequencies_of(block: Block, rows: NDArray[np.int64], read: Callable[[str], float], vcf: str) -> NDArray[np.float64]:
     """Return the frequency of each record, parsed from INFO by `read`; ConfigError with the line of an invalid one."""
-    found = np.empty(len(rows))
+    frequencies = np.empty(len(rows))
     for i, row in enumerate(rows.tolist()):
         try:
-            found[i] = read(info_of_record(block, row))
+            frequencies[i] = read(info_of_record(block, row))
         except ConfigError as error:
             raise ConfigError(f"{vcf}, line {block.number + row}: {error}") from None
-    return found
+    return frequencies
 
 
 def info_of_record(block: Block, i: int) -> str:

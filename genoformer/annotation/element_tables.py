@@ -92,7 +92,7 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
         column = table[f"{at}"].cast(pa.string()).combine_chunks()
         return compute.if_else(compute.equal(column, "."), "", column) if empty else column
 
-    found = Table(
+    rows_of_file = Table(
         tuple(chroms.dictionary.to_pylist()),
         np.asarray(chroms.indices, dtype=np.int32),
         starts,
@@ -105,8 +105,8 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
         None,
     )
     if layout.blocks is None:
-        return found
-    return _in_blocks(found, *map(text, layout.blocks))
+        return rows_of_file
+    return _in_blocks(rows_of_file, *map(text, layout.blocks))
 
 
 def whole_numbers(column: Any, *, negative: bool = False) -> Integers | None:
@@ -122,8 +122,8 @@ def whole_numbers(column: Any, *, negative: bool = False) -> Integers | None:
 
 def _are(column: Any, numbers: Integers) -> bool:
     """True if the texts of a column equal these numbers."""
-    found = whole_numbers(column)
-    return found is not None and bool((found == numbers).all())
+    values = whole_numbers(column)
+    return values is not None and bool((values == numbers).all())
 
 
 def _in_blocks(table: Table, counts: Any, sizes: Any, starts: Any) -> Table | None:
@@ -180,14 +180,16 @@ def read_carefully(path: Path, layout: Layout) -> Table:
             intervals.append(blocks_of(row, layout, path))
     if not contig:
         raise FileFormatError(f"{path} has no rows; give {KIND}, or leave it out.")
-    wanted = (layout.name, layout.score, layout.signal, layout.colour)
+    columns = (layout.name, layout.score, layout.signal, layout.colour)
     names, scores, signals, colours = (
-        None if at is None else pa.array(column, pa.string()) for at, column in zip(wanted, texts, strict=True)
+        None if at is None else pa.array(column, pa.string()) for at, column in zip(columns, texts, strict=True)
     )
     of = [np.array(column, dtype=np.int64) for column in (starts, ends, summits)]
-    found = Table(tuple(numbers), np.array(contig, dtype=np.int32), of[0], of[1], of[2], names, scores, signals, colours, None)
+    rows_of_file = Table(
+        tuple(numbers), np.array(contig, dtype=np.int32), of[0], of[1], of[2], names, scores, signals, colours, None
+    )
     if layout.blocks is None:
-        return found
+        return rows_of_file
     rows = [i for i, blocks in enumerate(intervals) for _ in blocks]
     begin, end = (np.array([block[i] for blocks in intervals for block in blocks], dtype=np.int64) for i in (0, 1))
-    return _taken(found, np.array(rows, dtype=np.int64), begin, end)
+    return _taken(rows_of_file, np.array(rows, dtype=np.int64), begin, end)

@@ -77,22 +77,22 @@ class Elements:
         """Fields for a record: parallel lists with one value per overlapping element, sorted by position."""
         file = self.path.name
         what = "Label" if self.labels else "Name, or where there is none the place (1-based, inclusive),"
-        found = [Field(self.name, "String", f"{what} of each element of {file} that REF overlaps, by place")]
+        fields = [Field(self.name, "String", f"{what} of each element of {file} that REF overlaps, by place")]
         if self.scores is not None:
             text = f"Score ({_column(self.layout.score)} of {file}) of these elements"
-            found.append(Field(f"{self.name}_SCORE", "Float", text))
+            fields.append(Field(f"{self.name}_SCORE", "Float", text))
         if self.signals is not None:
             text = f"Signal ({_column(self.layout.signal)} of {file}) of these elements"
-            found.append(Field(f"{self.name}_SIGNAL", "Float", text))
+            fields.append(Field(f"{self.name}_SIGNAL", "Float", text))
         if (self.summits >= 0).any():
             at = _column(self.layout.summit)
             text = f"Bases from the summit ({at} of {file}) to REF, negative to the left, 0 if REF covers it"
-            found.append(Field(f"{self.name}_SUMMIT", "Integer", text))
-        return found
+            fields.append(Field(f"{self.name}_SUMMIT", "Integer", text))
+        return fields
 
     @cached_property
     def source(self) -> Source:
-        return Source(self.name, self.path.name, sha256_of(self.path), tuple(each.key for each in self.fields))
+        return Source(self.name, self.path.name, sha256_of(self.path), tuple(field.key for field in self.fields))
 
     @cached_property
     def _rows(self) -> dict[str, Integers]:
@@ -118,15 +118,17 @@ class Elements:
 
     def texts(self, rows: Integers, starts: Integers, ends: Integers) -> list[list[str]]:
         """Return the texts of each of `fields` for elements (by row) that overlap records [start, end)."""
-        found = [self._named(rows)]
+        texts = [self._named(rows)]
         for column in (self.scores, self.signals):
             if column is not None:
-                found.append([text or "." for text in column.take(rows).to_pylist()])
+                texts.append([text or "." for text in column.take(rows).to_pylist()])
         if (self.summits >= 0).any():
             summit = self.summits[rows]
             away = np.where(summit < starts, starts - summit, np.minimum(ends - 1 - summit, 0))
-            found.append([str(d) if there else "." for d, there in zip(away.tolist(), (summit >= 0).tolist(), strict=True)])
-        return found
+            texts.append(
+                [str(d) if has_summit else "." for d, has_summit in zip(away.tolist(), (summit >= 0).tolist(), strict=True)]
+            )
+        return texts
 
     def _named(self, rows: Integers) -> list[str]:
         names = self.names.take(rows).to_pylist() if self.names is not None else [""] * len(rows)
@@ -141,26 +143,26 @@ class Elements:
         return next(islice(bed_rows(self.path, zero_length=True, layout=self.layout), number, None)).line
 
 
-def read_files(given: Sequence[str | os.PathLike[str]], columns: Sequence[str] = ()) -> list[Elements]:
+def read_files(files: Sequence[str | os.PathLike[str]], columns: Sequence[str] = ()) -> list[Elements]:
     """Read the elements of NAME=FILE ...; ConfigError for a name that is not a valid INFO key or occurs twice.
 
     columns: layout of the files, KEY=COLUMN,... for all files, or NAME:KEY=COLUMN,... for one.
     """
-    found: list[Elements] = []
-    asked: Columns = columns_by_file(columns, (named_file(one)[0] for one in given))
-    for one in given:
-        name, path = named_file(one)
+    all_elements: list[Elements] = []
+    layouts: Columns = columns_by_file(columns, (named_file(file)[0] for file in files))
+    for file in files:
+        name, path = named_file(file)
         if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_.]*", name) or RESERVED.fullmatch(name):
             raise ConfigError(
-                f"-a {os.fspath(one)}: {name!r} cannot be a key of INFO (letters, digits, _ and points, no key that VCF "
+                f"-a {os.fspath(file)}: {name!r} cannot be a key of INFO (letters, digits, _ and points, no key that VCF "
                 "reserves, and not GF_...); give NAME=FILE with another name."
             )
-        elements = read_elements(path, name, asked.of(name))
-        taken = {each.key for other in found for each in other.fields}
-        if both := taken & {each.key for each in elements.fields}:
-            raise ConfigError(f"-a {os.fspath(one)}: another has the key {min(both)}; give NAME=FILE with another name.")
-        found.append(elements)
-    return found
+        elements = read_elements(path, name, layouts.of(name))
+        keys = {field.key for other in all_elements for field in other.fields}
+        if both := keys & {field.key for field in elements.fields}:
+            raise ConfigError(f"-a {os.fspath(file)}: another has the key {min(both)}; give NAME=FILE with another name.")
+        all_elements.append(elements)
+    return all_elements
 
 
 def read_elements(path: str | os.PathLike[str], name: str | None = None, columns: str | None = None) -> Elements:
@@ -202,9 +204,9 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
     if signals is not None and not _is_numeric(signals):
         wrong = (i for i, text in enumerate(signals.to_pylist()) if not re.fullmatch(rf"\.?|{_NUMBER}", text, re.ASCII))
         row = next(wrong)
-        said = signals[row].as_py()[:30]
+        signal = signals[row].as_py()[:30]
         where = f"{path}, line {elements.line_of(row)}"
-        raise FileFormatError(f"{where}: the signal ({_column(layout.signal)}) is {said!r}; give a number.")
+        raise FileFormatError(f"{where}: the signal ({_column(layout.signal)}) is {signal!r}; give a number.")
     if len(empty) > len(elements) / 2 and not layout.base:
         raise FileFormatError(
             f"{path}, line {elements.line_of(int(empty[0]))}: START is END there and in {len(empty):,} of {len(elements):,} "
@@ -260,13 +262,12 @@ def _if_from_1(elements: Elements) -> list[str]:
     order = np.lexsort((elements.starts, elements.contig))
     begins, ends, contig = elements.starts[order], elements.ends[order], elements.contig[order]
     same = contig[1:] == contig[:-1]
-    apart = np.flatnonzero(same & (begins[1:] == ends[:-1] + 1))
+    one_apart = np.flatnonzero(same & (begins[1:] == ends[:-1] + 1))
     n_touching = int((same & (begins[1:] == ends[:-1])).sum())
-    if len(apart) < _LOOKS_FROM_1 or len(apart) < 10 * n_touching or 2 * len(apart) < len(elements):
+    if len(one_apart) < _LOOKS_FROM_1 or len(one_apart) < 10 * n_touching or 2 * len(one_apart) < len(elements):
         return []
     return [
-        f"{elements.name}: {len(apart):,} of {len(elements):,} intervals begin one base after another ends (as line "
-        f"{elements.line_of(int(order[apart[0] + 1]))} does), as in files that count from 1; it is read as BED, which counts "
-        "from 0. If it does count from 1, subtract 1 from START, or give "
-        "--columns base=1."
+        f"{elements.name}: {len(one_apart):,} of {len(elements):,} intervals begin one base after another ends (line "
+        f"{elements.line_of(int(order[one_apart[0] + 1]))} does), as in files that count from 1; it is read as BED, which "
+        "counts from 0. If it does count from 1, subtract 1 from START, or give --columns base=1."
     ]

@@ -132,8 +132,8 @@ def enrich_traits(
     n, observed = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     expected, p = np.zeros(shape), np.ones(shape)
     for t, a in np.ndindex(shape):
-        mine = variant[order[edges[t] : edges[t + 1]]]
-        rows = mine[could[mine, a]]
+        members_of_trait = variant[order[edges[t] : edges[t + 1]]]
+        rows = members_of_trait[could[members_of_trait, a]]
         counts = known.counts(rows, overlaps[:, a], a)
         n[t, a], observed[t, a], expected[t, a] = len(rows), counts.hits.sum(), counts.expected
         if observed[t, a]:
@@ -161,9 +161,9 @@ class _Strata(NamedTuple):
         """Build the strata of variants; controls in other strata are ignored."""
         used, where = np.unique(strata, return_inverse=True)
         at = np.minimum(np.searchsorted(used, control_strata), len(used) - 1)
-        mine = used[at] == control_strata
-        hits = [np.bincount(at[mine], overlaps[mine, a], minlength=len(used)) for a in range(overlaps.shape[1])]
-        size = np.bincount(at[mine], minlength=len(used))
+        inside = used[at] == control_strata
+        hits = [np.bincount(at[inside], overlaps[inside, a], minlength=len(used)) for a in range(overlaps.shape[1])]
+        size = np.bincount(at[inside], minlength=len(used))
         assert (size > 0).all()
         return cls(where.reshape(-1), size, np.stack(hits, axis=1).astype(np.int64))
 

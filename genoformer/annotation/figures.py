@@ -59,11 +59,11 @@ def write_study(folder: Path, study: Study) -> list[Path]:
     """Write enrichment.tsv and .png, matching.tsv, enrichment.json and, with traits, traits.tsv and .png."""
     make_folder(folder)
     written = [_table(folder / "enrichment.tsv", enrichment_rows(study)), _table(folder / "matching.tsv", matching_rows(study))]
-    for i, each in enumerate(study.compared):
-        if not each.enrichment.observed.any() and not each.enrichment.expected.any():
+    for i, comparison in enumerate(study.compared):
+        if not comparison.enrichment.observed.any() and not comparison.enrichment.expected.any():
             continue  # nothing to draw
         name = "enrichment.png" if len(study.compared) == 1 else f"enrichment_{i + 1}.png"
-        written.append(save_figure(controls_figure(study, each), folder / name))
+        written.append(save_figure(controls_figure(study, comparison), folder / name))
     if study.matrix is not None:
         written.append(_table(folder / "traits.tsv", trait_rows(study)))
         figure = trait_figure(study)
@@ -106,20 +106,20 @@ def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
             "controls_high",
         ),
     ]
-    for each in study.compared:
-        e = each.enrichment
+    for comparison in study.compared:
+        e = comparison.enrichment
         low, high = np.percentile(e.controls, [2.5, 97.5], axis=1)
         for i, name in enumerate(study.annotations):
             values = (e.expected[i], e.fold[i], e.low[i], e.high[i], e.p[i], e.q[i], e.p_depletion[i], low[i], high[i])
-            rows.append((each.name, name, e.n[i], e.observed[i], *(rounded(value, ".4g") for value in values)))
+            rows.append((comparison.name, name, e.n[i], e.observed[i], *(rounded(value, ".4g") for value in values)))
     return rows
 
 
 def matching_rows(study: Study) -> list[tuple[object, ...]]:
     """Return the strata with variants, and their numbers of variants and controls."""
     rows: list[tuple[object, ...]] = [("variants", "stratum", "n_variants", "n_controls")]
-    for each in study.compared:
-        rows += [(each.name, *row) for row in each.strata.table if row[1]]
+    for comparison in study.compared:
+        rows += [(comparison.name, *row) for row in comparison.strata.table if row[1]]
     return rows
 
 
@@ -149,8 +149,8 @@ def mass_rows(mass: SignalShare) -> list[tuple[object, ...]]:
 def controls_figure(study: Study, compared: Compared) -> Figure:
     """Draw observed overlaps (red) and boxes of matched controls for each annotation, relative to the expected number."""
     e = compared.enrichment
-    seen = (e.expected > 0) & ((e.expected >= _TO_SEE) | (e.observed > 0))
-    kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if seen[i]][:_MOST_ROWS]
+    drawn = (e.expected > 0) & ((e.expected >= _TO_SEE) | (e.observed > 0))
+    kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if drawn[i]][:_MOST_ROWS]
     figure = _figure(8.4, 1.5 + 0.36 * max(1, len(kept)))
     ax = figure.subplots()
     notes = [_told(e, i) for i in kept]
@@ -229,10 +229,12 @@ def elements_by_frequency(breakdown: Breakdown, annotations: Annotations) -> Fig
         counts |= {part: kinds[part] for part in PARTS if part in kinds}
     if len(counts) == 1:
         return None
-    ordered = {name: {of: found[of] for of in breakdown.classes if found[of]} for name, found in counts.items()}
+    ordered = {name: {of: of_classes[of] for of in breakdown.classes if of_classes[of]} for name, of_classes in counts.items()}
     figure = _figure(7.2, 1.2 + 0.44 * len(counts))
     ax = figure.subplots()
-    plots.stacked_fractions(ax, ordered, {name: sum(found.values()) for name, found in counts.items()}, _FREQUENCY_COLOURS)
+    plots.stacked_fractions(
+        ax, ordered, {name: sum(of_classes.values()) for name, of_classes in counts.items()}, _FREQUENCY_COLOURS
+    )
     known = "common: minor allele at 5 % or more; low: 0.5 to 5 %; rare: below 0.5 %"
     ax.set_xlabel(f"share of records, by frequency ({known})", fontsize="small")
     return figure
@@ -245,9 +247,9 @@ def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Fig
     totals: dict[str, int] = {}
     for of in ("all", *breakdown.classes):
         totals[of] = sum(breakdown.totals.values()) if of == "all" else breakdown.totals[of]
-        found = {kind: (sum(kinds[kind].values()) if of == "all" else kinds[kind][of]) for kind in _in_order(kinds)}
-        rest = totals[of] - sum(found.values())
-        counts[of] = found | ({"none": rest} if rest else {})
+        records = {kind: (sum(kinds[kind].values()) if of == "all" else kinds[kind][of]) for kind in _in_order(kinds)}
+        n_none = totals[of] - sum(records.values())
+        counts[of] = records | ({"none": n_none} if n_none else {})
     figure = _figure(8.2, max(2.2, 1.1 + 0.5 * len(counts), 0.6 + 0.2 * len(kinds)))
     ax = figure.subplots()
     plots.stacked_fractions(ax, counts, totals, colours | {"none": "#EFEFEF"})

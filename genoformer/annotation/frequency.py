@@ -28,15 +28,15 @@ def frequency_reader(key: str = "AF") -> Callable[[str], float]:
     counts = re.compile(r"(?:^|;)AC=([\d,]+)(?:;|$)"), re.compile(r"(?:^|;)AN=(\d+)(?:;|$)")
 
     def read(info: str) -> float:
-        if found := pattern.search(info):
+        if match := pattern.search(info):
             try:
-                values = [float(text) for text in found[1].split(",") if text != "."]
+                values = [float(text) for text in match[1].split(",") if text != "."]
             except ValueError:
                 values = [-1.0]
             if not values:
                 return float("nan")
             if not all(0 <= value <= 1 for value in values):
-                raise ConfigError(f"INFO {key}={found[1][:40]} is no frequency; give the INFO key of the frequency (--af KEY).")
+                raise ConfigError(f"INFO {key}={match[1][:40]} is no frequency; give the INFO key of the frequency (--af KEY).")
             return min(sum(values), 1.0)
         if key == "AF" and (ac := counts[0].search(info)) and (an := counts[1].search(info)) and int(an[1]):
             return min(sum(map(int, ac[1].split(","))) / int(an[1]), 1.0)

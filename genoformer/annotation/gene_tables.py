@@ -72,23 +72,23 @@ def read_fast(path: Path) -> Columns | None:
     from pyarrow import compute
 
     is_gff = format_of(path) == "GFF3"
-    found: list[Any] = []
+    tables: list[Any] = []
     nodes: dict[str, gff.Node] = {}
     lines = _Lines([], {}, {})
     try:
         for batch in _batches(path):
             rows = batch.filter(compute.is_in(batch.column(2), value_set=pa.array(PARTS)))
             if len(rows):
-                found.append(_of_parents(rows) if is_gff else _of_attributes(rows))
+                tables.append(_of_parents(rows) if is_gff else _of_attributes(rows))
             if is_gff:
                 lines.add_gff(batch, nodes)
             else:
                 lines.add_gtf(batch)
     except (_Odd, UnicodeDecodeError, pa.ArrowException):
         return None
-    if not found:
+    if not tables:
         return None
-    table = pa.concat_tables(found).combine_chunks()
+    table = pa.concat_tables(tables).combine_chunks()
     if not compute.all(compute.is_in(table["strand"], value_set=pa.array(["+", "-", *NO_STRAND]))).as_py():
         return None
     resolved = _with_families(table, nodes) if is_gff else table
@@ -162,15 +162,17 @@ class _Lines(NamedTuple):
         if not lacking.any():
             return table
         at = np.flatnonzero(lacking[numbers])
-        few = table.take(at)
-        keys = list(zip(few["contig"].to_pylist(), few["transcript"].to_pylist(), strict=True))
+        rows_without_exons = table.take(at)
+        keys = list(zip(rows_without_exons["contig"].to_pylist(), rows_without_exons["transcript"].to_pylist(), strict=True))
         coding: dict[Key, list[Span]] = {}
         first: dict[Key, int] = {}
-        for i, (key, start, end) in enumerate(zip(keys, few["start"].to_pylist(), few["end"].to_pylist(), strict=True)):
+        for i, (key, start, end) in enumerate(
+            zip(keys, rows_without_exons["start"].to_pylist(), rows_without_exons["end"].to_pylist(), strict=True)
+        ):
             coding.setdefault(key, []).append((start - 1, end))
             first.setdefault(key, i)
         made = list(made_exons(coding, self._utrs_of(first), {**self.of_genes, **self.limits}))
-        rows = few.take(pa.array([first[key] for key, _ in made]))
+        rows = rows_without_exons.take(pa.array([first[key] for key, _ in made]))
         for name, values in (
             ("exon", [True] * len(made)),
             ("made", [True] * len(made)),
@@ -182,15 +184,15 @@ class _Lines(NamedTuple):
 
     def _utrs_of(self, keys: dict[Key, int]) -> dict[Key, list[Span]]:
         """Return the UTRs of these transcripts."""
-        found: dict[Key, list[Span]] = {}
+        utrs: dict[Key, list[Span]] = {}
         for table in self.utrs:
             contigs, owners, starts, ends = (column.to_pylist() for column in table.columns)
             parents = table.column_names[1] == "parent"
             for contig, owner, start, end in zip(contigs, owners, starts, ends, strict=True):
-                for one in gff.parents_of({"Parent": owner}) if parents else (owner,):
-                    if (contig, one) in keys:
-                        found.setdefault((contig, one), []).append((start - 1, end))
-        return found
+                for transcript in gff.parents_of({"Parent": owner}) if parents else (owner,):
+                    if (contig, transcript) in keys:
+                        utrs.setdefault((contig, transcript), []).append((start - 1, end))
+        return utrs
 
 
 def _of_kinds(batch: Any, fits: Callable[[str], object]) -> Any:
@@ -241,10 +243,10 @@ class _Rows:
         """Return the next block of whole lines, of about _BLOCK bytes (n is ignored); b"" at the end."""
         while not self._done:
             text = self._file.read(_BLOCK)
-            begun = self._left + text
-            cut = begun.rfind(b"\n") + 1 if text else len(begun)
+            pending = self._left + text
+            cut = pending.rfind(b"\n") + 1 if text else len(pending)
             self._done = not text
-            lines, self._left = begun[:cut], begun[cut:]
+            lines, self._left = pending[:cut], pending[cut:]
             if lines.count(b"\r") != lines.count(b"\r\n"):
                 raise _Odd
             if (end := _sequence_in(lines)) >= 0:
@@ -260,8 +262,8 @@ def _sequence_in(lines: bytes) -> int:
     """Return the start of the sequences of a GFF3 in some lines; -1 if there are none."""
     if lines.startswith((b"##FASTA", b">")):
         return 0
-    found = [at + 1 for at in (lines.find(b"\n##FASTA"), lines.find(b"\n>")) if at >= 0]
-    return min(found, default=-1)
+    starts = [at + 1 for at in (lines.find(b"\n##FASTA"), lines.find(b"\n>")) if at >= 0]
+    return min(starts, default=-1)
 
 
 def _base(rows: Any) -> dict[str, Any]:
@@ -292,8 +294,8 @@ def _of_attributes(rows: Any) -> Any:
 
     def attribute(key: str) -> Any:
         pattern = rf'(?:^|;)[ \t]*{key}[ \t]+(?:"(?P<quoted>[^"]*)"|(?P<bare>[^; \t"]+))'
-        found = compute.extract_regex(text, pattern=pattern)
-        quoted, bare = (compute.fill_null(compute.struct_field(found, name), "") for name in ("quoted", "bare"))
+        values_of_key = compute.extract_regex(text, pattern=pattern)
+        quoted, bare = (compute.fill_null(compute.struct_field(values_of_key, name), "") for name in ("quoted", "bare"))
         values = compute.if_else(compute.equal(quoted, ""), bare, quoted)
         return compute.replace_with_mask(values, odd, pa.array([one.get(key, "") for one in taken], pa.string()))
 
@@ -317,8 +319,8 @@ def _of_parents(rows: Any) -> Any:
     import pyarrow as pa
     from pyarrow import compute
 
-    found = compute.extract_regex(rows.column(8), pattern=r"(?:^|;)[ \t]*Parent[ \t]*=(?P<parent>[^;]*)")
-    parent = compute.utf8_trim(compute.fill_null(compute.struct_field(found, "parent"), ""), gff.BLANKS)
+    match = compute.extract_regex(rows.column(8), pattern=r"(?:^|;)[ \t]*Parent[ \t]*=(?P<parent>[^;]*)")
+    parent = compute.utf8_trim(compute.fill_null(compute.struct_field(match, "parent"), ""), gff.BLANKS)
     return pa.table({**_base(rows), "parent": parent})
 
 
@@ -327,20 +329,20 @@ def _with_families(table: Any, nodes: dict[str, gff.Node]) -> Any:
     import pyarrow as pa
 
     coded = table["parent"].combine_chunks().dictionary_encode()
-    found = []
+    families_of_text = []
     for text in coded.dictionary.to_pylist():
         parents = gff.parents_of({"Parent": text})
         families = [family for parent in parents if (family := gff.family_of(parent, nodes))]
         if not parents or len(families) < len(parents):
             return None
-        found.append(families)
+        families_of_text.append(families)
     which = np.asarray(coded.indices)
-    rows = np.repeat(np.arange(len(which)), np.array([len(of) for of in found])[which])
-    first = np.cumsum([0, *(len(of) for of in found)])
+    rows = np.repeat(np.arange(len(which)), np.array([len(of) for of in families_of_text])[which])
+    first = np.cumsum([0, *(len(of) for of in families_of_text)])
     within = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    flat = [family for of in found for family in of]
+    flat = [family for of in families_of_text for family in of]
     at = first[which[rows]] + within
-    taken = table.take(rows).drop_columns(["parent"])
+    resolved = table.take(rows).drop_columns(["parent"])
     for key in ("gene", "name", "transcript"):
-        taken = taken.append_column(key, pa.array([getattr(family, key) for family in flat], pa.string()).take(at))
-    return taken
+        resolved = resolved.append_column(key, pa.array([getattr(family, key) for family in flat], pa.string()).take(at))
+    return resolved

@@ -90,19 +90,19 @@ class GeneMap:
     @property
     def fields(self) -> list[Field]:
         parts = ", ".join(PARTS)
-        found = []
+        fields = []
         if self.pieces:
-            found = [
+            fields = [
                 Field("GF_PART", "String", f"Part of each gene in GF_GENE that REF overlaps, the first of {parts}"),
                 Field("GF_GENE", "String", f"Genes of {self.file} that REF lies in or near, as GF_PART says, in its order"),
             ]
         distance = "Bases from that start site to REF, negative upstream of it, 0 if REF covers it"
         if self.named:
             text = f"Gene of the nearest start site of a transcript of {self.file}"
-            found.append(Field("GF_TSS", "String", text, many=False))
+            fields.append(Field("GF_TSS", "String", text, many=False))
         else:
             distance = distance.replace("that start site", f"the nearest start site of {self.file}")
-        return [*found, Field("GF_TSS_DISTANCE", "Integer", distance, many=False)]
+        return [*fields, Field("GF_TSS_DISTANCE", "Integer", distance, many=False)]
 
     @property
     def named(self) -> bool:
@@ -175,7 +175,7 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
     """
     path = Path(path)
     names: dict[str, int] = {}
-    found: dict[str, list[tuple[int, bool, int]]] = {}
+    rows_of_contig: dict[str, list[tuple[int, bool, int]]] = {}
     n_long = 0
     for region in read_regions(path):
         n_long += region.end - region.start > 1
@@ -183,11 +183,11 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
             raise FileFormatError(f"{path}, line {region.line}: a TSS needs a strand, + or - in column 6; correct the line.")
         at = region.start if region.strand == "+" else region.end - 1
         gene = names.setdefault(region.name or ".", len(names))
-        found.setdefault(region.chrom, []).append((at, region.strand == "+", gene))
-    if not found:
+        rows_of_contig.setdefault(region.chrom, []).append((at, region.strand == "+", gene))
+    if not rows_of_contig:
         raise FileFormatError(f"{path} has no rows; give a BED of TSSs, or a GTF.")
     sites = {}
-    for contig, rows in found.items():
+    for contig, rows in rows_of_contig.items():
         table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64)
         sites[contig] = Sites(table[:, 0], table[:, 1] > 0, table[:, 2].astype(np.int32))
     note = f"{path.name}: {n_long:,} rows are longer than one base; of each the first base, by its strand, is the start site."
@@ -208,10 +208,10 @@ def nearest(sites: Sites, starts: Integers, ends: Integers) -> tuple[Integers, I
     left = np.searchsorted(sites.at, sites.at[np.maximum(right - 1, 0)], side="left")  # the first at that position
     far = np.iinfo(np.int64).max
     to_left = np.where(right > 0, starts - sites.at[left], far)
-    here = np.minimum(right, len(sites.at) - 1)
-    to_right = np.where(right < len(sites.at), np.maximum(sites.at[here] - ends + 1, 0), far)
+    at_right = np.minimum(right, len(sites.at) - 1)
+    to_right = np.where(right < len(sites.at), np.maximum(sites.at[at_right] - ends + 1, 0), far)
     takes_right = to_right < to_left
-    site = np.where(takes_right, here, left)
+    site = np.where(takes_right, at_right, left)
     away = np.where(takes_right, -to_right, to_left)  # positive to the right of the site
     return site, np.where(sites.forward[site], away, -away)
 
@@ -238,19 +238,19 @@ def _pieces(
     utr5 = subtract(_apart(np.where(plus, before, behind)), cds)
     utr3 = subtract(_apart(np.where(plus, behind, before)), np.concatenate([cds, utr5]))
     every = _apart(exons[:, [0, 2, 3]])
-    rest = subtract(every, np.concatenate([cds, utr5, utr3]))
+    noncoding = subtract(every, np.concatenate([cds, utr5, utr3]))
     start = np.where(forward, span[:, 1], span[:, 2] - 1)
     low = np.where(forward, start - promoter[0], start - promoter[1])
     high = np.where(forward, start + promoter[1], start + promoter[0]) + 1
     near = merge(_apart(np.stack([span[:, 0], np.maximum(low, 0), high], axis=1)))
-    near = subtract(near, np.concatenate([cds, utr5, utr3, rest]))
-    whole = _apart(span)
-    intron = subtract(whole, np.concatenate([every, near]))
+    near = subtract(near, np.concatenate([cds, utr5, utr3, noncoding]))
+    genes = _apart(span)
+    intron = subtract(genes, np.concatenate([every, near]))
     wide = np.stack([span[:, 0], np.maximum(span[:, 1] - flank, 0), span[:, 2] + flank], axis=1)
-    around = subtract(_apart(wide), np.concatenate([whole, near, every])) if flank else none
-    found = [cds, utr5, utr3, rest, near, intron, around]
-    intervals = np.concatenate(found)
-    part = np.repeat(np.arange(len(found), dtype=np.int8), [len(rows) for rows in found])
+    around = subtract(_apart(wide), np.concatenate([genes, near, every])) if flank else none
+    parts = [cds, utr5, utr3, noncoding, near, intron, around]
+    intervals = np.concatenate(parts)
+    part = np.repeat(np.arange(len(parts), dtype=np.int8), [len(rows) for rows in parts])
     gene = (intervals[:, 0] // _GENE).astype(np.int32)
     return Pieces(intervals - gene.astype(np.int64)[:, None] * _GENE, part, gene), span
 

@@ -48,11 +48,11 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
     Raises: FileFormatError for a track without values; ConfigError for negative values, a track of zeros, or no element on
     bases with values.
     """
-    runs = {contig: found for contig, found in _runs(Path(track)) if len(found.values)}
+    runs = {contig: values_of_contig for contig, values_of_contig in _runs(Path(track)) if len(values_of_contig.values)}
     if not runs:
         raise FileFormatError(f"{track} has no values; give a bigWig with some.")
-    values = np.concatenate([found.values for found in runs.values()])
-    widths = np.concatenate([np.diff(found.intervals, axis=1)[:, 0] for found in runs.values()])
+    values = np.concatenate([values_of_contig.values for values_of_contig in runs.values()])
+    widths = np.concatenate([np.diff(values_of_contig.intervals, axis=1)[:, 0] for values_of_contig in runs.values()])
     if values.min() < 0:
         raise ConfigError(
             f"{track} has values below 0 ({values.min():.4g}), but fractions need values from 0 on; give a track of attention."
@@ -61,7 +61,9 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
     if not row.total:
         raise ConfigError(f"{track} is 0 everywhere, so that no fraction is defined; give another track.")
     turns = np.random.default_rng(seed).integers(0, row.size, n_resamplings)
-    labels, places = _elements(annotations, {contig: merge(found.intervals) for contig, found in runs.items()})
+    labels, places = _elements(
+        annotations, {contig: merge(values_of_contig.intervals) for contig, values_of_contig in runs.items()}
+    )
     if not any(len(rows) for rows in places):
         raise ConfigError(f"no element overlaps the values of {Path(track).name}; give annotations of its genome.")
     bases = np.array([int((rows[:, 1] - rows[:, 0]).sum()) for rows in places])
@@ -110,9 +112,9 @@ def _runs(path: Path) -> Iterator[tuple[str, _Runs]]:
     for contig, length in track.contigs.items():
         parts = [np.zeros((0, 3))]
         for start in range(0, length, _AT_A_TIME):
-            found = track.intervals(contig, start, min(start + _AT_A_TIME, length))
-            if found:
-                parts.append(np.array(found, dtype=np.float64))
+            rows = track.intervals(contig, start, min(start + _AT_A_TIME, length))
+            if rows:
+                parts.append(np.array(rows, dtype=np.float64))
         table = np.concatenate(parts)
         yield contig, _Runs(table[:, :2].astype(np.int64), table[:, 2])
 
@@ -120,7 +122,7 @@ def _runs(path: Path) -> Iterator[tuple[str, _Runs]]:
 def _elements(annotations: Annotations, stretches: Mapping[str, Intervals]) -> tuple[list[str], list[Intervals]]:
     """Return each annotation (one per label) as merged intervals in the concatenated bases with values."""
     labels: list[str] = []
-    found: list[list[Intervals]] = []
+    intervals: list[list[Intervals]] = []
     sizes = [int((rows[:, 1] - rows[:, 0]).sum()) for rows in stretches.values()]
     offsets = np.cumsum([0, *sizes]).tolist()
     for each in annotations.elements:
@@ -135,8 +137,8 @@ def _elements(annotations: Annotations, stretches: Mapping[str, Intervals]) -> t
                 if texts is not None:
                     rows = rows[texts[rows] == label]
                 parts.append(_laid(np.stack([each.starts[rows], each.ends[rows]], axis=1), stretches[contig]) + offset)
-            found.append(parts)
-    return labels, [merge(np.concatenate(parts)) for parts in found]
+            intervals.append(parts)
+    return labels, [merge(np.concatenate(parts)) for parts in intervals]
 
 
 def _laid(intervals: Intervals, stretches: Intervals) -> Intervals:

@@ -49,19 +49,19 @@ class Strata(NamedTuple):
 
 def covariates(places: VariantRegions, by: Sequence[str], annotations: Annotations, genome: Genome | None) -> dict[str, Floats]:
     """Return the covariates: key of EDGES -> value of each region, NaN if unknown."""
-    found: dict[str, Floats] = {}
+    values: dict[str, Floats] = {}
     if "af" in by:
-        found["af"] = places.frequency
+        values["af"] = places.frequency
     if "tss" in by:
-        found["tss"] = np.full(len(places), np.nan)
+        values["tss"] = np.full(len(places), np.nan)
         for contig, rows in places.by_contig():
             near = annotations.nearest_site(contig, places.starts[rows], places.ends[rows])
             if near is not None:
-                found["tss"][rows] = np.abs(near[1])
+                values["tss"][rows] = np.abs(near[1])
     if "gc" in by:
         assert genome is not None
-        found["gc"] = local_gc(places, genome)
-    return found
+        values["gc"] = local_gc(places, genome)
+    return values
 
 
 def local_gc(places: VariantRegions, genome: Genome) -> Floats:
@@ -69,28 +69,28 @@ def local_gc(places: VariantRegions, genome: Genome) -> Floats:
 
     NaN if half of the bases or more are N, or if the genome lacks the contig.
     """
-    found = np.full(len(places), np.nan)
+    gc = np.full(len(places), np.nan)
     length = 2 * GC_REACH + 1
     names = ContigMap(places.contigs, genome.contigs)
     for contig, rows in places.by_contig():
-        here = names.get(contig)
-        if here is None:
+        name = names.get(contig)
+        if name is None:
             continue
         rows = rows[np.argsort(places.starts[rows], kind="stable")]
         middle = (places.starts[rows] + np.maximum(places.ends[rows] - 1, places.starts[rows])) // 2
         for i in range(0, len(rows), _ROWS):
-            codes = genome.windows(here, middle[i : i + _ROWS] - GC_REACH, length)
+            codes = genome.windows(name, middle[i : i + _ROWS] - GC_REACH, length)
             most = (codes < N).sum(axis=1) > length // 2
-            found[rows[i : i + _ROWS]] = np.where(most, gc_share(codes), np.nan)
-    return found
+            gc[rows[i : i + _ROWS]] = np.where(most, gc_share(codes), np.nan)
+    return gc
 
 
 def coverage(places: VariantRegions, annotations: Annotations) -> Flags:
     """Return flags [n, annotations]: True if the annotation has data on the contig of a region; genes are last."""
-    found = np.zeros((len(places), len(annotations.all)), dtype=bool)
+    covered = np.zeros((len(places), len(annotations.all)), dtype=bool)
     for contig, rows in places.by_contig():
-        found[rows] = [each.has(contig) for each in annotations.all]
-    return found
+        covered[rows] = [source.has(contig) for source in annotations.all]
+    return covered
 
 
 class Described(NamedTuple):
@@ -163,8 +163,8 @@ def stratify(variants: Described, controls: Described, widths: Mapping[str, int]
     used, stratum = np.unique(stratum, return_inverse=True)
     of_variants, of_controls = np.where(unknown[0], -1, stratum[:n]), np.where(unknown[1], -1, stratum[n:])
     counts = [np.bincount(of[of >= 0], minlength=len(used)).tolist() for of in (of_variants, of_controls)]
-    what = [_spelt(number, names) for number in used.tolist()]
-    return Strata(of_variants, of_controls, list(zip(what, *counts, strict=True)), dict(widths))
+    descriptions = [_spelt(number, names) for number in used.tolist()]
+    return Strata(of_variants, of_controls, list(zip(descriptions, *counts, strict=True)), dict(widths))
 
 
 def _spelt(number: int, names: Sequence[Sequence[str]]) -> str:
@@ -199,24 +199,24 @@ def membership(places: VariantRegions, annotations: Annotations) -> tuple[list[s
     """
     names: list[str] = []
     columns: list[tuple[int, dict[str, int]]] = []  # first column of each element file, and label -> column
-    for each in annotations.elements:
-        labels = {label: len(names) + i for i, label in enumerate(each.labels)}
+    for elements in annotations.elements:
+        labels = {label: len(names) + i for i, label in enumerate(elements.labels)}
         columns.append((len(names), labels))
-        names += [f"{each.name}:{label}" for label in each.labels] or [each.name]
+        names += [f"{elements.name}:{label}" for label in elements.labels] or [elements.name]
     first_part = len(names)
     has_parts = annotations.genes is not None and bool(annotations.genes.pieces)
     names += PARTS if has_parts else []
     flags, could = np.zeros((len(places), len(names)), dtype=bool), np.zeros((len(places), len(names)), dtype=bool)
-    of_rows = [_columns_of_rows(each, *column) for each, column in zip(annotations.elements, columns, strict=True)]
+    of_rows = [_columns_of_rows(elements, *column) for elements, column in zip(annotations.elements, columns, strict=True)]
     for contig, rows in places.by_contig():
         starts, ends = places.starts[rows], places.ends[rows]
-        found, which, element = annotations.overlaps(contig, starts, ends)
+        region, which, element = annotations.overlaps(contig, starts, ends)
         for k, of in enumerate(of_rows):
-            here = which == k
-            column = of[element[here]]
-            flags[rows[found[here]][column >= 0], column[column >= 0]] = True
-        for (first, labels), each in zip(columns, annotations.elements, strict=True):
-            if each.has(contig):
+            selected = which == k
+            column = of[element[selected]]
+            flags[rows[region[selected]][column >= 0], column[column >= 0]] = True
+        for (first, labels), elements in zip(columns, annotations.elements, strict=True):
+            if elements.has(contig):
                 could[rows, first : first + max(1, len(labels))] = True
         if has_parts:
             interval, part, _ = annotations.parts(contig, starts, ends)

@@ -56,12 +56,12 @@ class Annotations:
             none = np.zeros(0, dtype=np.int64)
             return none, none, none
         rows = np.arange(len(starts), dtype=np.int64)
-        found, ids = index.all_overlaps_both(np.ascontiguousarray(starts), np.ascontiguousarray(ends), rows)
+        interval, ids = index.all_overlaps_both(np.ascontiguousarray(starts), np.ascontiguousarray(ends), rows)
         which = np.searchsorted(self._offsets, ids, side="right") - 1
         element = ids - self._offsets[which]
         begin, end = self._places(which, element)
-        order = np.lexsort((element, end, begin, which, found))
-        return found[order], which[order], element[order]
+        order = np.lexsort((element, end, begin, which, interval))
+        return interval[order], which[order], element[order]
 
     def field_values(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
         """Return the field values of records [start, end) of one contig; `records` must be in ascending order."""
@@ -85,23 +85,23 @@ class Annotations:
         if pieces is None:
             return none, none, none
         rows = np.arange(len(starts), dtype=np.int64)
-        found, ids = index.all_overlaps_both(np.ascontiguousarray(starts), np.ascontiguousarray(ends), rows)
+        interval, ids = index.all_overlaps_both(np.ascontiguousarray(starts), np.ascontiguousarray(ends), rows)
         part, gene = pieces.part[ids].astype(np.int64), pieces.gene[ids].astype(np.int64)
-        order = np.lexsort((part, gene, found))
-        found, part, gene = found[order], part[order], gene[order]
-        first = np.ones(len(found), dtype=bool)  # first part of each record and gene
-        first[1:] = (found[1:] != found[:-1]) | (gene[1:] != gene[:-1])
+        order = np.lexsort((part, gene, interval))
+        interval, part, gene = interval[order], part[order], gene[order]
+        first = np.ones(len(interval), dtype=bool)  # first part of each record and gene
+        first[1:] = (interval[1:] != interval[:-1]) | (gene[1:] != gene[:-1])
         flanking = PARTS.index("flanking")
         inside = np.zeros(len(starts), dtype=bool)
-        inside[found[part != flanking]] = True
-        kept = first & ((part != flanking) | ~inside[found])
-        found, part, gene = found[kept], part[kept], gene[kept]
-        alone = np.setdiff1d(rows, found)
-        found = np.concatenate([found, alone])
-        part = np.concatenate([part, np.full(len(alone), PARTS.index("intergenic"))])
-        gene = np.concatenate([gene, np.full(len(alone), -1)])
-        order = np.lexsort((gene, part, found))
-        return found[order], part[order], gene[order]
+        inside[interval[part != flanking]] = True
+        kept = first & ((part != flanking) | ~inside[interval])
+        interval, part, gene = interval[kept], part[kept], gene[kept]
+        intergenic = np.setdiff1d(rows, interval)
+        interval = np.concatenate([interval, intergenic])
+        part = np.concatenate([part, np.full(len(intergenic), PARTS.index("intergenic"))])
+        gene = np.concatenate([gene, np.full(len(intergenic), -1)])
+        order = np.lexsort((gene, part, interval))
+        return interval[order], part[order], gene[order]
 
     def nearest_site(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers] | None:
         """Return (gene, signed distance) of the nearest TSS of each interval, [n]; None on contigs without a TSS."""
@@ -131,9 +131,9 @@ class Annotations:
             from ncls import NCLS64
 
             ids = []
-            for each, offset in zip(self.elements, self._offsets, strict=False):
-                rows = each.rows_on(contig)
-                ids.append(rows[each.ends[rows] > each.starts[rows]] + offset)
+            for elements, offset in zip(self.elements, self._offsets, strict=False):
+                rows = elements.rows_on(contig)
+                ids.append(rows[elements.ends[rows] > elements.starts[rows]] + offset)
             every = np.concatenate([*ids, np.zeros(0, dtype=np.int64)])
             which = np.searchsorted(self._offsets, every, side="right") - 1
             self._indexes[contig] = NCLS64(*self._places(which, every - self._offsets[which]), every) if len(every) else None
@@ -142,9 +142,9 @@ class Annotations:
     def _places(self, which: Integers, element: Integers) -> tuple[Integers, Integers]:
         """Return the starts and ends of elements of several annotations."""
         begin, end = np.empty(len(which), dtype=np.int64), np.empty(len(which), dtype=np.int64)
-        for k, each in enumerate(self.elements):
+        for k, elements in enumerate(self.elements):
             rows = which == k
-            begin[rows], end[rows] = each.starts[element[rows]], each.ends[element[rows]]
+            begin[rows], end[rows] = elements.starts[element[rows]], elements.ends[element[rows]]
         return begin, end
 
     def _genes_on(self, contig: str) -> tuple[Any, Pieces | None, Sites | None]:
@@ -187,10 +187,10 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
     """Raise ContigError if a VCF has contigs and no annotation has any of them."""
-    if contigs and not any(each.has(name) for name in contigs for each in annotations.all):
-        theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
+    if contigs and not any(source.has(name) for name in contigs for source in annotations.all):
+        names = dict.fromkeys(name for source in annotations.all for name in source.contigs)
         raise ContigError(
-            f"no annotation has a contig of {vcf} ({join_names(contigs)}); but they have {join_names(theirs)}. "
+            f"no annotation has a contig of {vcf} ({join_names(contigs)}); but they have {join_names(names)}. "
             "Are they of one genome?"
         )
 
@@ -205,19 +205,19 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
         return []
     notes: Counter[str] = Counter()
     renamed: dict[str, list[str]] = {}
-    for each in annotations.all:
-        file = each.path.name if isinstance(each, Elements) else each.file
-        of = each.contigs
-        if isinstance(each, Elements):  # names that differ only by "chr" are one contig
+    for source in annotations.all:
+        file = source.path.name if isinstance(source, Elements) else source.file
+        of = source.contigs
+        if isinstance(source, Elements):  # names that differ only by "chr" are one contig
             of = list({without_chr(name): name for name in reversed(of)}.values())
         names = ContigMap(contigs, of)
-        found = [name for name in contigs if each.has(name)]
-        if not found:
+        shared = [name for name in contigs if source.has(name)]
+        if not shared:
             notes[f"{file}: none of its contigs is in {vcf}; no record has a value from it."] += 1
         elif names.renamed or names.ambiguous:
             renamed.setdefault(names.describe(vcf, "{}"), []).append(file)
-        if isinstance(each, Elements):
-            notes.update(_beyond(each, {name: contigs[name] for name in found if contigs[name]}))
+        if isinstance(source, Elements):
+            notes.update(_beyond(source, {name: contigs[name] for name in shared if contigs[name]}))
     for text, files in renamed.items():
         notes[text.replace("{}", join_names(files))] += 1
     return list(notes)

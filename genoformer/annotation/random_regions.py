@@ -39,7 +39,7 @@ def random_space(
 
     Raises ConfigError if no length of a contig is known.
     """
-    found: dict[str, Intervals] = {}
+    spaces: dict[str, Intervals] = {}
     unknown, narrow = [], []
     lengths = dict(genome.contigs) if genome is not None else dict(sizes or {})
     names = ContigMap(places.contigs, lengths)
@@ -48,26 +48,26 @@ def random_space(
         excluded.setdefault(without_chr(contig), []).append(intervals)
     out = ContigIndex(excluded)
     for name, rows in places.by_contig():
-        here = names.get(name)
-        if here is None:
+        reference = names.get(name)
+        if reference is None:
             unknown.append(name)
             continue
-        length = lengths[here]
-        whole = runs_of_bases(genome, here) if genome is not None else np.array([[0, length]])
+        length = lengths[reference]
+        bases = runs_of_bases(genome, reference) if genome is not None else np.array([[0, length]])
         first, last = int(places.starts[rows].min()), int(places.ends[rows].max())
         holes = [*excluded.get(out.get(name) or "", [])]
         if len(rows) >= _FEW and last - first < _NARROW * length:
             narrow.append(f"{name}:{first + 1:,}-{last:,}")
             holes.append(np.array([[0, first], [last, max(length, last + 1)]]))
-        found[name] = subtract(whole, np.concatenate(holes)) if holes else merge(whole)
-    if not any(len(rows) for rows in found.values()):
+        spaces[name] = subtract(bases, np.concatenate(holes)) if holes else merge(bases)
+    if not any(len(rows) for rows in spaces.values()):
         raise ConfigError(
             "random controls need the lengths of contigs; give -f FASTA, --sizes hg19 (or hg38, or a file), or a background."
         )
     notes = [f"no controls on {join_names(unknown)}, whose length is not known."] if unknown else []
     if narrow:
         notes.append(f"all variants lie close together, so random controls are drawn from {join_names(narrow)} only.")
-    return RandomSpace({name: rows for name, rows in found.items() if len(rows)}, tuple(notes))
+    return RandomSpace({name: rows for name, rows in spaces.items() if len(rows)}, tuple(notes))
 
 
 def random_regions(ground: RandomSpace, n: int, lengths: Integers, rng: np.random.Generator) -> VariantRegions:
@@ -85,14 +85,14 @@ def random_regions(ground: RandomSpace, n: int, lengths: Integers, rng: np.rando
     return VariantRegions("random places", names, contig[which], starts, ends, unknown, unknown, none)
 
 
-def read_sizes(given: str) -> dict[str, int]:
+def read_sizes(source: str) -> dict[str, int]:
     """Read contig lengths from a known build (hg19, hg38, mm10 ...) or a file with name and length in its first columns."""
-    if given in BUILDS:
-        return {f"chr{name}": length for name, length in BUILDS[given].items()}
-    found = {}
-    for number, line in numbered_lines(given, f"{', '.join(BUILDS)}, or a file of contigs and lengths"):
+    if source in BUILDS:
+        return {f"chr{name}": length for name, length in BUILDS[source].items()}
+    sizes = {}
+    for number, line in numbered_lines(source, f"{', '.join(BUILDS)}, or a file of contigs and lengths"):
         fields = line.split()
         if len(fields) < 2 or not is_count(fields[1]):
-            raise FileFormatError(f"{given}, line {number}: a contig and its length are expected; correct it.")
-        found[fields[0]] = int(fields[1])
-    return found
+            raise FileFormatError(f"{source}, line {number}: a contig and its length are expected; correct it.")
+        sizes[fields[0]] = int(fields[1])
+    return sizes

@@ -249,7 +249,7 @@ def _covariates(request: EnrichmentRequest, records: VariantRegions, pool: Varia
         if missing := [key for key in request.match_on if key in why_not]:
             raise ConfigError(f"--match is {missing[0]}, but {why_not[missing[0]]}; give them, or match on less.")
         return list(request.match_on)
-    notes += [f"not matched on {MEANING[key]}: {why}." for key, why in why_not.items()]
+    notes += [f"not matched on {MEANING[key]}: {reason}." for key, reason in why_not.items()]
     return [key for key in MEANING if key not in why_not]
 
 
@@ -280,10 +280,10 @@ def _selections(
 
 def _members(records: VariantRegions, regions: VariantRegions, prune: int) -> tuple[Integers, Integers, int]:
     """Return the distinct pairs (trait, region) of records in these regions, and the number of traits."""
-    keys, wanted = regions.keys(), records.keys()
+    keys, record_keys = regions.keys(), records.keys()
     order = np.argsort(keys)
-    at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-    inside = (keys[order][at] == wanted) & (records.trait >= 0)
+    at = np.minimum(np.searchsorted(keys[order], record_keys), len(keys) - 1)
+    inside = (keys[order][at] == record_keys) & (records.trait >= 0)
     pairs = np.unique(np.stack([records.trait[inside].astype(np.int64), order[at][inside]], axis=1), axis=0)
     if prune:
         groups = np.split(pairs[:, 1], np.flatnonzero(np.diff(pairs[:, 0])) + 1)

@@ -103,8 +103,8 @@ def read_variant_regions(
 
 def layout_notes(path: str | Path) -> list[str]:
     """Return the notes on how a table of variants is read; none for a VCF."""
-    found = layout_of(Path(path)).notes if _TABLES.search(str(path)) else ()
-    return [f"{Path(path).name}: {note}" for note in found]
+    notes = layout_of(Path(path)).notes if _TABLES.search(str(path)) else ()
+    return [f"{Path(path).name}: {note}" for note in notes]
 
 
 def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> VariantRegions:
@@ -132,8 +132,10 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
                 several = [trait_of(info).split(",") for info in infos]
                 again = np.repeat(np.arange(len(rows)), [len(names) for names in several])
                 rows, frequency, score = rows[again], frequency[again], score[again]
-                found = (unquote(name) for names in several for name in names)
-                of = np.array([traits.setdefault(name, len(traits)) if name else -1 for name in found], dtype=np.int32)
+                names_of_traits = (unquote(name) for names in several for name in names)
+                of = np.array(
+                    [traits.setdefault(name, len(traits)) if name else -1 for name in names_of_traits], dtype=np.int32
+                )
             kept.append((contig[rows], block.starts[rows], block.ends[rows], minor(frequency), score, of))
             n += len(rows)
             while most is not None and n > 2 * most:
@@ -154,10 +156,10 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
 
 def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> VariantRegions:
     at = {}
-    for what, text in (("--score", score_column), ("--trait", trait_column)):
+    for option, text in (("--score", score_column), ("--trait", trait_column)):
         if text is not None and not (is_count(text) and int(text) > 3):
-            raise ConfigError(f"{what} {text}: for a BED, the number of a column from 4 on is expected; correct it.")
-        at[what] = int(text) - 1 if text else None
+            raise ConfigError(f"{option} {text}: for a BED, the number of a column from 4 on is expected; correct it.")
+        at[option] = int(text) - 1 if text else None
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
     rows: list[tuple[int, int, int, float, int]] = []
@@ -202,8 +204,8 @@ def _value_of(key: str) -> Callable[[str], str]:
     pattern = re.compile(rf"(?:^|;){re.escape(key)}=([^;]*)")
 
     def value(info: str) -> str:
-        found = pattern.search(info)
-        return found[1] if found and found[1] != "." else ""
+        match = pattern.search(info)
+        return match[1] if match and match[1] != "." else ""
 
     return value
 
@@ -219,12 +221,12 @@ def _largest(text: str, key: str) -> float:
 
 def fill_frequencies(places: VariantRegions, background: VariantRegions) -> VariantRegions:
     """Fill in unknown frequencies of regions with those of the same regions in the background."""
-    theirs = background.keys()
-    order = np.argsort(theirs)
-    at = np.minimum(np.searchsorted(theirs[order], mine := places.keys()), max(len(order) - 1, 0))
-    there = theirs[order][at] == mine if len(order) else np.zeros(len(places), dtype=bool)
-    found = np.where(there, background.frequency[order][at], np.nan) if len(order) else np.full(len(places), np.nan)
-    frequency = np.where(np.isnan(places.frequency), found, places.frequency)
+    keys_of_background = background.keys()
+    order = np.argsort(keys_of_background)
+    at = np.minimum(np.searchsorted(keys_of_background[order], keys := places.keys()), max(len(order) - 1, 0))
+    shared = keys_of_background[order][at] == keys if len(order) else np.zeros(len(places), dtype=bool)
+    values = np.where(shared, background.frequency[order][at], np.nan) if len(order) else np.full(len(places), np.nan)
+    frequency = np.where(np.isnan(places.frequency), values, places.frequency)
     return VariantRegions(**{**places.__dict__, "frequency": frequency})
 
 
@@ -238,8 +240,8 @@ def unique_regions(places: VariantRegions) -> VariantRegions:
     known = np.flatnonzero(~np.isnan(places.frequency))[::-1]
     frequency[which[known]] = places.frequency[known]  # the last value written is the first of the file
     order = np.argsort(first)
-    found = places.take(first[order])
-    return replace(found, score=np.where(np.isfinite(score), score, np.nan)[order], frequency=frequency[order])
+    regions = places.take(first[order])
+    return replace(regions, score=np.where(np.isfinite(score), score, np.nan)[order], frequency=frequency[order])
 
 
 def thinned(places: VariantRegions, distance: int) -> Integers:

@@ -37,12 +37,12 @@ class Labels(NamedTuple):
 class Headers:
     """Headers of a file, read record by record; a header that differs in form from the first is refused with its line.
 
-    wanted: the requested label columns, () for none; None takes `label...=`, or the fields after |. parts_apart: refuse a file
+    columns: the requested label columns, () for none; None takes `label...=`, or the fields after |. parts_apart: refuse a file
     in which split=, or another field, names several parts of a split.
     """
 
-    def __init__(self, wanted: tuple[str, ...] | None, *, parts_apart: bool = True) -> None:
-        self.wanted, self.columns, self.parts_apart = wanted, wanted or (), parts_apart
+    def __init__(self, columns: tuple[str, ...] | None, *, parts_apart: bool = True) -> None:
+        self.requested, self.columns, self.parts_apart = columns, columns or (), parts_apart
         self.others: dict[str, Counter[str]] = {}  # NAME= that is not a label -> counts of its values
         self.barred: bool | None = None  # True: labels after |; False: as NAME=; None before the first record
         self.names: list[str] = []
@@ -51,46 +51,46 @@ class Headers:
 
     def add(self, where: str, text: str) -> str:
         """Read the header of a record; return the text by which messages refer to the record."""
-        name, _, rest = text.strip().partition(" ")
-        if self.wanted == ():
+        name, _, description = text.strip().partition(" ")
+        if self.requested == ():
             self.names.append(name)
             self.labels.append(())
             return f"{where}, record {name}" if name else where
-        fields = dict(_FIELD.findall(rest))
-        if self.wanted is None:
-            found = {key: value for key, value in fields.items() if key.lower().startswith("label")}
+        fields = dict(_FIELD.findall(description))
+        if self.requested is None:
+            labels = {key: value for key, value in fields.items() if key.lower().startswith("label")}
         else:
-            found = {column: fields[column] for column in self.wanted if column in fields}
+            labels = {column: fields[column] for column in self.requested if column in fields}
         if self.barred is None:
-            numbered = self.wanted is None or all(_NUMBERED.fullmatch(column) for column in self.wanted)
-            self.barred = not found and "|" in name and numbered
+            numbered = self.requested is None or all(_NUMBERED.fullmatch(column) for column in self.requested)
+            self.barred = not labels and "|" in name and numbered
         if self.barred:
-            return self._add_barred(where, name, found)
+            return self._add_barred(where, name, labels)
         where += f", record {name}" if name else ""
-        self.columns = self.columns or tuple(found)
-        if not found and self.wanted is None:
+        self.columns = self.columns or tuple(labels)
+        if not labels and self.requested is None:
             raise MissingLabelError(
                 f"{where} has no label; write `>{name} label=promoter`"
                 + (" as in the first header." if self.columns else f" or `>{name}|promoter`.")
             )
-        if absent := [column for column in self.columns if column not in found]:
+        if absent := [column for column in self.columns if column not in labels]:
             raise MissingLabelError(f"{where} has no {join_names(absent)}=; every record must have the same labels.")
-        if len(found) != len(self.columns):
+        if len(labels) != len(self.columns):
             raise MissingLabelError(
-                f"{where} has {join_names(found)}, but others only {join_names(self.columns)}; write all in one way."
+                f"{where} has {join_names(labels)}, but others only {join_names(self.columns)}; write all in one way."
             )
         self.names.append(name)
-        self.labels.append(tuple(found[column] for column in self.columns))
-        for key in fields.keys() - found.keys() if self.parts_apart else ():
+        self.labels.append(tuple(labels[column] for column in self.columns))
+        for key in fields.keys() - labels.keys() if self.parts_apart else ():
             self.others.setdefault(key, Counter())[fields[key].lower() if fields[key].lower() in PARTS else ""] += 1
         return where
 
-    def _add_barred(self, where: str, name: str, found: dict[str, str]) -> str:
+    def _add_barred(self, where: str, name: str, labels: dict[str, str]) -> str:
         words = name.split("|")
         where += f", record {'|'.join(words[:-1]) or name}"
-        if found:
+        if labels:
             raise MissingLabelError(
-                f"{where} has {join_names(found)}=, but the first record its label after |; write all in one way."
+                f"{where} has {join_names(labels)}=, but the first record its label after |; write all in one way."
             )
         if len(words) < 2:
             raise MissingLabelError(f"{where} has no label; write `>{name}|promoter` as in the first header.")
@@ -116,20 +116,20 @@ class Headers:
             return Labels(self.names, self.columns, self.labels, self._notes_of_parts())
         self.words, notes = _without_split(self.words)
         n_fields = len(self.words[0]) - 1
-        n = 1 if self.wanted == ("label",) else n_labels or _n_labels(self.words)
+        n = 1 if self.requested == ("label",) else n_labels or _n_labels(self.words)
         if n > n_fields:
             raise MissingLabelError(f"the headers have {n_fields} fields after |, but should have {n} labels; write all.")
         columns = [f"label{i + 1}" for i in range(n)] if n > 1 else ["label"]
         places = list(range(n))
-        if self.wanted is not None:
-            if absent := [column for column in self.wanted if column.lower() not in columns]:
+        if self.requested is not None:
+            if absent := [column for column in self.requested if column.lower() not in columns]:
                 raise MissingLabelError(
                     f"there is no column {join_names(absent)} in the headers; they have {join_names(columns)}."
                 )
-            places = [columns.index(column.lower()) for column in self.wanted]
+            places = [columns.index(column.lower()) for column in self.requested]
         if n > 1:
-            rest = "; the fields before them stay in the name" if n < n_fields else ""
-            notes.append(f"the headers hold {n} labels each, after |: {join_names(columns)}{rest}.")
+            remark = "; the fields before them stay in the name" if n < n_fields else ""
+            notes.append(f"the headers hold {n} labels each, after |: {join_names(columns)}{remark}.")
         elif n_fields > 1:
             notes.append(
                 f"the headers have {n_fields} fields after |, of which the last is the label; the others stay in the name."
@@ -143,7 +143,7 @@ class Headers:
         """Return a sentence on how to get several labels, if the last n fields could be labels."""
         if n == 1:
             return " Several labels are written label1=... label2=..."
-        return f" Without --label the last {n} are labels." if self.wanted is not None else ""
+        return f" Without --label the last {n} are labels." if self.requested is not None else ""
 
     def _notes_of_parts(self) -> list[str]:
         """Return a note on each NAME= that has one part of a split in all records; several parts are refused."""

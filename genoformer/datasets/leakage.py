@@ -56,9 +56,9 @@ class Leakage:
         unchecked = f"; {self.n_unchecked:,} could not be checked" if self.n_unchecked else ""
         leaking = {name: 100 * n_leaked / n for name, (n, n_leaked) in self.classes.items() if n_leaked}
         worst = sorted(leaking, key=lambda name: -leaking[name])[:_NAMED]
-        each = ", ".join(f"{leaking[name]:.2f} % of {name}" for name in worst)
-        each += f" and less of {len(leaking) - _NAMED} more" if len(leaking) > _NAMED else ""
-        all_of_it = f"{self.n_leaked:,} of {self.n:,}{'; ' if each else ''}{each}"
+        percentages = ", ".join(f"{leaking[name]:.2f} % of {name}" for name in worst)
+        percentages += f" and less of {len(leaking) - _NAMED} more" if len(leaking) > _NAMED else ""
+        all_of_it = f"{self.n_leaked:,} of {self.n:,}{'; ' if percentages else ''}{percentages}"
         return (
             f"{self.percent:.2f} % of {other} ({all_of_it}) shares half or more of its {self.k}-mers with {train}{sample}: "
             f"{self.n_duplicates:,} exact duplicates, {self.n_reverse_duplicates:,} of the reverse complement{unchecked}."

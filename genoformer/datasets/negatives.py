@@ -109,7 +109,7 @@ def draw(
     if not chroms:
         return windows, int(missing.sum())
     share = np.array([weights[chrom] for chrom in chroms], dtype=float)
-    taken: dict[tuple[int, int], int] = {}  # (contig, start // length) -> start
+    starts_of_cells: dict[tuple[int, int], int] = {}  # (contig, start // length) -> start
     length = candidates.length
     for _ in range(_ROUNDS):
         n_missing = int(missing.sum())
@@ -127,9 +127,9 @@ def draw(
         for j in np.flatnonzero((bins >= 0) & (missing[bins] > 0)).tolist():
             i, start, group = int(which[j]), int(starts[j]), int(bins[j])
             cell = start // length
-            near = (taken.get((i, cell + step)) for step in (-1, 0, 1))
+            near = (starts_of_cells.get((i, cell + step)) for step in (-1, 0, 1))
             if missing[group] and all(other is None or abs(other - start) >= length for other in near):
-                taken[i, cell] = start
+                starts_of_cells[i, cell] = start
                 missing[group] -= 1
                 windows.append((chroms[i], start))
         if len(windows) - n_before < n_missing / 100:

@@ -21,7 +21,7 @@ _SHORTEST = 6  # fewest bases that identify a first line as data; shorter ones m
 
 
 def read_table(
-    rows: SequenceRows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None, *, parts_apart: bool
+    rows: SequenceRows, lines: Iterable[tuple[int, str]], requested: tuple[str, ...] | None, *, parts_apart: bool
 ) -> LabelledSequences:
     number = 0
 
@@ -44,7 +44,7 @@ def read_table(
                 body = chain([header], reader)
                 header = bare
                 notes.append(f"the file has no header line: its columns are taken as {' and '.join(bare)}.")
-            sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
+            sequence, name, labels = _columns(header, requested, f"{path}, line {number}")
             columns = [header[i] for i in labels]
             others = set(range(len(header))) - {sequence, name, *labels}
             parts = PartColumns({i: header[i] for i in sorted(others)} if parts_apart and labels else {})
@@ -55,9 +55,9 @@ def read_table(
                 if len(row) != len(header):
                     raise FileFormatError(f"{where}: {len(row)} fields, but the header has {len(header)}; correct the line.")
                 text = kmers.joined(row[sequence].strip(), where)
-                found = tuple(row[i].strip() for i in labels)
+                values = tuple(row[i].strip() for i in labels)
                 rows.add(where, number, row[name].strip() if name is not None else "", text)
-                rows.label(where, found, columns)
+                rows.label(where, values, columns)
                 parts.add(row)
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; correct the quotes.") from error
@@ -88,21 +88,21 @@ def _is_bases(field: str) -> bool:
     return bool(field) and not field.encode().translate(None, BASES + b"Nn ")
 
 
-def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> tuple[int, int | None, list[int]]:
+def _columns(header: list[str], requested: tuple[str, ...] | None, where: str) -> tuple[int, int | None, list[int]]:
     """Return the indices of the sequence column, the name column (or None) and the label columns."""
     keys = [column.lower() for column in header]
     if twice := [column for column, n in Counter(keys).items() if n > 1]:
         raise FileFormatError(f"{where}: the header names {join_names(twice)} more than once; give each column its own name.")
     sequences = [keys.index(key) for key in SEQUENCE_COLUMNS if key in keys]
     if len(sequences) != 1:
-        found = "both sequence and seq" if sequences else join_names(header)
+        names = "both sequence and seq" if sequences else join_names(header)
         data = not sequences and any(_is_dna(field) for field in header)
         short = not sequences and len(header) == 2 and any(_is_bases(field) for field in header)
         remedy = "; this line looks like data, so write a header line above it" if data else ""
         if short and not data:
             remedy = f"; if this line is data, write a header line above it (DNA of fewer than {_SHORTEST} bases may be a word)"
-        raise FileFormatError(f"{where}: the header names {found}, but one column must be `sequence` (or `seq`){remedy}.")
-    if wanted is None:
+        raise FileFormatError(f"{where}: the header names {names}, but one column must be `sequence` (or `seq`){remedy}.")
+    if requested is None:
         labels = [i for i, key in enumerate(keys) if key.startswith("label")]
         if not labels:
             raise MissingLabelError(
@@ -110,8 +110,8 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
                 "name the label column with --label."
             )
     else:
-        if absent := [column for column in wanted if column.lower() not in keys]:
+        if absent := [column for column in requested if column.lower() not in keys]:
             raise ConfigError(f"{where}: there is no column {join_names(absent)}; the header names {join_names(header)}.")
-        labels = [keys.index(column.lower()) for column in wanted]
+        labels = [keys.index(column.lower()) for column in requested]
     name = next((keys.index(key) for key in _NAME if key in keys), None)
     return sequences[0], name, labels

@@ -72,11 +72,11 @@ def _read(
     parts_apart: bool,
 ) -> LabelledSequences:
     """Read a file for `read_labelled`; parts_apart: refuse a table with several parts of a split."""
-    wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
+    requested = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
     if has_bed_suffix(path) or (fasta is not None and are_regions(path, KIND)):
         if fasta is None:
             raise ConfigError(f"{path} is a BED file, which holds no bases; give the FASTA of its genome as well.")
-        return _from_bed(SequenceRows(path, multi_label), Path(fasta), wanted)
+        return _from_bed(SequenceRows(path, multi_label), Path(fasta), requested)
     if fasta is not None:
         raise ConfigError(
             f"{path} is no BED file by its name or its first rows, so the FASTA {fasta} is not needed; leave it out, or give "
@@ -89,8 +89,8 @@ def _read(
     refuse_other_files(path, head[1])
     rows, lines = SequenceRows(path, multi_label), chain([head], lines)
     if head[1].startswith(">"):
-        return _from_fasta(rows, lines, wanted, n_labels, parts_apart=parts_apart)
-    return read_table(rows, lines, wanted, parts_apart=parts_apart)
+        return _from_fasta(rows, lines, requested, n_labels, parts_apart=parts_apart)
+    return read_table(rows, lines, requested, parts_apart=parts_apart)
 
 
 def read_sequences(
@@ -116,8 +116,8 @@ def read_sequences(
     except MissingLabelError as error:
         if label is not None:
             raise
-        found = _read(Path(path), fasta, (), False, None, parts_apart=False)
-        return replace(found, notes=(*found.notes, f"no labels are read: {str(error).partition(';')[0]}."))
+        sequences = _read(Path(path), fasta, (), False, None, parts_apart=False)
+        return replace(sequences, notes=(*sequences.notes, f"no labels are read: {str(error).partition(';')[0]}."))
 
 
 # --- FASTA
@@ -126,29 +126,29 @@ def read_sequences(
 def _from_fasta(
     rows: SequenceRows,
     lines: Iterable[tuple[int, str]],
-    wanted: tuple[str, ...] | None,
+    requested: tuple[str, ...] | None,
     n_labels: int | None,
     *,
     parts_apart: bool,
 ) -> LabelledSequences:
-    headers, where, begun, parts = Headers(wanted, parts_apart=parts_apart), "", 0, list[str]()
+    headers, where, first_line, parts = Headers(requested, parts_apart=parts_apart), "", 0, list[str]()
     for number, text in chain(lines, [(0, ">")]):
         if not text.startswith(">"):
             parts.append(text.strip())
             continue
-        if begun:
-            rows.add(where, begun, "", "".join(parts))
+        if first_line:
+            rows.add(where, first_line, "", "".join(parts))
         if not number:
             break
-        begun, parts = number, []
+        first_line, parts = number, []
         where = headers.add(f"{rows.path}, line {number}", text[1:])
     try:
         names, columns, labels, notes, n = headers.done(n_labels)
     except MissingLabelError as error:
         raise MissingLabelError(f"{rows.path}: {error}") from None
     rows.names = [name or str(i) for i, name in enumerate(names, 1)]
-    for line, name, found in zip(rows.lines, names, labels, strict=True):
-        rows.label(f"{rows.path}, line {line}, record {name}", found, columns)
+    for line, name, values in zip(rows.lines, names, labels, strict=True):
+        rows.label(f"{rows.path}, line {line}, record {name}", values, columns)
     made = rows.done(columns, notes)
     return replace(made, n_labels=n if made.columns == columns else 0)  # one field may contain several labels
 
@@ -156,8 +156,8 @@ def _from_fasta(
 # --- BED with a FASTA
 
 
-def _from_bed(rows: SequenceRows, fasta: Path, wanted: tuple[str, ...] | None) -> LabelledSequences:
-    columns = ("name",) if wanted is None else wanted
+def _from_bed(rows: SequenceRows, fasta: Path, requested: tuple[str, ...] | None) -> LabelledSequences:
+    columns = ("name",) if requested is None else requested
     if bad := [column for column in columns if column not in ("name", "score")]:
         raise ConfigError(f"label {join_names(bad)} is no column of BED; it can be name or score.")
     path = rows.path

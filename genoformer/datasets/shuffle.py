@@ -47,13 +47,13 @@ def _shuffled(codes: Codes, random: np.random.Generator) -> Codes:
     n_out = counts.sum(axis=2)  # [B, 5]
     head = np.cumsum(n_out, axis=1) - n_out  # the next edge of each letter
     out = np.empty_like(codes)
-    here = codes[:, 0].astype(np.int64)
-    out[:, 0] = here
+    letter = codes[:, 0].astype(np.int64)
+    out[:, 0] = letter
     for step in range(1, length):
-        edge = head[rows, here]
-        head[rows, here] = edge + 1
-        here = queue[rows, edge]
-        out[:, step] = here
+        edge = head[rows, letter]
+        head[rows, letter] = edge + 1
+        letter = queue[rows, edge]
+        out[:, step] = letter
     return out
 
 

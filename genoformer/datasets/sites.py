@@ -59,20 +59,20 @@ def positive_sites(
 
     Raises: FileFormatError with the line, or for a file without regions; ContigError if no contig of any file is in the genome.
     """
-    asked = columns_by_file(columns, files)
+    layouts = columns_by_file(columns, files)
     regions, notes = dict[str, list[Region]](), []
     for name, path in files.items():
         without_strand: list[int] = []
-        regions[name] = regions_of(path, asked.of(name), without_strand)
+        regions[name] = regions_of(path, layouts.of(name), without_strand)
         if without_strand:
             notes.append(strand_note(Path(path), len(without_strand)))
     if empty := [name for name, rows in regions.items() if not rows]:
         raise FileFormatError(f"{files[empty[0]]} is empty: class {empty[0]} has no region; give a file with regions.")
-    named = dict.fromkeys(region.chrom for rows in regions.values() for region in rows)
-    contigs = ContigMap(named, genome.contigs)
-    if not any(contigs.get(name) for name in named):
+    names = dict.fromkeys(region.chrom for rows in regions.values() for region in rows)
+    contigs = ContigMap(names, genome.contigs)
+    if not any(contigs.get(name) for name in names):
         raise ContigError(
-            f"no contig of the positives ({join_names(named)}) is in {genome.name} ({join_names(genome.contigs)})."
+            f"no contig of the positives ({join_names(names)}) is in {genome.name} ({join_names(genome.contigs)})."
         )
     kept: dict[str, list[Site]] = {}
     dropped: dict[str, dict[str, int]] = {}
@@ -89,7 +89,7 @@ def positive_sites(
                 continue
             start = _start(region, *spans[name])
             if name not in outside and (start < 0 or start + length > genome.contigs[chrom]):
-                outside[name] = _beyond(Path(files[name]), region, chrom, start, length, genome, asked.of(name))
+                outside[name] = _beyond(Path(files[name]), region, chrom, start, length, genome, layouts.of(name))
             sites.append(Site(chrom, start, region.strand, name, region.name))
             covered[chrom].append((min(start, region.start), max(start + length, region.end)))
         kept[name] = _usable(sites, genome, length, blacklist, max_n, reasons)
@@ -133,14 +133,14 @@ def regions_of(
 
 def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
     """Return notes on how the files are read: GFF3, and tables with 1-based positions."""
-    asked, notes = columns_by_file(columns, files), []
+    layouts, notes = columns_by_file(columns, files), []
     for name, path in files.items():
         if not Path(path).is_file():
             continue  # the reader raises the error
         if is_gene_file(path):
             notes += [note for note in (format_note(Path(path)),) if note]
         else:
-            notes += [f"{name}: {note}" for note in layout_of(Path(path), asked.of(name)).notes]
+            notes += [f"{name}: {note}" for note in layout_of(Path(path), layouts.of(name)).notes]
     return notes
 
 

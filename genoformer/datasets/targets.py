@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,14 @@ _FEW = 10  # up to so many different labels may be classes, with any number of s
 _MANY = 20  # from so many different numbers on, they are values and not classes
 
 
+Place = Callable[[int], str]  # number of a sequence (from 1) -> its location in messages
+
+
 class Targets(NamedTuple):
     """Targets of a model for N sequences: values int64 [N] for classes, float32 [N, C] for labels and values."""
 
     task: Task
     values: NDArray[Any]
-
-
-class _Place(Protocol):
-    """Function from the number of a sequence (from 1) to its location in messages."""
-
-    def __call__(self, i: int, /) -> str: ...
 
 
 def targets_of(
@@ -42,7 +39,7 @@ def targets_of(
     *,
     columns: Sequence[str] = ("label",),
     multi_label: bool | None = None,
-    place: _Place = lambda i: f"sequence {i}",
+    place: Place = lambda i: f"sequence {i}",
 ) -> Targets:
     """Convert the labels from `read_labelled` to targets, and infer the classes.
 
@@ -81,7 +78,7 @@ def targets_for(
     labels: Sequence[tuple[str, ...]],
     *,
     columns: Sequence[str] = ("label",),
-    place: _Place = lambda i: f"sequence {i}",
+    place: Place = lambda i: f"sequence {i}",
 ) -> Targets:
     """Convert labels to targets of a known task, such as that of the training data; parameters as in `targets_of`.
 
@@ -99,7 +96,7 @@ def _check_columns(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) ->
         raise ConfigError(f"labels do not have one text for each of the columns {join_names(columns)}; name all columns.")
 
 
-def _sets(labels: Sequence[tuple[str, ...]], place: _Place, *, multi_label: bool) -> list[list[str]]:
+def _sets(labels: Sequence[tuple[str, ...]], place: Place, *, multi_label: bool) -> list[list[str]]:
     """Return the classes of each sequence; refuse missing values."""
     sets = [_parts(row[0]) if multi_label else [row[0]] for row in labels]
     for i, names in enumerate(sets, 1):
@@ -108,7 +105,7 @@ def _sets(labels: Sequence[tuple[str, ...]], place: _Place, *, multi_label: bool
     return sets
 
 
-def _index(task: Task, sets: list[list[str]], place: _Place) -> dict[str, int]:
+def _index(task: Task, sets: list[list[str]], place: Place) -> dict[str, int]:
     """Return the number of each class by its name, also in the spellings of these labels."""
     index = {name: i for i, name in enumerate(task.names)}
     index |= _other_spellings(task.names, {name for names in sets for name in names})
@@ -118,7 +115,7 @@ def _index(task: Task, sets: list[list[str]], place: _Place) -> dict[str, int]:
     return index
 
 
-def _class_numbers(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[Any]:
+def _class_numbers(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Place) -> NDArray[Any]:
     if len(columns) > 1:
         raise ConfigError(f"{place(1)}: found {len(columns)} label columns, but one class is predicted; name its column.")
     sets = _sets(labels, place, multi_label=False)
@@ -126,7 +123,7 @@ def _class_numbers(task: Task, labels: Sequence[tuple[str, ...]], columns: Seque
     return np.array([index[names[0]] for names in sets], dtype=np.int64)
 
 
-def _label_flags(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[Any]:
+def _label_flags(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Place) -> NDArray[Any]:
     if len(columns) > 1:
         _same_columns(task, columns, place)
         return _flags(labels, columns, place)
@@ -138,7 +135,7 @@ def _label_flags(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequenc
     return values
 
 
-def _measurements(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[Any]:
+def _measurements(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Place) -> NDArray[Any]:
     _same_columns(task, columns, place)
     return _numbers(labels, columns, place)
 
@@ -174,12 +171,12 @@ def _other_spellings(classes: Sequence[str], names: set[str]) -> dict[str, int]:
     for i, name in enumerate(classes):
         with suppress(ValueError):
             by_number[float(name)] = i
-    found = {}
+    indices = {}
     for name in names - set(classes):
         with suppress(ValueError):
             if (number := float(name)) in by_number:
-                found[name] = by_number[number]
-    return found
+                indices[name] = by_number[number]
+    return indices
 
 
 def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
@@ -210,9 +207,9 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
             "these are too many for classes. Are they values (--task regress), or numbers of sequences without labels?"
         )
     order = sorted(names, key=lambda name: (numbers[name], name))
-    for one, other in pairwise(order):
-        if numbers[one] == numbers[other]:
-            raise ConfigError(f"the classes {one} and {other} are one number; write it in one way.")
+    for one, next_name in pairwise(order):
+        if numbers[one] == numbers[next_name]:
+            raise ConfigError(f"the classes {one} and {next_name} are one number; write it in one way.")
     return tuple(order)
 
 
@@ -222,14 +219,14 @@ def _natural(name: str) -> tuple[bool, list[tuple[int, int, str]], str]:
     return name.lower() != NEGATIVE, key, name
 
 
-def _same_columns(task: Task, columns: Sequence[str], place: _Place) -> None:
+def _same_columns(task: Task, columns: Sequence[str], place: Place) -> None:
     if task.names != tuple(columns):
         raise ConfigError(
             f"{place(1)}: the label columns are {join_names(columns)}, but should be {join_names(task.names)}, in this order."
         )
 
 
-def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[np.float32]:
+def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Place) -> NDArray[np.float32]:
     values = np.empty((len(labels), len(columns)), dtype=np.float32)  # [N, K]
     for i, row in enumerate(labels):
         for j, text in enumerate(row):
@@ -243,7 +240,7 @@ def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _
     return values
 
 
-def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[np.float32]:
+def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Place) -> NDArray[np.float32]:
     for i, row in enumerate(labels, 1):
         for column, text in zip(columns, row, strict=True):
             if text not in ("0", "1", "0.0", "1.0"):

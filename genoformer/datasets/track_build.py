@@ -258,8 +258,8 @@ def _usable(
 
 def _split(windows: list[Window], request: TrackSetRequest, built: BuiltTracks) -> list[Window]:
     """Return the windows with their splits: the names of the BED's rows, or by contig."""
-    named = request.windows is not None and not request.valid and not request.test
-    if named and all(window.split in SPLITS for window in windows):
+    by_name = request.windows is not None and not request.valid and not request.test
+    if by_name and all(window.split in SPLITS for window in windows):
         built.notes.append("splits are as the rows of the BED are named.")
         if n_shared := _n_shared(windows):
             built.notes.append(f"bases of train are also in {count_noun(range(n_shared), 'window')} of valid or test.")
@@ -299,23 +299,23 @@ def _compare(
     """Refuse a track of another assembly, and record the contigs that it lacks."""
     names = ContigMap(source.contigs, genome.contigs)
     for name, length in source.contigs.items():
-        here = names.get(name)
-        if here is None:
+        reference = names.get(name)
+        if reference is None:
             continue
-        known = genome.contigs[here]
+        known = genome.contigs[reference]
         if length > known or (source.exact_lengths and length != known):
             raise ContigError(
                 f"{track.file}: {name} has {'' if source.exact_lengths else 'at least '}{length:,} bases, but {known:,} in "
                 f"{genome.name}; is the track on another assembly?"
             )
     has = {names.get(name) for name in source.contigs}
-    wanted = dict.fromkeys(window.chrom for window in windows)
-    if not has & set(wanted):
+    contigs = dict.fromkeys(window.chrom for window in windows)
+    if not has & set(contigs):
         raise ContigError(
-            f"{track.file} ({join_names(source.contigs)}) has none of the contigs that windows lie on ({join_names(wanted)}); "
+            f"{track.file} ({join_names(source.contigs)}) has none of the contigs that windows lie on ({join_names(contigs)}); "
             "is it the right file?"
         )
-    for chrom in wanted:
+    for chrom in contigs:
         if chrom not in has:
             absent[chrom].append(track.identifier)
 
@@ -323,10 +323,10 @@ def _compare(
 def _remarks(table: TrackTable, largest: np.ndarray, absent: Mapping[str, list[str]]) -> Iterator[str]:
     for chrom, tracks in absent.items():
         yield f"without any value on {chrom}, taken as 0: {count_noun(tracks, 'track')} ({join_names(tracks)})."
-    for meaning, found in (
+    for meaning, flags in (
         ("0 in all windows", largest == 0),
         (f"below {SMALLEST:.1g} everywhere, where float16 is coarse", (largest > 0) & (largest < SMALLEST)),
     ):
-        names = [table[i].identifier for i in np.flatnonzero(found).tolist()]
+        names = [table[i].identifier for i in np.flatnonzero(flags).tolist()]
         if names:
             yield f"{meaning}: {count_noun(names, 'track')} ({join_names(names)})."

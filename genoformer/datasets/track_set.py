@@ -123,19 +123,19 @@ class TrackSetWriter:
 
         Raises: ConfigError for values that float16 cannot represent.
         """
-        found = np.asarray(values)
+        rows = np.asarray(values)
         n = len(self.targets)
-        if found.ndim != 2 or found.shape[1] != self.n_bins or first + len(found) > n:
-            raise ValueError(f"window {row}: tracks {found.shape} from {first} on; give at most {n} of {self.n_bins} bins.")
-        most = np.abs(found).max(axis=1, initial=0)  # [k]
+        if rows.ndim != 2 or rows.shape[1] != self.n_bins or first + len(rows) > n:
+            raise ValueError(f"window {row}: tracks {rows.shape} from {first} on; give at most {n} of {self.n_bins} bins.")
+        most = np.abs(rows).max(axis=1, initial=0)  # [k]
         if wrong := np.flatnonzero(~(most <= _MOST)).tolist():  # NaN too
             raise ConfigError(
                 f"track {self.targets[first + wrong[0]].identifier} reaches {most[wrong[0]]:g} in {_name(self.windows[row])}, "
                 f"but float16 holds numbers up to {_MOST:,.0f}; give it a clip or a smaller scale."
             )
-        here = slice(first, first + len(found))
-        self.largest[here] = np.maximum(self.largest[here], most)
-        self._tracks.put((row * n + first) * self.n_bins, found)
+        selected = slice(first, first + len(rows))
+        self.largest[selected] = np.maximum(self.largest[selected], most)
+        self._tracks.put((row * n + first) * self.n_bins, rows)
 
     def finish(self) -> None:
         """Write the tables, and the manifest last."""
@@ -202,7 +202,9 @@ def new_track_set(
     out = Path(out)
     if (out / MANIFEST).exists() and _manifest(out).get("kind") != KIND:
         raise ConfigError(f"{out} holds data of another kind; give another folder.")
-    check_overwrite(out, (WINDOWS, SEQUENCE, TRACKS, TARGETS, MANIFEST), MANIFEST, lambda found: found.get("kind") == KIND)
+    check_overwrite(
+        out, (WINDOWS, SEQUENCE, TRACKS, TARGETS, MANIFEST), MANIFEST, lambda manifest: manifest.get("kind") == KIND
+    )
     _check(windows, n_bins, bin_size)
     out = resolve_link(out)
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
@@ -292,10 +294,10 @@ def read_tracks(folder: str | os.PathLike[str]) -> TrackSet:
     tracks = _mapped(folder / TRACKS, DTYPE, (n_windows, n_tracks, n_bins))
     targets = read_targets(folder / TARGETS)
     windows = tuple(_windows(folder / WINDOWS))
-    for name, n, wanted in ((TARGETS, len(targets), n_tracks), (WINDOWS, len(windows), n_windows)):
-        if n != wanted:
+    for name, n, expected in ((TARGETS, len(targets), n_tracks), (WINDOWS, len(windows), n_windows)):
+        if n != expected:
             raise FileFormatError(
-                f"{folder / name} has not {wanted:,} rows, as the manifest says, but {n:,}; build the set again."
+                f"{folder / name} has not {expected:,} rows, as the manifest says, but {n:,}; build the set again."
             )
     try:
         _check(windows, n_bins, bin_size)
@@ -308,23 +310,23 @@ def read_tracks(folder: str | os.PathLike[str]) -> TrackSet:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{folder / MANIFEST} cannot be read ({error}); build the set again.") from error
-    return found if isinstance(found, dict) else {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise MissingFileError(f"{path} does not exist; build the set again.") from None
     except (OSError, ValueError, EOFError) as error:
         raise FileFormatError(f"{path} is damaged ({error}); build the set again.") from error
-    if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != dtype:
-        has = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "no array"
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+        has = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "no array"
         raise FileFormatError(f"{path} holds {has}, but the manifest says {dtype} {shape}; build the set again.")
-    return found
+    return array
 
 
 def _windows(path: Path) -> Iterator[Window]:

@@ -112,7 +112,7 @@ def evaluate_variants(
         if ALL not in metrics[name]:
             del metrics[name], n[name]
     if not metrics:
-        raise ConfigError(f"fewer than {_FEW} variants of the truth have a score; there is nothing to judge by.")
+        raise ConfigError(f"fewer than {_FEW} variants of the truth have a score; score more of them.")
     means = {
         name: {metric: _mean([e[metric].value for key, e in of.items() if key != ALL], seed) for metric in of[ALL]}
         for name, of in metrics.items()
@@ -216,7 +216,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise FileFormatError(f"{path} is no whole Parquet file ({error}); write it again.") from error
+        raise FileFormatError(f"{path} is not a complete Parquet file ({error}); write it again.") from error
     names = [field.name for field in file.schema_arrow if pa.types.is_floating(field.type)]
     if not {"chrom", "pos", "ref", "alt"} <= set(file.schema_arrow.names):
         raise FileFormatError(f"{path} has no columns chrom, pos, ref and alt; give the output of `genoformer score`.")
@@ -247,7 +247,7 @@ def read_truth(
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingFileError(f"{path} does not exist; give a table of what is known of the variants.")
+        raise MissingFileError(f"{path} does not exist; give a table of measured effects or labels of variants.")
     effects: dict[Key, float] = {}
     elements: dict[Key, str] = {}
     places: dict[str, str] = {}
@@ -265,7 +265,7 @@ def read_truth(
         if any(row[name] != value for name, value in (where or {}).items()):
             continue
         if any(row[name] is None for name in places.values()):
-            raise FileFormatError(f"{path}, line {number} has less columns than the header; mend the line.")
+            raise FileFormatError(f"{path}, line {number} has fewer columns than the header; correct the line.")
         if not is_count(row[places["pos"]]):
             raise FileFormatError(f"{path}, line {number}: POS is {row[places['pos']][:24]!r}; give a whole number.")
         key = _key(row[places["chrom"]], int(row[places["pos"]]), row[places["ref"]], row[places["alt"]])
@@ -298,7 +298,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 row.pop("", None)  # fields beyond the header
                 yield number, row
     except csv.Error as error:
-        raise FileFormatError(f"{path}, line {number}: {error}; mend the line.") from error
+        raise FileFormatError(f"{path}, line {number}: {error}; correct the line.") from error
 
 
 def _key(chrom: str, pos: int, ref: str, alt: str) -> Key:

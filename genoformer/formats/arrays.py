@@ -31,11 +31,11 @@ def read_arrays(path: Path, most: int = MOST) -> dict[str, NDArray[Any]]:
             members = archive.infolist()
             if (n := sum(member.file_size for member in members)) > most:
                 raise ValueError(f"its arrays would take {n:,} bytes, {most:,} are allowed")
-            found = {}
+            arrays = {}
             for member in members:
                 with archive.open(member) as file:
-                    found[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
-            return found
+                    arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
+            return arrays
     except Exception as error:  # zipfile, zlib and numpy raise different errors for a damaged file
         raise FileFormatError(f"{path} is no whole file of arrays ({error}); copy or make it again.") from error
 
@@ -44,8 +44,8 @@ def _array(file: IO[bytes], size: int) -> NDArray[Any]:
     shape, by_columns, dtype = _HEADERS[npy.read_magic(file)](file)
     if dtype.hasobject:
         raise ValueError("it holds objects, which are pickled")
-    wanted, left = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if wanted != left or min(shape, default=0) < 0:
-        raise ValueError(f"an array of shape {shape} takes {wanted:,} bytes, and {left:,} are there")
-    flat = np.frombuffer(file.read(), dtype=dtype) if wanted else np.zeros(0, dtype=dtype)
+    expected, available = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if expected != available or min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape} takes {expected:,} bytes, and {available:,} are there")
+    flat = np.frombuffer(file.read(), dtype=dtype) if expected else np.zeros(0, dtype=dtype)
     return flat.reshape(shape, order="F" if by_columns else "C")

@@ -48,13 +48,13 @@ class Row(NamedTuple):
     end: int
 
 
-def named_file(given: str | os.PathLike[str]) -> tuple[str, Path]:
+def named_file(file_or_pair: str | os.PathLike[str]) -> tuple[str, Path]:
     """Split NAME=FILE, or name a FILE by its own name without suffixes such as .bed.gz, in the characters that VCF allows.
 
     >>> named_file("CTCF=peaks/a.bed")[0], named_file("peaks/K562.CTCF.narrowPeak.gz")[0]
     ('CTCF', 'K562.CTCF')
     """
-    name, sign, file = os.fspath(given).partition("=")
+    name, sign, file = os.fspath(file_or_pair).partition("=")
     if sign:
         return name, Path(file)
     stem = re.sub(r"[^0-9A-Za-z_.]", "_", _SUFFIXES.sub("", Path(name).name))
@@ -68,10 +68,10 @@ def read_bed(path: str | os.PathLike[str], columns: str | None = None) -> dict[s
     """
     path = Path(path)
     layout = layout_of(path, columns)
-    found: dict[str, list[tuple[int, int]]] = {}
+    rows_of_contig: dict[str, list[tuple[int, int]]] = {}
     for row in bed_rows(path, layout=layout):
-        found.setdefault(row.chrom, []).extend(blocks_of(row, layout, path))
-    return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in found.items() if rows}
+        rows_of_contig.setdefault(row.chrom, []).extend(blocks_of(row, layout, path))
+    return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in rows_of_contig.items() if rows}
 
 
 def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False, columns: str | None = None) -> Iterator[Region]:
@@ -161,9 +161,11 @@ def bed_rows(
         if start < 0:
             raise FileFormatError(f"{path}, line {number}: START 0, but the file counts from 1; correct it, or give base=0.")
         if end < start or (end == start and not zero_length):
-            what = "is before" if base else "is not after"
+            relation = "is before" if base else "is not after"
             from_1 = ", or give --columns base=1 if the file counts from 1" if end == start and layout.header else ""
-            raise FileFormatError(f"{path}, line {number}: END {end} {what} START {start + base}; correct the line{from_1}.")
+            raise FileFormatError(
+                f"{path}, line {number}: END {end} {relation} START {start + base}; correct the line{from_1}."
+            )
         if width is not None and (len(fields) <= width or fields[width] != str(end - start)):
             raise FileFormatError(
                 f"{path}, line {number}: {layout.column(width)}, is not the {end - start} bases from START "

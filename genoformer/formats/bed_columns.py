@@ -149,24 +149,24 @@ class Columns(NamedTuple):
         return self.named.get(name, self.every)
 
 
-def columns_by_file(given: Iterable[str], names: Iterable[str]) -> Columns:
+def columns_by_file(texts: Iterable[str], names: Iterable[str]) -> Columns:
     """Parse --columns for several files, each set once; ConfigError for a name without a file.
 
     >>> columns_by_file(["base=1", "CCRE:name=6"], ["CCRE", "GR"]).of("CCRE")
     'name=6'
     """
     every, named, known = None, dict[str, str](), list(names)
-    for text in given:
-        found = re.fullmatch(r"([^=,:]+):(.*)", text, re.DOTALL)
-        if found is None and every is None:
+    for text in texts:
+        match = re.fullmatch(r"([^=,:]+):(.*)", text, re.DOTALL)
+        if match is None and every is None:
             every = text
-        elif found is None or found[1] in named:
+        elif match is None or match[1] in named:
             raise ConfigError(f"--columns {text}: given twice; give NAME:KEY=COLUMN,... for each file of its own.")
-        elif found[1] not in known:
-            raise ConfigError(f"--columns {text}: there is no file {found[1]}; they are {', '.join(known) or 'none'}.")
+        elif match[1] not in known:
+            raise ConfigError(f"--columns {text}: there is no file {match[1]}; they are {', '.join(known) or 'none'}.")
         else:
-            named[found[1]] = found[2]
-        parse_columns(text if found is None else found[2])
+            named[match[1]] = match[2]
+        parse_columns(text if match is None else match[2])
     return Columns(every, named)
 
 
@@ -195,13 +195,13 @@ def is_header(fields: Sequence[str]) -> bool:
 def roles_of(fields: Sequence[str]) -> dict[str, int]:
     """Return role -> number of its column from 0, by the names in a header."""
     names = plain_names(fields)
-    found: dict[str, int] = {}
+    roles: dict[str, int] = {}
     for role, known in _NAMES.items():
         at = next((names.index(name) for name in known if name in names), None)
-        if at is not None and at not in found.values():
-            found[role] = at
-    found.setdefault("chrom", 0)
-    return found
+        if at is not None and at not in roles.values():
+            roles[role] = at
+    roles.setdefault("chrom", 0)
+    return roles
 
 
 def blocks_in(fields: Sequence[str]) -> tuple[int, int, int] | None:
@@ -211,8 +211,8 @@ def blocks_in(fields: Sequence[str]) -> tuple[int, int, int] | None:
     (3, 4, 5)
     """
     names = plain_names(fields)
-    found = [names.index(name) for known in _BLOCKS for name in known if name in names]
-    return (found[0], found[1], found[2]) if len(found) == len(_BLOCKS) else None
+    columns = [names.index(name) for known in _BLOCKS for name in known if name in names]
+    return (columns[0], columns[1], columns[2]) if len(columns) == len(_BLOCKS) else None
 
 
 def is_measure(name: str) -> bool:

@@ -68,15 +68,15 @@ def layout_of(path: Path, columns: str | None = None) -> Layout:
     shift = 0
     if head.header:
         shift = int(len(row) == len(head.header) + 1)  # R's write.table: rows have names, but their column has no header
-        found = _by_header([""] * shift + head.header, head, by_name(path, head.track, len(row)))
+        layout = _by_header([""] * shift + head.header, head, by_name(path, head.track, len(row)))
     else:
-        found = by_rows(path, head.track, head.rows)
-    found = replace(found, skipped=head.skipped, n_columns=len(row), header=tuple([""] * shift + head.header))
-    found = with_ccres(found, head.rows)
+        layout = by_rows(path, head.track, head.rows)
+    layout = replace(layout, skipped=head.skipped, n_columns=len(row), header=tuple([""] * shift + head.header))
+    layout = with_ccres(layout, head.rows)
     asked = bed_columns.Asked() if columns is None else bed_columns.parse_columns(columns)
     if columns is not None:
-        found = _asked(found, asked, str(path), len(row))
-    return replace(found, notes=(*found.notes, *_notes_on_columns(found, asked)))
+        layout = _asked(layout, asked, str(path), len(row))
+    return replace(layout, notes=(*layout.notes, *_notes_on_columns(layout, asked)))
 
 
 def _read_head(path: Path) -> _Head:
@@ -148,7 +148,7 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
     plain = bed_columns.plain_names(names)
     at = {key: roles.get(key) for key in ("name", "score", "strand", "signal", "summit", "colour")}
     blocks = bed_columns.blocks_in(names)
-    taken = {*roles.values(), *(blocks or ())}
+    used = {*roles.values(), *(blocks or ())}
     absolute = at["summit"] is not None
     if at["summit"] is None and at["signal"] is not None and "peak" in plain:  # an offset as in narrowPeak, not a name
         offset = plain.index("peak")
@@ -161,17 +161,17 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
         )
         for key, i, fits in places if first == 0 else ():
             numeric = key == "name" and i < len(names) and _holds_numbers(names[i], head.rows, i)
-            if at[key] is None and i < len(names) and i not in taken and all_fit(head.rows, i, fits) and not numeric:
+            if at[key] is None and i < len(names) and i not in used and all_fit(head.rows, i, fits) and not numeric:
                 at[key] = i
         if by_suffix is not None:
             of_suffix = by_suffix.shifted(first)
             for key in ("signal", "summit", *(("score",) if by_suffix.kind == "bedGraph" else ())):
                 i = getattr(of_suffix, key)
-                if at[key] is None and i is not None and i < len(names) and i not in taken:
+                if at[key] is None and i is not None and i < len(names) and i not in used:
                     at[key] = i
-            if blocks is None and of_suffix.blocks is not None and not taken & {*of_suffix.blocks}:
+            if blocks is None and of_suffix.blocks is not None and not used & {*of_suffix.blocks}:
                 blocks = of_suffix.blocks
-    found = Layout(
+    layout = Layout(
         _TABLE,
         roles["chrom"],
         roles["start"],
@@ -188,26 +188,26 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
         labels=at["name"] is not None and bed_columns.are_labels(names[at["name"]]),
     )
     width = roles.get("width")
-    of_width = _base_by_width(head.rows, found, width)
+    of_width = _base_by_width(head.rows, layout, width)
     homer = "peakid" in plain and roles["chrom"] == 1
     macs = width is not None and bool(_MACS & set(plain))
     if homer:
-        found = replace(found, kind="a table of HOMER", base=1, strands=HOMER_STRANDS)
+        layout = replace(layout, kind="a table of HOMER", base=1, strands=HOMER_STRANDS)
     elif macs and of_width != 0:
-        found = replace(found, kind="a table of MACS", base=1, width=width)
-        if found.summit is None and {"summit", "tags"} <= set(plain):  # MACS 1.4: the number of a base of the peak, from 1
-            found = replace(found, summit=plain.index("summit"), summit_base=1)
+        layout = replace(layout, kind="a table of MACS", base=1, width=width)
+        if layout.summit is None and {"summit", "tags"} <= set(plain):  # MACS 1.4: the number of a base of the peak, from 1
+            layout = replace(layout, summit=plain.index("summit"), summit_base=1)
     elif of_width != 0 and (kind := _other_from_1(plain)):
-        found = replace(found, kind=kind, base=1, name=0, width=width if of_width else None, exons=kind == _SAF)
+        layout = replace(layout, kind=kind, base=1, name=0, width=width if of_width else None, exons=kind == _SAF)
     elif of_width is not None:
-        found = replace(found, base=of_width, width=width)
-    elif plain[found.start] in _FROM_1:  # names of Ensembl's BioMart and of MAF
-        of_ensembl = plain[found.chrom] in ("chromosome_name", "chromosome/scaffold name")
-        found = replace(found, kind="a table of Ensembl's BioMart" if of_ensembl else found.kind, base=1)
-    notes = _notes(names, found, head.own_line)
-    if found.exons and any(len(row) > found.start and ";" in row[found.start] for row in head.rows):
+        layout = replace(layout, base=of_width, width=width)
+    elif plain[layout.start] in _FROM_1:  # names of Ensembl's BioMart and of MAF
+        of_ensembl = plain[layout.chrom] in ("chromosome_name", "chromosome/scaffold name")
+        layout = replace(layout, kind="a table of Ensembl's BioMart" if of_ensembl else layout.kind, base=1)
+    notes = _notes(names, layout, head.own_line)
+    if layout.exons and any(len(row) > layout.start and ";" in row[layout.start] for row in head.rows):
         notes += ("a row with several exons of a gene is read as one interval for each exon.",)
-    return replace(found, notes=notes)
+    return replace(layout, notes=notes)
 
 
 def _holds_numbers(name: str, rows: list[list[str]], at: int) -> bool:
@@ -278,27 +278,27 @@ def _notes(names: list[str], layout: Layout, own_line: bool) -> tuple[str, ...]:
 # --- by --columns
 
 
-def _asked(layout: Layout, asked: bed_columns.Asked, where: str, n_columns: int) -> Layout:
+def _asked(layout: Layout, requested: bed_columns.Asked, where: str, n_columns: int) -> Layout:
     """Apply --columns to a layout; columns that it does not name stay unchanged."""
-    found: dict[str, Any] = {}
-    for role, text in asked.columns.items():
+    changes: dict[str, Any] = {}
+    for role, text in requested.columns.items():
         at = None if text == bed_columns.NONE else bed_columns.column_number(text, layout.header, where)
         last = at if at is None or role != "blocks" else at + 2
         if last is not None and n_columns and last >= n_columns:
             behind = ", and two more behind it," if role == "blocks" else ","
             raise FileFormatError(f"{where}: --columns {role}={text}{behind} but a row has {n_columns} columns; name another.")
-        found[role] = (at, at + 1, at + 2) if role == "blocks" and at is not None else at
-    moved = {found[role] for role in ("chrom", "start", "end") if role in found}
-    taken = {at for role, at in found.items() if role != "blocks"} - {None}
+        changes[role] = (at, at + 1, at + 2) if role == "blocks" and at is not None else at
+    moved = {changes[role] for role in ("chrom", "start", "end") if role in changes}
+    used = {at for role, at in changes.items() if role != "blocks"} - {None}
     for role in ("name", "score", "strand", "signal", "summit", "colour"):  # a column has one role
-        if role not in found and getattr(layout, role) in taken:
-            found[role] = None
-    if found.get("name", layout.name) != layout.name:
-        at = found["name"]
-        found["labels"] = at is not None and at < len(layout.header) and bed_columns.are_labels(layout.header[at])
-    if found.get("summit") is not None:
-        found |= {"absolute_summit": False, "summit_base": 0}
-    base = layout.base if asked.base is None else asked.base
-    width = None if asked.base is not None or moved else layout.width
-    notes = () if asked.base is not None else layout.notes
-    return replace(layout, **found, base=base, width=width, notes=notes)
+        if role not in changes and getattr(layout, role) in used:
+            changes[role] = None
+    if changes.get("name", layout.name) != layout.name:
+        at = changes["name"]
+        changes["labels"] = at is not None and at < len(layout.header) and bed_columns.are_labels(layout.header[at])
+    if changes.get("summit") is not None:
+        changes |= {"absolute_summit": False, "summit_base": 0}
+    base = layout.base if requested.base is None else requested.base
+    width = None if requested.base is not None or moved else layout.width
+    notes = () if requested.base is not None else layout.notes
+    return replace(layout, **changes, base=base, width=width, notes=notes)

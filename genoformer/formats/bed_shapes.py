@@ -202,7 +202,7 @@ def with_ccres(layout: Layout, rows: list[list[str]]) -> Layout:
     classes = [i for i in range(max(accessions) + 1, n) if all_fit(rows, i, _CCRE_CLASS.fullmatch)] if accessions else []
     if not classes:
         return layout
-    found = replace(layout, kind="ENCODE cCREs", name=classes[0], labels=True)
+    with_classes = replace(layout, kind="ENCODE cCREs", name=classes[0], labels=True)
     if not layout.header and classes[0] < 9:  # chrom, start, end, rDHS, cCRE, class
-        return replace(found, score=None, strand=None, colour=None)
-    return found
+        return replace(with_classes, score=None, strand=None, colour=None)
+    return with_classes

@@ -57,15 +57,15 @@ class BigWig:
         """Return the values of the bases [start, end), float32 [L]; 0 for bases without a value and beyond the contig ends."""
         if end < start:
             raise ValueError(f"{chrom}:{start}-{end}: the end lies before the start.")
-        starts, ends, found = self._found(chrom, start, end)
+        starts, ends, row_values = self._found(chrom, start, end)
         if 4 * len(starts) > end - start and (ends - starts == 1).all():  # one value per base
             out = np.zeros(end - start, dtype=np.float32)
-            out[starts - start] = found
+            out[starts - start] = row_values
             return out
         edges = np.empty(2 * len(starts) + 2, dtype=np.int64)  # gap, interval, gap ... gap
         edges[0], edges[1:-1:2], edges[2:-1:2], edges[-1] = start, starts, ends, end
         values = np.zeros(2 * len(starts) + 1, dtype=np.float32)
-        values[1::2] = found
+        values[1::2] = row_values
         return np.repeat(values, np.diff(edges))
 
     def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:

@@ -81,13 +81,13 @@ class BigWigBytes:
 
         leaf, inner: bytes per item. children: function from the items of an inner node to the offsets of its children.
         """
-        seen: set[int] = set()  # a damaged tree may contain a cycle
+        offsets: set[int] = set()  # a damaged tree may contain a cycle
         stack = [root]
         while stack:
             at = stack.pop()
-            if at in seen:
+            if at in offsets:
                 self._damaged(at)
-            seen.add(at)
+            offsets.add(at)
             is_leaf, n = _NODE.unpack(self._cut(at, _NODE.size))
             items = self._cut(at + _NODE.size, n * (leaf if is_leaf else inner))
             if is_leaf:
@@ -124,13 +124,13 @@ class BigWigBytes:
             stops = (of["last"].astype(np.uint64) << np.uint64(32)) + of["end"]
             return of[(begins < stop) & (stops > begin)]
 
-        seen: set[int] = set()
+        offsets: set[int] = set()
         for at, items in self._nodes(self._root, _LEAF.itemsize, _INNER.itemsize, lambda of: here(of, _INNER)["at"].tolist()):
             of = here(items, _LEAF)
             for place, size in zip(of["at"].tolist(), of["size"].tolist(), strict=True):
-                if place in seen:
+                if place in offsets:
                     self._damaged(at)
-                seen.add(place)
+                offsets.add(place)
                 yield place, size
 
     def _block(self, at: int, size: int) -> tuple[int, NDArray[Any]]:
@@ -146,36 +146,36 @@ class BigWigBytes:
         contig, start, _, step, span, kind, n = _BLOCK.unpack_from(content)
         if kind not in _KINDS or _BLOCK.size + n * _KINDS[kind].itemsize > len(content):
             self._damaged(at)
-        given = np.frombuffer(content, dtype=_KINDS[kind], count=n, offset=_BLOCK.size)
+        raw_rows = np.frombuffer(content, dtype=_KINDS[kind], count=n, offset=_BLOCK.size)
         if kind == 1:
-            return contig, given
+            return contig, raw_rows
         rows = np.empty(n, dtype=_KINDS[1])
-        rows["start"] = given["start"] if kind == 2 else start + step * np.arange(n, dtype=np.int64)
+        rows["start"] = raw_rows["start"] if kind == 2 else start + step * np.arange(n, dtype=np.int64)
         rows["end"] = rows["start"] + np.int64(span)
-        rows["value"] = given["value"]
+        rows["value"] = raw_rows["value"]
         return contig, rows
 
     def intervals(self, name: str, start: int, end: int) -> Intervals:
         """Return the intervals with a value in [start, end) of a contig, clipped to it, without NaN."""
         number, _ = self.contigs[name]
-        found: list[NDArray[Any]] = []
+        parts: list[NDArray[Any]] = []
         n = 0
         for at, size in self._blocks(number, start, end):
             contig, rows = self._block(at, size)
             if contig == number:
-                found.append(rows)
+                parts.append(rows)
                 n += len(rows)
             if n > end - start + 2 * _MOST:  # more than one per base, plus those in the first and last block
                 self._damaged(at)
-        if not found:
+        if not parts:
             return NOTHING
-        rows = found[0] if len(found) == 1 else np.concatenate(found)
+        rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
         starts, ends, values = rows["start"].astype(np.int64), rows["end"].astype(np.int64), rows["value"]
         if np.isinf(values).any():
             raise FileFormatError(f"{self.path} holds infinite values, which are no measurements; write it without them.")
-        here = (starts < end) & (ends > start) & (values == values)
-        if not here.all():
-            starts, ends, values = starts[here], ends[here], values[here]
+        selected = (starts < end) & (ends > start) & (values == values)
+        if not selected.all():
+            starts, ends, values = starts[selected], ends[selected], values[selected]
         if (starts >= ends).any() or (starts[1:] < ends[:-1]).any():
             raise FileFormatError(
                 f"{self.path} is a damaged bigWig file (intervals of {name} overlap, or end before they begin); get it again."

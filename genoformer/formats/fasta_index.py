@@ -50,9 +50,9 @@ def read_index(path: Path, bgzipped: bool, notes: list[str]) -> tuple[Index, Blo
             file.seek(max(0, path.stat().st_size - len(_BGZF_END)))
             if file.read() != _BGZF_END:
                 raise FileFormatError(f"{path} is cut short: bgzip's end mark is missing. Copy or make it again.")
-        found = _first_valid_index(path, ".gzi", lambda gzi: _parsed_gzi(gzi, path), notes)
-        places = found or scan_blocks(path)
-        if not found:
+        stored = _first_valid_index(path, ".gzi", lambda gzi: _parsed_gzi(gzi, path), notes)
+        places = stored or scan_blocks(path)
+        if not stored:
             numbers = [number for place in places[1:] for number in place]
             made[".gzi"] = struct.pack(f"<{1 + len(numbers)}Q", len(places) - 1, *numbers)
     source = open_source(path, places)
@@ -75,8 +75,8 @@ def _first_valid_index(path: Path, suffix: str, parsed: Callable[[Path], _Found 
             notes.append(f"{place.name} is older than {path.name}: the index was rebuilt.")
             continue
         with contextlib.suppress(OSError, ValueError, TypeError, LookupError, struct.error):
-            if found := parsed(place):
-                return found
+            if content := parsed(place):
+                return content
         notes.append(f"{place.name} does not fit {path.name}: the index was rebuilt.")
     return None
 
@@ -180,8 +180,8 @@ def _built(path: Path, source: Source) -> Index:
         if name:
             index[name] = Contig(length, offset, bases or 1, width or 2)  # samtools would divide by zero for 0 bases per line
 
-    def refuse(line: int, what: str, remedy: str = "Rewrite the FASTA, say with `seqkit seq -w 60`") -> FileFormatError:
-        return FileFormatError(f"{path}, line {line}: {what}. {remedy}.")
+    def refuse(line: int, problem: str, remedy: str = "Rewrite the FASTA, say with `seqkit seq -w 60`") -> FileFormatError:
+        return FileFormatError(f"{path}, line {line}: {problem}. {remedy}.")
 
     for base, text, cut in _whole_lines(source):
         letters = np.frombuffer(text, dtype=np.uint8)
@@ -252,16 +252,16 @@ def _whole_lines(source: Source) -> Iterator[tuple[int, bytes, int]]:
             yield begin, b"".join([*parts, first, b"\n"]), cut
             begin += sum(map(len, parts)) + cut + len(first) + 1
             at, parts, cut = begin, [], 0
-        lines, end, rest = text.rpartition(b"\n")
+        lines, end, remainder = text.rpartition(b"\n")
         if end:
             yield begin, b"".join([*parts, lines, end]), 0
             begin, parts = at + len(lines) + 1, []
-        if rest and len(parts) >= 2:
-            body = rest.removesuffix(b"\r")  # the CR may be half of a line end
+        if remainder and len(parts) >= 2:
+            body = remainder.removesuffix(b"\r")  # the CR may be half of a line end
             blank = b" " if body and np.frombuffer(body, dtype=np.uint8).min() <= ord(" ") else b""
-            parts.append(blank + rest[len(body) :])
+            parts.append(blank + remainder[len(body) :])
             cut += len(body) - len(blank)
-        elif rest:
-            parts.append(rest)
+        elif remainder:
+            parts.append(remainder)
     if parts:
         yield begin, b"".join(parts) + b"\n", cut

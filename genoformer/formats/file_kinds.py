@@ -84,8 +84,8 @@ def format_of_bytes(head: bytes) -> str | None:
 
 def binary_kind(head: bytes) -> Kind | None:
     """Return the kind of a binary file or a web page, by its first bytes (after gunzip); None for any other file."""
-    if found := format_of_bytes(head):
-        return _BINARY[found]
+    if name := format_of_bytes(head):
+        return _BINARY[name]
     text = head[:HEAD].lstrip().lower()
     return _PAGE if text.startswith((b"<!doctype html", b"<html")) else None
 
@@ -132,8 +132,8 @@ def is_interval_list(path: Path, rows: list[list[str]], behind: Iterable[tuple[i
 def _by_columns(fields: list[str]) -> Kind | None:
     """Return the kind of a row by its columns."""
     if len(fields) in (8, 9) and _counts(fields[3:5]) and not _counts(fields[1:2]) and fields[6] in ("+", "-", ".", "?"):
-        what = "GFF3" if re.match(r"\s*[^\s=;\"]+=", fields[-1]) else "a GTF of genes"
-        return Kind(what, "give it with --gtf, or make a BED of its lines first")
+        format_name = "GFF3" if re.match(r"\s*[^\s=;\"]+=", fields[-1]) else "a GTF of genes"
+        return Kind(format_name, "give it with --gtf, or make a BED of its lines first")
     return None
 
 

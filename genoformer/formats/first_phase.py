@@ -36,13 +36,13 @@ class FirstPhase:
 
 def _on_purpose(texts: Iterable[str]) -> bool | None:
     """Return True if some genotype has the bit of its first allele set, False if none has though it would show, else None."""
-    found = None
+    answer = None
     for text in texts:
         if _SET.search(text):
             return True
-        if found is None and _UNSET in text:
-            found = False
-    return found
+        if answer is None and _UNSET in text:
+            answer = False
+    return answer
 
 
 def _text_of_gt(line: str) -> str:

@@ -45,12 +45,12 @@ def attributes_of(text: str) -> dict[str, str]:
     >>> attributes_of("ID=exon:1;Parent=a,b; Name=x%3By")
     {'ID': 'exon:1', 'Parent': 'a,b', 'Name': 'x%3By'}
     """
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for part in text.split(";"):
         key, sign, value = part.partition("=")
         if sign and key.strip(BLANKS):
-            found.setdefault(key.strip(BLANKS), value.strip(BLANKS))
-    return found
+            attributes.setdefault(key.strip(BLANKS), value.strip(BLANKS))
+    return attributes
 
 
 class Node(NamedTuple):
@@ -88,18 +88,18 @@ def family_of(parent: str, nodes: Mapping[str, Node]) -> Family | None:
     """Return the gene and transcript of a line under `parent`; None if the file lacks that line."""
     if parent not in nodes:
         return None
-    at, seen = parent, 0
-    while not is_gene(nodes[at].kind) and seen < _DEEPEST:
+    at, n_steps = parent, 0
+    while not is_gene(nodes[at].kind) and n_steps < _DEEPEST:
         above = next((parent for parent in nodes[at].parents if parent in nodes), None)
         if above is None:
             break
-        at, seen = above, seen + 1
+        at, n_steps = above, n_steps + 1
     gene = nodes[at]
     if is_gene(gene.kind):
         return Family(at, name_of(at, gene.attributes), parent)
     own = gene.attributes  # a transcript without a gene
-    given = next((unquote(own[key]) for key in ("gene_id", "gene") if own.get(key)), at)
-    return Family(given, unquote(own.get("gene_name") or own.get("gene") or "") or bare(given), parent)
+    gene_id = next((unquote(own[key]) for key in ("gene_id", "gene") if own.get(key)), at)
+    return Family(gene_id, unquote(own.get("gene_name") or own.get("gene") or "") or bare(gene_id), parent)
 
 
 def own_family(attributes: Mapping[str, str], parent: str) -> Family | None:
@@ -115,8 +115,8 @@ def own_family(attributes: Mapping[str, str], parent: str) -> Family | None:
 def families(attributes: Mapping[str, str], nodes: Mapping[str, Node]) -> list[Family]:
     """Return the genes and transcripts of a line, one pair for each Parent."""
     parents = parents_of(attributes)
-    found = [family_of(parent, nodes) or own_family(attributes, parent) for parent in parents or ("",)]
-    return [family for family in found if family is not None]
+    candidates = [family_of(parent, nodes) or own_family(attributes, parent) for parent in parents or ("",)]
+    return [family for family in candidates if family is not None]
 
 
 def name_of(own: str, attributes: Mapping[str, str]) -> str:

@@ -97,10 +97,10 @@ def without_exons(path: Path) -> FileFormatError:
 
 def attributes_of(text: str) -> dict[str, str]:
     """Return the last column of a GTF as a dict; quotes may hold any text, and the first of duplicate keys counts."""
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for key, quoted, bare in _ATTRIBUTE.findall(text):
-        found.setdefault(key, quoted or bare)
-    return found
+        attributes.setdefault(key, quoted or bare)
+    return attributes
 
 
 def transcript_of(attributes: Mapping[str, str], text: str = "") -> str:
@@ -110,8 +110,8 @@ def transcript_of(attributes: Mapping[str, str], text: str = "") -> str:
     ('G', 'g1.t1')
     """
     bare = text.strip(" ;")
-    found = attributes.get("transcript_id") or attributes.get("gene_id")
-    return found or (bare if re.fullmatch(r"[^\s;\"]+", bare) else "")
+    name = attributes.get("transcript_id") or attributes.get("gene_id")
+    return name or (bare if re.fullmatch(r"[^\s;\"]+", bare) else "")
 
 
 def gene_name(attributes: Mapping[str, str], gene_id: str) -> str:
@@ -208,9 +208,9 @@ def _of_gff(path: Path, lines: _Lines) -> Iterator[GeneRow]:
             rows.append((number, fields))
         elif is_utr(fields[2]):
             utrs.append(fields)
-        elif fields[2] not in gff.LEAVES and (found := gff.node_of(fields[2], fields[8])):
-            nodes.setdefault(*found)
-            widen(lines.limits, (fields[0], found[0]), int(fields[3]) - 1, int(fields[4]))
+        elif fields[2] not in gff.LEAVES and (node := gff.node_of(fields[2], fields[8])):
+            nodes.setdefault(*node)
+            widen(lines.limits, (fields[0], node[0]), int(fields[3]) - 1, int(fields[4]))
     for fields in utrs:
         for family in gff.families(gff.attributes_of(fields[8]), nodes):
             lines.utrs.setdefault((fields[0], family.transcript), []).append((int(fields[3]) - 1, int(fields[4])))
@@ -257,14 +257,14 @@ def read_tss(
         raise ValueError(f"feature is {feature!r}; it may be transcript, gene or None.")
     path = Path(path)
     left_out: list[int] = []
-    found = False
+    has_sites = False
     for site in gff.start_sites(path, gtf_rows(path), feature) if format_of(path) == "GFF3" else _sites(path, feature):
         if has_strand(path, site.line, site.strand):
-            found = True
+            has_sites = True
             yield site
         else:
             left_out.append(site.line)
-    if left_out and not found:
+    if left_out and not has_sites:
         raise FileFormatError(
             f"{path}, line {left_out[0]}: no {feature or 'transcript'} has a strand, + or - in column 7; "
             "give a file of genes with strands."
@@ -276,11 +276,11 @@ def read_tss(
 def _sites(path: Path, feature: str | None) -> Iterator[Region]:
     """Yield the TSSs of a GTF, including lines whose strand is unknown."""
     others: Counter[str] = Counter()
-    wanted = feature or "transcript"
+    kind = feature or "transcript"
     n_found = 0
     for number, fields in gtf_rows(path):
         others[fields[2]] += 1
-        if fields[2] == wanted:
+        if fields[2] == kind:
             n_found += 1
             yield _site(fields, number)
     if n_found:
@@ -288,7 +288,7 @@ def _sites(path: Path, feature: str | None) -> Iterator[Region]:
     if feature is None and others["gene"]:
         yield from _sites(path, "gene")
     elif others[EXON] or others[CDS]:
-        yield from _of_exons(path, wanted)
+        yield from _of_exons(path, kind)
     else:
         raise gff.without_lines(path, feature or "transcript or gene", others)
 
@@ -300,18 +300,18 @@ def _site(fields: list[str], number: int) -> Region:
     return gff.site(fields[0], int(fields[3]) - 1, int(fields[4]), fields[6], name, fields[5], number)
 
 
-def _of_exons(path: Path, wanted: str) -> Iterator[Region]:
+def _of_exons(path: Path, feature: str) -> Iterator[Region]:
     """Yield the TSSs of the transcripts, or genes, that the exons or CDS of a GTF define."""
     spans: dict[tuple[str, str], list[int]] = {}
     rows: dict[tuple[str, str], GeneRow] = {}
     for row in gene_rows(path):
         if row.kind != EXON:
             continue
-        key = (row.contig, row.transcript if wanted == "transcript" else row.gene)
+        key = (row.contig, row.transcript if feature == "transcript" else row.gene)
         span = spans.setdefault(key, [row.start, row.end])
         span[:] = min(span[0], row.start), max(span[1], row.end)
         rows.setdefault(key, row)
     for key, (start, end) in spans.items():
         row = rows[key]
-        name = row.transcript if wanted == "transcript" else row.name
+        name = row.transcript if feature == "transcript" else row.name
         yield gff.site(row.contig, start, end, row.strand, name, ".", row.line)

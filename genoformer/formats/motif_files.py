@@ -45,17 +45,17 @@ def read_matrices(path: str | Path) -> list[Matrix]:
     if first[:1] in _TEXTS:
         raise FileFormatError(f"{path} {_TEXTS[first[:1]]}.")
     if is_meme(lines):
-        found = list(meme_matrices(lines, path))
+        matrices = list(meme_matrices(lines, path))
     elif is_transfac(lines):
-        found = list(transfac_matrices(lines, path))
+        matrices = list(transfac_matrices(lines, path))
     else:
-        found = table_matrices(lines, path)
-    if not found:
+        matrices = table_matrices(lines, path)
+    if not matrices:
         raise FileFormatError(
             f"{path} holds no motif; give a MEME or TRANSFAC file, or one of JASPAR, HOMER or HOCOMOCO with lines that begin "
             "with >."
         )
-    return found
+    return matrices
 
 
 def _refuse_binary(path: Path) -> None:
@@ -66,8 +66,8 @@ def _refuse_binary(path: Path) -> None:
             head = file.read(8)
     except OSError:
         return
-    if said := _OTHERS.get(format_of_bytes(head) or ""):
-        raise FileFormatError(f"{path} {said}.")
+    if remedy := _OTHERS.get(format_of_bytes(head) or ""):
+        raise FileFormatError(f"{path} {remedy}.")
 
 
 def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:

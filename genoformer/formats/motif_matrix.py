@@ -97,17 +97,17 @@ def matrix_from_positions(
         raise FileFormatError(f"{path}, line {line}: motif {name} has no rows of numbers; complete or remove it.")
     values = np.array([position.values for position in positions], dtype=np.float64)  # [W, 4]
     for (where, _), row in zip(positions, values, strict=True):
-        here = f"{path}, {where}: motif {name}"
+        motif = f"{path}, {where}: motif {name}"
         if (row < 0).any():
             raise FileFormatError(
-                f"{here} has negative numbers: it is a log-odds matrix (PSSM, PWM) or one of contributions (CWM). "
+                f"{motif} has negative numbers: it is a log-odds matrix (PSSM, PWM) or one of contributions (CWM). "
                 "Give counts or probabilities (of modisco: `modisco meme -t PFM`)."
             )
         if not (row < _MOST_SITES).all():
-            raise FileFormatError(f"{here} has infinite counts; give the number of sites.")
+            raise FileFormatError(f"{motif} has infinite counts; give the number of sites.")
         if not row.any():
             raise FileFormatError(
-                f"{here} has a position without counts, so that no base is known there; correct or remove it."
+                f"{motif} has a position without counts, so that no base is known there; correct or remove it."
             )
     totals = values.sum(1)  # [W]
     if not probabilities and totals.max() > 1 + ROUNDING:

@@ -81,8 +81,8 @@ def _alphabet(lines: Sequence[str], at: int, path: Path) -> tuple[str, int]:
     Each line of a custom alphabet names one letter, a pair of complements, or an ambiguous letter (with =). The columns are
     in sorted order.
     """
-    if named := re.match(r"ALPHABET\s*=(.*)", lines[at].strip()):
-        letters = "".join(named[1].split()).upper()
+    if match := re.match(r"ALPHABET\s*=(.*)", lines[at].strip()):
+        letters = "".join(match[1].split()).upper()
         if len(letters) == 4 and letters not in ("ACGT", "ACGU"):
             raise FileFormatError(
                 f"{path}, line {at + 1}: ALPHABET= {letters}, but MEME's order of bases is ACGT; "
@@ -120,12 +120,12 @@ def _matrix(lines: Sequence[str], at: int, path: Path, name: str) -> tuple[Matri
 
 
 def _whole_number(key: str, head: str, path: Path, line: int) -> int | None:
-    found = re.search(rf"\b{key}=\s*(\S*)", head)
-    if found is None:
+    match = re.search(rf"\b{key}=\s*(\S*)", head)
+    if match is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,9}", found[1]):
-        raise FileFormatError(f"{path}, line {line}: {key}= {found[1]!r}; give a whole number, or leave {key}= out.")
-    return int(found[1])
+    if not re.fullmatch(r"[0-9]{1,9}", match[1]):
+        raise FileFormatError(f"{path}, line {line}: {key}= {match[1]!r}; give a whole number, or leave {key}= out.")
+    return int(match[1])
 
 
 def _is_row(text: str) -> bool:

@@ -123,7 +123,7 @@ def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
     tables = list(_tables(lines, path))
     layouts = [_layout(table, path) for table in tables]
     known = set(layouts) - {""}
-    found = []
+    matrices = []
     for table, layout in zip(tables, layouts, strict=True):
         layout = layout or (known.copy().pop() if len(known) == 1 else "bases" if table.accession else "")
         if not layout:
@@ -131,8 +131,8 @@ def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
                 f"{path}, line {table.line}: motif {table.name} is four by four numbers, and nothing says if rows are bases or "
                 "positions; write A, C, G and T before the rows (JASPAR), a line A C G T above the columns, or a MEME file."
             )
-        found.append(_by_bases(table, path) if layout == "bases" else _by_positions(table, path))
-    return found
+        matrices.append(_by_bases(table, path) if layout == "bases" else _by_positions(table, path))
+    return matrices
 
 
 def _layout(table: _Table, path: Path) -> str:

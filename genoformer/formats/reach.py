@@ -149,11 +149,11 @@ def _longest(record: Record, extents: Sequence[Extent], text: str, doubts: Doubt
     return [n for n, extent in zip(values, extents, strict=True) if n and extent is Extent.LENGTH]
 
 
-def _block_length(record: Record, rest: str, doubts: Doubts) -> int:
-    """Return the largest FORMAT LEN of any sample, 0 if there is none. rest: the columns from FORMAT to the end of the line."""
-    if "LEN" not in rest:
+def _block_length(record: Record, sample_columns: str, doubts: Doubts) -> int:
+    """Return the largest FORMAT LEN of any sample, 0 if there is none; sample_columns: the columns from FORMAT on."""
+    if "LEN" not in sample_columns:
         return 0
-    form, *samples = rest.split("\t")
+    form, *samples = sample_columns.split("\t")
     keys = form.split(":")
     if "LEN" not in keys:
         return 0

@@ -76,8 +76,8 @@ def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read ({error}); give {kind}.") from error
     with io.BufferedReader(_Bytes(file, path, kind, most), _BUFFER) as buffered:
-        if found := binary_kind(buffered.peek(HEAD)):
-            raise FileFormatError(f"{path} is {found.name}, but should be {kind}; {found.remedy}.")
+        if other_kind := binary_kind(buffered.peek(HEAD)):
+            raise FileFormatError(f"{path} is {other_kind.name}, but should be {kind}; {other_kind.remedy}.")
         yield buffered
 
 

@@ -109,10 +109,10 @@ class TrackTable:
     @cached_property
     def groups(self) -> dict[str, list[int]]:
         """Group -> indices of its tracks, ordered by the first track of each group."""
-        found: dict[str, list[int]] = {}
+        groups: dict[str, list[int]] = {}
         for track in self.tracks:
-            found.setdefault(track.group, []).append(track.index)
-        return found
+            groups.setdefault(track.group, []).append(track.index)
+        return groups
 
     def choose(self, spec: str) -> list[int]:
         """Return the indices of the tracks that a text selects, each once, in the order of the text.
@@ -127,16 +127,16 @@ class TrackTable:
         >>> TrackTable(tuple(cage)).choose("*k562, 0-1")
         [1, 0]
         """
-        whole = self._named(spec.strip())
-        if whole:
-            return whole
+        by_name = self._named(spec.strip())
+        if by_name:
+            return by_name
         parts = [part.strip() for part in spec.split(",") if part.strip()]
         if not parts:
             raise ConfigError("no tracks are named; give numbers, names or patterns such as CAGE:*liver*.")
         return list(dict.fromkeys(index for part in parts for index in self._chosen(part)))
 
     def _chosen(self, part: str) -> list[int]:
-        span = (part, part) if part.isdecimal() else found.groups() if (found := _RANGE.fullmatch(part)) else None
+        span = (part, part) if part.isdecimal() else match.groups() if (match := _RANGE.fullmatch(part)) else None
         if span is not None:
             first, last = int(span[0]), int(span[1])
             if first > last:

@@ -64,9 +64,9 @@ def open_track(path: str | os.PathLike[str], column: str = "") -> TrackSource:
         suffixes.pop()
     suffix = suffixes[-1] if suffixes else ""
     if suffix not in SOURCES:
-        found = f"ends in .{suffix}" if suffix else "has no suffix"
+        problem = f"ends in .{suffix}" if suffix else "has no suffix"
         raise ConfigError(
-            f"{path} {found}; tracks are recognised by .{', .'.join(SOURCES)} (before .gz): convert or rename it."
+            f"{path} {problem}; tracks are recognised by .{', .'.join(SOURCES)} (before .gz): convert or rename it."
         )
     if column not in ("", "signal"):
         raise ConfigError(f"column {column!r} of {path} is unknown; leave it empty, or give signal for a peak file.")
@@ -147,14 +147,14 @@ class _Collected:
         values.append(value)
 
     def sorted(self) -> dict[str, Rows]:
-        found = {}
+        rows_of_contig = {}
         for chrom, (starts, ends, values) in self._of.items():
             rows = Rows(np.asarray(starts), np.asarray(ends), np.asarray(values))
             if np.any(rows.starts[1:] < rows.starts[:-1]):
                 order = np.argsort(rows.starts, kind="stable")
                 rows = Rows(rows.starts[order], rows.ends[order], rows.values[order])
-            found[chrom] = rows
-        return found
+            rows_of_contig[chrom] = rows
+        return rows_of_contig
 
 
 class BedGraph(_Table):
@@ -180,8 +180,8 @@ class BedGraph(_Table):
                 )
             if not math.isnan(value):
                 collected.add(chrom, first, last, value)
-        found = collected.sorted()
-        for chrom, rows in found.items():
+        rows_of_contig = collected.sorted()
+        for chrom, rows in rows_of_contig.items():
             wrong = np.flatnonzero(rows.starts[1:] < rows.ends[:-1])
             if wrong.size:
                 i = wrong[0]
@@ -189,15 +189,15 @@ class BedGraph(_Table):
                     f"{self.path}: {chrom}:{rows.starts[i]}-{rows.ends[i]} and {rows.starts[i + 1]}-{rows.ends[i + 1]} "
                     "overlap, but a base of a bedGraph has one value; sum or merge the rows."
                 )
-        return found
+        return rows_of_contig
 
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:
         low, high = np.clip([start, end], 0, _LARGEST).astype(np.int32)  # the dtype of the rows, to avoid a copy of them
-        here = slice(np.searchsorted(rows.ends, low, side="right"), np.searchsorted(rows.starts, high, side="left"))
-        first = np.maximum(rows.starts[here].astype(np.int64), start) - start
-        length = np.minimum(rows.ends[here].astype(np.int64), end) - start - first
+        selected = slice(np.searchsorted(rows.ends, low, side="right"), np.searchsorted(rows.starts, high, side="left"))
+        first = np.maximum(rows.starts[selected].astype(np.int64), start) - start
+        length = np.minimum(rows.ends[selected].astype(np.int64), end) - start - first
         places = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(length.sum())
-        out[places] = np.repeat(rows.values[here], length)
+        out[places] = np.repeat(rows.values[selected], length)
 
 
 class Peaks(_Table):
@@ -229,8 +229,8 @@ class Peaks(_Table):
         return value
 
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:
-        found = np.flatnonzero((rows.starts < end) & (rows.ends > start))
-        for i in found[np.argsort(rows.values[found], kind="stable")]:  # the largest value is written last
+        selected = np.flatnonzero((rows.starts < end) & (rows.ends > start))
+        for i in selected[np.argsort(rows.values[selected], kind="stable")]:  # the largest value is written last
             out[max(rows.starts[i] - start, 0) : rows.ends[i] - start] = rows.values[i]
 
 

@@ -194,16 +194,16 @@ class VariantFile:
                 f"{self.name} ends its lines in a lone carriage return (old Macintosh); convert it with: tr '\\r' '\\n'"
             )
         if not is_vcf:
-            found = (self.header[0] if self.header else first)[:40]
+            begin = (self.header[0] if self.header else first)[:40]
             raise FileFormatError(
-                f"{self.name} begins with {found!r} and has no #CHROM line, so it is not VCF; "
+                f"{self.name} begins with {begin!r} and has no #CHROM line, so it is not VCF; "
                 "a VCF begins with ##fileformat=VCF and has a line that begins with #CHROM."
             )
         n_columns = first.count("\t") + 1
         if not first or not 5 <= n_columns <= 8:
-            found = f"and its first record has {n_columns} column(s)" if first else "and no records"
+            begin = f"and its first record has {n_columns} column(s)" if first else "and no records"
             raise FileFormatError(
-                f"{self.name} has no #CHROM line, {found}; add the line that names the columns (bcftools reheader)."
+                f"{self.name} has no #CHROM line, {begin}; add the line that names the columns (bcftools reheader)."
             )
         self.header.append(COLUMNS)
         self.notes.append(f"{self.name} has no #CHROM line; the eight fixed columns are assumed.")
@@ -211,19 +211,19 @@ class VariantFile:
     def _malformed(self, number: int, line: str) -> NoReturn:
         fields = line.split("\t", 8)
         if line.startswith("#"):
-            found = "a header line among the records; join files with bcftools concat"
+            problem = "a header line among the records; join files with bcftools concat"
         elif len(fields) < 5:
-            found = (
+            problem = (
                 f"{len(fields)} tab-separated column(s) where a record has 8 (CHROM POS ID REF ALT ...); "
                 "is the file cut short, or are its columns separated by blanks?"
             )
         elif not fields[1].isdecimal() or len(fields[1]) > 18 or not fields[1].isascii():
-            found = f"POS is {fields[1][:20]!r}, but is a whole number of at most 18 digits; correct or remove the line"
+            problem = f"POS is {fields[1][:20]!r}, but is a whole number of at most 18 digits; correct or remove the line"
         elif not fields[3]:
-            found = "REF is empty, but must hold at least one base; correct or remove the line"
+            problem = "REF is empty, but must hold at least one base; correct or remove the line"
         else:
-            found = "CHROM is empty; correct or remove the line"
-        raise FileFormatError(f"{self.name}, line {number}: {found}")
+            problem = "CHROM is empty; correct or remove the line"
+        raise FileFormatError(f"{self.name}, line {number}: {problem}")
 
 
 def open_vcf(path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None) -> VariantFile:
@@ -284,20 +284,20 @@ def overlapping(records: Iterable[Record], region: Interval | None, contigs: Ite
     index = ContigIndex(contigs)
     same: dict[str, bool] = {}
     for record in records:
-        here = same.get(record.chrom)
-        if here is None:
-            here = same[record.chrom] = _one_contig(record.chrom, region.chrom, index)
+        is_same = same.get(record.chrom)
+        if is_same is None:
+            is_same = same[record.chrom] = _one_contig(record.chrom, region.chrom, index)
         start = record.pos - 1
-        if here and start < region.end and start + len(record.ref) > region.start:
+        if is_same and start < region.end and start + len(record.ref) > region.start:
             yield record
 
 
 def _one_contig(name: str, other: str, index: ContigIndex) -> bool:
     """True if two names refer to the same contig."""
-    found, others = index.get(name), index.get(other)
-    if found is None and others is None:
+    first, others = index.get(name), index.get(other)
+    if first is None and others is None:
         return name == other or (canonical_key(name) == canonical_key(other) and not index.candidates(name))
-    return found == others
+    return first == others
 
 
 def _unix(block: bytes) -> bytes:

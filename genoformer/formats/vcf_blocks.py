@@ -73,11 +73,11 @@ def _parse(file: VariantFile, number: int, text: bytes, doubts: Doubts) -> Block
         _refuse(file, number, text)
     positions = np.zeros(len(begins), dtype=np.int64)
     for i in range(int(digits.max())):
-        there = i < digits
+        has_digit = i < digits
         digit = letters[np.minimum(at[:, 0] + 1 + i, len(text) - 1)].astype(np.int64) - _ZERO
-        if ((digit < 0) | (digit > 9))[there].any():
+        if ((digit < 0) | (digit > 9))[has_digit].any():
             _refuse(file, number, text)
-        positions = np.where(there, 10 * positions + digit, positions)
+        positions = np.where(has_digit, 10 * positions + digit, positions)
     starts = positions - 1
     ends = starts + at[:, 3] - at[:, 2] - 1
     info = np.where(n_tabs >= 8, at[:, 7], np.where(n_tabs == 7, line_ends, -1))

@@ -76,8 +76,8 @@ class VcfText:
         if tail != _BGZF_EOF:
             self._cut_short("its bgzip end marker is missing")
 
-    def _cut_short(self, found: str) -> NoReturn:
-        raise FileFormatError(f"{self._name} is truncated or damaged ({found}); copy or download it again.")
+    def _cut_short(self, problem: str) -> NoReturn:
+        raise FileFormatError(f"{self._name} is truncated or damaged ({problem}); copy or download it again.")
 
     def _not_text(self) -> NoReturn:
         raise FileFormatError(
@@ -85,8 +85,8 @@ class VcfText:
             "(bcftools view), where any text is read."
         )
 
-    def _not_vcf(self, what: str) -> NoReturn:
-        raise FileFormatError(f"{self._name} is {what}, not VCF or BCF; give a VCF (plain, gzip, bgzip) or a BCF.")
+    def _not_vcf(self, kind: str) -> NoReturn:
+        raise FileFormatError(f"{self._name} is {kind}, not VCF or BCF; give a VCF (plain, gzip, bgzip) or a BCF.")
 
     def _chunks(self, stream: BinaryIO) -> Iterator[bytes]:
         while True:

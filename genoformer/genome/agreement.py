@@ -127,8 +127,8 @@ def belongs_as_a_whole(judged: Sequence[Judgement]) -> bool:
     fit = [of for of in known if of.belongs]
     large = [of for of in known if of.evidence.is_large]
     n, n_fit = (sum(of.counts.n for of in some) for some in (known, fit))
-    few = n_fit < (1 - NEARLY_ALL) * n and 2 * sum(bool(of.belongs) for of in large) < len(large)
-    return not known or (bool(fit) and not few)
+    is_rare = n_fit < (1 - NEARLY_ALL) * n and 2 * sum(bool(of.belongs) for of in large) < len(large)
+    return not known or (bool(fit) and not is_rare)
 
 
 class _File(NamedTuple):
@@ -141,41 +141,41 @@ class _File(NamedTuple):
     shift: Cause | None  # shift of the whole file, or of all contigs with few records
 
 
-def judge(evidence: Sequence[Evidence], q: float, asked: Sequence[str] = ()) -> list[Judgement]:
-    """Judge contigs by the rule above; asked: requested fixes among "swap", "strand" and "shift", applied to their cause.
+def judge(evidence: Sequence[Evidence], q: float, fixes: Sequence[str] = ()) -> list[Judgement]:
+    """Judge contigs by the rule above; fixes: requested fixes among "swap", "strand" and "shift", applied to their cause.
 
     A contig with few disagreeing records takes the cause of the whole file.
     """
-    file = _as_a_file(evidence, q, asked)
-    found = []
+    file = _as_a_file(evidence, q, fixes)
+    judgements = []
     for e in evidence:
         if _follows(e, file.shift):
-            found.append(_shifted(e, q, file, "shift" in asked))
+            judgements.append(_shifted(e, q, file, "shift" in fixes))
             continue
         basis = file.whole if e.counts.disagree < _FEW and _shares(e.counts, cause_of(file.whole)) else e.counts
         cause = cause_of(basis) if e.counts.disagree else None
         belongs = _belongs(e, q, file)
-        fix = _fix_for(basis, cause, asked, bool(belongs)) if cause or e.counts.disagree else Reading.NONE
+        fix = _fix_for(basis, cause, fixes, bool(belongs)) if cause or e.counts.disagree else Reading.NONE
         if fix and not e.is_other_mitochondrion and (e.is_large or not e.is_contradicted):
             belongs = belongs or _is_mended(e.counts, fix)
         else:
             fix = Reading.NONE
-        found.append(Judgement(e, belongs, cause if fix or is_sure(basis, cause) else None, fix))
-    return found
+        judgements.append(Judgement(e, belongs, cause if fix or is_sure(basis, cause) else None, fix))
+    return judgements
 
 
-def _as_a_file(evidence: Sequence[Evidence], q: float, asked: Sequence[str]) -> _File:
+def _as_a_file(evidence: Sequence[Evidence], q: float, fixes: Sequence[str]) -> _File:
     large = [_fits(e, q) for e in evidence if e.is_large]
-    whole = total(e.counts for e in evidence if not e.is_other_mitochondrion and not _is_lost(e, q))
+    counts = total(e.counts for e in evidence if not e.is_other_mitochondrion and not _is_lost(e, q))
     few = [e for e in evidence if not e.is_large and e.counts.n and not e.has_other_length]
     small = total(e.counts for e in few)
     doubt = _DOUBT_OF_EQUAL_LENGTH if all(e.has_equal_length for e in few) else DOUBT
     small_fit = not is_shifted(small) and (_is_above(small, q, doubt) or _is_explained(small, q, doubt))
     others_fit = any(large) or (small_fit and (not large or small.n >= ENOUGH))
-    shift = next((cause for basis in (whole, small) if (cause := _shift_of(basis, q)) is not None), None)
-    if shift is None and "shift" in asked:
-        shift = _shift_as_asked(whole)
-    return _File(whole, any(large), others_fit, small_fit, shift)
+    shift = next((cause for basis in (counts, small) if (cause := _shift_of(basis, q)) is not None), None)
+    if shift is None and "shift" in fixes:
+        shift = _shift_as_asked(counts)
+    return _File(counts, any(large), others_fit, small_fit, shift)
 
 
 def _is_lost(e: Evidence, q: float) -> bool:
@@ -252,15 +252,15 @@ def _shift_of(basis: Counts, q: float) -> Cause | None:
     return cause if sure and not _is_above(basis, q, DOUBT) else None
 
 
-def _shift_as_asked(whole: Counts) -> Cause | None:
+def _shift_as_asked(counts: Counts) -> Cause | None:
     """Return the shift that makes every record of a small file agree, though some disagree as written.
 
     Such a file has too few records to apply the shift without a request.
     """
-    if not whole.disagree or whole.sampled < whole.agree:
+    if not counts.disagree or counts.sampled < counts.agree:
         return None
-    ways = {Cause.FROM_ZERO: whole.next + whole.next_too, Cause.TOO_FAR: whole.previous + whole.previous_too}
-    fitting = [cause for cause, k in ways.items() if k == whole.n]
+    ways = {Cause.FROM_ZERO: counts.next + counts.next_too, Cause.TOO_FAR: counts.previous + counts.previous_too}
+    fitting = [cause for cause, k in ways.items() if k == counts.n]
     return fitting[0] if len(fitting) == 1 else None
 
 
@@ -291,14 +291,14 @@ def _shifted(e: Evidence, q: float, file: _File, is_asked: bool) -> Judgement:
 # Fixes
 
 
-def _fix_for(basis: Counts, cause: Cause | None, asked: Sequence[str], belongs: bool) -> Reading:
+def _fix_for(basis: Counts, cause: Cause | None, fixes: Sequence[str], belongs: bool) -> Reading:
     """Return the readings for records whose REF disagrees: the requested ones, if together they explain at least 90 %."""
-    if "shift" in asked and not belongs and is_sure(basis, cause):
+    if "shift" in fixes and not belongs and is_sure(basis, cause):
         if cause is Cause.FROM_ZERO:
             return Reading.NEXT
         if cause is Cause.TOO_FAR:
             return Reading.PREVIOUS
-    swap, strand = Reading.SWAP if "swap" in asked else Reading.NONE, Reading.STRAND if "strand" in asked else Reading.NONE
+    swap, strand = Reading.SWAP if "swap" in fixes else Reading.NONE, Reading.STRAND if "strand" in fixes else Reading.NONE
     if swap and strand:
         both = Reading.AT_ONCE if cause is Cause.SWAP_AND_STRAND else Reading.NONE
         fits = cause is not None and cause in ON_ALLELES and _is_no_slip(basis, cause)

@@ -110,13 +110,13 @@ def at_least(k: int, n: int, p: float) -> float:
     if k <= n * p:  # the other tail is the shorter one
         return 1.0 - at_least(n - k + 1, n, 1 - p)
     log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p)
-    term = whole = math.exp(log)
+    term = probability = math.exp(log)
     for i in range(k, n):
         term *= (n - i) / (i + 1) * p / (1 - p)
-        whole += term
-        if term < whole * 1e-12:
+        probability += term
+        if term < probability * 1e-12:
             break
-    return min(1.0, whole)
+    return min(1.0, probability)
 
 
 def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
@@ -145,8 +145,8 @@ def cause_of(counts: Counts) -> Cause | None:
             return cause
     k, n = explained(counts, Cause.SWAP_AND_STRAND)
     rare = 5 * counts.at_once <= n and at_least(n - counts.at_once, n, 1 - _BY_CHANCE) <= _RARE
-    each = 10 * min(counts.swap, counts.strand) >= n
-    if n and k >= NEARLY_ALL * n and rare and each and 2 * counts.agree >= counts.n:
+    is_mixed = 10 * min(counts.swap, counts.strand) >= n
+    if n and k >= NEARLY_ALL * n and rare and is_mixed and 2 * counts.agree >= counts.n:
         return Cause.SWAP_AND_STRAND
     return None
 

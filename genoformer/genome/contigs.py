@@ -97,11 +97,11 @@ class ContigMap:
         self.ambiguous: dict[str, list[str]] = {}
         self.unmatched: list[str] = []
         for name in dict.fromkeys(query):
-            found = index.get(name)
-            if found is None:
+            name_in_reference = index.get(name)
+            if name_in_reference is None:
                 self.unmatched.append(name)
             else:
-                self._found[name] = found
+                self._found[name] = name_in_reference
             if len(candidates := index.candidates(name)) > 1:
                 self.ambiguous[name] = candidates
 
@@ -112,7 +112,7 @@ class ContigMap:
     @property
     def renamed(self) -> dict[str, str]:
         """Query name -> reference name, for names that differ."""
-        return {name: found for name, found in self._found.items() if name != found}
+        return {name: reference for name, reference in self._found.items() if name != reference}
 
     def remarks(self, reference: str = "the FASTA") -> list[str]:
         """Return sentences on query names that fit several contigs, and on PLINK's chromosome numbers.
@@ -120,10 +120,10 @@ class ContigMap:
         >>> ContigMap(["MT"], ["chrM", "chrMT"]).remarks("g.fa")
         ['contig MT fits more than one contig of g.fa (chrM, chrMT): chrMT is used.']
         """
-        found = [f"{text}." for text in self._several(reference)]
+        remarks = [f"{text}." for text in self._several(reference)]
         if plink := self._plink():
-            found.append(f"{plink}.")
-        return found
+            remarks.append(f"{plink}.")
+        return remarks
 
     def describe(self, query: str = "VCF", reference: str = "the FASTA") -> str:
         """Return one sentence on the matched, renamed, ambiguous and missing contigs.
@@ -149,14 +149,14 @@ class ContigMap:
 
     def _several(self, reference: str) -> list[str]:
         shown = list(self.ambiguous.items())[:_MOST_PAIRS]
-        found = []
+        remarks = []
         for name, candidates in shown:
             used = self._found.get(name)
             end = f"{used} is used" if used else "none is used; rename it"
-            found.append(f"contig {name} fits more than one contig of {reference} ({join_names(candidates)}): {end}")
+            remarks.append(f"contig {name} fits more than one contig of {reference} ({join_names(candidates)}): {end}")
         if more := len(self.ambiguous) - len(shown):
-            found.append(f"{more:,} more contigs fit more than one of {reference}")
-        return found
+            remarks.append(f"{more:,} more contigs fit more than one of {reference}")
+        return remarks
 
     def _plink(self) -> str:
         """Return half a sentence on unmatched query names that are PLINK's numbers of X, Y and MT."""
@@ -179,12 +179,12 @@ def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -
     of_length: dict[int, list[str]] = {}
     for name, length in reference.items():
         of_length.setdefault(length, []).append(name)
-    found = {}
+    renaming = {}
     for name, length in query.items():
         fits = of_length.get(length, [])
         if length and times[length] == 1 and len(fits) == 1 and fits[0] != name:
-            found[name] = fits[0]
-    return found
+            renaming[name] = fits[0]
+    return renaming
 
 
 def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
@@ -221,11 +221,11 @@ def builds_of_accessions(names: Iterable[str]) -> tuple[str, ...]:
     >>> builds_of_accessions(["NC_000020.11", "CM000682.2", "NC_060944.1", "chr20"])
     ('chm13', 'hg38')
     """
-    found = set()
+    builds = set()
     for name in names:
         if (accession := _ACCESSION.fullmatch(name)) and accession[2]:
-            found.add(VERSIONS.get(accession[1], {}).get(int(accession[2])))
-    return tuple(sorted(build for build in found if build))
+            builds.add(VERSIONS.get(accession[1], {}).get(int(accession[2])))
+    return tuple(sorted(build for build in builds if build))
 
 
 def likely_build(lengths: Mapping[str, int]) -> str | None:

@@ -58,21 +58,21 @@ _FIX_NAMES = {
 
 
 def findings(
-    judged: Sequence[Judgement], asked: Sequence[str], vcf: str, reference: str, chance: float, force: bool
+    judged: Sequence[Judgement], fixes: Sequence[str], vcf: str, reference: str, chance: float, force: bool
 ) -> list[str]:
     """Return sentences on excluded contigs, on records whose REF disagrees, and on fixes that were applied or refused."""
-    found = [_left_out(of, vcf, reference, chance, force) for of in judged if of.is_other]
-    if len(found) > _MOST:
+    sentences = [_left_out(of, vcf, reference, chance, force) for of in judged if of.is_other]
+    if len(sentences) > _MOST:
         names = join_names(of.evidence.name for of in judged if of.is_other)
-        found = [*found[:_MOST], f"{len(found) - _MOST} more contigs are other sequences; all: {names}."]
+        sentences = [*sentences[:_MOST], f"{len(sentences) - _MOST} more contigs are other sequences; all: {names}."]
     stale = [of for of in judged if of.belongs and of.evidence.has_other_length]
     if of_header := [of for of in stale if not of.evidence.is_named]:
-        found.append(_stale_lengths(of_header, vcf, reference))
+        sentences.append(_stale_lengths(of_header, vcf, reference))
     if of_accessions := [of for of in stale if of.evidence.is_named]:
-        found.append(_other_accessions(of_accessions, vcf, reference))
+        sentences.append(_other_accessions(of_accessions, vcf, reference))
     for of in judged:
         if of.belongs and of.evidence.may_be_other_mitochondrion:
-            found.append(
+            sentences.append(
                 f"{of.evidence.reference} of {reference} has {of.evidence.length:,} bases, as in UCSC's hg19 (NC_001807) only; "
                 f"make sure that {of.evidence.name} of {vcf} is not the usual mitochondrion of 16,569 bases."
             )
@@ -86,26 +86,26 @@ def findings(
                 remedy = f"{part}: {_IN_PART[cause]}"
             else:
                 remedy = _CAUSES[cause][2]
-            found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {remedy}.")
+            sentences.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {remedy}.")
         elif few := [of for of in group if of.counts.agree < NEARLY_ALL * of.counts.n]:
             counts = total(of.counts for of in few)
-            rest = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
-            why = "so few cannot tell the cause" if _is_unsure(counts) else "no cause explains nearly all of them"
-            found.append(
+            others_have = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
+            reason = "so few cannot tell the cause" if _is_unsure(counts) else "no cause explains nearly all of them"
+            sentences.append(
                 f"REF agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} on {_names(few)}; the other "
-                f"{rest} no score (REF_MISMATCH), and {why}."
+                f"{others_have} no score (REF_MISMATCH), and {reason}."
             )
     if beyond := [of for of in judged if of.belongs and of.counts.is_beyond]:
         counts = total(of.counts for of in beyond)
         n_there = counts.n + counts.unknown + counts.outside
-        found.append(
+        sentences.append(
             f"{counts.outside:,} of {counted(n_there, 'record')} on {_names(beyond)} lie beyond the end in {reference} and "
             "have no score (OUTSIDE); the others are scored."
         )
     if before := [of for of in judged if of.counts.before and not of.is_other and not of.fix & Reading.NEXT]:
         n = total(of.counts for of in before).before
         lies, has = ("lies", "has") if n == 1 else ("lie", "have")
-        found.append(
+        sentences.append(
             f"{counted(n, 'record')} on {_names(before)} {lies} before the first base (POS 0) and {has} no score (OUTSIDE)."
         )
     for fix in dict.fromkeys(of.fix & ~FLIPPED for of in judged if of.fix):
@@ -113,21 +113,21 @@ def findings(
         ways = ", ".join(text for way, text in _FIX_NAMES.items() if way & fix)
         counts = total(of.counts for of in group)
         if counts.both_ways and fix & Reading.SWAP and not fix & Reading.ALL_SWAPPED:
-            found.append(_of_either_order(counts.both_ways, _names(group)))
-        found += _of_either_strand(group)
+            sentences.append(_of_either_order(counts.both_ways, _names(group)))
+        sentences += _of_either_strand(group)
         records = f"{counts.disagree:,} of {counted(counts.n, 'record')} on {_names(group)}"
         if fix & ON_POSITION:
             what = f"all records of {_names(group)} are read at {ways} (REF disagrees at POS in {records}), and"
         else:
             what = f"where REF disagrees ({records}),"
-        found.append(
+        sentences.append(
             f"fixed as requested ({ways}): {what} results are those of the intended variant. The VCF stays as it is; `score` "
             "writes in GF_FIX what was done."
         )
     unfixed = [of for of in judged if of.counts.both_ways and not of.fix and not of.is_other]
     if unfixed:
-        found.append(_of_either_order(total(of.counts for of in unfixed).both_ways, _names(unfixed)))
-    return found + ([text] if (text := _not_fixed(judged, asked)) else [])
+        sentences.append(_of_either_order(total(of.counts for of in unfixed).both_ways, _names(unfixed)))
+    return sentences + ([text] if (text := _not_fixed(judged, fixes)) else [])
 
 
 def _of_either_order(n: int, contigs: str) -> str:
@@ -162,7 +162,7 @@ def _of_either_strand(group: Sequence[Judgement]) -> list[str]:
 
 def refusal(
     judged: Sequence[Judgement],
-    asked: Sequence[str],
+    fixes: Sequence[str],
     vcf: str,
     reference: str,
     chance: float,
@@ -185,73 +185,74 @@ def refusal(
             f"{e.length:,}: they are other sequences, though REF agrees in {percent(counts.agree, counts.n)} of "
             f"{counted(counts.n, 'record')}; give a FASTA that has the one of {e.stated:,} bases, or force it."
         )
-    found = (
+    agreement = (
         f"REF of {vcf} agrees with {reference} in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} "
         f"(by chance in about {100 * chance:.0f} %)"
     )
-    not_fixed = _not_fixed(judged, asked)
+    not_fixed = _not_fixed(judged, fixes)
     causes = [of.cause for of in judged if of.cause and not of.evidence.is_contradicted]
     cause = max(causes, key=lambda cause: sum(of.counts.n for of in judged if of.cause is cause)) if causes else None
     group = [of for of in judged if of.cause is cause]
     if cause is not None and 2 * total(of.counts for of in group).n > counts.n:
-        told = f"{_cause(cause, total(of.counts for of in group), group, counts.n)}: {_CAUSES[cause][2]}, or force it."
+        sentence = f"{_cause(cause, total(of.counts for of in group), group, counts.n)}: {_CAUSES[cause][2]}, or force it."
         if not_fixed:
-            return f"{found}; {not_fixed}" + ("" if _FIXED_BY[cause] <= set(asked) else f" {told[0].upper()}{told[1:]}")
-        return f"{found}; {told}"
+            return f"{agreement}; {not_fixed}" + (
+                "" if _FIXED_BY[cause] <= set(fixes) else f" {sentence[0].upper()}{sentence[1:]}"
+            )
+        return f"{agreement}; {sentence}"
     lengths = [of for of in judged if of.evidence.has_other_length]
-    what = f"; {not_fixed.rstrip('.')}" if not_fixed else ""
-    what += _hint(counts, asked)
-    what += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
+    remark = f"; {not_fixed.rstrip('.')}" if not_fixed else ""
+    remark += _hint(counts, fixes)
+    remark += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
     if build:
-        return f"{found}{what}; {build}: give the FASTA of that build, or force it."
-    return f"{found}{what}; the VCF is probably on another build: give the FASTA it was made on, or force it."
+        return f"{agreement}{remark}; {build}: give the FASTA of that build, or force it."
+    return f"{agreement}{remark}; the VCF is probably on another build: give the FASTA it was made on, or force it."
 
 
 def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: bool) -> str:
     """Return the reason why a contig has no scores."""
     e, counts = of.evidence, of.counts
     done = "scored because --force is given" if force else "its records have no score (OTHER_SEQUENCE)"
-    why = []
+    reasons = []
     if counts.n:
         agree = f"{percent(counts.agree, counts.n)} of {counted(counts.n, 'record')}"
-        why.append(f"REF agrees in {agree} (by chance in about {100 * chance:.0f} %)")
+        reasons.append(f"REF agrees in {agree} (by chance in about {100 * chance:.0f} %)")
     if e.stated is not None and e.has_other_length:
         its = "the sequence of this accession has a length of" if e.is_named else "its length is"
-        why.append(f"{its} {e.stated:,}, and there {e.length:,}")
+        reasons.append(f"{its} {e.stated:,}, and there {e.length:,}")
     if counts.outside:
-        why.append(f"{counted(counts.outside, 'record')} beyond the end")
+        reasons.append(f"{counted(counts.outside, 'record')} beyond the end")
     if of.cause is not None and of.cause not in ON_ALLELES:
         k, n = explained(counts, of.cause)
         looks, agrees, remedy = _CAUSES[of.cause]
         for_ = f"for {agrees} in {k:,} of {n:,} others" if n else "as on other contigs with few records"
-        return (
-            f"{e.name} of {vcf} does not fit {e.reference} of {reference}: {', '.join(why)}; {looks}, {for_}; {done}: {remedy}."
-        )
+        misfit = f"{e.name} of {vcf} does not fit {e.reference} of {reference}: {', '.join(reasons)}"
+        return f"{misfit}; {looks}, {for_}; {done}: {remedy}."
     return (
-        f"{e.name} of {vcf} is another sequence than {e.reference} of {reference}: {', '.join(why)}; {done}: "
+        f"{e.name} of {vcf} is another sequence than {e.reference} of {reference}: {', '.join(reasons)}; {done}: "
         "give a FASTA that has the intended sequence."
     )
 
 
 def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
     counts = total(of.counts for of in group)
-    few = "; so few may agree by chance" if counts.n < _TOLD else ""
+    remark = "; so few may agree by chance" if counts.n < _TOLD else ""
     lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
     return (
         f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {percent(counts.agree, counts.n)} of "
         f"{counted(counts.n, 'record')} there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
-        f"{few}."
+        f"{remark}."
     )
 
 
 def _other_accessions(group: Sequence[Judgement], vcf: str, reference: str) -> str:
     counts = total(of.counts for of in group)
-    few = "; so few may agree by chance" if counts.n < _TOLD else ""
+    remark = "; so few may agree by chance" if counts.n < _TOLD else ""
     lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
     return (
         f"contigs of {vcf} are named by accessions of sequences of other lengths than {reference} has ({lengths}), but REF "
         f"agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} there, so they are scored (is the FASTA "
-        f"a part?){few}."
+        f"a part?){remark}."
     )
 
 
@@ -264,12 +265,12 @@ def _cause(cause: Cause, counts: Counts, group: Sequence[Judgement], n_all: int)
     )
 
 
-def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
+def _not_fixed(judged: Sequence[Judgement], fixes: Sequence[str]) -> str | None:
     """Return the reason why a requested fix was not applied."""
     left = [of for of in judged if not of.fix and of.counts.disagree and not of.evidence.is_other_mitochondrion]
-    if not asked:
+    if not fixes:
         return None
-    option = f"--fix {','.join(asked)}"
+    option = f"--fix {','.join(fixes)}"
     if not any(of.fix or of.counts.disagree for of in judged):
         n = total(of.counts for of in judged).both_ways
         nothing = "no record was changed" if n else "there is nothing to fix"
@@ -277,19 +278,19 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
     if not left:
         return None
     counts = total(of.counts for of in left)
-    causes = [cause for name, cause in _ASKED if name in asked]
-    each = [(*explained(counts, cause), _CAUSES[cause][1]) for cause in causes]
-    told = " and ".join(f"{agrees} in {k:,} of {n:,}" for k, n, agrees in each)
-    if any(n and k >= NEARLY_ALL * n and not is_sure(counts, cause) for (k, n, _), cause in zip(each, causes, strict=True)):
+    causes = [cause for name, cause in _ASKED if name in fixes]
+    ways = [(*explained(counts, cause), _CAUSES[cause][1]) for cause in causes]
+    counts_of_ways = " and ".join(f"{agrees} in {k:,} of {n:,}" for k, n, agrees in ways)
+    if any(n and k >= NEARLY_ALL * n and not is_sure(counts, cause) for (k, n, _), cause in zip(ways, causes, strict=True)):
         needs = "so few may do so by chance"
     else:
         needs = "a fix must explain at least 90 % of them"
-    if "shift" in asked and any(of.belongs for of in left):
+    if "shift" in fixes and any(of.belongs for of in left):
         shift = f"a shift moves all records of a contig, and {counts.agree:,} of {counted(counts.n, 'record')} agree as written"
         needs = shift if any(of.cause in _IN_PART for of in left) else f"{needs}, and {shift}"
     return (
         f"{option} was not applied to {_names(left)}: REF disagrees in {counted(counts.disagree, 'record')}; of those that can "
-        f"tell, {told}; {needs}."
+        f"tell, {counts_of_ways}; {needs}."
     )
 
 
@@ -299,10 +300,10 @@ def _is_unsure(counts: Counts) -> bool:
     return cause is not None and not is_sure(counts, cause)
 
 
-def _hint(counts: Counts, asked: Sequence[str]) -> str:
+def _hint(counts: Counts, fixes: Sequence[str]) -> str:
     """Return a hint at the cause that few records share, for a file that is refused."""
     cause = cause_of(counts)
-    if cause is None or not _is_unsure(counts) or _FIXED_BY[cause] <= set(asked):
+    if cause is None or not _is_unsure(counts) or _FIXED_BY[cause] <= set(fixes):
         return ""
     k, n = explained(counts, cause)
     looks, agrees, remedy = _CAUSES[cause]

@@ -32,8 +32,8 @@ class Genes:
     def __init__(self, genes: Mapping[str, list[Gene]], source: str = "", sha256: str = "") -> None:
         """genes: contig -> genes, numbered from 0 over all contigs; source: the file they come from; sha256: its hash."""
         self.source, self.sha256 = source, sha256
-        found = sorted((gene for genes in genes.values() for gene in genes), key=lambda gene: gene.number)
-        self.names = tuple(gene.name for gene in found)
+        ordered = sorted((gene for genes in genes.values() for gene in genes), key=lambda gene: gene.number)
+        self.names = tuple(gene.name for gene in ordered)
         self._genes = {contig: sorted(genes, key=lambda gene: int(gene.exons[0, 0])) for contig, genes in genes.items()}
         self._starts = {contig: np.array([gene.exons[0, 0] for gene in genes]) for contig, genes in self._genes.items()}
         ends = {contig: np.array([gene.exons[-1, 1] for gene in genes]) for contig, genes in self._genes.items()}
@@ -68,20 +68,20 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
     if not spans:
         raise without_exons(path)
     contigs = dict.fromkeys(contig for contig, _ in spans)
-    here = genome.contig_map(contigs)
-    found: dict[str, list[Gene]] = {}
+    names_in_genome = genome.contig_map(contigs)
+    genes: dict[str, list[Gene]] = {}
     number = 0
     for contig, gene in names:  # in the order of first lines
-        if (name := here.get(contig)) is not None:
+        if (name := names_in_genome.get(contig)) is not None:
             exons = merge(np.array(spans[contig, gene], dtype=np.int64))
-            found.setdefault(name, []).append(Gene(number, names[contig, gene], exons, strands[contig, gene]))
+            genes.setdefault(name, []).append(Gene(number, names[contig, gene], exons, strands[contig, gene]))
             number += 1
-    if not found:
+    if not genes:
         raise ContigError(
             f"no contig of {path} ({join_names(contigs)}) is in {genome.name} ({join_names(genome.contigs)}). "
             "Is it the right GTF?"
         )
-    return Genes(found, path.name, sha256_of(path))
+    return Genes(genes, path.name, sha256_of(path))
 
 
 class VisibleAnnotation(NamedTuple):
@@ -97,12 +97,12 @@ class VisibleAnnotation(NamedTuple):
 
     def starts(self, start: int, end: int) -> list[tuple[int, str]]:
         """Return the first bases in [start, end) of genes with a strand, and the gene names, sorted by position."""
-        found = []
+        starts = []
         for gene in self.genes:
             at = int(gene.exons[-1, 1]) - 1 if gene.strand == "-" else int(gene.exons[0, 0])
             if gene.strand in "+-" and start <= at < end:
-                found.append((at, gene.name))
-        return sorted(found)
+                starts.append((at, gene.name))
+        return sorted(starts)
 
 
 class LocusAnnotation(NamedTuple):
@@ -114,11 +114,11 @@ class LocusAnnotation(NamedTuple):
     def over(self, contig: str, start: int, end: int) -> VisibleAnnotation:
         """Return the genes and elements that overlap [start, end)."""
         genes = list(self.genes.over(contig, start, end)) if self.genes else []
-        found = {}
+        elements = {}
         for name, of in self.elements.items():
             rows = of.get(contig, np.zeros((0, 2), dtype=np.int64))
-            found[name] = rows[(rows[:, 0] < end) & (rows[:, 1] > start)]
-        return VisibleAnnotation(genes, found)
+            elements[name] = rows[(rows[:, 0] < end) & (rows[:, 1] > start)]
+        return VisibleAnnotation(genes, elements)
 
     def __bool__(self) -> bool:
         return self.genes is not None or bool(self.elements)
@@ -131,8 +131,8 @@ def read_landmarks(
 
     Raises the errors of `read_genes` and `read_bed`.
     """
-    found = {}
-    for given in beds:
-        name, path = named_file(given)
-        found[name] = read_on_reference(path, genome)
-    return LocusAnnotation(read_genes(gtf, genome) if gtf else None, found)
+    elements = {}
+    for bed in beds:
+        name, path = named_file(bed)
+        elements[name] = read_on_reference(path, genome)
+    return LocusAnnotation(read_genes(gtf, genome) if gtf else None, elements)

@@ -126,7 +126,7 @@ def _parsed(text: str, phase_set: str, by_allele: bool) -> Genotype:
         return Genotype(alleles, placed, (phase_set,) * len(alleles))
     names = [name if name != "." else "" for name in phase_set.split(",")]
     names = (names + [""] * len(alleles))[: len(alleles)]
-    named = [name for name in names if name]
-    if len(named) > 1 and len(set(named)) == 1:  # one name for all: equal to PS
-        return Genotype(alleles, placed, (named[0],) * len(alleles))
-    return Genotype(alleles, placed, tuple(names), by_allele=bool(named))
+    known_names = [name for name in names if name]
+    if len(known_names) > 1 and len(set(known_names)) == 1:  # one name for all: equal to PS
+        return Genotype(alleles, placed, (known_names[0],) * len(alleles))
+    return Genotype(alleles, placed, tuple(names), by_allele=bool(known_names))

@@ -68,11 +68,11 @@ def sampled(codes: Codes, k: int = K, scale: int = 1) -> tuple[NDArray[np.int64]
         chunk = codes[start : start + _CHUNK + k - 1]
         if chunk.min() >= N:
             continue
-        kmers, whole = canonical_kmers(chunk, k)
-        found = mixed(kmers + GOLDEN)
-        here = np.flatnonzero(whole & (found <= limit))
-        places.append(start + here)
-        kept.append(found[here])
+        kmers, is_known = canonical_kmers(chunk, k)
+        hashes = mixed(kmers + GOLDEN)
+        selected = np.flatnonzero(is_known & (hashes <= limit))
+        places.append(start + selected)
+        kept.append(hashes[selected])
     return np.concatenate(places), np.concatenate(kept)
 
 
@@ -178,8 +178,8 @@ class Sketch:
         """
         _check(k, scale)
         if intervals is None:
-            named = list(genome.contigs) if contigs is None else contigs
-            intervals = {chrom: np.array([[0, genome.contigs[genome.resolve(chrom)]]]) for chrom in named}
+            names = list(genome.contigs) if contigs is None else contigs
+            intervals = {chrom: np.array([[0, genome.contigs[genome.resolve(chrom)]]]) for chrom in names}
         elif contigs is not None:
             raise ValueError("contigs and intervals are both given, but only one is allowed; leave one out.")
         pieces = (
@@ -203,16 +203,16 @@ class Sketch:
         both = _union([self.hashes, other.hashes])
         return type(self)(self.k, scale, both[both <= np.uint64((2**64 - 1) // scale)])
 
-    def holds(self, found: Hashes) -> NDArray[np.bool_]:
+    def holds(self, hashes: Hashes) -> NDArray[np.bool_]:
         """True for each hash [n] that is in the sketch, [n]."""
         if not len(self.hashes):
-            return np.zeros(len(found), dtype=bool)
-        order = np.argsort(found)  # in sorted order, 10 million look-ups take one second instead of 20
-        asked = found[order]
-        place = np.minimum(np.searchsorted(self.hashes, asked), len(self.hashes) - 1)
-        held = np.empty(len(found), dtype=bool)
-        held[order] = self.hashes[place] == asked
-        return held
+            return np.zeros(len(hashes), dtype=bool)
+        order = np.argsort(hashes)  # in sorted order, 10 million look-ups take one second instead of 20
+        ordered = hashes[order]
+        place = np.minimum(np.searchsorted(self.hashes, ordered), len(self.hashes) - 1)
+        contained = np.empty(len(hashes), dtype=bool)
+        contained[order] = self.hashes[place] == ordered
+        return contained
 
     def containment(self, sequences: Codes | Iterable[Codes]) -> Containment:
         """Return how many distinct k-mers of all sequences together were sampled, and how many of those are in the sketch."""
@@ -226,10 +226,10 @@ class Sketch:
         """
         n_found, n_sampled = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         for piece, starts in concatenated(sequences):
-            places, found = sampled(piece, self.k, self.scale)
+            places, hashes = sampled(piece, self.k, self.scale)
             owner = np.searchsorted(starts, places, side="right") - 1
             n_sampled.append(np.bincount(owner, minlength=len(starts)))
-            n_found.append(np.bincount(owner[self.holds(found)], minlength=len(starts)))
+            n_found.append(np.bincount(owner[self.holds(hashes)], minlength=len(starts)))
         return np.concatenate(n_found), np.concatenate(n_sampled)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -246,18 +246,18 @@ class Sketch:
         try:
             stored = read_arrays(path)
             version, k, scale = (int(stored[name]) for name in ("format", "k", "scale"))
-            found = stored["hashes"]
+            hashes = stored["hashes"]
         except (FileFormatError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise FileFormatError(f"{path} is no sketch of k-mers ({error}); make it again.") from error
-        sound = found.dtype == np.uint64 and found.ndim == 1 and bool((found[1:] > found[:-1]).all())
+        sound = hashes.dtype == np.uint64 and hashes.ndim == 1 and bool((hashes[1:] > hashes[:-1]).all())
         if version != _FORMAT or not 1 <= k <= 32 or scale < 1 or not sound:
             raise FileFormatError(
                 f"{path} is no sketch of format {_FORMAT} (format {version}, k {k}, scale {scale}, "
-                f"hashes {found.dtype} {found.shape}); make it again."
+                f"hashes {hashes.dtype} {hashes.shape}); make it again."
             )
-        if len(found) and int(found[-1]) > (2**64 - 1) // scale:
+        if len(hashes) and int(hashes[-1]) > (2**64 - 1) // scale:
             raise FileFormatError(f"{path} holds hashes that scale {scale} leaves out; make it again.")
-        return cls(k, scale, found)
+        return cls(k, scale, hashes)
 
 
 def _union(parts: Iterable[Hashes]) -> Hashes:
@@ -273,5 +273,5 @@ def _union(parts: Iterable[Hashes]) -> Hashes:
 
 def _each_once(parts: list[Hashes]) -> Hashes:
     """Return the hashes sorted, each once. NumPy's own unique takes 40 times as long for 10 million hashes (2.4)."""
-    found = np.sort(np.concatenate(parts))
-    return found[np.append(True, found[1:] != found[:-1])[: len(found)]]
+    hashes = np.sort(np.concatenate(parts))
+    return hashes[np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]]

@@ -85,11 +85,11 @@ def preflight(
                 progress(n_records)
         sha256 = file.sha256
     if region and not n_records:
-        here = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
-        if region.start >= genome.contigs[here]:
+        reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
+        if region.start >= genome.contigs[reference]:
             raise ConfigError(
-                f"the region begins at {here}:{region.start + 1:,}, and {here} has {genome.contigs[here]:,} bases in "
-                f"{genome.name}; give one that lies on it."
+                f"the region begins at {reference}:{region.start + 1:,}, and {reference} has "
+                f"{genome.contigs[reference]:,} bases in {genome.name}; give one that lies on it."
             )
         notes = [*notes, f"no record of {shown} lies in the region."]
     n_on = tally.n_records
@@ -136,22 +136,22 @@ def fixes_named(names: str | Iterable[str]) -> tuple[str, ...]:
     ('swap', 'strand')
     """
     texts = [names] if isinstance(names, str) else list(names)
-    given = {name.strip().lower() for text in texts for name in text.split(",")} - {""}
-    if unknown := sorted(given - set(FIXES)):
+    requested = {name.strip().lower() for text in texts for name in text.split(",")} - {""}
+    if unknown := sorted(requested - set(FIXES)):
         raise ConfigError(f"fix {unknown[0]!r}: allowed are {', '.join(FIXES)}, or several of them with commas.")
-    return tuple(name for name in FIXES if name in given)
+    return tuple(name for name in FIXES if name in requested)
 
 
-def warn_of_findings(found: Preflight) -> None:
+def warn_of_findings(result: Preflight) -> None:
     """Issue a UserWarning for each contig and cause that does not fit, for users who do not read the log."""
-    for text in found.findings:
+    for text in result.findings:
         warnings.warn(text, stacklevel=4)
 
 
-def check_preflight(found: Preflight, *, force: bool = False) -> None:
+def check_preflight(result: Preflight, *, force: bool = False) -> None:
     """Raise PreflightError with the problem, if there is one and `force` is off."""
-    problem = found.problem()
-    if problem and not (force or found.force):
+    problem = result.problem()
+    if problem and not (force or result.force):
         text, *table = problem.split("\n")
         raise PreflightError(text, table=table)
 
@@ -161,7 +161,7 @@ def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *,
     of_name = {of.evidence.name: of for of in judged}
     moves = {name: (1 if of.fix & Reading.NEXT else -1 if of.fix & Reading.PREVIOUS else 0) for name, of in of_name.items()}
     moved = [(of_name[name], start + moves[name]) for name, start in places]
-    known = [each for each in moved if force or not each[0].is_other] or moved
+    known = [pair for pair in moved if force or not pair[0].is_other] or moved
     return [(of.evidence.reference, start) for of, start in known]
 
 
@@ -193,8 +193,8 @@ def _renaming(names: Mapping[str, str | None], lengths: Mapping[str, int], genom
 def _named_build(header: list[str]) -> str | None:
     """Return the build that the header names, or None unless it names exactly one."""
     lines = "\n".join(line for line in header if line.startswith(("##reference", "##assembly", "##contig"))).lower()
-    named = [build for build, pattern in _BUILD_NAMES.items() if re.search(pattern, lines)]
-    return named[0] if len(named) == 1 else None
+    builds = [build for build, pattern in _BUILD_NAMES.items() if re.search(pattern, lines)]
+    return builds[0] if len(builds) == 1 else None
 
 
 def _length_differences(lengths: dict[str, int], genome: Genome) -> Iterable[LengthDifference]:

@@ -118,23 +118,23 @@ class Preflight:
         """Sentences on contigs and records that do not fit, with the cause and the action taken."""
         if not self.belongs and not self.force:  # `problem` reports it
             return []
-        told = explanations.findings(self.judged, self.asked, self.vcf, self.reference, self.chance, self.force)
-        return [printable(text) for text in told]
+        sentences = explanations.findings(self.judged, self.asked, self.vcf, self.reference, self.chance, self.force)
+        return [printable(text) for text in sentences]
 
     def problem(self) -> str | None:
         """Return the reason not to score anything, in one sentence, or None; a renaming table may follow on separate lines."""
         if self.contigs and not self.contig_map:
-            here, there = join_names(use.name for use in self.contigs), ", ".join(self.reference_contigs[:N_NAMES])
+            names, reference_names = join_names(use.name for use in self.contigs), ", ".join(self.reference_contigs[:N_NAMES])
             more = " ..." if len(self.reference_contigs) > N_NAMES else ""
-            found = f"None of the contigs of {self.vcf} ({here}) is in {self.reference} ({there}{more})"
+            mismatch = f"None of the contigs of {self.vcf} ({names}) is in {self.reference} ({reference_names}{more})"
             if self.renaming:
                 table = renaming_table(self.renaming, self.vcf)
                 n, n_all = len(self.renaming), len(self.contigs)
                 some = "they are the same sequences" if n == n_all else f"{n} of {n_all} are the same sequences"
-                return f"{printable(found)}; by length {some} under other names: rename them by {table}"
+                return f"{printable(mismatch)}; by length {some} under other names: rename them by {table}"
             other = self.vcf_build if self.vcf_build != self.reference_build else None
             points = f"; {self._source_of(other)}" if other else ""
-            return printable(f"{found}{points}; give the FASTA of the assembly the VCF was made on.")
+            return printable(f"{mismatch}{points}; give the FASTA of the assembly the VCF was made on.")
         if self.belongs:
             return None
         reference = _with_build(self.reference, self.reference_build)

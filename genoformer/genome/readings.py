@@ -45,7 +45,7 @@ def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) ->
 
     SNVs are processed in batches. Records on contigs that the genome lacks have no flags.
     """
-    found = np.zeros(len(records), dtype=np.uint8)
+    result = np.zeros(len(records), dtype=np.uint8)
     rows: dict[str, list[int]] = {}
     for i, record in enumerate(records):
         contig = contigs.get(record.chrom)
@@ -54,12 +54,12 @@ def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) ->
         if len(record.ref) == 1 and len(record.alts) == 1 and len(record.alts[0]) == 1:
             rows.setdefault(contig, []).append(i)
         else:
-            found[i] = _reading(record, genome, contig)
+            result[i] = _reading(record, genome, contig)
     for contig, of in rows.items():
         ref = encode("".join([records[i].ref for i in of]))
         alt = encode("".join([records[i].alts[0] for i in of]))
-        here = genome.windows(contig, np.array([records[i].pos - 2 for i in of]), 3)  # [n, 3]: before, at and after POS
-        before, at, after = here.T
+        bases = genome.windows(contig, np.array([records[i].pos - 2 for i in of]), 3)  # [n, 3]: before, at and after POS
+        before, at, after = bases.T
         known = (ref != N) & (alt != N) & (at != N)
         flags = np.where((ref != alt) & known, np.uint8(Reading.TESTS_SWAP | Reading.TESTS_STRAND), np.uint8(0))
         for agrees, reading in (
@@ -70,8 +70,8 @@ def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) ->
             (ref == before, Reading.PREVIOUS),
         ):
             flags |= np.where(agrees & known, np.uint8(reading), np.uint8(0))
-        found[of] = flags
-    return found
+        result[of] = flags
+    return result
 
 
 def _reading(record: Record, genome: Genome, contig: str) -> int:
@@ -88,11 +88,11 @@ def _reading(record: Record, genome: Genome, contig: str) -> int:
     if any(not alt.startswith(ref) and not ref.startswith(alt) for alt in alts):
         flags |= Reading.TESTS_SWAP
     if all(len(alt) == len(ref) for alt in alts):
-        here = around[1 : 1 + len(ref)]
+        bases = around[1 : 1 + len(ref)]
         flags |= Reading.TESTS_STRAND
-        if other_strand(ref) == here:
+        if other_strand(ref) == bases:
             flags |= Reading.STRAND
-        if sum(other_strand(alt) == here for alt in alts) == 1:
+        if sum(other_strand(alt) == bases for alt in alts) == 1:
             flags |= Reading.AT_ONCE
     if around[2 : 2 + len(ref)] == ref:
         flags |= Reading.NEXT
@@ -147,8 +147,8 @@ def is_read(flags: int, allowed: Reading, n_alts: int) -> bool:
     if n_alts == 1 and flags & either == either and allowed & FLIPPED:
         return False
     ways = Reading(flags) & allowed
-    one = ways in (Reading.SWAP, Reading.STRAND, Reading.AT_ONCE, Reading.NEXT, Reading.PREVIOUS)
-    return one or (ways == Reading.SWAP | Reading.STRAND and n_alts == 1)
+    is_single = ways in (Reading.SWAP, Reading.STRAND, Reading.AT_ONCE, Reading.NEXT, Reading.PREVIOUS)
+    return is_single or (ways == Reading.SWAP | Reading.STRAND and n_alts == 1)
 
 
 def turned(record: Record) -> Record:

@@ -87,24 +87,24 @@ class Genome:
         Raises: ContigError if no contig fits, or if several do and `ContigIndex` has no rule for them.
         """
         names = self.contig_map([chrom])
-        found = names.get(chrom)
-        if found is None and chrom in names.ambiguous:
+        name = names.get(chrom)
+        if name is None and chrom in names.ambiguous:
             raise ContigError(
                 f"Contig {chrom} fits more than one contig of {self.name} ({join_names(names.ambiguous[chrom])}). "
                 "Use one of these names."
             )
-        if found is None:
+        if name is None:
             hint = "".join(f" {remark[0].upper()}{remark[1:]}" for remark in names.remarks(self.name))
             raise ContigError(
                 f"There is no contig {chrom} in {self.name}, which has {join_names(self.contigs)}. Is it the right FASTA?{hint}"
             )
-        return found
+        return name
 
     def contig_map(self, names: Iterable[str]) -> ContigMap:
         """Return this FASTA's own names of contigs with any known spelling; `notes` lists names that fit several contigs."""
-        found = ContigMap(names, self.contigs)
-        self.notes += [remark for remark in found.remarks(self.name) if remark not in self.notes]
-        return found
+        contig_map = ContigMap(names, self.contigs)
+        self.notes += [remark for remark in contig_map.remarks(self.name) if remark not in self.notes]
+        return contig_map
 
     def windows(self, chrom: str, starts: ArrayLike, length: int) -> Codes:
         """Return the codes of the windows [start, start + length), uint8 [B, L]; N beyond the ends of the contig.
@@ -130,19 +130,19 @@ class Genome:
         begin = begin.astype(np.int64)  # [B]
         first = np.clip(begin, 0, contig.length)  # [B]; [first, last) lies inside the contig
         last = np.clip(np.clip(begin, -length, contig.length) + length, 0, contig.length)  # [B]
-        whole = (last - first) == length
+        is_inside = (last - first) == length
         if not length or not begin.size:
             return np.empty((begin.size, length), dtype=np.uint8)
         source = self._fasta.opened()
-        if whole.all():
+        if is_inside.all():
             out = np.empty((begin.size, length), dtype=np.uint8)  # [B, L]
             self._read(source, contig, first, out, convert)
             return out
         out = np.full((begin.size, length), beyond, dtype=np.uint8)  # [B, L]
-        inside = np.empty((int(whole.sum()), length), dtype=np.uint8)
-        self._read(source, contig, first[whole], inside, convert)
-        out[whole] = inside
-        for row in np.flatnonzero(~whole & (last > first)):
+        inside = np.empty((int(is_inside.sum()), length), dtype=np.uint8)
+        self._read(source, contig, first[is_inside], inside, convert)
+        out[is_inside] = inside
+        for row in np.flatnonzero(~is_inside & (last > first)):
             offset = int(first[row] - begin[row])
             part = out[row, offset : offset + int(last[row] - first[row])]
             self._read(source, contig, first[row : row + 1], part[None], convert)
@@ -160,16 +160,16 @@ class Genome:
         width = int(interval.end) - int(interval.start)
         if width < 0:
             raise ValueError(f"{interval}: the end lies before the start.")
-        found = self.window(interval.chrom, int(interval.start), width)
+        bases = self.window(interval.chrom, int(interval.start), width)
         backward = getattr(interval, "strand", ".") == "-" or getattr(interval, "neg_strand", False) is True
-        return codes.decode(codes.reverse_complement(found) if backward else found)
+        return codes.decode(codes.reverse_complement(bases) if backward else bases)
 
     def _contig(self, chrom: str) -> Contig:
         try:
             return self._fasta.index[chrom]
         except KeyError:
-            here = self.resolve(chrom)  # raises if no contig fits
-        raise ContigError(f"{self.name} calls contig {chrom} {here}: use {here}, or genome.resolve({chrom!r}).")
+            name = self.resolve(chrom)  # raises if no contig fits
+        raise ContigError(f"{self.name} calls contig {chrom} {name}: use {name}, or genome.resolve({chrom!r}).")
 
     @staticmethod
     def _read(source: Source, contig: Contig, first: NDArray[np.int64], out: NDArray[np.uint8], convert: Convert) -> None:
@@ -235,19 +235,19 @@ def _to_codes(letters: NDArray[np.uint8], out: Codes) -> None:
     scratch = np.empty((3, size), dtype=np.uint8)
     for i in range(0, letters.size, DECODE_BYTES):
         piece, code = letters[i : i + DECODE_BYTES], out[i : i + DECODE_BYTES]
-        y, high, rest = scratch[:, : piece.size]
+        y, high, other_bits = scratch[:, : piece.size]
         np.right_shift(piece, 1, out=y)
         np.bitwise_and(y, 3, out=y)
         np.right_shift(y, 1, out=high)
         np.bitwise_xor(y, high, out=code)
         np.bitwise_and(code, high, out=high)  # 1 where T
         np.multiply(high, 0x11, out=high)
-        np.bitwise_and(piece, 0xD9, out=rest)
-        np.bitwise_xor(rest, high, out=rest)
-        if rest.min() < 0x41:  # U may be among them
+        np.bitwise_and(piece, 0xD9, out=other_bits)
+        np.bitwise_xor(other_bits, high, out=other_bits)
+        if other_bits.min() < 0x41:  # U may be among them
             code[:] = _CODE[piece]
-        elif rest.max() > 0x41:
-            np.copyto(code, codes.N, where=rest != 0x41)
+        elif other_bits.max() > 0x41:
+            np.copyto(code, codes.N, where=other_bits != 0x41)
 
 
 def _lower_case(letters: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
@@ -261,9 +261,9 @@ def _unwrap(raw: NDArray[np.uint8], contig: Contig, first: int, out: NDArray[np.
     bases, width = contig.line_bases, contig.line_width
     head = min(bases - first % bases, out.size)
     out[:head] = raw[:head]
-    raw, rest = raw[head + width - bases :], out[head:]
-    if not rest.size:
+    raw, out_left = raw[head + width - bases :], out[head:]
+    if not out_left.size:
         return
-    n_lines = (rest.size - 1) // bases  # complete lines that are followed by another line
-    rest[: n_lines * bases].reshape(n_lines, bases)[:] = raw[: n_lines * width].reshape(n_lines, width)[:, :bases]
-    rest[n_lines * bases :] = raw[n_lines * width :]
+    n_lines = (out_left.size - 1) // bases  # complete lines that are followed by another line
+    out_left[: n_lines * bases].reshape(n_lines, bases)[:] = raw[: n_lines * width].reshape(n_lines, width)[:, :bases]
+    out_left[n_lines * bases :] = raw[n_lines * width :]

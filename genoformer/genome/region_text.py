@@ -56,14 +56,14 @@ def _divided(text: str, region: str, names: tuple[str, ...]) -> tuple[str, str |
     if not colon:
         return region, None
     index = ContigIndex(names)
-    whole, part = index.get(region) is not None, index.get(name) is not None
+    is_contig, part = index.get(region) is not None, index.get(name) is not None
     is_range = bool(span) and _RANGE.fullmatch(span) is not None
-    if whole and part and is_range:
+    if is_contig and part and is_range:
         raise ConfigError(
             f"region {text!r} is a contig, and also a part of contig {name}; write {{{region}}} for the contig, or "
             f"{{{name}}}:{span} for the part."
         )
-    if whole or (":" in name and not part and span.isdigit()):  # an unknown name with four fields is still a name
+    if is_contig or (":" in name and not part and span.isdigit()):  # an unknown name with four fields is still a name
         return region, None
     if not is_range or ("," in name and not part):  # a list of regions
         raise _not_understood(text)
@@ -88,6 +88,6 @@ def _whole_number(digits: str) -> int:
 
 def _not_understood(text: str) -> ConfigError:
     return ConfigError(
-        f"region {text!r} is no region; write it like chr20, chr20:1,000,001-2,000,000 or {{name}}:1-100, with a name of "
+        f"region {text!r} is not understood; write it like chr20, chr20:1,000,001-2,000,000 or {{name}}:1-100, with a name of "
         "the FASTA."
     )

@@ -82,9 +82,9 @@ def n_overlaps(queries: Intervals, intervals: Intervals) -> NDArray[np.int64]:
     >>> n_overlaps(np.array([[0, 5], [5, 6]]), np.array([[1, 2], [4, 9], [6, 7]])).tolist()
     [2, 1]
     """
-    begun = np.searchsorted(np.sort(intervals[:, 0]), queries[:, 1], side="left")
+    n_begun = np.searchsorted(np.sort(intervals[:, 0]), queries[:, 1], side="left")
     ended = np.searchsorted(np.sort(intervals[:, 1]), queries[:, 0], side="right")
-    return (begun - ended).astype(np.int64)
+    return (n_begun - ended).astype(np.int64)
 
 
 # --- allowed window positions
@@ -108,13 +108,13 @@ def runs_of_bases(genome: Genome, chrom: str, gap: int = 0) -> Intervals:
     return np.stack([runs[np.append(True, far)[: len(runs)], 0], runs[np.append(far, True)[: len(runs)], 1]], axis=1)
 
 
-def on_reference(found: Mapping[str, Intervals], genome: Genome) -> dict[str, Intervals]:
+def on_reference(intervals_of_file: Mapping[str, Intervals], genome: Genome) -> dict[str, Intervals]:
     """Rename the contigs of intervals to the names of a genome; contigs that the genome lacks are left out."""
-    names = ContigMap(found, genome.contigs)
+    names = ContigMap(intervals_of_file, genome.contigs)
     parts: dict[str, list[Intervals]] = {}
-    for chrom, intervals in found.items():
-        if here := names.get(chrom):
-            parts.setdefault(here, []).append(intervals)
+    for chrom, intervals in intervals_of_file.items():
+        if name := names.get(chrom):
+            parts.setdefault(name, []).append(intervals)
     return {chrom: np.concatenate(rows) for chrom, rows in parts.items()}
 
 
@@ -125,13 +125,13 @@ def read_on_reference(path: str | os.PathLike[str], genome: Genome, columns: str
     """
     read = read_bed(path, columns)
     genome.contig_map(read)  # adds a note on names that fit several contigs
-    found = on_reference(read, genome)
-    if not found:
+    intervals = on_reference(read, genome)
+    if not intervals:
         has = f"its contigs are {join_names(read)}" if read else "it holds no interval"
         raise ConfigError(
             f"{path}: no interval lies on a contig of {genome.name} ({has}); leave the file out, or give that of this assembly."
         )
-    return found
+    return intervals
 
 
 def split_by_contig(genome: Genome, valid: Iterable[str], test: Iterable[str]) -> dict[str, str]:
@@ -143,12 +143,12 @@ def split_by_contig(genome: Genome, valid: Iterable[str], test: Iterable[str]) -
     for split, names in (("valid", valid), ("test", test)):
         for name in names:
             try:
-                here = genome.resolve(name)
+                contig = genome.resolve(name)
             except ContigError as error:
                 raise ContigError(f"{split}: {error}") from None
-            if of[here] not in ("train", split):
+            if of[contig] not in ("train", split):
                 raise ConfigError(f"contig {name} is both in valid and in test; give it to one of them.")
-            of[here] = split
+            of[contig] = split
     if "train" not in of.values():
         raise ConfigError(f"valid and test take all contigs ({join_names(of)}); leave some to train on.")
     return of

@@ -73,10 +73,10 @@ class Tally:
         room = {chrom: n for chrom in dict.fromkeys(chroms) if (n := ENOUGH - self._sampled[chrom].sampled)}
         if room:
             self._sample((batch[i] for i in agree if not _COUNTED.isdisjoint(statuses[i])), room)
-        for way, found in self._moved.items():
+        for way, counts in self._moved.items():
             moved = [shifted(record, way) for record in batch]
-            there = combine_statuses(moved, compare_refs(moved, self._genome, self.names), self._max_length)
-            found.update(zip(chroms, there, strict=True))
+            moved_statuses = combine_statuses(moved, compare_refs(moved, self._genome, self.names), self._max_length)
+            counts.update(zip(chroms, moved_statuses, strict=True))
         both_ways: set[int] = set()
         if self._swaps:
             indels = [i for i in agree if is_indel(batch[i])]
@@ -136,10 +136,10 @@ class Tally:
     @property
     def n_records(self) -> dict[str, int]:
         """Return the number of records on each contig."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for (chrom, *_), n in self._kinds.items():
-            found[chrom] += n
-        return dict(found)
+            counts[chrom] += n
+        return dict(counts)
 
     def n_in(self, *states: RefState) -> int:
         """Return the number of records in these states."""
@@ -147,30 +147,30 @@ class Tally:
 
     def counts(self) -> dict[str, Counts]:
         """Return counts per contig over records with a scorable allele; the base before a symbolic allele is not counted."""
-        found = dict(self._sampled)
+        counts = dict(self._sampled)
         for (chrom, *_), n in self._both_ways.items():
-            found[chrom] = found[chrom]._replace(both_ways=found[chrom].both_ways + n)
+            counts[chrom] = counts[chrom]._replace(both_ways=counts[chrom].both_ways + n)
         for chrom, n in self._one_strand.items():
-            found[chrom] = found[chrom]._replace(one_strand=n)
+            counts[chrom] = counts[chrom]._replace(one_strand=n)
         for (chrom, statuses, either, indel, _), n in self._mirrored.items():
-            of = found[chrom]
+            of = counts[chrom]
             if either != statuses:
-                found[chrom] = (
+                counts[chrom] = (
                     of._replace(mirrored_indels=of.mirrored_indels + n) if indel else of._replace(mirrored=of.mirrored + n)
                 )
         for (chrom, state, statuses), n in self._kinds.items():
-            of = found[chrom]
+            of = counts[chrom]
             if state >= RefState.DIFFERS and not _COUNTED.isdisjoint(statuses):
-                found[chrom] = of._replace(n=of.n + n, agree=of.agree + n * (state == RefState.AGREES))
+                counts[chrom] = of._replace(n=of.n + n, agree=of.agree + n * (state == RefState.AGREES))
             elif Status.OUTSIDE in statuses:
-                found[chrom] = of._replace(outside=of.outside + n)
+                counts[chrom] = of._replace(outside=of.outside + n)
             elif state == RefState.UNKNOWN and Status.N_IN_REF in statuses:
-                found[chrom] = of._replace(unknown=of.unknown + n)
+                counts[chrom] = of._replace(unknown=of.unknown + n)
         for chrom, n in self._before.items():
-            found[chrom] = found[chrom]._replace(before=n, outside=found[chrom].outside - n)
+            counts[chrom] = counts[chrom]._replace(before=n, outside=counts[chrom].outside - n)
         for (chrom, flags, *_), n in self._disagree.items():
-            found[chrom] = add_reading(found[chrom], flags, n)
-        return found
+            counts[chrom] = add_reading(counts[chrom], flags, n)
+        return counts
 
     def statuses(self, judged: Iterable[Judgement], *, force: bool) -> dict[Status, int]:
         """Return the number of ALTs of every Status, after leaving out contigs that do not belong and fixing records."""

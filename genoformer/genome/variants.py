@@ -184,10 +184,10 @@ def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames
         n = lengths[rows]
         firsts = np.cumsum(n) - n
         within = np.arange(int(n.sum())) - np.repeat(firsts, n)  # 0 1 2 ... within each REF, concatenated
-        found = _bases_at(genome, contig, within + np.repeat(starts[rows], n), firsts)
+        bases = _bases_at(genome, contig, within + np.repeat(starts[rows], n), firsts)
         written = letters[within + np.repeat(first_letter[rows], n)]
-        unknown = np.logical_or.reduceat((found == N) | (written > N), firsts)
-        differs = np.logical_or.reduceat(found != written, firsts)
+        unknown = np.logical_or.reduceat((bases == N) | (written > N), firsts)
+        differs = np.logical_or.reduceat(bases != written, firsts)
         states[rows] = np.where(unknown, RefState.UNKNOWN, np.where(differs, RefState.DIFFERS, RefState.AGREES))
     return states
 

@@ -15,7 +15,7 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, decode
-from genoformer.interpretation.motifs import Matrix
+from genoformer.interpretation.matrices import Matrix
 from genoformer.scoring.scores import Floats
 
 

@@ -19,7 +19,7 @@ from genoformer.genome.genes import VisibleAnnotation
 from genoformer.interpretation.explain import VariantExplanation
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.loci import Locus
-from genoformer.interpretation.motifs import Matrix
+from genoformer.interpretation.matrices import Matrix
 from genoformer.scoring.scores import Floats
 
 if TYPE_CHECKING:

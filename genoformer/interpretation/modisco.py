@@ -8,7 +8,7 @@ import numpy as np
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
-from genoformer.interpretation.motifs import Matrix
+from genoformer.interpretation.matrices import Matrix
 from genoformer.scoring.scores import Floats
 
 

@@ -15,8 +15,8 @@ from genoformer.interpretation import figures
 from genoformer.interpretation.dnabert_viz import DiscoveryLimits, discover
 from genoformer.interpretation.filters import filter_matrices, first_convolution
 from genoformer.interpretation.loci import Locus, read_loci
+from genoformer.interpretation.matrices import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
 from genoformer.interpretation.modisco import patterns
-from genoformer.interpretation.motifs import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.interpretation.session import Result, Session, merge, open_session
 from genoformer.progress import ProgressCallback

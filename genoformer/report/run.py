@@ -6,12 +6,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
 from genoformer.inference import evaluating
 from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
@@ -28,7 +30,21 @@ from genoformer.tables import rounded
 _LONGEST = 30  # maximum number of bases of a drawn allele
 
 
-class Written(NamedTuple):
+@dataclass(frozen=True)
+class ReportRequest:
+    """Description of a report: a scored VCF and the page to write."""
+
+    scored: Path  # VCF that `score` wrote
+    output: Path
+    title: str | None = None  # None: the name of the VCF
+    models: tuple[str | Path, ...] = ()  # models that draw figures, with a genome; several form an ensemble
+    fasta: Path | None = None  # genome; the page reports how the VCF fits it
+    top: int = 6  # alleles to draw, at most one per position
+    flank: int = 25  # bases to draw on either side
+    most: int = MOST  # maximum number of alleles in the table
+
+
+class ReportSummary(NamedTuple):
     """Counts of a report: alleles in the table, all alleles, and figures."""
 
     n_rows: int
@@ -36,83 +52,82 @@ class Written(NamedTuple):
     n_figures: int
 
 
-def make_report(
-    scored: Path,
-    output: Path,
-    *,
-    title: str | None = None,
-    model: str | Path | Sequence[str | Path] | None = None,
-    fasta: Path | None = None,
-    top: int = 6,
-    flank: int = 25,
-    most: int = MOST,
-    progress: ProgressCallback = None,
-) -> Written:
-    """Write one HTML page of a VCF that `score` wrote.
+def make_report(request: ReportRequest, *, progress: ProgressCallback = None) -> ReportSummary:
+    """Write one HTML page of a scored VCF.
 
-    With the genome, the page includes the preflight table. With the model (or the models of the ensemble) as well, it includes
-    figures of the strongest alleles; alleles below the noise floor are drawn only if no allele is above it.
+    With the genome, the page includes the preflight table. With models as well, it includes figures of the strongest alleles;
+    alleles below the noise floor are drawn only if no allele is above it.
 
-    Parameters: top, number of alleles to draw, at most one for each position; flank, bases on either side; most, maximum number
-    of alleles in the table.
-    Raises FileFormatError for a VCF without scores, ConfigError for a model without a genome.
+    Raises FileFormatError for a VCF without scores, ConfigError for models without a genome.
     """
-    if model is not None and fasta is None:
+    if request.models and request.fasta is None:
         raise ConfigError("figures need the genome as well as the model; give it with -f.")
-    found = read_scored(scored, most)
-    genome = Genome(fasta) if fasta is not None else None
-    checked = preflight(scored, genome, max_length=sys.maxsize, asked=_asked(found)).table() if genome is not None else ""
-    names = [] if model is None else [model] if isinstance(model, str | Path) else list(model)
-    figures = _figures(scored, found, names, genome, top, flank, progress) if names and genome is not None else []
-    n = write_page(found, output, title=title or scored.name, figures=figures, preflight=checked)
-    return Written(n, found.n_alleles, len(figures))
+    scored = read_scored(request.scored, request.most)
+    genome = Genome(request.fasta) if request.fasta is not None else None
+    figures: list[Figure] = []
+    table = ""
+    if genome is not None:
+        table = preflight(request.scored, genome, max_length=sys.maxsize, asked=_fixes(scored)).table()
+        figures = _figures(request, scored, genome, progress) if request.models else []
+    title = request.title or request.scored.name
+    n = write_page(scored, request.output, title=title, figures=figures, preflight=table)
+    return ReportSummary(n, scored.n_alleles, len(figures))
 
 
-def _figures(
-    scored: Path, found: Scored, names: Sequence[str | Path], genome: Genome, top: int, flank: int, progress: ProgressCallback
-) -> list[Figure]:
-    models = [registry.load(name, SCORES_VARIANTS) for name in names]
-    of = remade(found.options, dict(found.made_by).get("model", ""), models, "+".join(map(str, names)), genome)
+def _figures(request: ReportRequest, scored: Scored, genome: Genome, progress: ProgressCallback) -> list[Figure]:
+    models = [registry.load(name, SCORES_VARIANTS) for name in request.models]
+    names = "+".join(map(str, request.models))
+    of = remade(scored.options, dict(scored.made_by).get("model", ""), models, names, genome)
     remarks = "".join(f" {remark}" for remark in of.remarks)
-    strongest = found.strongest(len(found.rows))
-    keys = [column.key for column in found.scores]
+    keys = [column.key for column in scored.scores]
     fix = len(FIXED) + keys.index("GF_FIX") if "GF_FIX" in keys else None
-    meant = Meant(scored, found.rows, fix, genome)
-    made: dict[tuple[str, int], Figure] = {}
+    meant = Meant(request.scored, scored.rows, fix, genome)
+    figures: dict[tuple[str, int], Figure] = {}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "figure"
         for model in models:
             stack.enter_context(evaluating(model))
-        for row, which in strongest.rows:
-            if len(made) == top:
+        for row, which in scored.strongest(len(scored.rows)).rows:
+            if len(figures) == request.top:
                 break
-            chrom, pos, name, ref, alt = row[:5]
+            place = (row[0], row[1])
             word = row[fix] if fix is not None else None
             variant = meant.variant(row, word)
-            if (chrom, pos) in made or variant is None or not _drawable(variant.ref, variant.alt):
+            if place in figures or variant is None or not _drawable(variant.ref, variant.alt):
                 continue
-            score, value = found.scores[which], row[len(FIXED) + which]
-            track, error, flag = (found.column_of(what, which) for what in ("TRACK", "SE", "NOISE"))
-            printed = None
-            if score.name in SCORES:
-                of_track = row[track] if track is not None else None
-                printed = Printed(SCORES[score.name], value, of_track, of.same_models)
-            explained = explain(of.scorer, variant, flank=flank, printed=printed)
-            draw_explained(folder / "figure", explained)
-            known = f" {name}" if name not in ("", ".") else ""
-            more = f" ± {rounded(row[error])} (standard error over shifts)" if error is not None else ""
-            more += ", below the noise floor" if flag is not None and row[flag] == BELOW else ""
-            read = f", read as {variant.pos:,} {_short(variant.ref)}>{_short(variant.alt)} ({word})" if word is not None else ""
-            title = f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}{read}, {score.name} {rounded(value)}{more}"
-            made[chrom, pos] = Figure(title, explained.meaning + remarks, (folder / "figure.png").read_bytes())
+            explained = explain(of.scorer, variant, flank=request.flank, printed=_printed(scored, row, which, of.same_models))
+            draw_explained(path, explained)
+            title = _title(scored, row, which, variant, word)
+            figures[place] = Figure(title, explained.meaning + remarks, path.with_suffix(".png").read_bytes())
             if progress:
-                progress(Progress("figures", len(made), top))
-    return list(made.values())
+                progress(Progress("figures", len(figures), request.top))
+    return list(figures.values())
 
 
-def _asked(found: Scored) -> tuple[str, ...]:
+def _printed(scored: Scored, row: Sequence[Any], which: int, same_models: bool) -> Printed | None:
+    """Return the score of a row as the file reports it; None for a score that this version does not know."""
+    score = SCORES.get(scored.scores[which].name)
+    if score is None:
+        return None
+    track = scored.column_of("TRACK", which)
+    return Printed(score, row[len(FIXED) + which], row[track] if track is not None else None, same_models)
+
+
+def _title(scored: Scored, row: Sequence[Any], which: int, variant: Variant, word: str | None) -> str:
+    """Return the title of a figure: the allele, its correction, and its score with error and flag."""
+    chrom, pos, name, ref, alt = row[:5]
+    error, flag = scored.column_of("SE", which), scored.column_of("NOISE", which)
+    known = f" {name}" if name not in ("", ".") else ""
+    more = f" ± {rounded(row[error])} (standard error over shifts)" if error is not None else ""
+    more += ", below the noise floor" if flag is not None and row[flag] == BELOW else ""
+    read = f", read as {variant.pos:,} {_short(variant.ref)}>{_short(variant.alt)} ({word})" if word is not None else ""
+    score = f"{scored.scores[which].name} {rounded(row[len(FIXED) + which])}"
+    return f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}{read}, {score}{more}"
+
+
+def _fixes(scored: Scored) -> tuple[str, ...]:
     """Return the fixes named in the header that this version knows."""
-    return tuple(name for name in found.options.get("fix", "").split(",") if name in FIXES)
+    return tuple(name for name in scored.options.get("fix", "").split(",") if name in FIXES)
 
 
 def _drawable(ref: str, alt: str) -> bool:

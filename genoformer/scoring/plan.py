@@ -121,10 +121,12 @@ class Plan:
                 return score_records(records, job.genome, self.scorer, self.fit)
 
         task = WorkerTask(job.genome, self.scoring, job.runtime, self.fit, threads)
-        self.n_parts = run_parts(self.workers, self.partition, self.parts, compute, task, self._counter("score"))
+        progress = self._counter("score")
+        progress(0)  # the stage begins
+        self.n_parts = run_parts(self.workers, self.partition, self.parts, compute, task, progress)
 
     def _counter(self, stage: str) -> Callable[[int], None]:
-        """Begin a stage; return the function that reports n more finished records."""
+        """Return the function that reports n more finished records of a stage."""
         n_done = 0
 
         def count(n: int) -> None:

@@ -31,24 +31,24 @@ def verify_note(
                 picked.append((float(rng.random()), i, j))
             at += n_rows
         picked = sorted(picked)[:n]
-    wanted: dict[int, list[int]] = {}
+    records_of_part: dict[int, list[int]] = {}
     for _, i, j in picked:
-        wanted.setdefault(i, []).append(j)
+        records_of_part.setdefault(i, []).append(j)
     numbers = [column for column, of in enumerate(columns) if not of.words]
     largest, scale, n_done = 0.0, 0.0, 0
     for i, chunk in enumerate(lists()):
-        if i not in wanted:
+        if i not in records_of_part:
             continue
         scored = parts.get(i)
         assert scored is not None
         ends = np.cumsum([max(1, len(record.alts)) for record in chunk])
-        for j in sorted(wanted[i]):
-            here = scored.values[(ends[j - 1] if j else 0) : ends[j]][:, numbers]
+        for j in sorted(records_of_part[i]):
+            values = scored.values[(ends[j - 1] if j else 0) : ends[j]][:, numbers]
             naive = again([chunk[j]]).values[:, numbers]
-            both = np.isfinite(here) & np.isfinite(naive)
-            if (np.isfinite(here) != np.isfinite(naive)).any():
+            both = np.isfinite(values) & np.isfinite(naive)
+            if (np.isfinite(values) != np.isfinite(naive)).any():
                 return f"verified: {chunk[j].chrom}:{chunk[j].pos} has scores in one of the two ways only; please report this."
-            largest = max(largest, float(np.abs(here - naive)[both].max(initial=0)))
+            largest = max(largest, float(np.abs(values - naive)[both].max(initial=0)))
             scale = max(scale, float(np.abs(naive)[both].max(initial=0)))
             n_done += 1
     if not n_done:

@@ -26,8 +26,8 @@ class TrackScores(NamedTuple):
     @property
     def errors(self) -> TrackScores:
         """Standard errors of the mean over shifts, s / sqrt(n) with n - 1 in s; for a gene, over the shifts that contain it."""
-        values = _standard_error([told.values for told in self.shifts])
-        genes = {gene: _standard_error([told.genes[gene] for told in self.shifts if gene in told.genes]) for gene in self.genes}
+        values = _standard_error([one.values for one in self.shifts])
+        genes = {gene: _standard_error([one.genes[gene] for one in self.shifts if gene in one.genes]) for gene in self.genes}
         return TrackScores(values, genes)
 
 
@@ -44,26 +44,26 @@ def _standard_error(each: Sequence[Floats]) -> Floats:
     return np.std(each, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
 
 
-def over_shifts(tolds: Sequence[TrackScores], n_shifts: int) -> TrackScores:
-    """Return the mean over shifts and models; tolds: the scores of all models at the first shift, then the next."""
-    whole = weighted_sum(tolds)
+def over_shifts(runs: Sequence[TrackScores], n_shifts: int) -> TrackScores:
+    """Return the mean over shifts and models; runs: the scores of all models at the first shift, then the next."""
+    mean = weighted_sum(runs)
     if n_shifts == 1:
-        return whole
-    n_models = len(tolds) // n_shifts
-    shifts = (weighted_sum(tolds[i : i + n_models]) for i in range(0, len(tolds), n_models))
-    return whole._replace(shifts=tuple(shifts))
+        return mean
+    n_models = len(runs) // n_shifts
+    shifts = (weighted_sum(runs[i : i + n_models]) for i in range(0, len(runs), n_models))
+    return mean._replace(shifts=tuple(shifts))
 
 
-def weighted_sum(tolds: Sequence[TrackScores], weights: Sequence[float] | None = None) -> TrackScores:
+def weighted_sum(runs: Sequence[TrackScores], weights: Sequence[float] | None = None) -> TrackScores:
     """Return the mean, or the weighted sum; a gene that only some windows contain is scaled up from those windows."""
-    each = weights or [1 / len(tolds)] * len(tolds)
-    values = np.sum([w * told.values for w, told in zip(each, tolds, strict=True)], axis=0)
+    factors = weights or [1 / len(runs)] * len(runs)
+    values = np.sum([w * one.values for w, one in zip(factors, runs, strict=True)], axis=0)
     genes: dict[int, Floats] = {}
-    for gene in dict.fromkeys(gene for told in tolds for gene in told.genes):
-        those = [(w, told.genes[gene]) for w, told in zip(each, tolds, strict=True) if gene in told.genes]
-        share = 1.0 if len(those) == len(tolds) else sum(each) / sum(w for w, _ in those)
-        genes[gene] = np.sum([share * w * of for w, of in those], axis=0)
-    shifts = tuple(weighted_sum(of, weights) for of in zip(*(told.shifts for told in tolds), strict=True))
+    for gene in dict.fromkeys(gene for one in runs for gene in one.genes):
+        known = [(w, one.genes[gene]) for w, one in zip(factors, runs, strict=True) if gene in one.genes]
+        scale = 1.0 if len(known) == len(runs) else sum(factors) / sum(w for w, _ in known)
+        genes[gene] = np.sum([scale * w * of for w, of in known], axis=0)
+    shifts = tuple(weighted_sum(of, weights) for of in zip(*(one.shifts for one in runs), strict=True))
     return TrackScores(values, genes, shifts)
 
 
@@ -132,46 +132,46 @@ class TrackColumns:
                 found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
         return found
 
-    def strongest(self, tolds: Sequence[TrackScores]) -> tuple[Floats, NDArray[np.int64]]:
+    def strongest(self, variants: Sequence[TrackScores]) -> tuple[Floats, NDArray[np.int64]]:
         """Return values [n, scores, K], float32, and for gene scores the gene [n, scores] with the largest value, else -1.
 
         Gene scores are 0 if the window has no gene.
         """
-        values = np.array([told.values for told in tolds], dtype=np.float32).reshape(
-            len(tolds), len(self.scores), len(self.names)
+        values = np.array([one.values for one in variants], dtype=np.float32).reshape(
+            len(variants), len(self.scores), len(self.names)
         )
-        genes = np.full((len(tolds), len(self.scores)), -1, dtype=np.int64)
+        genes = np.full((len(variants), len(self.scores)), -1, dtype=np.int64)
         for j, i in enumerate(self.of_genes):
             values[:, i] = 0
-            for row, told in enumerate(tolds):
-                if told.genes:
-                    genes[row, i] = max(told.genes, key=lambda gene: np.abs(told.genes[gene][j]).max())
-                    values[row, i] = told.genes[int(genes[row, i])][j]
+            for row, one in enumerate(variants):
+                if one.genes:
+                    genes[row, i] = max(one.genes, key=lambda gene: np.abs(one.genes[gene][j]).max())
+                    values[row, i] = one.genes[int(genes[row, i])][j]
         return values, genes
 
-    def errors(self, tolds: Sequence[TrackScores], genes: NDArray[np.int64]) -> Floats:
+    def errors(self, variants: Sequence[TrackScores], genes: NDArray[np.int64]) -> Floats:
         """Return the standard errors [n, scores, K] over shifts of the values of `strongest`; 0 without a gene."""
-        each = [told.errors for told in tolds]
-        found = np.array([of.values for of in each], dtype=np.float32).reshape(len(tolds), len(self.scores), len(self.names))
+        each = [one.errors for one in variants]
+        found = np.array([of.values for of in each], dtype=np.float32).reshape(len(variants), len(self.scores), len(self.names))
         for j, i in enumerate(self.of_genes):
             for row, of in enumerate(each):
                 found[row, i] = of.genes[int(genes[row, i])][j] if genes[row, i] >= 0 else 0
         return found
 
-    def value(self, told: TrackScores, score: int, track: int, gene: int) -> float:
+    def value(self, scores: TrackScores, score: int, track: int, gene: int) -> float:
         """Return one score of one variant on one track; for a gene score that of `gene`, 0 if `gene` is -1 (none)."""
         if score not in self.of_genes:
-            return float(told.values[score, track])
-        return float(told.genes[gene][self.of_genes.index(score), track]) if gene >= 0 else 0.0
+            return float(scores.values[score, track])
+        return float(scores.genes[gene][self.of_genes.index(score), track]) if gene >= 0 else 0.0
 
     def name_of_gene(self, gene: int) -> str:
         """Return the name of a gene; empty for -1 (none)."""
         return self.genes.names[gene] if self.genes is not None and gene >= 0 else MISSING
 
-    def table(self, tolds: Sequence[TrackScores]) -> Floats:
+    def table(self, variants: Sequence[TrackScores]) -> Floats:
         """Return the values [n, columns]; a word is stored as its index."""
-        values, genes = self.strongest(tolds)
-        errors = self.errors(tolds, genes) if self.n_shifts > 1 else None
+        values, genes = self.strongest(variants)
+        errors = self.errors(variants, genes) if self.n_shifts > 1 else None
         found: list[Floats] = []
 
         def add(score: int, track: NDArray[np.intp] | int) -> None:
@@ -192,17 +192,17 @@ class TrackColumns:
                 found.append(np.where(genes[:, i] < 0, np.nan, genes[:, i]))
         return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
 
-    def matrix(self, tolds: Sequence[TrackScores]) -> TrackScoreMatrix:
+    def matrix(self, variants: Sequence[TrackScores]) -> TrackScoreMatrix:
         """Return the scores of every track: one row per variant and score; for gene scores one row per gene in the window."""
-        values, genes = self.strongest(tolds)
+        values, genes = self.strongest(variants)
         index, rows = [], []
-        for v, told in enumerate(tolds):
+        for v, one in enumerate(variants):
             for i, score in enumerate(self.scores):
-                if not score.input.per_gene or not told.genes:
+                if not score.input.per_gene or not one.genes:
                     index.append((v, i, -1, 1))
                     rows.append(values[v, i])
                     continue
-                for gene, of in told.genes.items():
+                for gene, of in one.genes.items():
                     index.append((v, i, gene, int(gene == genes[v, i])))
                     rows.append(of[self.of_genes.index(i)].astype(np.float32))
         return TrackScoreMatrix(

@@ -244,8 +244,8 @@ class _ValidationCallback(Callback):
             total, count = trainer.strategy.reduce(module.sums, reduce_op="sum").tolist()
             if not count:
                 raise TrainingError(
-                    f"nothing of what was seen up to step {step} counts in the loss: with soft_masked_weight = 0 a genome that "
-                    "is all soft-masked teaches nothing; give a larger weight, or more data a step."
+                    f"no base up to step {step} counts in the loss: with soft_masked_weight = 0, soft-masked bases have weight "
+                    "0; give a larger weight, or larger batches."
                 )
             module.sums.zero_()
             row["train_loss"] = total / max(count, 1e-12)

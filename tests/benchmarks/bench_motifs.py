@@ -194,7 +194,7 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
 
 def families(what: str, places: Places, matrices: Sequence[Any]) -> Row:
     """Planted families among motifs, and how many of the motifs are one; sites and places as said above."""
-    from genoformer.interpretation.motifs import Matrix, fimo, tomtom, trimmed
+    from genoformer.interpretation.matrices import Matrix, fimo, tomtom, trimmed
     from genoformer.simulation.motifs import load_motifs
 
     known = [Matrix(name, np.exp2(motif.log2p)) for name, motif in load_motifs().items()]

@@ -14,7 +14,7 @@ from torch import nn
 
 from genoformer.formats.bigwig import BigWig
 from genoformer.interpretation.attention import AttentionReader, viz
-from genoformer.interpretation.motifs import Matrix, read_matrices, write_meme
+from genoformer.interpretation.matrices import Matrix, read_matrices, write_meme
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer

@@ -42,9 +42,9 @@ def short(name: str, epochs: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_planted_motif_is_found(name) -> None:
-    sequences, truth = planted(1500, seed=0)
+    sequences, truth = planted(600, seed=0)
     unseen, expected = planted(400, seed=1)
-    model = BASELINES[name](sequences, truth, Classification(("a", "b")), **short(name, 12))
+    model = BASELINES[name](sequences, truth, Classification(("a", "b")), **short(name, 8))
     p = model.predict(unseen)
     assert p.dtype == np.float32
     assert p.sum(1) == pytest.approx(np.ones(400), abs=1e-5)
@@ -78,25 +78,25 @@ def test_a_small_set_has_small_batches_and_more_epochs(n, plan) -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_shuffled_labels_teach_nothing(name) -> None:
-    sequences, truth = planted(600, seed=0)
+    sequences, truth = planted(400, seed=0)
     shuffled = np.random.default_rng(2).permutation(truth)
     unseen, expected = planted(400, seed=1)
-    p = BASELINES[name](sequences, shuffled, Classification(("a", "b")), **short(name, 4)).predict(unseen)
+    p = BASELINES[name](sequences, shuffled, Classification(("a", "b")), **short(name, 3)).predict(unseen)
     assert 0.38 < (p.argmax(1) == expected).mean() < 0.62  # half, give or take five standard errors
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_labels_and_values(name) -> None:
     """Label 0 is the planted motif, label 1 never varies; the value is the share of C and G, which all can read off."""
-    sequences, truth = planted(1000, seed=0)
+    sequences, truth = planted(600, seed=0)
     labels = np.stack([truth, np.zeros_like(truth)], axis=1)
-    p = BASELINES[name](sequences, labels, MultiLabel(("a", "b")), **short(name, 10)).predict(sequences)
+    p = BASELINES[name](sequences, labels, MultiLabel(("a", "b")), **short(name, 8)).predict(sequences)
     assert ((p[:, 0] > 0.5) == truth).mean() > 0.85
     assert p[:, 1].max() < 0.2
     share = np.array([np.isin(s, (1, 2)).mean() for s in sequences])
     values = np.stack([100 * share + 7, -share], axis=1)
-    found = BASELINES[name](sequences, values, Regression(("a", "b")), **short(name, 10)).predict(sequences)
-    assert found.shape == (1000, 2)
+    found = BASELINES[name](sequences, values, Regression(("a", "b")), **short(name, 8)).predict(sequences)
+    assert found.shape == (600, 2)
     for i in range(2):
         assert np.corrcoef(found[:, i], values[:, i])[0, 1] > 0.9
 

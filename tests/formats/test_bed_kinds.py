@@ -462,7 +462,7 @@ def test_rows_of_one_base_in_a_table_name_the_remedy(tmp_path: Path) -> None:
 def test_a_summit_outside_its_peak_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a_peaks.xls", MACS, "chr1|100|200|101|90|5|4|3.5|2|p1")
     for read in (lambda: list(read_regions(path)), lambda: read_elements(path, "X")):
-        with pytest.raises(FileFormatError, match=r"line 2: the summit, column 5, abs_summit, is '90', which lies outside"):
+        with pytest.raises(FileFormatError, match=r"line 2: the summit, column 5, abs_summit, is '90', outside the row"):
             read()
 
 

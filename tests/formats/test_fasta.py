@@ -169,7 +169,7 @@ def test_nowhere_to_write(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("GENOFORMER_CACHE", str(path / "not" / "a" / "folder"))
     genome = Genome(path)
     assert genome.window("a", 0, 4).tolist() == [0, 1, 2, 3]
-    assert "kept nowhere" in genome.notes[0]
+    assert "cannot be stored" in genome.notes[0]
     packed = write(locked / "b.fa.gz", gzip.compress(b">a\nACGT\n"))
     with pytest.raises(FileFormatError, match=r"cannot be decompressed .* Compress it with bgzip"):
         Genome(packed)

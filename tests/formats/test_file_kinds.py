@@ -47,7 +47,7 @@ def load_model(path: Path) -> object:
         (b"\xfd7zXZ\0", "is packed with xz"),
         (b"BZh91AY&SY", "is packed with bzip2"),
         (b"BZh11AY&SY", "is packed with bzip2"),  # bzip2 -1
-        ("chr1\t5\t9\n".encode("utf-16"), "is text in UTF-16, where"),
+        ("chr1\t5\t9\n".encode("utf-16"), "is text in UTF-16, but should be"),
         (b"\n<!doctype html>\n<html>", "is a web page"),
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.codes import decode, encode
-from genoformer.interpretation.motifs import Matrix, fimo, read_matrices, tomtom
+from genoformer.interpretation.matrices import Matrix, fimo, read_matrices, tomtom
 
 BIO = pytest.importorskip("Bio.motifs", reason="Biopython is a peer of the tests: pip install biopython")
 SHORT = st.lists(st.lists(st.integers(0, 50), min_size=4, max_size=4).filter(lambda row: sum(row) > 1), min_size=1, max_size=4)
@@ -156,7 +156,7 @@ def test_four_by_four_numbers_lie_as_the_format_says(tmp_path: Path, text: str, 
     [
         (b"\x89HDF\r\n\x1a\n", "m.txt is HDF5, as TF-MoDISco writes; write its motifs with `modisco meme"),
         (b"PK\x03\x04", "is a zip archive or .npz"),
-        (b"<?xml version='1.0'?>\n<MEME>\n", "is XML or HTML; give the text file that MEME writes beside it"),
+        (b"<?xml version='1.0'?>\n<MEME>\n", "is XML or HTML; give the text file that MEME writes next to it"),
         (b'{"pfm": {"A": [1]}}', "is JSON"),
         (b">x\nACGT\n", "line 2: 'ACGT' is a sequence, as of FASTA"),
         (b">x\nA [ 1 ]\nD [ 1 ]\n", "line 3: motif x has a row of D, which is an amino acid, as motifs of proteins have"),

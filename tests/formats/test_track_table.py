@@ -82,7 +82,7 @@ def test_choose(targets: TrackTable, spec: str, indices: list[int]) -> None:
     [
         ("4", "tracks 4 are requested, but tracks are numbered 0 to 3"),
         ("3-1", "tracks 3-1"),
-        ("0,K562", r"no track is named 'K562'; it is part of the name of 1 track: ask for '\*k562\*'"),
+        ("0,K562", r"no track is named 'K562'; it is part of the name of 1 track; give '\*k562\*'"),
         ("CAGF", "close to it are 'CAGE'"),
         ("*spleen*", "the groups are CAGE, DNASE"),
         ("livver", r"close to it are '\*liver\*'"),

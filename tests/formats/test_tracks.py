@@ -280,7 +280,7 @@ def test_sources_are_read_by_other_processes(source: TrackSource) -> None:
         ("a.bdg", b"chr1\t0\t5\t1\nchr1\t4\t6\t1\n", FileFormatError, "chr1:0-5 and 4-6 overlap"),
         ("a.bdg.gz", gzip.compress(b"chr1\t0\t5\t1\n" * 99, mtime=0)[:30], FileFormatError, "cannot be read"),
         ("a.bed", b"chr1\t9\t5\n", FileFormatError, "END 5 is not after START 9"),
-        ("a.w5", b"", ConfigError, r"ends in \.w5; tracks are known by \.bw, \.bigwig"),
+        ("a.w5", b"", ConfigError, r"ends in \.w5; tracks are recognised by \.bw, \.bigwig"),
         ("track", b"", ConfigError, "has no suffix"),
     ],
 )

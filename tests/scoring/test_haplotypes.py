@@ -24,7 +24,9 @@ from genoformer.genome.regions import Region
 from genoformer.models import registry
 from genoformer.models.track_model import one_hot
 from genoformer.scoring.effect_table import HaplotypeSummary
+from genoformer.scoring.noise import measure
 from genoformer.scoring.parts import JobError
+from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison, Scoring
 from genoformer.scoring.track_scorer import TrackScorer
 
@@ -559,3 +561,25 @@ def test_the_commands_say_what_was_fixed_and_how_a_file_can_be(genome: Genome, t
         done = CliRunner().invoke(main, [*arguments, "--fix", "swap"])
         assert done.exit_code == 0, done.output
         assert f"fixed: SWAP {len(SNVS)}\n" in done.stderr
+
+
+def test_a_new_score_is_one_entry_also_if_it_is_not_zero_for_the_reference(genome, tmp_path, monkeypatch) -> None:
+    """ACTIVE, the sum of the alternative alone: the reference chromosome has the sum of the reference, and no noise floor."""
+    entry = SCORES["SAD"]._replace(name="ACTIVE", function=lambda ref, alt: alt.sum(-1), zero_at_reference=False)
+    monkeypatch.setitem(SCORES, "ACTIVE", entry)
+    rows = [(470, "0|1\t0|0\t0|0")]
+    lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT\t{gt}\n" for p, gt in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    chosen = settings("ACTIVE,SAD", tracks=[2])
+    run_haplotypes(tmp_path / "in.vcf", genome, chosen, [Region("1", 490, 511, "r")], tmp_path / "o.tsv", samples=["x"])
+    with (tmp_path / "o.tsv").open() as file:
+        one, two, _ = csv.DictReader(file, delimiter="\t")
+    start = (500 - 128 + 4) // 8 * 8
+    changed = TEXT[:469] + other(470) + TEXT[470:]
+    sums = [tracks(text[start : start + 256])[2].sum() for text in (TEXT, changed)]
+    assert [float(row["ACTIVE"]) for row in (one, two)] == pytest.approx(sums, abs=1e-3)
+    assert float(one["SAD"]) == 0
+    floor = measure(TrackScorer(genome, chosen), genome, [("chr1", 500)], 8)
+    assert floor is not None
+    assert (floor.indel[0], floor.substitution[0]) == (0, 0)
+    assert floor.indel[1] > 0

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
-from scoring_jobs import run_score
+from scoring_jobs import Mortal, run_score
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import ConfigError
@@ -20,7 +18,7 @@ from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.scoring import parts, plan
-from genoformer.scoring.parts import JobError, PartFolder, PartResult, chunks
+from genoformer.scoring.parts import JobError, PartFolder, chunks
 from genoformer.scoring.workers import LocalPool, Pool, RayPool, WorkerError, run_pool
 from genoformer.tokenizers import BaseTokenizer
 
@@ -74,26 +72,6 @@ def test_a_ray_cluster_gives_the_bytes_of_one_process(vcf, genome, tmp_path) -> 
     pytest.importorskip("ray", reason="Ray is an extra: pip install genoformer[ray]")
     several = scored("tracks", vcf, genome, tmp_path / "two.vcf", engine="ray", workers=2)
     assert several == scored("tracks", vcf, genome, tmp_path / "one.vcf")
-
-
-@dataclass
-class Mortal:
-    """Work that counts bases; a process that comes to some record kills itself, as often as there are files to remove."""
-
-    lives: Path
-    pos: int
-    device: str = "cpu"
-    threads: int = 1
-
-    def compute(self) -> Callable[[Sequence[Record]], PartResult]:
-        def count(records: Sequence[Record]) -> PartResult:
-            if any(record.pos == self.pos for record in records) and (left := sorted(self.lives.iterdir())):
-                left[0].unlink()
-                os.kill(os.getpid(), signal.SIGKILL)
-            values = np.array([[record.pos] for record in records], dtype=np.float32)
-            return PartResult.of(np.zeros(len(records), np.uint8), values)
-
-        return count
 
 
 def records(vcf: Path) -> Iterator[Record]:

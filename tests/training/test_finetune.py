@@ -242,8 +242,8 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
 
 @pytest.mark.parametrize(("metric", "best"), [("loss", min), ("brier", min), ("accuracy", max), ("auroc", max)])
 def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -> None:
-    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 4\nevals_per_epoch = 2\nbatch_size = 10\n'
-    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text)
+    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nevals_per_epoch = 4\n'
+    tuned(tmp_path, data / "train.csv", data / "few_valid.csv", text)
     rows = [row for row in read_log(tmp_path / "out" / "log.csv") if f"valid_{metric}" in row]
     values = [row[f"valid_{metric}"] for row in rows]
     manifest = registry.read_manifest(tmp_path / "out")
@@ -721,7 +721,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
     (tmp_path / "c.toml").write_text(f"[finetune]\n{RESUMED}patience = 99\n")
 
     def command_to(out):
-        given_ = ["--valid", data / "few_valid.csv", "-c", tmp_path / "c.toml", "-m", begun, "--epochs", 14]
+        given_ = ["--valid", data / "few_valid.csv", "-c", tmp_path / "c.toml", "-m", begun, "--epochs", 20]
         return ["finetune", data / "few.csv", "-o", tmp_path / out, *given_]
 
     run_here(command_to("whole"), tmp_path / "said")

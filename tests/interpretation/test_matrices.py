@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from genoformer.errors import FileFormatError
 from genoformer.genome.codes import encode, reverse_complement
 from genoformer.inference import threads
-from genoformer.interpretation.motifs import Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
+from genoformer.interpretation.matrices import Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
 
 COUNTS = np.array([[10, 0, 0, 0], [0, 8, 1, 1], [5, 5, 0, 0]], dtype=float)
 MEME = """MEME version 4
