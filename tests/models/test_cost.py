@@ -127,7 +127,9 @@ def test_multiply_adds_of_an_encoder_and_of_a_classifier_by_hand() -> None:
     encoder = cost.meta_model(Encoder, config).eval()
     body, d = encoder_by_hand(config, 11), config.width
     assert cost.trace(encoder, lambda: encoder(ids)).multiply_adds == body + 11 * (d * d + d * 9)  # transform and output layer
-    classifier = cost.meta_model(SequenceClassifier, ClassifierConfig(config, "classification", ("a", "b", "c"), window=11)).eval()
+    classifier = cost.meta_model(
+        SequenceClassifier, ClassifierConfig(config, "classification", ("a", "b", "c"), window=11)
+    ).eval()
     is_base = empty(1, 11, dtype=torch.bool)
     assert cost.trace(classifier, lambda: classifier(ids, is_base)).multiply_adds == body + 2 * d * d + d * 3
 
