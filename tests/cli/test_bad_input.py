@@ -856,11 +856,11 @@ def broken(folder: Path, name: str, content: bytes | None) -> None:
         ("config.json", b'{"genoformer": "0', "cannot be read"),
         ("config.json", b"[]", "is not a JSON object"),
         ("config.json", b"{}", "is neither genoformer's nor of dnabert, enformer"),
-        ("config.json", b'{"genoformer": "1", "model": "os:system", "config": {}}', "not one of genoformer's; refused"),
+        ("config.json", b'{"genoformer": "1", "model": "os:system", "config": {}}', "of no family that is installed"),
         (
             "config.json",
             b'{"genoformer": "1", "model": "genoformer.models.transformer.model:No", "config": {}}',
-            "another version",
+            "of no family that is installed",
         ),
         (
             "config.json",
