@@ -67,10 +67,11 @@ def plan_tracks(
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
     family = registry.class_of(shape)
-    model = cost.meta_model(family, shape, torch.bfloat16 if half else torch.float32)
+    model = cost.meta_model(family, shape)
     with torch.device("meta"):  # new parameters of adapters
         set_trainable(model, tracks.tune, n_last=tracks.last_blocks, rank=tracks.lora_rank)
     model.heads[head].requires_grad_(True)
+    model.to(torch.bfloat16 if half else torch.float32)
     model.activation_checkpointing = tracks.checkpointing
     run = cost.track_run(model.train(), head, length, part.n_bins, batch=tracks.batch_size)
     measured = torch.empty(tracks.batch_size, len(data.targets), part.n_bins, device="meta")
