@@ -98,9 +98,9 @@ def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
 
 def _reads(model: Any) -> dict[str, Any]:
     """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
-    from genoformer.models.enformer.model import Enformer
+    from genoformer.models.base import PredictsTracks, has
 
-    if not isinstance(model, Enformer):
+    if not has(model, PredictsTracks):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
     shape = model.config
     n_bins = shape.context_length // shape.bin_size
@@ -113,10 +113,10 @@ def _reads(model: Any) -> dict[str, Any]:
 @click.argument("folder", type=click.Path())
 @click.option(
     "--layout",
-    type=click.Choice(["genoformer", "dnabert", "enformer"]),
+    metavar="NAME",
     default="genoformer",
     show_default=True,
-    help="Layout of the files to write.",
+    help="Layout of the files to write: genoformer, dnabert, enformer, or one that an installed package adds.",
 )
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 @click.option(
@@ -166,11 +166,11 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     from genoformer.errors import ConfigError
     from genoformer.formats.track_table import read_targets
     from genoformer.inference.track_prediction import tracks_of
-    from genoformer.models.enformer.model import Enformer
+    from genoformer.models.base import PredictsTracks, has
 
     if not named:
         return
-    if not isinstance(model, Enformer):
+    if not has(model, PredictsTracks):
         raise ConfigError("--targets: only a model of tracks has tracks to name; omit the option.")
     for text in named:
         head, _, path = text.partition("=")

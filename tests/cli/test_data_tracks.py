@@ -6,17 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from commands import run
 from genoformer_cli.data import tracks
-from genoformer_cli.main import main
 
 from genoformer.datasets.track_set import read_tracks
 
 DEMO = Path(__file__).resolve().parents[2] / "data" / "demo"
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from genoformer_cli.main import main
+from click.testing import Result
+from commands import run
 
 HEAD = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=3000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 GFF = (
     "##gff-version 3\nchr1\tx\tgene\t1001\t2500\t.\t+\t.\tID=g;Name=AB\nchr1\tx\tmRNA\t1001\t2500\t.\t+\t.\tID=t;Parent=g\n"
     "chr1\tx\texon\t1001\t2500\t.\t+\t.\tParent=t\nchr1\tx\tCDS\t1101\t2400\t.\t+\t0\tParent=t\n"
 )
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="genoformer")
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from genoformer_cli.main import main
+from commands import run
 
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.reference import Genome
@@ -23,10 +22,6 @@ def inputs(tmp_path: Path) -> tuple[Path, Path]:
     rows = ["chr1\t101\t.\tT\tC", "HLA-A*01:01\t101\t.\tT\tC"]
     vcf.write_text(VCF + "".join(f"{row}\t.\t.\t.\n" for row in rows))
     return fasta, vcf
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def test_a_region_that_is_nowhere_is_refused(inputs, tiny_model_folder, tmp_path) -> None:
