@@ -8,15 +8,15 @@ from typing import NamedTuple
 from genoformer.genome.regions import Intervals
 from genoformer.inference.runtime import CPU, PRECISIONS, Runtime
 from genoformer.inference.throughput import measured_rate
-from genoformer.inference.track_prediction import cells_of, kept_bins, windows_at_once
+from genoformer.inference.track_prediction import TrackConfig, cells_of, kept_bins, windows_at_once
 from genoformer.models import cost, registry
-from genoformer.models.enformer.model import EnformerConfig
+from genoformer.models.track_model import head_named
 
 
 class PredictionPlan(NamedTuple):
     """Cost of a prediction. memory: bytes by name; multiply_adds: of a window; rate: multiply-adds per second."""
 
-    config: EnformerConfig
+    config: TrackConfig
     n_parameters: int
     n_windows: int
     n_strands: int
@@ -48,7 +48,7 @@ class PredictionPlan(NamedTuple):
 
 
 def plan_prediction(
-    config: EnformerConfig,
+    config: TrackConfig,
     intervals: Mapping[str, Intervals],
     *,
     head: str | None = None,
@@ -60,7 +60,7 @@ def plan_prediction(
 
     rate: multiply-adds per second; None measures it on this machine.
     """
-    head, kept, length = config.head_named(head), kept_bins(config), config.context_length
+    head, kept, length = head_named(config.heads, head), kept_bins(config), config.context_length
     family = registry.class_of(config)
     model = cost.meta_model(family, config, PRECISIONS[runtime.precision]).eval()
     batch = windows_at_once(config, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)

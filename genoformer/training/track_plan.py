@@ -10,9 +10,9 @@ import torch
 from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
+from genoformer.inference.track_prediction import TrackConfig
 from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
-from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.tuning import set_trainable
 from genoformer.training.losses import TRACK_LOSSES
 from genoformer.training.track_config import TracksConfig, part_of, shape_of
@@ -21,7 +21,7 @@ from genoformer.training.track_config import TracksConfig, part_of, shape_of
 class StepPlan(NamedTuple):
     """Cost of training on one device. memory: bytes by name; multiply_adds: per step; rate: multiply-adds a second."""
 
-    shape: EnformerConfig
+    shape: TrackConfig
     length: int
     n_bins: int
     n_parameters: int
@@ -67,10 +67,11 @@ def plan_tracks(
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
     family = registry.class_of(shape)
-    model = cost.meta_model(family, shape, torch.bfloat16 if half else torch.float32)
+    model = cost.meta_model(family, shape)
     with torch.device("meta"):  # new parameters of adapters
         set_trainable(model, tracks.tune, n_last=tracks.last_blocks, rank=tracks.lora_rank)
     model.heads[head].requires_grad_(True)
+    model.to(torch.bfloat16 if half else torch.float32)
     model.activation_checkpointing = tracks.checkpointing
     run = cost.track_run(model.train(), head, length, part.n_bins, batch=tracks.batch_size)
     measured = torch.empty(tracks.batch_size, len(data.targets), part.n_bins, device="meta")

@@ -11,10 +11,12 @@ import pytest
 from commands import run
 from small_models import LONG_TABLE
 
-from genoformer.datasets.track_set import Window, write_track_set
+from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig
+from genoformer.training.track_plan import plan_tracks
 
 SCRATCH = (
     LONG_TABLE
@@ -125,6 +127,10 @@ def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> No
     assert "measured here on" in said["rate"]
     frozen = run(*common, "-m", made / "run", "--tune", "frozen")
     assert f"{n:,}, of which 98 are trained" in frozen.stdout  # 2 x 48 weights and 2 biases
+    settings = TrackTuningConfig(tune="lora", precision="bf16-mixed", batch_size=2, grad_accumulation=3)
+    plan = plan_tracks(TracksConfig(tracks=settings), read_tracks(made / "set"), start=made / "run", rate=1e9)
+    assert plan.seconds == plan.multiply_adds / 1e9 > 0
+    assert plan.n_parameters > n > plan.n_trained
     assert list(tmp_path.iterdir()) == []
     for arguments, message in ((["--plan"], "--plan is for --task tracks"), ([], "Missing option '-o'")):
         refused = run("finetune", made / "set", *arguments)

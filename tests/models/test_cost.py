@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from genoformer.models import cost
 from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+from genoformer.models.track_model import TrackModel
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.models.tuning import set_trainable
 
@@ -68,8 +71,32 @@ def tuned(config: EnformerConfig, tune: str, device: str = "cpu") -> Enformer:
     with torch.device(device):
         model = Enformer(config)
         set_trainable(model, tune, n_last=1, rank=2)
-    model.heads.requires_grad_(True)
+        model.heads.requires_grad_(True)
     return model.train()
+
+
+@dataclass(frozen=True)
+class MeansConfig:
+    """Of the smallest model of tracks: the mean of each bin, and a linear layer."""
+
+    context_length: int = 64
+    target_bins: int = 0
+    bin_size: int = 8
+    heads: Mapping[str, int] = field(default_factory=lambda: {"h": 3})
+
+
+class Means(TrackModel):
+    config_type = MeansConfig
+
+    def __init__(self, config: MeansConfig) -> None:
+        super().__init__()
+        self.config, self.out = config, nn.Linear(4, config.heads["h"])
+
+    def embed(self, onehot: Tensor, n_bins: Any = None) -> Tensor:
+        return onehot.unflatten(-1, (-1, self.config.bin_size)).mean(-1)  # [B, 4, N]
+
+    def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
+        return self.out(embedding.transpose(1, 2)).transpose(1, 2)
 
 
 # --- parameters
@@ -123,8 +150,9 @@ def test_multiply_adds_of_an_encoder_and_of_a_classifier_by_hand() -> None:
     encoder = cost.meta_model(Encoder, config).eval()
     body, d = encoder_by_hand(config, 11), config.width
     assert cost.trace(encoder, lambda: encoder(ids)).multiply_adds == body + 11 * (d * d + d * 9)  # transform and output layer
-    of_three = ClassifierConfig(config, "classification", ("a", "b", "c"), window=11)
-    classifier = cost.meta_model(SequenceClassifier, of_three).eval()
+    classifier = cost.meta_model(
+        SequenceClassifier, ClassifierConfig(config, "classification", ("a", "b", "c"), window=11)
+    ).eval()
     is_base = empty(1, 11, dtype=torch.bool)
     assert cost.trace(classifier, lambda: classifier(ids, is_base)).multiply_adds == body + 2 * d * d + d * 3
 
@@ -158,6 +186,18 @@ def test_multiply_adds_of_a_step_are_those_that_run(tune: str, checkpointing: bo
         again = TINY.n_blocks * (2 * t * c * keys + 6 * t * c * c + (2 * t - 1) * (c // 4 + t) * keys + t * t * (keys + c))
         again += -TINY.n_blocks * (2 * t - 1) * t * keys + TINY.n_blocks * t * (2 * t - 1) * keys
         assert found.multiply_adds == 3 * forward - no_gradient + checkpointing * again
+
+
+def test_a_family_without_an_engine_of_its_own_has_a_cost() -> None:
+    config = MeansConfig()
+    model = cost.meta_model(Means, config).eval()
+    run = cost.track_run(model, "h", 64, 8)
+    assert cost.trace(model, run).multiply_adds == 8 * 4 * 3
+    values = 4 * 64 + 2 * 4 * 8 + 8 * 3  # one-hot, means (and their transpose, copied by the product), tracks
+    for on_cpu in (False, True):
+        found = cost.prediction_memory(model, "h", 64, 8, batch=2, on_cpu=on_cpu)
+        assert found == {"weights": 4 * 15, "workspace": 4 * 2 * values, "tracks": 4 * 2 * 24}
+    assert Means.timing_config(config, 16).context_length == 16
 
 
 # --- memory
