@@ -97,7 +97,7 @@ def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, tr
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--valid", "x.tsv"], "--valid is not for --task tracks: the set says which windows"),
+        (["--valid", "x.tsv"], "--valid is not for --task tracks: the set names the validation windows"),
         (["-f", "x.fa"], "--fasta is not for --task tracks: the set holds its sequence"),
         (["--label", "x"], "--label is not for --task tracks"),
         (["--multi-label"], "--multi-label is not for --task tracks"),
