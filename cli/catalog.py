@@ -65,20 +65,20 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
     ]
     for entry in read_catalog(catalog)[kind].values():
         here = is_here(entry)
-        where = {"state": "here", "folder": str(folder_of(entry))} if here else {"state": "to pull", "folder": ""}
-        rows.append(described(entry) | where)
+        state = {"state": "here", "folder": str(folder_of(entry))} if here else {"state": "to pull", "folder": ""}
+        rows.append(described(entry) | state)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        size = _said(row["size"]) if row.get("size") else ""
+        size = _size_text(row["size"]) if row.get("size") else ""
         click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}")
 
 
-def _said(size: int) -> str:
+def _size_text(size: int) -> str:
     """Return a number of bytes as short text for a table.
 
-    >>> _said(983_659_424), _said(6_144)
+    >>> _size_text(983_659_424), _size_text(6_144)
     ('984 MB', '6 kB')
     """
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
@@ -86,9 +86,9 @@ def _said(size: int) -> str:
 
 def described(entry: Entry) -> dict[str, Any]:
     """Return an entry as a JSON object: title, licence, citation, sources and sizes."""
-    rest = {key: value for key, value in entry._asdict().items() if value and key != "files"}
+    fields = {key: value for key, value in entry._asdict().items() if value and key != "files"}
     files = [{key: value for key, value in file._asdict().items() if value} for file in entry.files]
-    return rest | {"size": entry.size, "files": files}
+    return fields | {"size": entry.size, "files": files}
 
 
 def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
@@ -100,10 +100,10 @@ def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | N
     entries = [entry_named(name, kind, catalog) for name in names]  # refuses unknown names before the first download
     for entry in entries:
         with progress_bar("MB") as listen:
-            got = pull(entry, again=again, source=source, progress=listen)
-        if got.fetched:
+            result = pull(entry, again=again, source=source, progress=listen)
+        if result.fetched:
             print_note(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.")
-        for note in [*got.notes, *([entry.note] if entry.note and got.fetched else [])]:
+        for note in [*result.notes, *([entry.note] if entry.note and result.fetched else [])]:
             print_note(f"Note: {note}")
-        for path in [got.folder] if kind == "models" else got.paths:
+        for path in [result.folder] if kind == "models" else result.paths:
             click.echo(str(path))

@@ -26,7 +26,7 @@ from . import (
 )
 from .errors import refuse
 from .output_lock import open_streams
-from .verbosity import Group, wants_traceback, warnings_said
+from .verbosity import Group, wants_traceback, warnings_as_notes
 
 
 def limit_openmp_spin() -> None:
@@ -46,7 +46,7 @@ class _Commands(Group):
         open_streams()
         limit_openmp_spin()
         try:
-            with warnings_said():
+            with warnings_as_notes():
                 return super().invoke(ctx)
         except click.ClickException:
             raise
@@ -54,7 +54,7 @@ class _Commands(Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except KeyboardInterrupt as stop:
-            click.echo("\nInterrupted; what is finished is kept, and the same command goes on from there.", err=True)
+            click.echo("\nInterrupted; finished parts are kept, and the same command resumes.", err=True)
             sys.exit(getattr(stop, "status", 130))
         except Exception as error:
             refuse(error, debug=wants_traceback(ctx))

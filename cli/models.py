@@ -61,8 +61,8 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
 
     from genoformer.models import cost, registry
 
-    if (named := _not_here(model, catalog)) is not None:
-        click.echo(json.dumps(named, indent=1))
+    if (entry := _catalog_state(model, catalog)) is not None:
+        click.echo(json.dumps(entry, indent=1))
         return
     loaded = registry.load(model)
     card = registry.read_card(model)
@@ -83,7 +83,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     click.echo(json.dumps(shown, indent=1))
 
 
-def _not_here(model: str, catalog: Path | None) -> dict[str, Any] | None:
+def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
     """Return the catalog's description of a model that is not downloaded yet; None for any other name."""
     from genoformer.catalog import is_here, read_catalog
 
@@ -98,9 +98,9 @@ def _not_here(model: str, catalog: Path | None) -> dict[str, Any] | None:
 
 def _reads(model: Any) -> dict[str, Any]:
     """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
-    from genoformer.models.enformer.model import Enformer
+    from genoformer.models.base import PredictsTracks, has
 
-    if not isinstance(model, Enformer):
+    if not has(model, PredictsTracks):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
     shape = model.config
     n_bins = shape.context_length // shape.bin_size
@@ -113,10 +113,10 @@ def _reads(model: Any) -> dict[str, Any]:
 @click.argument("folder", type=click.Path())
 @click.option(
     "--layout",
-    type=click.Choice(["genoformer", "dnabert", "enformer"]),
+    metavar="NAME",
     default="genoformer",
     show_default=True,
-    help="Layout of the files to write.",
+    help="Layout of the files to write: genoformer, dnabert, enformer, or one that an installed package adds.",
 )
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 @click.option(
@@ -146,8 +146,10 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     lock_outputs(folder)
     if (Path(folder) / "config.json").exists():
-        raise ConfigError(f"{folder} holds a model already; name another folder.")
-    check_overwrite(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda found: False)
+        raise ConfigError(f"{folder} already holds a model; give another folder.")
+    check_overwrite(
+        Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda manifest: False
+    )
     loaded = registry.load(model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
@@ -164,14 +166,14 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     from genoformer.errors import ConfigError
     from genoformer.formats.track_table import read_targets
     from genoformer.inference.track_prediction import tracks_of
-    from genoformer.models.enformer.model import Enformer
+    from genoformer.models.base import PredictsTracks, has
 
     if not named:
         return
-    if not isinstance(model, Enformer):
-        raise ConfigError("--targets: only a long-range model has tracks to name; leave it out.")
+    if not has(model, PredictsTracks):
+        raise ConfigError("--targets: only a model of tracks has tracks to name; omit the option.")
     for text in named:
         head, _, path = text.partition("=")
         if not path:
-            raise ConfigError(f"--targets {text}: give HEAD=FILE, with the head one of {', '.join(model.heads)}.")
+            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.heads)}.")
         model.targets[model.head_named(head)] = tracks_of(model.config, model.targets, head, read_targets(path))

@@ -74,12 +74,12 @@ batch_size = click.option(
 force = click.option("--force", is_flag=True, help="Continue even if the check of the VCF against the FASTA fails.")
 
 
-def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    if not given:
+def _fixes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
         return ()
     from genoformer.genome.preflight import fixes_named
 
-    return fixes_named(given)
+    return fixes_named(values)
 
 
 fix = click.option(

@@ -37,14 +37,14 @@ def refuse_own_inputs(ctx: click.Context) -> None:
         if name in _OUTPUTS and value is not None and isinstance(kinds[name].type, click.Path)
     ]
     for name, value in ctx.params.items():
-        given = value if isinstance(value, tuple) else (value,)
-        for text in given if name not in _OUTPUTS else ():
+        values = value if isinstance(value, tuple) else (value,)
+        for text in values if name not in _OUTPUTS else ():
             if not isinstance(text, str | os.PathLike):
                 continue
             for path in {os.fspath(text), os.fspath(text).partition("=")[2]}:  # FILE, or NAME=FILE
                 for output in outputs:
                     if same_file(path, output):
-                        raise ConfigError(f"{output} is the input, which the output would replace; name another file.")
+                        raise ConfigError(f"{output} is the input, which the output would replace; give another file.")
 
 
 def refuse_addresses(ctx: click.Context) -> None:
@@ -53,12 +53,12 @@ def refuse_addresses(ctx: click.Context) -> None:
 
     for parameter in ctx.command.params:
         value = ctx.params.get(parameter.name or "")
-        given = value if isinstance(value, tuple) else (value,)
+        values = value if isinstance(value, tuple) else (value,)
         files = isinstance(parameter.type, click.Path) or "FILE" in str(parameter.metavar) or "BED" in str(parameter.metavar)
-        for text in given if files or parameter.type.name == "model" else ():
+        for text in values if files or parameter.type.name == "model" else ():
             if isinstance(text, str | os.PathLike):
-                due = "folder" if parameter.type.name == "model" else "file"
-                refuse_address(text, to_write=parameter.name in _OUTPUTS, due=due)
+                expected = "folder" if parameter.type.name == "model" else "file"
+                refuse_address(text, to_write=parameter.name in _OUTPUTS, expected=expected)
 
 
 def lock_outputs(*paths: str | os.PathLike[str] | None) -> None:
@@ -70,6 +70,6 @@ def lock_outputs(*paths: str | os.PathLike[str] | None) -> None:
     from genoformer.files import lock_output
 
     if any(path is not None and os.fspath(path) == "-" for path in paths):
-        raise ConfigError("-: this is written to files, not to standard output; give a name.")
+        raise ConfigError("-: standard output is not possible here, because files are written; give a path.")
     for path in dict.fromkeys(os.path.realpath(path) for path in paths if path is not None):
         click.get_current_context().with_resource(lock_output(path))

@@ -18,11 +18,11 @@ def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
         yield None
     elif is_verbose():
         stages = _Stages(unit)
-        yield stages.hear
+        yield stages.report
         stages.end()
     elif sys.stderr.isatty():
-        with _bar(unit) as hear:
-            yield hear
+        with _bar(unit) as report:
+            yield report
     else:
         yield None
 
@@ -33,25 +33,25 @@ class _Stages:
     def __init__(self, unit: str) -> None:
         self.unit = unit
         self.stage: str | None = None
-        self.begun = self.last = time.monotonic()
+        self.start = self.last = time.monotonic()
         self.done = 0
 
-    def hear(self, p: Any) -> None:
+    def report(self, p: Any) -> None:
         now = time.monotonic()
         if p.stage != self.stage:
             self.end()
-            self.stage, self.begun, self.last = p.stage, now, now
+            self.stage, self.start, self.last = p.stage, now, now
             print_detail(f"  {p.stage} ...")
         elif now - self.last > 60:  # a sign of life
             self.last = now
             print_detail(
-                f"  {p.stage}: {p.done:,}{f' of {p.total:,}' if p.total else ''} {self.unit} after {now - self.begun:,.0f} s"
+                f"  {p.stage}: {p.done:,}{f' of {p.total:,}' if p.total else ''} {self.unit} after {now - self.start:,.0f} s"
             )
         self.done = p.done
 
     def end(self) -> None:
         if self.stage is not None:
-            print_detail(f"  {self.stage}: {self.done:,} {self.unit} in {time.monotonic() - self.begun:,.1f} s")
+            print_detail(f"  {self.stage}: {self.done:,} {self.unit} in {time.monotonic() - self.start:,.1f} s")
             self.stage = None
 
 

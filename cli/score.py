@@ -33,7 +33,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     click.echo("--indels, how tracks of alleles of different length are compared:")
     for name, meaning in INDELS.items():
         click.echo(f"    {name:10} {meaning}")
-    click.echo("\nBeside each score X of a model of tracks:")
+    click.echo("\nNext to each score X of a model of tracks:")
     click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
     click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
     click.echo("\nGF_STATUS, where an allele has none of the chosen scores:")

@@ -19,8 +19,8 @@ _DEBUG = "genoformer.debug"
 
 
 def _set(key: str, value: int) -> Any:
-    def callback(ctx: click.Context, _: click.Parameter, given: bool) -> None:
-        if given:
+    def callback(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
+        if is_set:
             ctx.meta[key] = value
 
     return callback
@@ -59,10 +59,10 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         refuse_addresses(ctx)
         refuse_own_inputs(ctx)
-        begun = time.monotonic()
+        start = time.monotonic()
         print_detail(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
         result = super().invoke(ctx)
-        print_detail(f"{ctx.command_path}: {time.monotonic() - begun:,.1f} s, at most {_peak():,.0f} MB of memory")
+        print_detail(f"{ctx.command_path}: {time.monotonic() - start:,.1f} s, at most {_peak():,.0f} MB of memory")
         return result
 
 
@@ -89,25 +89,25 @@ def print_detail(text: str) -> None:
 
 
 @contextmanager
-def warnings_said() -> Iterator[None]:
+def warnings_as_notes() -> Iterator[None]:
     """Print the library's warnings of failed runs as notes, each once."""
     from genoformer.errors import FailedRunWarning
 
-    heard: set[str] = set()
+    printed: set[str] = set()
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def hear(
+        def show_once(
             message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
         ) -> None:
             if not issubclass(category, FailedRunWarning):
                 show(message, category, filename, lineno, file, line)
-            elif str(message) not in heard:
-                heard.add(str(message))
+            elif str(message) not in printed:
+                printed.add(str(message))
                 print_note(f"{message}")
 
         warnings.simplefilter("always", FailedRunWarning)
-        warnings.showwarning = hear
+        warnings.showwarning = show_once
         yield
 
 

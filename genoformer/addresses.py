@@ -25,21 +25,21 @@ _GET = {
 }
 
 
-def address_in(given: str | os.PathLike[str]) -> str | None:
+def address_in(path: str | os.PathLike[str]) -> str | None:
     """Return the web address that a path contains, as it was typed, or None.
 
     >>> from pathlib import Path
     >>> address_in(Path("https://a.org/b.bed")), address_in("dx://a/b.vcf.gz"), address_in("a/b.bed")
     ('https://a.org/b.bed', 'dx://a/b.vcf.gz', None)
     """
-    text = os.fspath(given)
+    text = os.fspath(path)
     if _TYPED.fullmatch(text):
         return text
-    found = _ADDRESS.fullmatch(text) or _SHORTENED.fullmatch(text)
-    if found is None or (found.re is _SHORTENED and Path(text.partition("/")[0]).exists()):
+    match = _ADDRESS.fullmatch(text) or _SHORTENED.fullmatch(text)
+    if match is None or (match.re is _SHORTENED and Path(text.partition("/")[0]).exists()):
         return None
-    slashes = ":///" if found["scheme"].lower() == "file" else "://"  # Path merges several slashes into one
-    return f"{found['scheme']}{slashes}{found['rest']}"
+    slashes = ":///" if match["scheme"].lower() == "file" else "://"  # Path merges several slashes into one
+    return f"{match['scheme']}{slashes}{match['rest']}"
 
 
 def _command_for(address: str, scheme: str) -> str | None:
@@ -59,25 +59,27 @@ def _command_for(address: str, scheme: str) -> str | None:
     return _GET[scheme].format(address) if scheme in _GET else None
 
 
-def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False, due: str = "file") -> None:
-    """Raise MissingFileError for a web address, also as NAME=ADDRESS, in place of a file or a folder (`due`).
+def refuse_address(path: str | os.PathLike[str], *, to_write: bool = False, expected: str = "file") -> None:
+    """Raise MissingFileError for a web address, also as NAME=ADDRESS, in place of a file or a folder (`expected`).
 
     >>> refuse_address("s3://bucket/a.vcf.gz")
     Traceback (most recent call last):
         ...
-    genoformer.errors.MissingFileError: s3://bucket/a.vcf.gz is an address, and only files of this machine are read; ...
+    genoformer.errors.MissingFileError: s3://bucket/a.vcf.gz is an address, and only local files can be read; ...
     """
-    text = os.fspath(given)
+    text = os.fspath(path)
     address = address_in(text) or (address_in(text.partition("=")[2]) if "=" in text.partition(":")[0] else None)
     if address is None:
         return
     if to_write:
-        raise MissingFileError(f"{address} is an address, and only files of this machine are written; upload it afterwards.")
+        raise MissingFileError(
+            f"{address} is an address, and only local files can be written; write a file and upload it afterwards."
+        )
     scheme = address.partition(":")[0].lower()
     if scheme == "file":
-        raise MissingFileError(f"{address} is an address; give the path of the {due} alone.")
+        raise MissingFileError(f"{address} is an address; give the path of the {expected} alone.")
     command = _command_for(address, scheme)
     how = f" ({command})" if command else ""
     raise MissingFileError(
-        f"{address} is an address, and only files of this machine are read; download it first{how} and give the {due}."
+        f"{address} is an address, and only local files can be read; download it first{how} and give the {expected}."
     )

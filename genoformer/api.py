@@ -172,9 +172,8 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     >>> encoder = registry.load("demo")
     >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
-    >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
-    >>> list(found.columns), found.shape, bool(np.allclose(found.sum(axis=1), 1))
-    (['no', 'yes'], (2, 2), True)
+    >>> list(classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained).columns)
+    ['no', 'yes']
     """
     import pandas as pd
 

@@ -87,7 +87,7 @@ def read_cases(scored: Path) -> list[Case]:
     return cases
 
 
-def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: Encoder, motifs: Path) -> None:
+def draw(path: Path, snvs: list[Case], estimate: Estimate, genome: Genome, model: Encoder, motifs: Path) -> None:
     """Draw the demo's figure.
 
     Panels: predicted bases at a motif, the two score distributions, the ROC curve, score against bits lost.
@@ -104,7 +104,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     top.axvspan(start + 0.5, end + 0.5, color=plots.GREY, alpha=0.18, lw=0)
     top.axvspan(case.pos - 0.5, case.pos + 0.5, fill=False, ec="black", lw=1)
     top.set_title(
-        f"What the model expects of each base of {case.chrom}, itself hidden. Shaded: a planted {name} site; "
+        f"Predicted probability of each base of {case.chrom} when it is masked. Shaded: a planted {name} site; "
         f"boxed: an SNV with LLR {case.score:.1f}",
         loc="left",
         fontsize="medium",
@@ -114,7 +114,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     bars = plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)")
     bars.set_title("SNVs by LLR", loc="left")
     bars.locator_params(axis="x", integer=True, nbins=6)
-    label = f"AUROC {found.value:.3f}\n[{found.low:.3f}, {found.high:.3f}]"
+    label = f"AUROC {estimate.value:.3f}\n[{estimate.low:.3f}, {estimate.high:.3f}]"
     curve = plots.roc(figure.add_subplot(grid[1, 1]), [c.breaking for c in snvs], [-c.score for c in snvs], label=label)
     curve.set_title("Breaking against neutral", loc="left")
     curve.set_aspect("auto")  # same height as the other panels

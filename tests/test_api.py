@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
-from genoformer_cli.main import main
+from commands import run_well
 from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
@@ -25,13 +24,10 @@ DEMO = Path(str(files("genoformer_data") / "demo"))
 FASTA, VCF = DEMO / "genome.fa.gz", DEMO / "variants.vcf.gz"
 
 
-def run(*arguments: object) -> None:
-    done = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert done.exit_code == 0, done.stderr
-
-
 def test_score_is_what_the_command_writes(tmp_path: Path) -> None:
-    run("score", VCF, "-f", FASTA, "-m", "demo", "-r", "chrS1:1-20000", "-s", "LLR,PLL,ENTROPY", "-o", tmp_path / "o.tsv", "-q")
+    run_well(
+        "score", VCF, "-f", FASTA, "-m", "demo", "-r", "chrS1:1-20000", "-s", "LLR,PLL,ENTROPY", "-o", tmp_path / "o.tsv", "-q"
+    )
     written = pd.read_csv(tmp_path / "o.tsv", sep="\t")
     model = gf.load("demo")
     with gf.Genome(FASTA) as genome:
@@ -104,7 +100,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_attention_is_what_the_command_writes(small: Path, tmp_path: Path, model: str, options: dict[str, Any]) -> None:
     words = [x for name, value in options.items() for x in (f"--{name}", str(value).strip("[]").replace(" ", ""))]
     out = ["-f", small / "g.fa", "-o", tmp_path, "--figures", 0, "-q"]
-    run("interpret", "attention", small / "r.bed", "-m", small / model, *words, *out)
+    run_well("interpret", "attention", small / "r.bed", "-m", small / model, *words, *out)
     with np.load(tmp_path / "maps.npz") as written:
         (profile,) = gf.attention([decode(written["codes_0"])], small / model, **options)
         np.testing.assert_array_equal(profile.astype(np.float32), written["map_0"])
@@ -123,7 +119,7 @@ def test_attention_is_what_the_command_writes(small: Path, tmp_path: Path, model
 def test_mutagenesis_is_what_the_command_writes(small: Path, tmp_path: Path, model: str, options: dict[str, Any]) -> None:
     words = [x for name, value in options.items() for x in (f"--{name.replace('output', 'class')}", value)]
     out = ["-f", small / "g.fa", "-o", tmp_path, "--length", 8, "--figures", 0, "-q"]
-    run("interpret", "ism", small / "r.bed", "-m", small / model, *words, *out)
+    run_well("interpret", "ism", small / "r.bed", "-m", small / model, *words, *out)
     changes = gf.mutagenesis(small / "g.fa", "chr1:425-432", small / model, **options)
     with np.load(tmp_path / "maps.npz") as written:
         assert written["what"] == f"mutagenesis {changes.names[0]}"
@@ -141,7 +137,7 @@ def test_options_that_no_command_has_are_refused(small: Path) -> None:
 def test_predict_is_what_the_command_writes(tmp_path: Path) -> None:
     region = "chrS1:6,001-7,000"
     table = gf.predict(FASTA, region, "mini-tracks")
-    run("predict", "-f", FASTA, "-m", "mini-tracks", "-r", region, "-o", tmp_path / "o.parquet", "-q")
+    run_well("predict", "-f", FASTA, "-m", "mini-tracks", "-r", region, "-o", tmp_path / "o.parquet", "-q")
     written = pd.read_parquet(tmp_path / "o.parquet")
     assert table["start"].iloc[0] == 6_000
     assert table["end"].iloc[-1] == 7_000

@@ -16,7 +16,7 @@ from genoformer_cli.score import _NOT_OF_JOB, score
 from genoformer_cli.track_options import _NAMES
 
 import genoformer as gf
-from genoformer.api import _table_of_scores
+from genoformer.formats.score_tables import read_score_table
 from genoformer.scoring.options import ScoreOptions
 
 DEMO = Path(str(files("genoformer_data"))) / "demo"
@@ -39,7 +39,7 @@ def by_command(vcf: Path, out: Path, *words: object) -> pd.DataFrame:
     command = ["score", str(vcf), "-f", str(FASTA), "-o", str(out), *map(str, words)]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.stderr
-    return _table_of_scores(out)
+    return read_score_table(out)
 
 
 @pytest.mark.parametrize(

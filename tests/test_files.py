@@ -139,7 +139,7 @@ def save_demo(path: Path) -> None:
 @pytest.mark.parametrize("address", ["s3://bucket/x.vcf", "https://a.org/x.vcf"])
 def test_nothing_is_written_to_an_address(tmp_path, monkeypatch, write: Callable[[Path], object], address: str) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingFileError, match=f"^{address} is an address, and only files of this machine are written"):
+    with pytest.raises(MissingFileError, match=f"^{address} is an address, and only local files can be written"):
         write(Path(address))
     assert list(tmp_path.iterdir()) == []
 

@@ -59,7 +59,7 @@ def _bcf(path: Path, text: pysam.VariantFile) -> pysam.VariantFile:
         (GTF % LONG, lambda path: list(read_tss(path)), "GTF has nine columns"),
         (GTF % LONG, read_gene_map, "GTF has nine columns"),
         (PEAK + LONG + b"\n", lambda path: list(read_regions(path)), "the summit, column 10"),
-        (b"1\t" + LONG + b"\n", lambda path: read_sizes(str(path)), "has a contig and its length"),
+        (b"1\t" + LONG + b"\n", lambda path: read_sizes(str(path)), "a contig and its length are expected"),
         (b"index\tidentifier\n" + LONG + b"\tx\n", read_targets, "give each track another whole number"),
         (b">a\nA [ 1e308 ]\nC [ 1e308 ]\nG [ 1e308 ]\nT [ 1 ]\n", read_matrices, "has infinite counts"),
         (TABLE % b"x", lambda path: read_scores(path), "pos is 'x'"),
@@ -113,7 +113,7 @@ def test_a_bcf_that_is_plain_gzip_or_no_utf8(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError):
         records(tmp_path / "b.bcf")
     (tmp_path / "c.bcf").write_bytes(bgzipped(plain.replace(b"VCFv4.2", b"VCFv4.\xe9")))
-    with pytest.raises(FileFormatError, match="text that is not UTF-8, which is not read of a BCF"):
+    with pytest.raises(FileFormatError, match="text that is not UTF-8, which cannot be read from a BCF"):
         records(tmp_path / "c.bcf")
 
 

@@ -1,4 +1,4 @@
-"""Docstrings open with a verb or a noun phrase, in the words of the field."""
+"""Docstrings open with a verb or a noun phrase, and messages are in plain English."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*(ROOT / "genoformer").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
 OPENINGS = re.compile(r"[`'\"]*(What|Whether|Of|Those|How|Which|Who|Where)\b")
+PHRASES = re.compile(  # that a reader has to read twice, and that have a plain word: resumes, next to, automatically, again ...
+    r"\b(go(es)? on from|goes on|went on|gone on|(is|are) said|beside|by (itself|themselves)|asked for|anew|told|heard"
+    r"|what is not there|is meant|what came|is another one|than the last time)\b",
+    re.IGNORECASE,
+)
 
 
 def docstrings(path: Path) -> list[tuple[int, str]]:
@@ -23,6 +28,19 @@ def docstrings(path: Path) -> list[tuple[int, str]]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_docstring_opens_with_a_relative_word(path: Path) -> None:
     assert [(line, text.splitlines()[0]) for line, text in docstrings(path) if OPENINGS.match(text)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_messages_and_docstrings_have_no_private_phrases(path: Path) -> None:
+    texts = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    assert [(text.lineno, match[0]) for text in texts for match in PHRASES.finditer(text.value)] == []
+
+
+def test_the_list_of_private_phrases_finds_them() -> None:
+    for text in ("The run goes on from there.", "the file beside it", "n bins are asked for", "Begin anew", "It is said"):
+        assert PHRASES.search(text)
+    for text in ("besides", "a score asks for it", "resumes at the first part", "the same command is run again"):
+        assert not PHRASES.search(text)
 
 
 def test_no_option_is_explained_with_a_relative_word() -> None:

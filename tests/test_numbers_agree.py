@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import random
 import re
@@ -10,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from genoformer_cli.main import main
+from commands import rows_of, run_well
 from small_models import small_encoder, small_enformer
 
 from genoformer.formats.track_table import Track, TrackTable
@@ -49,12 +47,6 @@ CASES = [
 ]
 
 
-def run(*arguments: object) -> str:
-    done = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert done.exit_code == 0, done.output
-    return done.stderr
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("agree")
@@ -75,11 +67,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 def captions(path: Path) -> dict[int, str]:
     """POS -> title and text of its figure."""
     found = re.findall(r"<figcaption>(.*?)</figcaption><img", path.read_text(), re.DOTALL)
@@ -94,11 +81,11 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
     models = [x for name in (kind, f"other {kind}")[: 1 + both] for x in ("-m", folder / name)]
     common = ["-f", folder / "g.fa", *models]
     for name in ("s.vcf", "s.tsv"):
-        run("score", vcf, *common, "-s", scores, *options, "-o", tmp_path / name, "-q")
-    printed = {int(row["pos"]): row for row in table(tmp_path / "s.tsv")}
+        run_well("score", vcf, *common, "-s", scores, *options, "-o", tmp_path / name, "-q")
+    printed = {int(row["pos"]): row for row in rows_of(tmp_path / "s.tsv")}
     assert len(printed) == len(variants)
 
-    run("report", tmp_path / "s.vcf", *common, "-o", tmp_path / "r.html", "--top", 20, "--flank", 8)
+    run_well("report", tmp_path / "s.vcf", *common, "-o", tmp_path / "r.html", "--top", 20, "--flank", 8)
     drawn = captions(tmp_path / "r.html")
     flags = {row.get(f"{scores.split(',')[0]}_NOISE", "") for row in printed.values()}
     assert drawn.keys() <= printed.keys()
@@ -121,8 +108,8 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
     name = scores.split(",")[0]
     options = [x for x in options if x not in ("--noise-places", "0")]
     windows = ["--length", 24, "--figures", 0, "-o", tmp_path / "i"]
-    run("interpret", "ism", vcf, *common, "-s", name, *options, *windows, "-q")
-    own = table(tmp_path / "i/variants.tsv")
+    run_well("interpret", "ism", vcf, *common, "-s", name, *options, *windows, "-q")
+    own = rows_of(tmp_path / "i/variants.tsv")
     assert len(own) == len(variants)
     for row in own:
         for column in row.keys() & printed[int(row["pos"])].keys() - {"chrom", "status"}:
@@ -138,7 +125,7 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
 
 def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None:
     common = ["-f", folder / "g.fa", "-m", folder / "tracks"]
-    run(
+    run_well(
         "score",
         folder / "v.vcf",
         *common,
@@ -157,7 +144,9 @@ def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None
     def report(changed: str, *models: Path) -> str:
         (tmp_path / "c.vcf").write_text(changed)
         given = [x for model in models or (folder / "tracks",) for x in ("-m", model)]
-        run("report", tmp_path / "c.vcf", "-f", folder / "g.fa", *given, "-o", tmp_path / "r.html", "--top", 1, "--flank", 5)
+        run_well(
+            "report", tmp_path / "c.vcf", "-f", folder / "g.fa", *given, "-o", tmp_path / "r.html", "--top", 1, "--flank", 5
+        )
         return html.unescape((tmp_path / "r.html").read_text())
 
     assert "Recomputed here" not in report(text)
@@ -179,7 +168,7 @@ def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None
 
 def test_nothing_below_the_noise_floor_is_called_strongest(folder: Path, tmp_path: Path) -> None:
     common = ["-f", folder / "g.fa", "-m", folder / "tracks"]
-    run("score", folder / "v.vcf", *common, "-s", "SAD", "--head", "human", "-o", tmp_path / "s.vcf", "-q")
+    run_well("score", folder / "v.vcf", *common, "-s", "SAD", "--head", "human", "-o", tmp_path / "s.vcf", "-q")
     lines = (tmp_path / "s.vcf").read_text().splitlines()
 
     def report(above: set[int]) -> str:
@@ -191,7 +180,7 @@ def test_nothing_below_the_noise_floor_is_called_strongest(folder: Path, tmp_pat
                 line += "" if int(line.split("\t")[1]) in above else ";GF_SAD_NOISE=below"
             rows.append(line)
         (tmp_path / "c.vcf").write_text("\n".join(rows) + "\n")
-        run("report", tmp_path / "c.vcf", *common, "-o", tmp_path / "r.html", "--top", 3, "--flank", 5)
+        run_well("report", tmp_path / "c.vcf", *common, "-o", tmp_path / "r.html", "--top", 3, "--flank", 5)
         return html.unescape((tmp_path / "r.html").read_text())
 
     some = report({330, 471})
@@ -210,13 +199,13 @@ def test_a_deletion_of_chromosome_20_has_one_score_everywhere(real_data: Path, t
     head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     (tmp_path / "v.vcf").write_text("\n".join([*head, "20\t1042261\trs10597473\tCCCTG\tC\t.\t.\t."]) + "\n")
     common = ["-f", real_data / "hg19/hg19.sparse.fa.gz", "-m", "mini-tracks"]
-    said = run("score", tmp_path / "v.vcf", *common, "-s", "SAD", "-o", tmp_path / "s.vcf")
+    said = run_well("score", tmp_path / "v.vcf", *common, "-s", "SAD", "-o", tmp_path / "s.vcf").stderr
     record = (tmp_path / "s.vcf").read_text().splitlines()[-1]
     value = re.search(r"GF_SAD=([^;]+)", record)[1]  # type: ignore[index]
     assert float(value) == pytest.approx(-0.543, abs=0.001)
     assert "GF_SAD_NOISE=below" in record
     assert "below the noise floor: SAD 1 of 1" in said
-    run("report", tmp_path / "s.vcf", *common, "-o", tmp_path / "r.html")
+    run_well("report", tmp_path / "s.vcf", *common, "-o", tmp_path / "r.html")
     (text,) = captions(tmp_path / "r.html").values()
     assert f"SAD {value} over all bins of the window" in text
     assert f", SAD {value}, below the noise floor" in text

@@ -38,14 +38,14 @@ def is_here(entry: Entry) -> bool:
     return all(is_whole(entry, file, folder / file.name, files.get(file.name)) for file in entry.files)
 
 
-def is_whole(entry: Entry, file: Remote, path: Path, said: Any) -> bool:
-    """True if a file matches its receipt `said`, and the receipt matches source, size and checksum of the entry."""
-    if not isinstance(said, dict) or said.get("of") != source_of(entry, file):
+def is_whole(entry: Entry, file: Remote, path: Path, receipt: Any) -> bool:
+    """True if a file matches its receipt, and the receipt matches source, size and checksum of the entry."""
+    if not isinstance(receipt, dict) or receipt.get("of") != source_of(entry, file):
         return False
-    if any(getattr(file, key) not in (None, said.get(key)) for key in ("size", "sha256", "md5")):
+    if any(getattr(file, key) not in (None, receipt.get(key)) for key in ("size", "sha256", "md5")):
         return False
     try:
-        return path.stat().st_size == said.get("size")
+        return path.stat().st_size == receipt.get("size")
     except OSError:
         return False
 
@@ -60,12 +60,12 @@ def _of_another_catalog(kind: Kind, name: str) -> Path | None:
     folder = cache_folder() / kind / name if is_name(name) else None
     files = read_receipt(folder).get("files", {}) if folder is not None else {}
     try:
-        whole = (
-            all((folder / file).stat().st_size == said["size"] for file, said in files.items()) if folder is not None else False
+        complete = (
+            all((folder / file).stat().st_size == row["size"] for file, row in files.items()) if folder is not None else False
         )
     except (OSError, KeyError, TypeError):
         return None
-    return folder if files and whole else None
+    return folder if files and complete else None
 
 
 def shipped() -> dict[str, Path]:
@@ -83,4 +83,4 @@ def pulled_model(name: str) -> Path | None:
     if is_here(entry):
         return folder_of(entry)
     size = f" ({entry.size / 1e6:,.0f} MB)" if entry.size else ""
-    raise CatalogError(f"{name} is in the catalog, but not on this machine; genoformer models pull {name} fetches it{size}.")
+    raise CatalogError(f"{name} is in the catalog but not downloaded{size}; run genoformer models pull {name}.")

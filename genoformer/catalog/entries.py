@@ -68,7 +68,9 @@ def read_catalog(path: str | Path | None = None) -> dict[Kind, dict[str, Entry]]
     try:
         table = tomllib.loads(source.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CatalogError(f"{source} cannot be read as a catalog ({error}); name a TOML file as genoformer's own.") from error
+        raise CatalogError(
+            f"{source} cannot be read as a catalog ({error}); give a TOML file in the format of the bundled catalog."
+        ) from error
     unknown = set(table) - {"models", "data"}
     if unknown:
         raise CatalogError(f"{source} has the table {sorted(unknown)[0]!r}; a catalog has [models.NAME] and [data.NAME].")
@@ -83,19 +85,19 @@ def entry_named(name: str, kind: Kind, path: str | Path | None = None) -> Entry:
         return entries[kind][name]
     other: Kind = "data" if kind == "models" else "models"
     if name in entries[other]:
-        raise CatalogError(f"{name} is among the {_said(other)}: genoformer {other} pull {name}.")
+        raise CatalogError(f"{name} is one of the {_noun(other)}; run genoformer {other} pull {name}.")
     near = get_close_matches(name, entries[kind], n=3) or sorted(entries[kind])
-    raise CatalogError(f"the catalog has no {_said(kind, 1)} {name!r}; it has {', '.join(near)} (genoformer {kind} list).")
+    raise CatalogError(f"the catalog has no {_noun(kind, 1)} {name!r}; it has {', '.join(near)} (genoformer {kind} list).")
 
 
-def _said(kind: Kind, n: int = 2) -> str:
+def _noun(kind: Kind, n: int = 2) -> str:
     return {"models": "models" if n > 1 else "model", "data": "data sets" if n > 1 else "data set"}[kind]
 
 
 def _table(source: Path, table: Mapping[str, Any], kind: Kind) -> list[tuple[str, Any]]:
     rows = table.get(kind, {})
     if not isinstance(rows, dict):
-        raise CatalogError(f"{source}: {kind} is no table; write [{kind}.NAME].")
+        raise CatalogError(f"{source}: {kind} is not a table; write [{kind}.NAME].")
     return list(rows.items())
 
 
@@ -103,18 +105,18 @@ def _entry(source: Path, kind: Kind, name: str, row: Any) -> Entry:
     where = f"{source}: {kind}.{name}"
     _refuse_path(where, name)
     fields = _fields(where, row, _ENTRY, needed=("title", "licence", "citation", "files"))
-    given = fields.pop("files")
-    if not isinstance(given, list) or not given:
-        raise CatalogError(f"{where}: files is {given!r}; give a list of tables, each with a name.")
+    rows = fields.pop("files")
+    if not isinstance(rows, list) or not rows:
+        raise CatalogError(f"{where}: files is {rows!r}; give a list of tables, each with a name.")
     _texts(where, fields)
     hub = fields.get("hub")
     if hub is not None and not _HUB.fullmatch(hub):
         raise CatalogError(f"{where}: hub {hub!r} is not OWNER/REPOSITORY.")
     if not _NAME.fullmatch(fields.get("revision", "main")):
-        raise CatalogError(f"{where}: revision {fields['revision']!r} is no name of a branch, tag or commit.")
-    remotes = tuple(_remote(where, file, on_hub=hub is not None) for file in given)
+        raise CatalogError(f"{where}: revision {fields['revision']!r} is not the name of a branch, tag or commit.")
+    remotes = tuple(_remote(where, file, on_hub=hub is not None) for file in rows)
     if len({file.name for file in remotes}) < len(remotes):
-        raise CatalogError(f"{where}: two files have one name; give each its own.")
+        raise CatalogError(f"{where}: two files have the same name; give each file its own name.")
     return Entry(kind, name, files=remotes, **fields)
 
 
@@ -132,7 +134,7 @@ def _remote(where: str, row: Any, *, on_hub: bool) -> Remote:
         raise CatalogError(f"{where}: moves = {moves!r}; give true or false.")
     for key in ("url", "checksums"):
         if key in fields and not _is_address(fields[key]):
-            raise CatalogError(f"{where}: {key} {fields[key]!r} is no http or https address.")
+            raise CatalogError(f"{where}: {key} {fields[key]!r} is not an http or https address.")
     for key, form in _HEX.items():
         if key in fields and not form.fullmatch(fields[key]):
             raise CatalogError(f"{where}: {key} {fields[key]!r} is not {64 if key == 'sha256' else 32} hexadecimal digits.")
@@ -177,6 +179,6 @@ def is_name(name: str) -> bool:
 def _refuse_path(where: str, name: str) -> None:
     if not is_name(name):
         raise CatalogError(
-            f"{where}: the name {name!r} may hold letters, digits, dot, dash and underline only, and not be {RECEIPT} or "
-            "*.part; rename it."
+            f"{where}: the name {name!r} may contain only letters, digits, dot, dash and underscore, and "
+            f"must not be {RECEIPT} or *.part; rename it."
         )

@@ -42,7 +42,7 @@ class _SameOrSafer(urllib.request.HTTPRedirectHandler):
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if new not in ("http", "https") or (old == "https" and new == "http"):
             fp.close()
-            raise DownloadError(f"{req.full_url} leads to {newurl}, which is not as safe; it was not followed.")
+            raise DownloadError(f"{req.full_url} leads to {newurl}, which is less safe; the redirection was not followed.")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -73,12 +73,12 @@ def download(
     while True:
         before = _length(part)
         try:
-            _go_on(url, part, size, checked, progress or (lambda done, of: None), timeout)
+            _resume(url, part, size, checked, progress or (lambda done, of: None), timeout)
             return
         except _Lost as error:
             failures = 1 if _length(part) > before else failures + 1
             if failures >= tries:
-                raise DownloadError(_given_up(url, str(error), _length(part))) from error
+                raise DownloadError(_unreachable(url, str(error), _length(part))) from error
             time.sleep(pause * 2 ** (failures - 1))
 
 
@@ -98,11 +98,11 @@ def read_list(url: str, *, timeout: float = 60.0, tries: int = 3, pause: float =
             if isinstance(error, DownloadError):
                 raise
             if attempt == tries:
-                raise DownloadError(_given_up(url, str(error), 0)) from error
+                raise DownloadError(_unreachable(url, str(error), 0)) from error
             time.sleep(pause * 2 ** (attempt - 1))
         else:
             if len(content) > LIST_BYTES:
-                raise DownloadError(f"{url} is no list of checksums: it is longer than {LIST_BYTES:,} bytes.")
+                raise DownloadError(f"{url} is longer than {LIST_BYTES:,} bytes; expected a list of checksums.")
             return content.decode("utf-8", "replace")
     raise AssertionError("a loop without a try")
 
@@ -115,12 +115,12 @@ def refuse_unreachable(url: str, *, timeout: float = 30.0) -> None:
     try:
         socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout).close()
     except socket.gaierror as error:
-        raise DownloadError(_given_up(url, "its name is not known here", 0)) from error
+        raise DownloadError(_unreachable(url, "its name cannot be resolved", 0)) from error
     except OSError as error:
-        raise DownloadError(_given_up(url, str(error), 0)) from error
+        raise DownloadError(_unreachable(url, str(error), 0)) from error
 
 
-def _go_on(url: str, part: Path, size: int | None, checked: bool, progress: Received, timeout: float) -> None:
+def _resume(url: str, part: Path, size: int | None, checked: bool, progress: Received, timeout: float) -> None:
     done, known = _length(part), _read_known(part)
     same = known.get("etag") or known.get("modified")
     if done and (known.get("url") != url or not (same or checked)):
@@ -130,17 +130,17 @@ def _go_on(url: str, part: Path, size: int | None, checked: bool, progress: Rece
         if done == size:
             progress(done, size)
             return
-    asked = ({"Range": f"bytes={done}-"} | ({"If-Range": same} if same else {})) if done else {}
-    with _opened(url, asked, timeout, begun=done) as response:
+    headers = ({"Range": f"bytes={done}-"} | ({"If-Range": same} if same else {})) if done else {}
+    with _opened(url, headers, timeout, begun=done) as response:
         if response.status == 416:  # the part is complete, or the file has changed
             if response.headers.get("Content-Range", "").endswith(f"/{done}"):
                 return
             forget(part)
-            raise _Lost("the file has another length by now")
+            raise _Lost("the file changed on the server")
         if response.status == 206:
             if not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
                 forget(part)
-                raise _Lost("the server went on at another place")
+                raise _Lost("the server resumed at another position")
         else:
             done = 0
         _refuse_page(url, response.headers)
@@ -149,7 +149,7 @@ def _go_on(url: str, part: Path, size: int | None, checked: bool, progress: Rece
         if size is not None and total is not None and total != size:
             forget(part)
             raise DownloadError(
-                f"{url} has {total:,} bytes, and the catalog says {size:,}: it is another file by now, and was not fetched."
+                f"{url} has {total:,} bytes; the catalog expects {size:,}. The file has changed and was not downloaded."
             )
         _refuse_full(part, (size or total or 0) - done)
         _write_known(part, url, response.headers)
@@ -166,7 +166,7 @@ def _receive(response: Any, part: Path, done: int, most: int | None, progress: R
                 done += len(chunk)
                 if most is not None and done > most:
                     raise DownloadError(
-                        f"{response.url} sends more than {most:,} bytes, which is all of it; no more was taken."
+                        f"{response.url} sends more than the expected {most:,} bytes; the download was stopped."
                     )
                 file.write(chunk)
                 progress(done, most)
@@ -177,8 +177,8 @@ def _receive(response: Any, part: Path, done: int, most: int | None, progress: R
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DownloadError(
-                f"the disk of {part.parent} is full after {done:,} bytes; make room and give the same command again, it goes "
-                "on from there, or set GENOFORMER_CACHE to a folder with room."
+                f"the disk of {part.parent} is full after {done:,} bytes; make room and run the same command again, which "
+                "resumes, or set GENOFORMER_CACHE to a folder with room."
             ) from error
         raise
 
@@ -196,12 +196,12 @@ def _opened(url: str, more: Mapping[str, str], timeout: float, *, begun: int = 0
             return error
         error.close()
         if error.code == 407:
-            raise DownloadError(_asked_who(url)) from error
+            raise DownloadError(_proxy_login(url)) from error
         if error.code == 429 or error.code >= 500:
-            raise _Lost(f"the answer was {error.code} {error.reason}") from error
+            raise _Lost(f"the server answered {error.code} {error.reason}") from error
         reason = " ".join(str(error.reason).split())
         raise DownloadError(
-            f"{url}: the answer was {error.code} {reason}; it may have moved: fetch it by hand and give its folder with --from."
+            f"{url}: the server answered {error.code} {reason}; download the file by hand and give its folder with --from."
         ) from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         cause = getattr(error, "reason", None) or error
@@ -209,33 +209,33 @@ def _opened(url: str, more: Mapping[str, str], timeout: float, *, begun: int = 0
             raise
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise DownloadError(
-                f"{url}: the certificate is not trusted ({cause.verify_message}); nothing was fetched."
+                f"{url}: the certificate is not trusted ({cause.verify_message}); nothing was downloaded."
             ) from error
         if "407" in str(cause):
-            raise DownloadError(_asked_who(url)) from error
+            raise DownloadError(_proxy_login(url)) from error
         if isinstance(cause, socket.gaierror):
-            raise DownloadError(_given_up(url, "its name is not known here", 0)) from error
+            raise DownloadError(_unreachable(url, "its name cannot be resolved", 0)) from error
         raise _Lost(str(cause)) from error
 
 
 def _not_empty(response: Any) -> Any:
     if response.status not in (200, 206):
         response.close()
-        raise DownloadError(f"{response.url}: the answer was {response.status} without a file; nothing was fetched.")
+        raise DownloadError(f"{response.url}: the server answered {response.status} without a file; nothing was downloaded.")
     return response
 
 
-def _given_up(url: str, why: str, kept: int) -> str:
+def _unreachable(url: str, why: str, kept: int) -> str:
     through = f" through {_proxy()}" if _proxy() else ""
-    rest = f" {kept:,} bytes are kept, and the same command goes on from there." if kept else ""
+    kept_text = f" {kept:,} bytes are kept, and the same command resumes." if kept else ""
     return (
-        f"{urlsplit(url).hostname} cannot be reached{through} ({why}).{rest} Without a network: fetch {url} on another machine "
-        "and give its folder with --from."
+        f"{urlsplit(url).hostname} cannot be reached{through} ({why}).{kept_text} Without a network: download "
+        f"{url} on another machine and give its folder with --from."
     )
 
 
-def _asked_who(url: str) -> str:
-    return f"{url}: {_proxy() or 'the proxy'} asks who you are (407); put name and password into it."
+def _proxy_login(url: str) -> str:
+    return f"{url}: {_proxy() or 'the proxy'} requires a login (407); put user name and password into its address."
 
 
 def _proxy() -> str | None:
@@ -248,14 +248,14 @@ def _proxy() -> str | None:
 
 def _refuse_page(url: str, headers: Any) -> None:
     if headers.get_content_type() == "text/html" and not url.endswith((".html", ".htm")):
-        raise DownloadError(f"{url} answers with a page for a browser, not with the file; is there a login in between?")
+        raise DownloadError(f"{url} answers with an HTML page, not with the file; is a login required?")
 
 
 def _refuse_full(part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if needed > free:
         raise DownloadError(
-            f"{part.parent} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are to come; make room, or set "
+            f"{part.parent} has {free / 1e6:,.0f} MB free, and the download needs {needed / 1e6:,.0f} MB; make room, or set "
             "GENOFORMER_CACHE to a folder with room."
         )
 

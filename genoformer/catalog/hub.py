@@ -34,23 +34,30 @@ def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", e
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     url = hf_hub_url(repository, name, revision=revision, endpoint=endpoint)
-    by_hand = f"Without a network: fetch {url} on another machine and give its folder with --from."
+    by_hand = f"Without a network: download {url} on another machine and give its folder with --from."
     if constants.HF_HUB_OFFLINE:
         raise DownloadError(f"{repository} cannot be reached while HF_HUB_OFFLINE is set; unset it. {by_hand}")
     refuse_unreachable(url)
     try:
         with _quiet_unless_watched(), _without_warnings():
-            found = get_hf_file_metadata(url, timeout=60)
+            metadata = get_hf_file_metadata(url, timeout=60)
             path = hf_hub_download(
-                repository, name, revision=found.commit_hash or revision, local_dir=folder, endpoint=endpoint, etag_timeout=60
+                repository,
+                name,
+                revision=metadata.commit_hash or revision,
+                local_dir=folder,
+                endpoint=endpoint,
+                etag_timeout=60,
             )
     except Exception as error:  # from the hub, from whichever HTTP library it uses, or from the disk
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise DownloadError(f"{repository} on the hub did not give {name}: {_first_line(error)}. {by_hand}") from error
-    checksum = (found.etag or "").lower()
+        raise DownloadError(
+            f"{repository} on the hub: {name} could not be downloaded ({_first_line(error)}). {by_hand}"
+        ) from error
+    checksum = (metadata.etag or "").lower()
     algorithm = next((name for name, form in _ALGORITHMS.items() if form.fullmatch(checksum)), "")
-    return HubFile(Path(path), found.commit_hash or "", algorithm, checksum if algorithm else "")
+    return HubFile(Path(path), metadata.commit_hash or "", algorithm, checksum if algorithm else "")
 
 
 def git_sha1(path: Path) -> str:

@@ -75,14 +75,14 @@ def pull(
             path = staging / file.name
             if not is_whole(entry, file, path, done.get(file.name)):
                 if source is not None:
-                    said = _copied(entry, file, source, path)
+                    receipt = _copied(entry, file, source, path)
                 elif entry.hub is not None and file.url is None:
-                    said = _from_hub(entry, entry.hub, file, staging, endpoint, progress)
+                    receipt = _from_hub(entry, entry.hub, file, staging, endpoint, progress)
                 else:
-                    said = _from_address(entry, file, path, pause, progress)
-                _compare_with_earlier(entry, file, path, said, before.get(file.name), notes)
-                notes += _doubts(file, path) if said["checked"] == NOTHING else []
-                done[file.name] = said
+                    receipt = _from_address(entry, file, path, pause, progress)
+                _compare_with_earlier(entry, file, path, receipt, before.get(file.name), notes)
+                notes += _doubts(file, path) if receipt["checked"] == NOTHING else []
+                done[file.name] = receipt
                 _write_receipt(staging, entry, done)
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # written by huggingface_hub
         folder = folder.resolve() if folder.is_symlink() else folder  # such as a link to a larger disk
@@ -102,7 +102,7 @@ def _alone(staging: Path, folder: Path) -> Iterator[None]:
         if isinstance(error, FileNotFoundError) and staging.exists():
             raise
         raise CatalogError(
-            f"another process fetches {folder.name}; wait until it is done, and give the command again."
+            f"another process downloads {folder.name}; wait until it has finished and run the command again."
         ) from error
 
 
@@ -116,25 +116,25 @@ def _from_address(entry: Entry, file: Remote, path: Path, pause: float, progress
     assert file.url is not None
     part = path.with_name(path.name + PART)
     expected = dict(_published(file, pause))
-    gone_on = part.exists()
+    resumed = part.exists()
 
-    def told(done: int, of: int | None) -> None:
+    def report(done: int, of: int | None) -> None:
         if progress is not None:
             progress(Progress(file.name, done >> 20, of >> 20 if of else None))
 
     while True:
-        download(file.url, part, size=file.size, checked=bool(expected), progress=told, pause=pause)
+        download(file.url, part, size=file.size, checked=bool(expected), progress=report, pause=pause)
         try:
-            said = _checked(entry, file, part, expected, file.url)
+            receipt = _checked(entry, file, part, expected, file.url)
             break
         except DownloadError:
             forget(part)
-            if not gone_on:
+            if not resumed:
                 raise
-            gone_on = False  # the part of an earlier run was wrong: restart once from the beginning
+            resumed = False  # the part of an earlier run was wrong: restart once from the beginning
     part.replace(path)
     forget(part)
-    return said
+    return receipt
 
 
 def _from_hub(
@@ -153,14 +153,15 @@ def _from_hub(
 
 def _copied(entry: Entry, file: Remote, source: Path, path: Path) -> dict[str, Any]:
     """Copy a file from a folder, for machines without a network; lists of checksums are not available there."""
-    given = source / file.name
-    if not given.is_file():
-        raise CatalogError(f"{source} has no {file.name}; {entry.name} is {', '.join(each.name for each in entry.files)}.")
+    original = source / file.name
+    if not original.is_file():
+        names = ", ".join(each.name for each in entry.files)
+        raise CatalogError(f"{source} has no {file.name}; the files of {entry.name} are {names}.")
     expected = {key: value for key in ("sha256", "md5") if (value := getattr(file, key))}
     with atomic_write(path) as part:
-        shutil.copyfile(given, part)
-        said = _checked(entry, file, part, expected, str(given))
-    return said
+        shutil.copyfile(original, part)
+        receipt = _checked(entry, file, part, expected, str(original))
+    return receipt
 
 
 def _published(file: Remote, pause: float) -> list[tuple[str, str]]:
@@ -172,28 +173,28 @@ def _published(file: Remote, pause: float) -> list[tuple[str, str]]:
         words = line.replace("*", " ").split()
         if len(words) >= 2 and Path(words[-1]).name == file.name and len(words[0]) in (32, 64):
             return [("sha256" if len(words[0]) == 64 else "md5", words[0].lower())]
-    raise DownloadError(f"{file.checksums} does not name {file.name}, so that it could not be checked; it was not fetched.")
+    raise DownloadError(f"{file.checksums} has no checksum of {file.name}, which could not be checked; it was not downloaded.")
 
 
 def _checked(entry: Entry, file: Remote, path: Path, expected: dict[str, str], came_from: str) -> dict[str, Any]:
     """Return the receipt of a file; raise DownloadError if it is not the published file."""
     if file.size is not None and path.stat().st_size != file.size:
         raise DownloadError(
-            f"{came_from} has {path.stat().st_size:,} bytes, and {file.name} of {entry.name} has {file.size:,}; not kept."
+            f"{came_from} has {path.stat().st_size:,} bytes, expected {file.size:,} ({file.name} of {entry.name}); not stored."
         )
     if not expected:
         _refuse_doubtful(file, path, came_from)
-    found = sha256_of(path)
+    sha256 = sha256_of(path)
     for algorithm, value in expected.items():
-        own = {"sha256": lambda: found, "md5": lambda: _md5(path), "git sha1": lambda: hub.git_sha1(path)}[algorithm]()
+        own = {"sha256": lambda: sha256, "md5": lambda: _md5(path), "git sha1": lambda: hub.git_sha1(path)}[algorithm]()
         if own != value:
             raise DownloadError(
-                f"{came_from}: {algorithm} of what came is {own}, and that of {file.name} is {value}; not kept. Give the "
-                "same command again; if it stays so, the file was changed, and should not be used."
+                f"{came_from}: {algorithm} of the download is {own}; that of {file.name} is {value}. It was not stored. Run "
+                "the same command again; if the checksum differs again, the file has changed and should not be used."
             )
     by = ", ".join(expected) or NOTHING
-    said = {"of": source_of(entry, file), "from": came_from, "size": path.stat().st_size, "sha256": found, "checked": by}
-    return said | ({"md5": expected["md5"]} if "md5" in expected else {})
+    receipt = {"of": source_of(entry, file), "from": came_from, "size": path.stat().st_size, "sha256": sha256, "checked": by}
+    return receipt | ({"md5": expected["md5"]} if "md5" in expected else {})
 
 
 def _refuse_doubtful(file: Remote, path: Path, came_from: str) -> None:
@@ -201,8 +202,8 @@ def _refuse_doubtful(file: Remote, path: Path, came_from: str) -> None:
     with path.open("rb") as opened:
         head = opened.read(256).lstrip().lower()
     if not head or head.startswith((b"<!doctype html", b"<html")):
-        what = "a page for a browser" if head else "empty"
-        raise DownloadError(f"{came_from} is {what}, and no {file.name}; it was not kept.")
+        what = "an HTML page" if head else "empty"
+        raise DownloadError(f"{came_from} is {what}; expected {file.name}. It was not stored.")
     if file.name.endswith((".gz", ".bgz")):
         try:
             with gzip.open(path) as unpacked:
@@ -210,36 +211,38 @@ def _refuse_doubtful(file: Remote, path: Path, came_from: str) -> None:
                     pass
         except (OSError, EOFError, zlib.error) as error:
             raise DownloadError(
-                f"{came_from} is no whole gzip file ({error}); it was not kept, give the command again."
+                f"{came_from} is not a complete gzip file ({error}) and was not stored; run the command again."
             ) from error
 
 
-def _compare_with_earlier(entry: Entry, file: Remote, path: Path, said: dict[str, Any], before: Any, notes: list[str]) -> None:
+def _compare_with_earlier(
+    entry: Entry, file: Remote, path: Path, receipt: dict[str, Any], before: Any, notes: list[str]
+) -> None:
     """Compare a file with its earlier download; without a published checksum, that of the first download is the reference."""
-    changed = isinstance(before, dict) and before.get("sha256") != said["sha256"]
-    if said["checked"] != NOTHING:
+    changed = isinstance(before, dict) and before.get("sha256") != receipt["sha256"]
+    if receipt["checked"] != NOTHING:
         if changed:
-            notes.append(f"{file.name} is another one than the last time.")
+            notes.append(f"{file.name} differs from the earlier download.")
         return
     if changed and not file.moves:
         path.unlink()
         raise DownloadError(
-            f"{file.name} is not what it was: sha256 {said['sha256']}, and {before['sha256']} when it was first fetched; the "
-            f"old one stays. If the new one is meant, remove {folder_of(entry)} and pull again."
+            f"{file.name} has changed: sha256 {receipt['sha256']}, and {before['sha256']} at its first download. "
+            f"The earlier file is kept. To take the new one, remove {folder_of(entry)} and pull again."
         )
-    notes.append(f"{file.name}: its source publishes no checksum; sha256 {said['sha256']} is kept, to compare with.")
+    notes.append(f"{file.name}: its source publishes no checksum; sha256 {receipt['sha256']} is recorded for later downloads.")
 
 
 def _doubts(file: Remote, path: Path) -> list[str]:
     """Return notes on oddities of a file without a checksum: an unexpected size, or a missing line end."""
     size, doubts = path.stat().st_size, []
     if file.about is not None and not file.about / 3 < size < file.about * 3:
-        doubts.append(f"{file.name} has {size:,} bytes, and about {file.about:,} were expected; is it the right one?")
+        doubts.append(f"{file.name} has {size:,} bytes; expected about {file.about:,}. Is it the right file?")
     if file.name.endswith(_TEXTS):
         with path.open("rb") as text:
             text.seek(-1, os.SEEK_END)
             if text.read() != b"\n":
-                doubts.append(f"{file.name} does not end in a line end; it may be cut short.")
+                doubts.append(f"{file.name} does not end with a line break; it may be truncated.")
     return doubts
 
 

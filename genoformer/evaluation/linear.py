@@ -101,7 +101,7 @@ def _predict_values(fitted: Linear, x: Any) -> Any:
 
 
 class _Regression(NamedTuple):
-    """How the linear model of a task is fitted and read."""
+    """Fit of the linear model of a task, and its predictions."""
 
     fit: Callable[[Linear, Table, Table, Table, Penalties], None]
     predict: Callable[[Linear, Any], Any]

@@ -164,7 +164,7 @@ class ContigMap:
         if not numbers:
             return ""
         are = ", ".join(f"{name} is {meaning}" for name, meaning in numbers.items())
-        return f"as PLINK numbers human chromosomes {are}: export with --output-chr chrM, or rename them, if that is meant"
+        return f"as PLINK numbers human chromosomes {are}: export with --output-chr chrM, or rename them"
 
 
 def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -> dict[str, str]:

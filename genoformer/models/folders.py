@@ -25,7 +25,7 @@ _ENOUGH, _MUCH = 20, 0.1  # least number of sampled k-mers, and least fraction o
 
 def resolve_model(name: str | Path) -> Path:
     """Return the folder of a model: a path, or the name of a bundled model or of one downloaded from the catalog."""
-    refuse_address(name, due="folder")
+    refuse_address(name, expected="folder")
     path, names = Path(name), shipped()
     if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold other files
         return names[str(name)]
@@ -54,7 +54,7 @@ def members_of(name: str | Path) -> list[str]:
         raise CheckpointError(f"{path} names no members; copy the whole run again.")
     for name in names:
         if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name or "\\" in name:
-            raise CheckpointError(f"{path}: member {name!r} is not the name of a folder beside it; refused.")
+            raise CheckpointError(f"{path}: member {name!r} is not the name of a folder next to it; give one.")
     return names
 
 

@@ -1,118 +1,40 @@
-"""Layers that several models share: linear layers and attention, with faster paths on CPUs."""
+"""Layers that several models share: linear layers and attention, with faster forms on CPUs (`cpu_kernels`)."""
 
 from __future__ import annotations
-
-from functools import lru_cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_IMAGES, _PIXELS = 16, 4  # least images for which torch gives a 1 x 1 convolution to oneDNN; with fewer pixels it is slow
-
-_CHANCES = 1 << 16  # dropout is drawn with 16 bits: a rate of 0.1 is 6554 / 65536
-
-
-@lru_cache(maxsize=4096)
-def _images(n_rows: int) -> int | None:
-    """Return the least number of images, of at least 4 pixels each, into which n_rows can be divided, or None."""
-    return next((n for n in range(_IMAGES, n_rows // _PIXELS + 1) if n_rows % n == 0), None)
+from genoformer.models.cpu_kernels import (
+    AttentionWithDropout,
+    attend_window_by_window,
+    convolution_pays_off,
+    linear_as_convolution,
+)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x W^T + b, [..., D] -> [..., E], as `F.linear`; on a CPU as a 1 x 1 convolution where that is possible.
-
-    The two compute the same sum. Torch gives a float32 matrix product to MKL, which on processors of other makers than Intel
-    runs
-    at about half the rate of oneDNN, and there is no public switch; a channels-last convolution goes to oneDNN, without a copy,
-    forward and backward. In bfloat16 it saves the copy of the bias into the output.
-    """
-    n_rows = x.shape[:-1].numel()
-    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.is_autocast_enabled("cpu"):
-        return F.linear(x, weight, bias)
-    n = _images(n_rows) if x.is_contiguous() else None
-    small = n_rows * weight.numel() < 1 << 25  # multiply-adds: the convolution costs more than it saves
-    if n is None or small or (bias is None and x.dtype == torch.bfloat16):
-        return F.linear(x, weight, bias)
-    image = x.view(n, 1, n_rows // n, x.shape[-1]).permute(0, 3, 1, 2)  # [n, D, 1, rows/n], channels last
-    out = F.conv2d(image, weight[:, :, None, None], bias).permute(0, 2, 3, 1)
-    return out.reshape(*x.shape[:-1], weight.shape[0])
+    """Return x W^T + b, [..., D] -> [..., E], as `F.linear`; on a CPU as a 1 x 1 convolution where that is faster."""
+    if convolution_pays_off(x, weight, bias):
+        return linear_as_convolution(x, weight, bias)
+    return F.linear(x, weight, bias)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool, dropout: float) -> Tensor:
     """Return softmax(q k^T / sqrt(K) + bias) v with dropout of the softmax, all [B, H, T, K]; bias has no gradient.
 
     This is torch's SDPA, except on a CPU in two cases. With dropout, SDPA there switches from its fast kernel to one that
-    stores
-    the logits of the whole batch several times (three times as slow as `_WithDropout`). In bfloat16 inference SDPA runs at the
-    speed of float32; two matrix products for one window at a time take half the time.
+    stores the logits of the whole batch several times (three times as slow as `AttentionWithDropout`). In bfloat16 inference
+    SDPA runs at the speed of float32; two matrix products for one window at a time take half the time.
     """
     if q.device.type == "cpu" and not causal:
         if dropout:
             with torch.autocast("cpu", enabled=False):  # q, k, v already have their dtype
-                return _WithDropout.apply(q, k, v, bias, dropout)
+                return AttentionWithDropout.apply(q, k, v, bias, dropout)
         if q.dtype == torch.bfloat16 and not torch.is_grad_enabled():
-            return _window_by_window(q, k, v, bias)
+            return attend_window_by_window(q, k, v, bias)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=causal)
-
-
-def _window_by_window(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute attention window by window, so that the logits stay in the cache."""
-    out = torch.empty(q.shape[0], q.shape[2], q.shape[1], q.shape[3], dtype=q.dtype).transpose(1, 2)
-    scale = q.shape[-1] ** -0.5
-    for i in range(q.shape[0]):
-        logits = torch.matmul(q[i] * scale, k[i].transpose(-1, -2))  # [H, M, T]
-        if bias is not None:
-            logits += bias[i if bias.shape[0] > 1 else 0]
-        out[i] = torch.matmul(logits.softmax(-1), v[i])
-    return out
-
-
-class _WithDropout(torch.autograd.Function):
-    """Attention with dropout, one window at a time; a dropped probability is stored as a negative number."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
-        (n_windows, n_heads, n_asked, width), n_keys, dtype = q.shape, k.shape[2], q.dtype
-        n_dropped = round(rate * _CHANCES)
-        ctx.factor, ctx.scale = _CHANCES / (_CHANCES - n_dropped), width**-0.5
-        kept = torch.empty(n_windows, n_heads, n_asked, n_keys, dtype=dtype)
-        out = torch.empty(n_windows, n_asked, n_heads, width, dtype=dtype).transpose(1, 2)
-        logits, used = (torch.empty(n_heads, n_asked, n_keys, dtype=dtype) for _ in range(2))
-        bits = torch.empty((logits.numel() + 3) // 4, dtype=torch.int64)  # 16 random bits for each probability
-        draw = bits.view(torch.int16)[: logits.numel()].view_as(logits)
-        for i in range(n_windows):
-            bits.random_(-(2**63), None)
-            torch.bmm(q[i] * ctx.scale, k[i].transpose(1, 2), out=logits)
-            if bias is not None:
-                logits += bias[i if bias.shape[0] > 1 else 0]
-            p = kept[i]
-            torch.softmax(logits, -1, out=p)
-            torch.where(draw < n_dropped - _CHANCES // 2, p.neg(), p, out=p)
-            torch.clamp_min(p, 0, out=used)
-            out[i] = torch.bmm(used, v[i]).mul_(ctx.factor)
-        ctx.save_for_backward(q, k, v, kept)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, kept = ctx.saved_tensors
-        (n_windows, n_heads, n_asked, width), n_keys, dtype = q.shape, k.shape[2], q.dtype
-        dq = torch.empty(n_windows, n_asked, n_heads, width, dtype=dtype).transpose(1, 2)
-        dk, dv = (torch.empty(n_windows, n_keys, n_heads, width, dtype=dtype).transpose(1, 2) for _ in range(2))
-        dp, used = (torch.empty(n_heads, n_asked, n_keys, dtype=dtype) for _ in range(2))
-        g = gradients[0] * ctx.factor
-        for i in range(n_windows):
-            p = kept[i]
-            torch.clamp_min(p, 0, out=used)
-            dv[i] = torch.bmm(used.transpose(1, 2), g[i])
-            torch.bmm(g[i], v[i].transpose(1, 2), out=dp)
-            dp.mul_(used)  # p dL/dp, 0 where dropped
-            ds = dp.sub_(p.abs() * dp.sum(-1, keepdim=True))  # of the softmax: p (dL/dp - sum p dL/dp)
-            dq[i] = torch.bmm(ds, k[i]).mul_(ctx.scale)
-            dk[i] = torch.bmm(ds.transpose(1, 2), q[i]).mul_(ctx.scale)
-        return dq, dk, dv, None, None
 
 
 class Linear(nn.Linear):

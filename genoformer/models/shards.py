@@ -71,5 +71,7 @@ def _shards_of(path: Path) -> dict[str, str]:
     suffix = Path(path.name.removesuffix(INDEX)).suffix
     for name, shard in names.items():
         if not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard or Path(shard).suffix != suffix:
-            raise CheckpointError(f"{path}: {name} is in {shard!r}, which is no {suffix} file beside it; refused.")
+            raise CheckpointError(
+                f"{path}: {name} is in {shard!r}, which is not a {suffix} file next to it; copy the model folder again."
+            )
     return names

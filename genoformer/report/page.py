@@ -59,7 +59,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
         "TITLE": html.escape(title),
         "MADE_BY": "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(_said(v))}</td></tr>" for k, v in scored.made_by),
         "SUMMARY": "".join(f"<tr><td>{html.escape(k)}</td><td>{n:,}</td></tr>" for k, n in scored.statuses.most_common()),
-        "PREFLIGHT": f"<h2>VCF beside the genome</h2><pre>{html.escape(preflight)}</pre>" if preflight else "",
+        "PREFLIGHT": f"<h2>VCF compared with the genome</h2><pre>{html.escape(preflight)}</pre>" if preflight else "",
         "SHOWN": shown,
         "DISTRIBUTIONS": "".join(
             _histogram(np.array(values), column) for column, values in zip(scored.scores, scored.values, strict=True)

@@ -282,7 +282,7 @@ def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tupl
     if calibration is None:
         return None, notes
     if reason := calibration.incompatibility(scorer, scoring.sha256):
-        return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate anew."]
+        return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate again."]
     return quantile_columns(scorer, calibration), [*notes, *calibration.notes(scorer)]
 
 

@@ -243,18 +243,18 @@ def _is_same(found: dict[str, Any], folder: Path, parameters: dict[str, float]) 
 
 def _check(seed: int, n_contigs: int, contig_length: int, n_variants: int, element_share: float) -> None:
     if seed < 0:
-        raise ConfigError(f"seed is {seed}; allowed is 0 or more: give another seed.")
+        raise ConfigError(f"seed is {seed}; give 0 or more.")
     if n_contigs < 1:
-        raise ConfigError(f"n_contigs is {n_contigs}; allowed is 1 or more: ask for at least one contig.")
+        raise ConfigError(f"n_contigs is {n_contigs}; give 1 or more.")
     if contig_length < SHORTEST:
-        raise ConfigError(f"contig_length is {contig_length:,}; allowed is {SHORTEST:,} or more: make them longer.")
+        raise ConfigError(f"contig_length is {contig_length:,}; give {SHORTEST:,} or more.")
     if not LEAST_SHARE <= element_share <= 1:
-        raise ConfigError(f"element_share is {element_share:g}; allowed is {LEAST_SHARE:g} to 1: give a share in between.")
+        raise ConfigError(f"element_share is {element_share:g}; give {LEAST_SHARE:g} to 1.")
     fewest, most = FEWEST * n_contigs, int(n_contigs * contig_length * element_share) // BASES_PER_VARIANT
     if not fewest <= n_variants <= most:
         raise ConfigError(
-            f"n_variants is {n_variants:,}; allowed is {fewest:,} to {most:,} on {n_contigs} contigs of "
-            f"{contig_length:,} bases: change it, or the size of the genome."
+            f"n_variants is {n_variants:,}; {n_contigs} contigs of {contig_length:,} bases take "
+            f"{fewest:,} to {most:,}; change the number, or the size of the genome."
         )
 
 

@@ -36,7 +36,7 @@ class Finished(Generic[R]):
 
 
 class Recipe(Protocol[R]):
-    """What pre-training, fine-tuning and training on tracks differ in; built after the random numbers are seeded."""
+    """Differences between pre-training, fine-tuning and training on tracks; built after the random numbers are seeded."""
 
     @property
     def trainable(self) -> Trainable:

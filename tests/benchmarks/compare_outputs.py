@@ -44,6 +44,7 @@ EXPECTED: dict[str, str] = {
     "models.stdout": "fields were renamed",
     "evaluat*/metrics.json": "kind is called task",
     "evaluate.stdout": "kind is called task",
+    "enrich/enrichment.json": "sentences on the comparisons were reworded",
 }
 
 PRETRAIN = """

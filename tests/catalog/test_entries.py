@@ -41,27 +41,27 @@ def test_the_catalog_that_ships_names_what_it_is_for() -> None:
 def test_near_names_are_told() -> None:
     with pytest.raises(CatalogError, match=r"no data set 'hg3'; it has hg38"):
         entry_named("hg3", "data")
-    with pytest.raises(CatalogError, match="hg38 is among the data sets: genoformer data pull hg38"):
+    with pytest.raises(CatalogError, match="hg38 is one of the data sets; run genoformer data pull hg38"):
         entry_named("hg38", "models")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"a.txt", url', '"../a.txt", url', "name '../a.txt' may hold letters"),
-        ('"a.txt", url', '"/etc/passwd", url', "may hold letters"),
-        ('"a.txt", url', '".hidden", url', "may hold letters"),
+        ('"a.txt", url', '"../a.txt", url', "name '../a.txt' may contain only letters"),
+        ('"a.txt", url', '"/etc/passwd", url', "may contain only letters"),
+        ('"a.txt", url', '".hidden", url', "may contain only letters"),
         ('"a.txt", url', '"pulled.json", url', "not be pulled.json"),
-        ('"a.txt", url', '"a\\u0000b", url', "may hold letters"),
-        ("data.one", 'data."../one"', "may hold letters"),
-        ("data.one", 'data.".."', "may hold letters"),
-        ("https://example.org/a.txt", "file:///etc/passwd", "no http or https address"),
-        ("https://example.org/a.txt", "ftp://example.org/a", "no http or https address"),
-        ("https://example.org/a.txt", "https:///a", "no http or https address"),
-        ("https://example.org/a.txt", "https://[::1/x", "no http or https address"),
-        ("https://example.org/a.txt", "https://example.org:abc/x", "no http or https address"),
-        ("https://example.org/a.txt", "https://example.org:99999/x", "no http or https address"),
-        ("https://example.org/a.txt", "https://example.org/ü", "no http or https address"),
+        ('"a.txt", url', '"a\\u0000b", url', "may contain only letters"),
+        ("data.one", 'data."../one"', "may contain only letters"),
+        ("data.one", 'data.".."', "may contain only letters"),
+        ("https://example.org/a.txt", "file:///etc/passwd", "not an http or https address"),
+        ("https://example.org/a.txt", "ftp://example.org/a", "not an http or https address"),
+        ("https://example.org/a.txt", "https:///a", "not an http or https address"),
+        ("https://example.org/a.txt", "https://[::1/x", "not an http or https address"),
+        ("https://example.org/a.txt", "https://example.org:abc/x", "not an http or https address"),
+        ("https://example.org/a.txt", "https://example.org:99999/x", "not an http or https address"),
+        ("https://example.org/a.txt", "https://example.org/ü", "not an http or https address"),
         ("size = 3", 'sha256 = "abc"', "not 64 hexadecimal digits"),
         ("size = 3", "size = -3", "give whole bytes"),
         ("size = 3", "size = true", "give whole bytes"),
@@ -70,8 +70,8 @@ def test_near_names_are_told() -> None:
         ('licence = "l"', "", "has no licence"),
         ('licence = "l"', "licence = 3", "give a text"),
         ('title = "t"', 'title = "t"\nhub = "../../x"', "is not OWNER/REPOSITORY"),
-        ('title = "t"', 'title = "t"\nhub = "a/b"\nrevision = "../x"', "no name of a branch"),
-        ("files = [{", "files = [{ name = 'a.txt', url = 'https://example.org' }, {", "two files have one name"),
+        ('title = "t"', 'title = "t"\nhub = "a/b"\nrevision = "../x"', "not the name of a branch"),
+        ("files = [{", "files = [{ name = 'a.txt', url = 'https://example.org' }, {", "two files have the same name"),
         ("[data.one]", "[date.one]", "table 'date'"),
         ("[data.one]", "[data.one", "cannot be read as a catalog"),
         ("files = [", "file = [", "unknown field file"),

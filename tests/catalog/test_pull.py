@@ -91,7 +91,7 @@ def test_a_cut_connection_goes_on_where_it_was(server: Server, cuts: list[int]) 
 
 def test_a_run_that_gave_up_goes_on_the_next_time(server: Server) -> None:
     file = Remote("a.bin", server.put("/a.bin", CONTENT, cuts=[1_000, 0, 0, 0, 0, 0]), sha256=SHA256)
-    with pytest.raises(DownloadError, match=r"1,000 bytes are kept, and the same command goes on"):
+    with pytest.raises(DownloadError, match=r"1,000 bytes are kept, and the same command resumes"):
         get(file)
     assert kept() == ["data/.thing.part/a.bin.part", "data/.thing.part/a.bin.part.json"]
     assert not is_here(entry(file))
@@ -127,7 +127,7 @@ def test_without_a_validator_only_a_checksum_lets_it_go_on(server: Server) -> No
 @pytest.mark.parametrize("wrong", [{"sha256": "0" * 64}, {"md5": "0" * 32}])
 def test_a_wrong_checksum_is_not_kept(server: Server, wrong: dict[str, str]) -> None:
     url = server.put("/a.bin", CONTENT)
-    with pytest.raises(DownloadError, match=rf"{next(iter(wrong))} of what came is .*not kept"):
+    with pytest.raises(DownloadError, match=rf"{next(iter(wrong))} of the download is .*not stored"):
         get(Remote("a.bin", url, **wrong))  # type: ignore[arg-type]
     assert kept() == []
 
@@ -144,28 +144,28 @@ def test_a_part_that_was_wrong_is_fetched_once_more(server: Server) -> None:
 
 
 def test_another_length_is_refused_before_it_is_fetched(server: Server) -> None:
-    with pytest.raises(DownloadError, match=r"has 300,000 bytes, and the catalog says 5"):
+    with pytest.raises(DownloadError, match=r"has 300,000 bytes; the catalog expects 5"):
         get(Remote("a.bin", server.put("/a.bin", CONTENT), size=5))
     assert kept() == []
 
 
 def test_a_flood_is_cut_off(server: Server) -> None:
     """A server that says no length and sends without end: no more is taken than the catalog says."""
-    with pytest.raises(DownloadError, match="sends more than 1,000 bytes"):
+    with pytest.raises(DownloadError, match="sends more than the expected 1,000 bytes"):
         get(Remote("a.bin", server.put("/a.bin", CONTENT, length=False), size=1_000))
 
 
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"status": 404}, "answer was 404 Not Found; it may have moved.*--from"),
-        ({"status": 403}, "answer was 403"),
+        ({"status": 404}, "server answered 404 Not Found; download the file by hand.*--from"),
+        ({"status": 403}, "server answered 403"),
         ({"status": 500}, "cannot be reached.*500.*--from"),
-        ({"kind": "text/html; charset=utf-8"}, "a page for a browser"),
+        ({"kind": "text/html; charset=utf-8"}, "an HTML page"),
         ({"status": 302, "location": "file:///etc/passwd"}, "Redirection to url .file:///etc/passwd. is not allowed"),
         ({"status": 302, "location": "ftp://127.0.0.1/x"}, "leads to ftp://"),
-        ({"status": 302, "location": "/a.bin"}, "answer was 302"),
-        ({"status": 407}, "asks who you are"),
+        ({"status": 302, "location": "/a.bin"}, "server answered 302"),
+        ({"status": 407}, "requires a login"),
     ],
 )
 def test_answers_that_are_no_file(server: Server, how: dict[str, object], said: str) -> None:
@@ -187,9 +187,11 @@ def nobody_listens() -> str:
 
 
 def test_offline(server: Server) -> None:
-    with pytest.raises(DownloadError, match=r"127.0.0.1 cannot be reached \(.*refused.*\).* fetch http.* on another machine"):
+    with pytest.raises(
+        DownloadError, match=r"127.0.0.1 cannot be reached \(.*refused.*\).* download http.* on another machine"
+    ):
         get(Remote("a.bin", f"{nobody_listens()}/a.bin"))
-    with pytest.raises(DownloadError, match=r"nowhere.invalid cannot be reached \(its name is not known here\)"):
+    with pytest.raises(DownloadError, match=r"nowhere.invalid cannot be reached \(its name cannot be resolved\)"):
         get(Remote("a.bin", "http://nowhere.invalid/a.bin"))
 
 
@@ -205,14 +207,14 @@ def test_a_proxy_that_fails_is_named_without_its_password(server: Server, monkey
 def test_a_proxy_that_asks_who_we_are(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.put("http://example.invalid/a.bin", status=407)  # the path that a proxy is asked for
     monkeypatch.setenv("http_proxy", server.address)
-    with pytest.raises(DownloadError, match=r"the proxy of http_proxy .* asks who you are"):
+    with pytest.raises(DownloadError, match=r"the proxy of http_proxy .* requires a login"):
         get(Remote("a.bin", "http://example.invalid/a.bin"))
 
 
 def test_no_room(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1_000})
     monkeypatch.setattr("genoformer.catalog.http.shutil.disk_usage", lambda path: usage)
-    with pytest.raises(DownloadError, match="MB free, and 0 MB are to come; make room"):
+    with pytest.raises(DownloadError, match="MB free, and the download needs 0 MB; make room"):
         get(Remote("a.bin", server.put("/a.bin", CONTENT)))
 
 
@@ -224,7 +226,7 @@ def test_a_list_of_checksums(server: Server) -> None:
     server.put("/MD5SUMS", f"{SHA256} *a.bin\n".encode())
     assert read_receipt(get(Remote("a.bin", url, checksums=sums)).folder)["files"]["a.bin"]["checked"] == "sha256"
     shutil.rmtree(cache_folder())
-    for content, said in [(b"0" * 32 + b"  a.bin", "md5 of what came"), (b"nothing\n", "does not name a.bin")]:
+    for content, said in [(b"0" * 32 + b"  a.bin", "md5 of the download"), (b"nothing\n", "has no checksum of a.bin")]:
         server.put("/MD5SUMS", content)
         with pytest.raises(DownloadError, match=said):
             get(Remote("a.bin", url, checksums=sums))
@@ -238,7 +240,7 @@ def test_where_nothing_is_published_the_first_time_stands(server: Server) -> Non
     file = Remote("a.bin", server.put("/a.bin", CONTENT))
     assert SHA256 in get(file).notes[0]
     server.put("/a.bin", b"changed")
-    with pytest.raises(DownloadError, match="is not what it was: sha256"):
+    with pytest.raises(DownloadError, match="has changed: sha256"):
         get(file, again=True)
     assert (folder_of(entry(file)) / "a.bin").read_bytes() == CONTENT
     assert get(file._replace(moves=True), again=True).paths[0].read_bytes() == b"changed"
@@ -293,10 +295,10 @@ def test_what_was_fetched_by_another_catalog_is_not_taken_for_this_ones(server: 
     ("name", "content", "how", "said"),
     [
         ("a.txt", b"", {}, "is empty"),
-        ("a.txt", b"x", {"status": 204}, "answer was 204"),
-        ("a.txt", b"\n<!DOCTYPE html><p>log in", {}, "a page for a browser"),
-        ("a.gz", b"no gzip", {}, "no whole gzip"),
-        ("a.gz", gzip.compress(CONTENT, mtime=0)[:-9], {"length": False}, "no whole gzip"),
+        ("a.txt", b"x", {"status": 204}, "server answered 204"),
+        ("a.txt", b"\n<!DOCTYPE html><p>log in", {}, "an HTML page"),
+        ("a.gz", b"no gzip", {}, "not a complete gzip"),
+        ("a.gz", gzip.compress(CONTENT, mtime=0)[:-9], {"length": False}, "not a complete gzip"),
     ],
 )
 def test_without_a_checksum_what_is_plainly_wrong_is_refused(
@@ -309,7 +311,10 @@ def test_without_a_checksum_what_is_plainly_wrong_is_refused(
 
 def test_without_a_checksum_what_is_odd_is_told(server: Server) -> None:
     cut = get(Remote("a.txt", server.put("/a.txt", b"one\ntw", length=False), about=1_000))
-    assert [note.partition(";")[2] for note in cut.notes[1:]] == [" is it the right one?", " it may be cut short."]
+    assert [note.partition(";")[2] for note in cut.notes[1:]] == [
+        " expected about 1,000. Is it the right file?",
+        " it may be truncated.",
+    ]
     whole = Remote("b.txt", server.put("/b.txt", b"one\ntwo\n"), about=10)
     assert len(pull(entry(whole)._replace(name="other"), pause=0.001).notes) == 1  # its sha256
 
@@ -329,10 +334,10 @@ def test_from_a_folder(server: Server, tmp_path: Path) -> None:
     usb = tmp_path / "usb stick"
     usb.mkdir()
     file = Remote("a.bin", f"{nobody_listens()}/a.bin", sha256=SHA256)
-    with pytest.raises(CatalogError, match=r"has no a.bin; thing is a.bin"):
+    with pytest.raises(CatalogError, match=r"has no a.bin; the files of thing are a.bin"):
         get(file, source=usb)
     (usb / "a.bin").write_bytes(b"no")
-    with pytest.raises(DownloadError, match="not kept"):
+    with pytest.raises(DownloadError, match="not stored"):
         get(file, source=usb)
     (usb / "a.bin").write_bytes(CONTENT)
     assert get(file, source=usb).paths[0].read_bytes() == CONTENT
@@ -342,7 +347,7 @@ def test_two_at_once(server: Server) -> None:
     file = Remote("a.bin", server.put("/a.bin", CONTENT))
     staging = staging_of(entry(file))
     staging.mkdir(parents=True)
-    with lock_folder(staging, folder_of(entry(file))), pytest.raises(CatalogError, match="another process fetches thing"):
+    with lock_folder(staging, folder_of(entry(file))), pytest.raises(CatalogError, match="another process downloads thing"):
         get(file)
 
 
@@ -392,7 +397,7 @@ def test_a_model_of_the_hub(server: Server, tiny_model_folder: Path) -> None:
 
 def test_a_file_of_the_hub_that_is_not_what_it_says(server: Server, tiny_model_folder: Path) -> None:
     theirs = on_hub(server, tiny_model_folder, wrong="0" * 64)
-    with pytest.raises(DownloadError, match="sha256 of what came"):
+    with pytest.raises(DownloadError, match="sha256 of the download"):
         pull(theirs, endpoint=server.address)
     assert not folder_of(theirs).exists()
 
@@ -408,7 +413,7 @@ def test_a_hub_without_the_model_or_without_a_network(
     server: Server, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = on_hub(server, tiny_model_folder)._replace(hub="owner/other")
-    with pytest.raises(DownloadError, match=r"owner/other on the hub did not give config.json: .*404.*--from"):
+    with pytest.raises(DownloadError, match=r"owner/other on the hub: config.json could not be downloaded .*404.*--from"):
         pull(theirs, endpoint=server.address)
     with pytest.raises(DownloadError, match=r"127.0.0.1 cannot be reached \(.*refused.*--from"):
         pull(theirs, endpoint=nobody_listens())
@@ -420,7 +425,7 @@ def test_a_hub_without_the_model_or_without_a_network(
 def test_a_pulled_model_has_a_name(server: Server, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = on_hub(server, tiny_model_folder)
     monkeypatch.setattr("genoformer.catalog.cache.read_catalog", lambda: {"models": {"theirs": theirs}, "data": {}})
-    with pytest.raises(CatalogError, match="theirs is in the catalog, but not on this machine; genoformer models pull theirs"):
+    with pytest.raises(CatalogError, match="theirs is in the catalog but not downloaded; run genoformer models pull theirs"):
         registry.load("theirs")
     pull(theirs, endpoint=server.address)
     assert registry.load("theirs").sha256 == registry.load(tiny_model_folder).sha256

@@ -24,7 +24,8 @@ from typing import NamedTuple
 import click
 import pysam
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import assert_refused, run
 from genoformer_cli.main import main
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,29 +78,12 @@ def world(tmp_path: Path, tiny_model_folder: Path, make_fasta: Callable[..., Pat
     return World(tmp_path, make_fasta(chr1=CHR1, chr2=CHR2), tiny_model_folder, tmp_path / "out")
 
 
-def run(*arguments: object, stdin: bytes = b"") -> Result:
-    """genoformer in this process."""
-    return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin, prog_name="genoformer")
-
-
 def score(world: World, vcf: object, *more: object, out: str = "out.vcf", stdin: bytes = b"") -> Result:
     return run("score", vcf, "-f", world.fasta, "-m", world.model, "-o", world.out / out, *more, stdin=stdin)
 
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def assert_refused(result: Result, *parts: object) -> None:
-    """Status 2, and one line on stderr that says all of `parts`."""
-    assert isinstance(result.exception, SystemExit), result.exception
-    assert result.exit_code == 2
-    sentence = result.stderr.splitlines()[-1]
-    assert sentence.startswith("Error: ")
-    assert result.stderr.count("Error: ") == 1
-    assert "Traceback" not in result.output
-    for part in parts:
-        assert str(part) in sentence, sentence
 
 
 def assert_scored(result: Result) -> None:
@@ -557,7 +541,7 @@ def test_killed_and_repeated(
     n_done = len(list(kept.glob("*.npz")))
     assert 1 <= n_done < 10
     if sent == signal.SIGINT:
-        assert "Interrupted; what is finished is kept" in said
+        assert "Interrupted; finished parts are kept" in said
 
     again = run(*command)
     assert_scored(again)
@@ -872,11 +856,11 @@ def broken(folder: Path, name: str, content: bytes | None) -> None:
         ("config.json", b'{"genoformer": "0', "cannot be read"),
         ("config.json", b"[]", "is not a JSON object"),
         ("config.json", b"{}", "is neither genoformer's nor of dnabert, enformer"),
-        ("config.json", b'{"genoformer": "1", "model": "os:system", "config": {}}', "not one of genoformer's; refused"),
+        ("config.json", b'{"genoformer": "1", "model": "os:system", "config": {}}', "of no family that is installed"),
         (
             "config.json",
             b'{"genoformer": "1", "model": "genoformer.models.transformer.model:No", "config": {}}',
-            "another version",
+            "of no family that is installed",
         ),
         (
             "config.json",

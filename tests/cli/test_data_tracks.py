@@ -6,17 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from commands import run
 from genoformer_cli.data import tracks
-from genoformer_cli.main import main
 
 from genoformer.datasets.track_set import read_tracks
 
 DEMO = Path(__file__).resolve().parents[2] / "data" / "demo"
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ def test_an_address_in_the_table_is_refused_as_it_was_written(tmp_path: Path, ad
         "--bin", 32, "--valid", "S2",
     )  # fmt: skip
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith(f"Error: {address} is an address, and only files of this machine are read")
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {address} is an address, and only local files can be read")
 
 
 def test_options_are_passed_on_and_notes_are_on_stderr(tmp_path: Path, table: Path) -> None:

@@ -137,7 +137,7 @@ def test_what_is_no_stream_is_not_written_to_a_file_of_that_name(
     monkeypatch.chdir(tmp_path)
     out = ["--", "-"] if arguments[0] in ("data", "models") else ["-o", "-"]
     status, _, said = run(*arguments, *out)
-    assert (status, said) == (2, "Error: -: this is written to files, not to standard output; give a name.\n")
+    assert (status, said) == (2, "Error: -: standard output is not possible here, because files are written; give a path.\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from genoformer_cli.main import main
+from click.testing import Result
+from commands import run
 
 HEAD = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=3000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 GFF = (
     "##gff-version 3\nchr1\tx\tgene\t1001\t2500\t.\t+\t.\tID=g;Name=AB\nchr1\tx\tmRNA\t1001\t2500\t.\t+\t.\tID=t;Parent=g\n"
     "chr1\tx\texon\t1001\t2500\t.\t+\t.\tParent=t\nchr1\tx\tCDS\t1101\t2400\t.\t+\t0\tParent=t\n"
 )
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="genoformer")
 
 
 @pytest.fixture
@@ -109,7 +105,7 @@ def test_rows_beyond_a_contig_are_refused_with_their_numbers(folder: Path, comma
         (("annotate", "https://a.org/v.vcf", "-a", "X=x.bed"), "https://a.org/v.vcf is an address"),
         (("annotate", "v.vcf", "-a", "X=s3://b/x.bed"), "s3://b/x.bed is an address"),
         (("annotate", "v.vcf", "--gtf", "ftp://a.org/x.gtf"), "ftp://a.org/x.gtf is an address"),
-        (("annotate", "v.vcf", "-a", "X=x.bed", "-o", "s3://b/o.vcf"), "only files of this machine are written"),
+        (("annotate", "v.vcf", "-a", "X=x.bed", "-o", "s3://b/o.vcf"), "only local files can be written"),
         (("score", "v.vcf", "-f", "http://a.org//g.fa", "-m", "demo", "-o", "o.vcf"), "g.fa is an address"),
         (("score", "v.vcf", "-f", "g.fa", "-m", "https://a.org/m", "-o", "o.vcf"), "https://a.org/m is an address"),
         (("data", "build", "o", "-f", "https://a.org/g.fa", "-p", "P=x.bed"), "https://a.org/g.fa is an address"),

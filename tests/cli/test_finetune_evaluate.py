@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from genoformer_cli.main import main
+from commands import assert_refused, run
 
 import genoformer as gf
 from genoformer.files import sha256_of
@@ -35,20 +34,6 @@ epochs = 6
 dropout = 0.0
 """
 MAIN = ("mcc", "auroc", "auprc", "accuracy", "f1")
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="genoformer")
-
-
-def assert_refused(result: Result, *parts: object) -> None:
-    """Status 2, and one line on stderr that says all of `parts`."""
-    assert isinstance(result.exception, SystemExit), result.exception
-    assert result.exit_code == 2, result.output
-    sentence = result.stderr.splitlines()[-1]
-    assert sentence.startswith("Error: ")
-    for part in parts:
-        assert str(part) in sentence, sentence
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from genoformer_cli.main import main
+from commands import run
 from small_models import LONG_TABLE
 
 from genoformer.datasets.track_set import Window, write_track_set
@@ -26,10 +25,6 @@ epochs = 4
 learning_rate = 1e-2
 """
 )
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="genoformer")
 
 
 @pytest.fixture(scope="module")

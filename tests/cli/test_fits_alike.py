@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import re
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from commands import rows_of
 from genoformer_cli.main import main
 from small_models import small_encoder, small_enformer
 
@@ -80,11 +80,6 @@ def options(folder: Path, model: str) -> list[object]:
     return ["-f", folder / "g.fa", "-m", folder / model, *(["--head", "human", "--strand", "forward"] * (model == "tracks"))]
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 def captions(path: Path) -> list[str]:
     found = re.findall(r"<figcaption>((?:(?!</figcaption>).)*)</figcaption><img", path.read_text(), re.DOTALL)
     return [html.unescape(text) for text in found]
@@ -127,7 +122,7 @@ def test_mutagenesis_reads_a_file_as_score_does(folder: Path, tmp_path: Path, mo
     bad = write(tmp_path / "bad.vcf", FIXES[fix])
     score(folder, model, bad, tmp_path / "bad.tsv", "--fix", fix)
     run("interpret", "ism", bad, *options(folder, model), "--length", 4, "--figures", 0, "--fix", fix, "-o", tmp_path / "i")
-    scored, own = table(tmp_path / "bad.tsv"), table(tmp_path / "i/variants.tsv")
+    scored, own = rows_of(tmp_path / "bad.tsv"), rows_of(tmp_path / "i/variants.tsv")
     by = 1 if fix == "shift" else 0
     assert [int(row["pos"]) + by for row in scored] == [int(row["pos"]) for row in own]  # the deletion, too
     for column in own[0].keys() & scored[0].keys() - {"chrom", "pos", "ref", "alt"}:
@@ -151,15 +146,15 @@ def test_interpret_refuses_what_score_refuses(folder: Path, tmp_path: Path, meth
 def test_a_contig_of_another_sequence_has_no_places(folder: Path, tmp_path: Path) -> None:
     vcf = write(tmp_path / "in.vcf", [*GOOD, *OTHER])
     score(folder, "language", vcf, tmp_path / "o.tsv")
-    statuses = [row["status"] for row in table(tmp_path / "o.tsv") if row["chrom"] == "chr2"]
+    statuses = [row["status"] for row in rows_of(tmp_path / "o.tsv") if row["chrom"] == "chr2"]
     assert set(statuses) == {"OTHER_SEQUENCE"}
     common = [*options(folder, "language"), "--length", 20, "--figures", 0]
     said = run("interpret", "ism", vcf, *common, "-o", tmp_path / "i").stderr
     assert "in.vcf is another sequence than chr2 of g.fa" in said
     assert f"{len(statuses)} alleles have no window: {len(statuses)} OTHER_SEQUENCE." in said
-    assert {row["chrom"] for row in table(tmp_path / "i/variants.tsv")} == {"chr1"}
+    assert {row["chrom"] for row in rows_of(tmp_path / "i/variants.tsv")} == {"chr1"}
     run("interpret", "ism", vcf, *common, "--force", "-o", tmp_path / "f")
-    assert {row["chrom"] for row in table(tmp_path / "f/variants.tsv")} == {"chr1", "chr2"}
+    assert {row["chrom"] for row in rows_of(tmp_path / "f/variants.tsv")} == {"chr1", "chr2"}
 
 
 def test_negatives_are_compared_with_the_genome_too(folder: Path, tmp_path: Path) -> None:

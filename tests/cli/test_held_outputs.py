@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
-from click.testing import CliRunner, Result
+from commands import run
 from genoformer_cli.main import main
 from processes import no_file_larger_than
 from small_models import LONG_TABLE, small_enformer
@@ -97,10 +97,6 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
     (tmp_path / "out").mkdir()
     return tmp_path / "out"
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="genoformer")
 
 
 def words(command: list[object], place: Path) -> list[str]:

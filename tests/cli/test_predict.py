@@ -7,17 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
-from genoformer_cli.main import main
+from commands import run
 from small_models import small_enformer
 
 from genoformer.formats.bigwig import BigWig
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models import cost, registry
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="genoformer")
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from genoformer_cli.main import main
+from commands import run
 
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.reference import Genome
@@ -23,10 +22,6 @@ def inputs(tmp_path: Path) -> tuple[Path, Path]:
     rows = ["chr1\t101\t.\tT\tC", "HLA-A*01:01\t101\t.\tT\tC"]
     vcf.write_text(VCF + "".join(f"{row}\t.\t.\t.\n" for row in rows))
     return fasta, vcf
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def test_a_region_that_is_nowhere_is_refused(inputs, tiny_model_folder, tmp_path) -> None:
@@ -87,7 +82,7 @@ def test_a_model_is_not_converted_onto_a_model(tiny_model_folder) -> None:
     before = (Path(tiny_model_folder) / "model.safetensors").read_bytes()
     done = run("models", "convert", tiny_model_folder, tiny_model_folder, "--half")
     assert done.exit_code == 2
-    assert "holds a model already" in done.stderr
+    assert "already holds a model" in done.stderr
     assert (Path(tiny_model_folder) / "model.safetensors").read_bytes() == before
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from genoformer_cli.main import limit_openmp_spin, main
+from commands import run
+from genoformer_cli.main import limit_openmp_spin
 
 from genoformer.errors import ContigError, FileFormatError, GenoformerError, MissingFileError, PreflightError, sentence
 
@@ -39,10 +39,6 @@ def row(pos: int, ref: str | None = None, alt: str = "", rest: bytes = b"\t.\t.\
 def vcf(path: Path, *rows: bytes, columns: bytes = COLUMNS) -> Path:
     path.write_bytes(columns + b"\n" + b"".join(rows))
     return path
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [os.fspath(a) if isinstance(a, Path) else str(a) for a in arguments])
 
 
 def program(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pysam
 import pytest
+from commands import rows_of
 
 from genoformer.datasets.build import build
 from genoformer.datasets.sequences import read_labelled
@@ -57,11 +57,6 @@ def peaks(path: Path) -> Path:
     return write(path, *lines)
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 def bases(contigs: dict[str, str], row: dict[str, str]) -> str:
     text = contigs[row["chrom"]][int(row["start"]) : int(row["end"])].upper()
     return text.translate(OTHER)[::-1] if row["strand"] == "-" else text
@@ -87,7 +82,7 @@ def test_every_row_is_what_it_says(tmp_path: Path, genome: Genome, negatives: st
         max_n=0,
     )
     for split, chrom in (("train", "chr1"), ("valid", "chr2"), ("test", "chr3")):
-        rows = table(tmp_path / "out" / f"{split}.tsv")
+        rows = rows_of(tmp_path / "out" / f"{split}.tsv")
         positive = [row for row in rows if row["label"] == "peak"]
         negative = [row for row in rows if row["label"] == "negative"]
         assert built.counts[split] == {"peak": 20, "negative": len(negative)} == dict(Counter(row["label"] for row in rows))
@@ -142,7 +137,7 @@ def test_each_drop_has_its_reason(tmp_path: Path, genome: Genome) -> None:
     expected = Counter(row.name for row in read_regions(first))
     assert built.counts == {"train": {"a": expected.pop("kept"), "b": 1}}
     assert built.dropped == {"a": dict(expected), "b": {"ambiguous": 1}}
-    assert {row["name"] for row in table(tmp_path / "out" / "train.tsv")} == {"kept"}
+    assert {row["name"] for row in rows_of(tmp_path / "out" / "train.tsv")} == {"kept"}
     assert built.notes == [
         "there is no valid set, as no contigs were named for it.",
         "there is no test set, as no contigs were named for it.",
@@ -154,7 +149,7 @@ def test_start_sites_lie_at_the_same_base_on_both_strands(tmp_path: Path, genome
     gtf = tmp_path / "a.gtf"
     gtf.write_text("".join(line.replace("|", "\t") + "\n" for line in lines))
     build(tmp_path / "out", genome, {"promoter": gtf}, upstream=30, downstream=12)
-    rows = [row for row in table(tmp_path / "out" / "train.tsv") if row["label"] == "promoter"]
+    rows = [row for row in rows_of(tmp_path / "out" / "train.tsv") if row["label"] == "promoter"]
     assert [row["name"] for row in rows] == [f"g{i}" for i in range(8)]
     for i, row in enumerate(rows):
         site = 500 * i + 100 if row["strand"] == "+" else 500 * i + 299
@@ -163,7 +158,7 @@ def test_start_sites_lie_at_the_same_base_on_both_strands(tmp_path: Path, genome
         assert int(row["end"]) - int(row["start"]) == 42
     assert len(rows[0]["sequence"]) == 42
     build(tmp_path / "by_length", genome, {"promoter": gtf}, length=60)
-    [first, *_] = table(tmp_path / "by_length" / "train.tsv")
+    [first, *_] = rows_of(tmp_path / "by_length" / "train.tsv")
     assert (first["name"], first["start"]) == ("g0", "50")
 
 
@@ -173,7 +168,7 @@ def test_start_sites_of_transcripts_without_strand_are_left_out_and_noted(tmp_pa
     gtf = tmp_path / "a.gtf"
     gtf.write_text("".join(line.replace("|", "\t") + "\n" for line in lines))
     built = build(tmp_path / "out", genome, {"promoter": gtf}, upstream=30, downstream=12)
-    rows = [row for row in table(tmp_path / "out" / "train.tsv") if row["label"] == "promoter"]
+    rows = [row for row in rows_of(tmp_path / "out" / "train.tsv") if row["label"] == "promoter"]
     assert [row["name"] for row in rows] == ["t0", "t1", "t4", "t5"]
     assert "a.gtf: 4 transcripts without strand (column 7) are left out." in built.notes
 
@@ -357,7 +352,7 @@ def test_real_start_sites_and_peaks(real_data: Path, tmp_path: Path, build_name:
     with pysam.FastaFile(str(fasta)) as oracle:
         for split in ("train", "valid"):
             assert built.gc[split]["negative"] == pytest.approx(built.gc[split]["p"], abs=0.02)
-            for row in table(tmp_path / f"{split}.tsv"):
+            for row in rows_of(tmp_path / f"{split}.tsv"):
                 text = oracle.fetch(row["chrom"], int(row["start"]), int(row["end"])).upper()
                 assert row["sequence"] == (text.translate(OTHER)[::-1] if row["strand"] == "-" else text)
                 if row["label"] == "p":

@@ -122,7 +122,7 @@ def test_addresses(given: str | Path, address: str | None) -> None:
 def test_an_address_is_refused_as_it_was_typed(read: Callable[[object], object], typed: str, kind: type) -> None:
     with pytest.raises(MissingFileError) as refused:
         read(kind(typed))
-    assert str(refused.value).startswith(f"{typed} is an address, and only files of this machine are read; download it first")
+    assert str(refused.value).startswith(f"{typed} is an address, and only local files can be read; download it first")
 
 
 def test_a_folder_may_be_called_as_a_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,10 +135,19 @@ def test_a_folder_may_be_called_as_a_scheme(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["annotate", "in.vcf", "-a", "P=a.bed", "--figures", "s3://b/f"], "are written; upload it afterwards."),
-        (["annotate", "in.vcf", "-a", "P=a.bed", "-o", "s3://b/f.vcf"], "are written; upload it afterwards."),
-        (["models", "convert", "demo", "gs://b/m"], "are written; upload it afterwards."),
-        (["embed", "a.fa", "-m", "demo", "-o", "a.npy", "--pca", "gs://b/m.png"], "are written; upload it afterwards."),
+        (
+            ["annotate", "in.vcf", "-a", "P=a.bed", "--figures", "s3://b/f"],
+            "can be written; write a file and upload it afterwards.",
+        ),
+        (
+            ["annotate", "in.vcf", "-a", "P=a.bed", "-o", "s3://b/f.vcf"],
+            "can be written; write a file and upload it afterwards.",
+        ),
+        (["models", "convert", "demo", "gs://b/m"], "can be written; write a file and upload it afterwards."),
+        (
+            ["embed", "a.fa", "-m", "demo", "-o", "a.npy", "--pca", "gs://b/m.png"],
+            "can be written; write a file and upload it afterwards.",
+        ),
         (["score", "in.vcf", "-f", "a.fa", "-m", "https://huggingface.co/x/y"], "(hf download x/y) and give the folder."),
         (["score", "in.vcf", "-f", "https://a.org/a.fa", "-m", "demo"], "(curl -LO https://a.org/a.fa) and give the file."),
     ],

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from commands import run_well
 from genoformer_cli.embed import embed as embed_command
-from genoformer_cli.main import main
 from genoformer_cli.predict import predict as predict_command
 from small_models import small_enformer
 
@@ -25,11 +24,6 @@ from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 SEQUENCES = ["ACGTTGCATTAGC", "GATTACA" * 40, "TTTT", "GGGCC" * 30]
-
-
-def run(*arguments: object) -> None:
-    done = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert done.exit_code == 0, done.stderr
 
 
 @pytest.fixture
@@ -67,7 +61,7 @@ def fasta(make_fasta) -> Path:
 def test_predict(tmp_path: Path, monkeypatch, fasta: Path, tracks: Path, region, options, arguments) -> None:
     monkeypatch.chdir(tmp_path)
     Path("b.bed").write_text("chr1\t0\t20\nchr1\t900\t1000\nchr2\t5\t9\n")
-    run("predict", "-f", fasta, "-m", tracks, "-o", "o.parquet", "--device", "cpu", "-q", *arguments)
+    run_well("predict", "-f", fasta, "-m", tracks, "-o", "o.parquet", "--device", "cpu", "-q", *arguments)
     written = pd.read_parquet("o.parquet")
     pd.testing.assert_frame_equal(gf.predict(fasta, region, tracks, **options), written, check_exact=True)
     model = registry.load(tracks)
@@ -88,7 +82,7 @@ def test_predict(tmp_path: Path, monkeypatch, fasta: Path, tracks: Path, region,
     ],
 )  # fmt: skip
 def test_embed(tmp_path: Path, table: Path, tiny_model_folder: Path, options, arguments) -> None:
-    run("embed", table, "-m", tiny_model_folder, "-o", tmp_path / "o.npy", "--device", "cpu", *arguments)
+    run_well("embed", table, "-m", tiny_model_folder, "-o", tmp_path / "o.npy", "--device", "cpu", *arguments)
     written = np.load(tmp_path / "o.npy")
     assert written.shape == ((4, 2, 8) if options.get("layer") == (1, 0) else (4, 8))
     np.testing.assert_array_equal(gf.embed(SEQUENCES, tiny_model_folder, **options), written)
@@ -100,13 +94,13 @@ def test_embed_with_a_fine_tuned_model_uses_its_window(tmp_path: Path, table: Pa
     tuned = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("a", "b"), window=30, overlap=10))
     tuned.tokenizer = encoder.tokenizer
     registry.save(tuned, tmp_path / "tuned")
-    run("embed", table, "-m", tmp_path / "tuned", "-o", tmp_path / "o.npy", "--device", "cpu")
+    run_well("embed", table, "-m", tmp_path / "tuned", "-o", tmp_path / "o.npy", "--device", "cpu")
     np.testing.assert_array_equal(gf.embed(SEQUENCES, tmp_path / "tuned"), np.load(tmp_path / "o.npy"))
     np.testing.assert_array_equal(gf.embed(SEQUENCES, tuned.eval()), np.load(tmp_path / "o.npy"))
 
 
 def test_embed_tokens(tmp_path: Path, table: Path, tiny_model_folder: Path) -> None:
-    run(
+    run_well(
         "embed",
         table,
         "-m",

@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genoformer.models import cost
 from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
-from genoformer.models.heads import ClassifierConfig, SequenceClassifier, add_adapters
-from genoformer.models.track_heads import trunk_parameters
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.tuning import set_trainable
 
 SMALL = EnformerConfig(**LONG_SHAPE)
 TINY = preset("tiny", heads={"cage": 7})
@@ -67,11 +67,8 @@ def tuned(config: EnformerConfig, tune: str, device: str = "cpu") -> Enformer:
     """Return a model in which those parameters are trained that `train_tracks` chooses."""
     with torch.device(device):
         model = Enformer(config)
-        names = trunk_parameters(model, "frozen" if tune == "lora" else tune, 1)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in names or name.startswith("heads."))
-        if tune == "lora":
-            add_adapters(model.blocks, 2)
+        set_trainable(model, tune, n_last=1, rank=2)
+    model.heads.requires_grad_(True)
     return model.train()
 
 
@@ -126,7 +123,8 @@ def test_multiply_adds_of_an_encoder_and_of_a_classifier_by_hand() -> None:
     encoder = cost.meta_model(Encoder, config).eval()
     body, d = encoder_by_hand(config, 11), config.width
     assert cost.trace(encoder, lambda: encoder(ids)).multiply_adds == body + 11 * (d * d + d * 9)  # transform and output layer
-    classifier = cost.meta_model(SequenceClassifier, ClassifierConfig(config, "classes", ("a", "b", "c"), window=11)).eval()
+    of_three = ClassifierConfig(config, "classification", ("a", "b", "c"), window=11)
+    classifier = cost.meta_model(SequenceClassifier, of_three).eval()
     is_base = empty(1, 11, dtype=torch.bool)
     assert cost.trace(classifier, lambda: classifier(ids, is_base)).multiply_adds == body + 2 * d * d + d * 3
 

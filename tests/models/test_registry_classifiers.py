@@ -124,13 +124,13 @@ def test_members_that_do_not_predict_the_same_are_refused(
 def test_members_elsewhere_are_refused(tmp_path, member) -> None:
     """A model does lie in ../other, so that only the name is in the way."""
     registry.save(predictor(), tmp_path / "other")
-    with pytest.raises(CheckpointError, match="is not the name of a folder beside it; refused"):
+    with pytest.raises(CheckpointError, match="is not the name of a folder next to it"):
         registry.load_ensemble(ensemble(tmp_path / "run", [member]))
 
 
 def test_absolute_members_are_refused(tmp_path) -> None:
     registry.save(predictor(), tmp_path / "other")
-    with pytest.raises(CheckpointError, match="refused"):
+    with pytest.raises(CheckpointError, match="next to it; give one"):
         registry.load_ensemble(ensemble(tmp_path / "run", [str(tmp_path / "other")]))
 
 

@@ -141,5 +141,5 @@ def test_shards_elsewhere_are_refused(whole: Path, tmp_path: Path, shard: object
     folder = sharded(whole, tmp_path / "parts")
     index = json.loads((folder / INDEX).read_text())
     change_map(folder, weight_map=dict.fromkeys(index["weight_map"], shard))
-    with pytest.raises(CheckpointError, match=r"which is no \.safetensors file beside it; refused"):
+    with pytest.raises(CheckpointError, match=r"which is not a \.safetensors file next to it"):
         registry.load(folder)

@@ -386,13 +386,13 @@ def test_the_noise_floor_is_the_reference_against_itself_moved_by_a_base(genome)
 
 def test_variants_of_a_window_share_its_reference_and_neighbours_its_trunk(genome, monkeypatch) -> None:
     """1,001 to 1,004 lie in one window, 1,008 in the next: two references and five alternatives, one stretch a strand."""
-    from genoformer.inference import tracks
+    from genoformer.models.enformer import engine
 
     passes, strips = [], []
-    true_transform, true_strip = MODEL.attend, tracks.SharedTrunk
+    true_transform, true_strip = MODEL.attend, engine.SharedTrunk
     monkeypatch.setattr(MODEL, "attend", lambda x: passes.append(len(x)) or true_transform(x))
     monkeypatch.setattr(
-        tracks, "SharedTrunk", lambda trunk, onehot: strips.append(onehot.shape[-1]) or true_strip(trunk, onehot)
+        engine, "SharedTrunk", lambda trunk, onehot: strips.append(onehot.shape[-1]) or true_strip(trunk, onehot)
     )
     rows = [snv(pos) for pos in (1001, 1002, 1003, 1004, 1008)]
     scorer(genome).values(rows)

@@ -255,9 +255,9 @@ def test_fewer_elements_leave_the_genes_as_they_are(world: World, tmp_path: Path
     distal, all_distal = ([e for e in w.elements if e.state != "TSS"] for w in (world, dense))
     assert len(distal) / len(all_distal) == pytest.approx(0.3, abs=0.1)
     for share in (0.09, 1.1):
-        with pytest.raises(ConfigError, match=r"allowed is 0\.1 to 1"):
+        with pytest.raises(ConfigError, match=r"give 0\.1 to 1"):
             simulate(tmp_path / "new", **ARGUMENTS | {"element_share": share})
-    with pytest.raises(ConfigError, match="allowed is 100 to 1,800"):
+    with pytest.raises(ConfigError, match="take 100 to 1,800"):
         simulate(tmp_path / "new", **ARGUMENTS | {"n_variants": 1_801})
 
 

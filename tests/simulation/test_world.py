@@ -18,7 +18,7 @@ from genoformer.errors import ConfigError
 from genoformer.simulation import Instance, World, simulate
 
 ARGUMENTS = {"seed": 7, "n_contigs": 2, "contig_length": 300_000, "n_variants": 1_500}
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 COLOURS = {"255,0,0", "255,105,105", "250,202,0", "255,252,4", "10,190,254", "0,176,80", "127,127,127"}
 
@@ -341,7 +341,7 @@ def test_neutral_substitutions_are_matched(world: World) -> None:
         ({"seed": -1}, "seed is -1"),
         ({"n_contigs": 0}, "n_contigs is 0"),
         ({"contig_length": 1_000}, "contig_length is 1,000"),
-        ({"n_variants": 10}, "n_variants is 10; allowed is 100 to 6,000"),
+        ({"n_variants": 10}, "n_variants is 10; 2 contigs of 300,000 bases take 100 to 6,000"),
         ({"n_variants": 100_000}, "n_variants is 100,000"),
     ],
 )

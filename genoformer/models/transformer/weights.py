@@ -108,7 +108,7 @@ def _read_vocab(path: Path) -> KmerTokenizer:
         refuse_pointer(path, CheckpointError)
         tokens = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); DNABERT's vocab.txt is needed beside config.json.") from error
+        raise CheckpointError(f"{path} cannot be read ({error}); DNABERT's vocab.txt is needed next to config.json.") from error
     k = len(tokens[-1]) if tokens else 0
     if not 1 <= k <= 8 or list(KmerTokenizer(k).vocab) != tokens:
         raise CheckpointError(f"{path} is not DNABERT's vocabulary for k = {k} in DNABERT's order; other BERTs are not read.")

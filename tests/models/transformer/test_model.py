@@ -274,7 +274,7 @@ def test_what_dnaberts_layout_cannot_hold_is_not_written(tmp_path, fields, token
 def test_devices_that_are_not_there_are_refused(device) -> None:
     from genoformer.inference import evaluating
 
-    with pytest.raises(ConfigError, match="there are cpu"), evaluating(make(), device):
+    with pytest.raises(ConfigError, match="give one of cpu"), evaluating(make(), device):
         pass
 
 

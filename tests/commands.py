@@ -1,0 +1,41 @@
+"""The command line in this process, and the tables that it writes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from genoformer_cli.main import main
+
+
+def run(*arguments: object, stdin: bytes = b"") -> Result:
+    """genoformer with these arguments, whatever its exit status."""
+    words = [os.fspath(a) if isinstance(a, Path) else str(a) for a in arguments]
+    return CliRunner().invoke(main, words, input=stdin, prog_name="genoformer")
+
+
+def run_well(*arguments: object) -> Result:
+    """The same with exit status 0."""
+    result = run(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result
+
+
+def assert_refused(result: Result, *parts: object) -> None:
+    """Status 2, and one line on stderr that says all of `parts`."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 2, result.output
+    sentence = result.stderr.splitlines()[-1]
+    assert sentence.startswith("Error: ")
+    assert result.stderr.count("Error: ") == 1
+    assert "Traceback" not in result.output
+    for part in parts:
+        assert str(part) in sentence, sentence
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a TSV with a header."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
