@@ -52,7 +52,7 @@ def test_old_spellings_of_saved_configurations_are_read() -> None:
 @pytest.mark.parametrize("name", ["demo", "mini-human", "mini-tracks"])
 def test_bundled_models_hold_old_spellings_and_load(name: str) -> None:
     saved = json.loads((shipped()[name] / "config.json").read_text())["config"]
-    model = registry.load_any(name)
+    model = registry.load(name)
     assert current(type(model.config).__name__, saved) == {key: getattr(model.config, key) for key in saved_names(model, saved)}
 
 

@@ -199,7 +199,7 @@ def test_a_motif_beyond_the_first_window_is_found_and_windows_are_counted(tmp_pa
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", text)
     assert done.ensemble["accuracy"].value > 0.9
     assert (
-        "600 of 600 sequences to train on and 95 of 100 to validate with are longer than the window of 40 bases and were "
+        "600 of 600 training sequences and 95 of 100 validation sequences are longer than the window of 40 bases and were "
         "cut into overlapping windows."
     ) in done.notes
     manifest = registry.read_manifest(tmp_path / "out")
@@ -613,11 +613,11 @@ def test_windows_longer_than_those_of_the_start_are_said(data, tmp_path) -> None
     """Sequences of 60 bases and a model of windows of 40; what is fine-tuned at 60 knows 60."""
     first = start(tmp_path / "lm", context_length=40)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[first])
-    note = f"windows of up to 60 bases, but {first} is made for 40: "
+    note = f"Windows have up to 60 bases, but {first} was trained on 40, "
     assert [n.startswith(note) for n in done.notes].count(True) == 1
     for options in ({"text": BRIEF + "window = 40\n", "starts": [first]}, {"starts": [tmp_path / "out"]}):
         again = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", out=f"out{len(options)}", **options)
-        assert not any("is made for" in n for n in again.notes)
+        assert not any("was trained on" in n for n in again.notes)
 
 
 def test_what_the_start_has_seen_of_the_training_data_is_said(data, tmp_path) -> None:

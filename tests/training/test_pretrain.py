@@ -174,8 +174,8 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[model]\n", "unknown fields model"),
-        ("encoder = 3\n", "give a table"),
+        ("[shape]\n", "unknown fields shape"),
+        ("model = 3\n", "give a table"),
         ("[training]\nmax_steps = 2.5\n", "a whole number"),
         ("[training]\nseed = -1\n", "at least 0"),
         ('[training]\nprecision = "foo"\n', "32-true, bf16-mixed"),
