@@ -1,6 +1,6 @@
 """Arrays -> batches -> model -> arrays: posteriors of bases, predictions and embeddings of sequences."""
 
-from genoformer.inference.base_probabilities import embeddings, likelihoods, posteriors, predict_bases
+from genoformer.inference.base_probabilities import allele_embeddings, likelihoods, posteriors, predict_bases
 from genoformer.inference.classes import Predictions, predictions
 from genoformer.inference.embeddings import (
     SequenceEmbeddings,
@@ -13,6 +13,7 @@ from genoformer.inference.embeddings import (
 from genoformer.inference.runtime import PRECISIONS, Floats, Runtime, evaluating, n_cores, resolve_device, threads, with_runtime
 
 __all__ = [
+    "allele_embeddings",
     "PRECISIONS",
     "Floats",
     "Predictions",
@@ -23,7 +24,6 @@ __all__ = [
     "evaluating",
     "resolve_device",
     "embedding_window",
-    "embeddings",
     "likelihoods",
     "n_cores",
     "posteriors",

@@ -66,7 +66,7 @@ def likelihoods(model: TokenModel, codes: Codes, *, batch_size: int | None = Non
     return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), ())
 
 
-def embeddings(
+def allele_embeddings(
     model: TokenModel,
     codes: Codes,
     first: NDArray[np.int64],

@@ -20,7 +20,7 @@ from genoformer.genome.codes import Codes, N, encode, reverse_complement
 from genoformer.genome.normalise import normalise, trim, trimmed
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles, place_snvs
-from genoformer.inference.base_probabilities import embeddings
+from genoformer.inference.base_probabilities import allele_embeddings
 from genoformer.inference.windows import require_length
 from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.score_inputs import AllelePair
@@ -167,7 +167,7 @@ class AlleleScorer:
                 windows = np.stack(codes)
                 if strand == "-":
                     windows, first, after = reverse_complement(windows), self.length - after, self.length - first
-                sides.append(embeddings(self.model, windows, first, after, batch_size=self.batch_size))
+                sides.append(allele_embeddings(self.model, windows, first, after, batch_size=self.batch_size))
             sides[1][unchanged] = sides[0][unchanged]
             pairs.append(AllelePair(*sides))
         return pairs
