@@ -241,12 +241,10 @@ def test_every_package_is_named_for_a_wheel() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("__init__.py")), ids=lambda p: str(p.parent.relative_to(ROOT.parent)))
-def test_no_name_of_a_package_is_that_of_one_of_its_modules(path) -> None:
-    """A submodule takes the place of such a name as soon as it is imported."""
-    names = {
-        alias.asname or alias.name
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    assert not names & {module.stem for module in path.parent.glob("*.py")}
+def test_no_name_of_a_package_is_that_of_another_of_its_modules(path) -> None:
+    """A submodule takes the place of such a name when it is imported after it."""
+    modules = {module.stem for module in path.parent.glob("*.py")}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            home = (node.module or "").rpartition(".")[2]
+            assert not {alias.asname or alias.name for alias in node.names} & (modules - {home})
