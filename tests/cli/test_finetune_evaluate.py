@@ -330,7 +330,7 @@ def test_options_of_finetune_that_are_refused(made, tmp_path, options, words) ->
         (["--baselines", "cnn"], "name it with --train"),
         (["-o", "set"], "metrics.json, which another program made"),
         (["-m", "model"], "is named twice"),
-        (["--device", "tpu"], "there are cpu"),
+        (["--device", "tpu"], "is not on this machine"),
         (["--train", "none.tsv"], "does not exist"),
     ],
 )
