@@ -40,6 +40,8 @@ from genoformer.models import registry
 from genoformer.scoring import parts, plan
 from genoformer.scoring.scores import SCORES
 from genoformer.writers import SINKS
+from genoformer.writers.parquet import ParquetRows
+from genoformer.writers.tables import ParquetWriter
 
 PROGRAM = str(Path(sys.executable).with_name("genoformer"))  # as installed beside the running interpreter
 PART = 400  # records of a part, for runs that are killed in the middle
@@ -578,15 +580,15 @@ def interrupted(target: object, name: str, n: int) -> Iterator[None]:
 @pytest.mark.parametrize("suffix", SINKS)
 def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path], suffix: str) -> None:
     vcf, name = make_vcf(*MIXED), f"out{suffix}"
+    writer = getattr(SINKS[suffix], "writer", ParquetWriter)
     assert_scored(score(world, vcf, out=f"whole{suffix}"))
     whole = {path.name[5:]: path.read_bytes() for path in world.out.iterdir()}
     stages = [
         (plan, "score_records", 3, 2),
         (parts.PartFolder, "put", 2, 3),
-        (SINKS[suffix], "begin", 1, 7),
-        (SINKS[suffix], "write", 30, 7),
-        (SINKS[suffix], "_flush", 1, 7),
-        (SINKS[suffix], "_finish", 1, 7),
+        (SINKS[suffix], "_open", 1, 7),
+        (writer, "write", 30, 7),
+        (ParquetRows if writer is ParquetWriter else writer, "flush", 1, 7),
     ]
     for target, function, n, n_parts in stages:
         with interrupted(target, function, n):
@@ -828,7 +830,7 @@ def test_outputs_that_cannot_be(world: World, make_vcf: Callable[..., Path]) -> 
     vcf = make_vcf(*SOUND)
     before = names(world.folder)
     assert_refused(score(world, vcf, out="no/where.vcf"), world.out / "no", "does not exist; create it")
-    assert_refused(score(world, vcf, out="out.bcf"), world.out / "out.bcf", "format is not known", ".vcf.gz, .vcf.bgz")
+    assert_refused(score(world, vcf, out="out.bcf"), world.out / "out.bcf", "names no known format", ".vcf.gz, .vcf.bgz")
     assert names(world.out) == set()
     assert names(world.folder) - before <= {"genome.fa.fai"}
 

@@ -510,7 +510,7 @@ def test_a_language_model_has_no_tracks(genome) -> None:
     with pytest.raises(ConfigError, match="SAD is of tracks, and this is a language model; choose LLR"):
         scorer_of(encoder, genome, "SAD")
     with pytest.raises(ConfigError, match="are of a model of tracks"):
-        scorer_of(encoder, genome, "LLR")
+        scorer_of(encoder, genome, "LLR", head="human")
 
 
 def test_a_model_that_predicts_no_numbers_is_refused(genome) -> None:
