@@ -114,7 +114,7 @@ def test_the_command_works_away_from_the_checkout(built: Built, tmp_path: Path) 
     with pysam.VariantFile(str(out)) as file:
         records = list(file)
     with pysam.VariantFile(str(demo / "variants.vcf.gz")) as file:
-        assert len(records) == sum(record.chrom == "chrS1" and record.pos <= 50_000 for record in file) > 100
+        assert len(records) == sum(record.chrom == "chrS1" and record.pos <= 50_000 for record in file) > 50
     assert all("GF_LLR" in record.info or "GF_STATUS" in record.info for record in records)
     assert {path.name for path in empty.iterdir()} == {out.name, f"{out.name}.tbi"}
 
