@@ -45,6 +45,13 @@ EXPECTED: dict[str, str] = {
     "evaluat*/metrics.json": "kind is called task",
     "evaluate.stdout": "kind is called task",
     "enrich/enrichment.json": "sentences on the comparisons were reworded",
+    "*.svg": "ids of clip paths were drawn at random in OLD; labels were reworded",
+    "attention/*_matrix.png": "labels were reworded",
+    "evaluated/calibration.png": "labels were reworded",
+    "model/bits_per_base.png": "labels were reworded",
+    "report.html": "headings were reworded",
+    "*/tensorboard/*": "the name of the file is the time of the run",
+    "*.toml": "inputs, with the names of fields that each checkout reads",
 }
 
 PRETRAIN = """
