@@ -1,4 +1,4 @@
-"""How much is tried: all of it by `make test-long` and `make fuzz`, a part by `make test`, which has eight minutes."""
+"""Number of examples: all in `make test-long` and `make fuzz`, a part of them in `make test`, which has eight minutes."""
 
 from __future__ import annotations
 

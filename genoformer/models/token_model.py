@@ -34,11 +34,11 @@ class TokenModel(Model):
 
         ids: [B, T]. keep [B, T] is False at padding. With rows [B, M], only these positions are returned, [B, M, D].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no embed; a family must define it.")
 
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no head; a family must define it.")
 
     @property
     def causal(self) -> bool:

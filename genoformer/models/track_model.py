@@ -34,11 +34,11 @@ class TrackModel(Model):
 
         n_bins: bins, or the number of bins in the middle; None: the number in the configuration, 0: all.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no embed; a family must define it.")
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
         """Map the embedding [B, D, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no tracks; a family must define it.")
 
     def forward(self, onehot: Tensor, head: str | None = None, n_bins: int | None = None) -> Tensor:
         """Map onehot [B, 4, L] (an unknown base is 0 in all four) to tracks [B, K, N].

@@ -77,7 +77,7 @@ def tuned(config: EnformerConfig, tune: str, device: str = "cpu") -> Enformer:
 
 @dataclass(frozen=True)
 class MeansConfig:
-    """Of the smallest model of tracks: the mean of each bin, and a linear layer."""
+    """The smallest model of tracks: the mean of each bin, and a linear layer."""
 
     context_length: int = 64
     target_bins: int = 0
@@ -204,7 +204,7 @@ def test_a_family_without_an_engine_of_its_own_has_a_cost() -> None:
 
 
 def test_memory_of_a_perceptron_by_hand() -> None:
-    """Of 7 rows of 3 -> 5 -> 2 numbers: at the end of the forward pass, autograd keeps the input, relu, mask and dropout."""
+    """7 rows of 3 -> 5 -> 2 numbers: at the end of the forward pass, autograd keeps the input, relu, mask and dropout."""
     model = cost.meta_model(Perceptron, None).train()
     step = cost.trace(model, lambda: model(empty(7, 3)), backward=True)
     assert step.kept == 4 * 7 * (3 + 5 + 5 + 5 + 2)

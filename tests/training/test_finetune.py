@@ -685,7 +685,7 @@ RESUMED = "epochs = 4\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearn
     ],
 )
 def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, monkeypatch, kind, extra, number):
-    """Of 20 steps (10 with two batches each) it is stopped in batch 8, and again in batch 9 after that; no step is lost."""
+    """A run of 20 steps (10 with two batches each) is stopped in batch 8, and again 9 batches later; no step is lost."""
     random = np.random.default_rng(0)
     for name, n in (("t", 40), ("v", 24)):
         table(tmp_path / f"{name}.csv", [(planted(random, [CRE] * (i % 2)), LABELS_OF[kind](i)) for i in range(n)])
