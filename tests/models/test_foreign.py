@@ -33,7 +33,7 @@ BERT = {"model_type": "bert", "hidden_size": 16}
         ({"model_type": "bert", "alibi_starting_size": 512, "hidden_size": 8}, "model_type bert: DNABERT-2, which is not read"),
         ({**BERT, "auto_map": {"AutoModel": "bert_layers.BertModel"}}, "DNABERT-2, which is not read"),
     ],
-)  # fmt: skip
+)
 def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[str, object], words: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=words) as error:
