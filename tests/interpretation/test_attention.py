@@ -101,9 +101,14 @@ def test_reductions_are_those_of_the_full_softmax(name, held, monkeypatch) -> No
 def test_attention_is_that_of_transformers(tmp_path) -> None:
     transformers = pytest.importorskip("transformers", reason="the reference: pip install transformers")
     config = transformers.BertConfig(
-        vocab_size=69, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=32,
-        max_position_embeddings=60, attn_implementation="eager",
-    )  # fmt: skip
+        vocab_size=69,
+        hidden_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=32,
+        max_position_embeddings=60,
+        attn_implementation="eager",
+    )
     torch.manual_seed(0)
     theirs = transformers.BertForMaskedLM(config).eval()
     for p in theirs.parameters():
