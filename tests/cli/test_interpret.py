@@ -251,14 +251,6 @@ def test_places_without_a_start_are_left_out_and_counted(folder, tmp_path) -> No
         assert found["names"].tolist() == ["has"]
 
 
-def test_a_matrix_that_is_too_large_is_not_drawn_and_said(folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("genoformer.interpretation.attention_maps.MAX_UNITS", 20)
-    done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
-    assert done.exit_code == 0, done.output
-    assert "one: the matrix of 40 x 40 is not drawn; the limit is 20" in done.stderr
-    assert "matrices.npz" not in names(tmp_path)
-
-
 def test_motifs_of_too_few_sequences_are_none(folder, tmp_path) -> None:
     pytest.importorskip("modiscolite", reason="modisco-lite is an extra: pip install genoformer[interpret]")
     done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "tokens", "--figures", 0, "--modisco")
