@@ -31,6 +31,7 @@ from .verbosity import Command, print_note
 )
 @shared.context
 @shared.strand
+@shared.phases
 @track_options
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."

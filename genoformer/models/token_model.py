@@ -46,6 +46,11 @@ class TokenModel(Model):
         return bool(getattr(self.config, "causal", False))
 
     @property
+    def predicts_tokens(self) -> bool:
+        """True if the model has a head that predicts tokens; without one it has hidden states only."""
+        return True
+
+    @property
     def encoder(self) -> TokenModel:
         """The network of tokens: the model itself; in a fine-tuned model the part below its head."""
         return self
@@ -58,6 +63,13 @@ class TokenModel(Model):
         if self.tokenizer is not None and not self.tokenizer.masks_bases:
             absent[PredictsBases] = "reads BPE tokens, which have no fixed number of bases"
         return absent
+
+    def key_values(self) -> list[Any] | None:
+        """Return empty keys and values for the argument `past` of `embed`, one per layer; None if it has no such argument.
+
+        The elements have the methods of `KeyValues` in genoformer.models.transformer.attention.
+        """
+        return None
 
     def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
         """Map ids [B, T] and keep [B, T] (False = padding) to logits [B, T, V]."""

@@ -20,7 +20,7 @@ from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
-from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, Phases, Runtime, Scoring, TrackOptions
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
@@ -44,6 +44,7 @@ class ScorerOptions:
     scores: str | Sequence[str] | None = None  # None: LLR,PLL, or SAD,SAR501 for a track model
     context: int | None = None  # bases of a window; None: that of the model
     strand: Literal["both", "forward"] = "both"
+    phases: Phases = "one"  # "all": average over the positions of the variant in its token, for language models
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
     head: str | None = None  # None: the only head
@@ -154,7 +155,7 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
     scores = tuple(_scores(options.scores, models[0]))
     tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
-    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks)
+    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, options.phases)
 
 
 def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:

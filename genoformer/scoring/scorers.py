@@ -16,6 +16,7 @@ from genoformer.models.base import Model, PredictsTracks, has, require
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Score, ScoreBatch, parse_scores
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
+from genoformer.scoring.support import refusal
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.track_scores import Noise, TrackColumns
 from genoformer.writers import Column
@@ -52,7 +53,9 @@ class VariantScorer(Protocol):
 
 def default_scores(model: Model) -> list[Score]:
     """Return the scores that a model computes by default."""
-    return parse_scores(DEFAULT_TRACK_SCORES if has(model, PredictsTracks) else DEFAULT_SCORES)
+    if has(model, PredictsTracks):
+        return parse_scores(DEFAULT_TRACK_SCORES)
+    return [score for score in parse_scores(DEFAULT_SCORES) if refusal(model, score) is None] or parse_scores("COSINE,L2")
 
 
 def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> VariantScorer:
@@ -61,6 +64,8 @@ def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = No
     if len(kinds) > 1:
         raise ConfigError("an ensemble is of language models or of models of tracks, not of both; score them apart.")
     if kinds == {True}:
+        if scoring.phases != "one":
+            raise ConfigError("--phases all is of a language model, whose tokens have several bases; leave it out.")
         return TrackScorer(genome, scoring, batch_size=batch_size)
     if scoring.tracks is not None:
         raise ConfigError("tracks, heads, shifts, genes and a matrix are of a model of tracks, and this is a language model.")

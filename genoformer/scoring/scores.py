@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,17 @@ from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
 from genoformer.scoring.score_inputs import (
     AlleleLikelihood,
+    Alleles,
     Embedding,
     GeneTracks,
+    NextToken,
     Posterior,
     PseudoLikelihood,
     ScoreInput,
+    TokenLikelihood,
     Tracks,
 )
 from genoformer.writers import Column, Floats
-
-Alleles = Literal["substitution", "indel", "any"]
 
 
 class TrackScoreMatrix(NamedTuple):
@@ -78,6 +79,13 @@ def log_ratio(ref: Floats, alt: Floats) -> Floats:
 def entropy(ref: Floats, alt: Floats) -> Floats:
     """-sum p log2 p over the four bases, from log2 p [B, 4]; it depends on the position only, so `alt` is ignored."""
     return -(np.exp2(ref) * ref).sum(-1)
+
+
+def jensen_shannon(ref: Floats, alt: Floats) -> Floats:
+    """KL(p || m) / 2 + KL(q || m) / 2 in bits, m = (p + q) / 2, from log2 p and log2 q [B, V]: 0 to 1 (Lin 1991)."""
+    middle = np.logaddexp2(ref, alt) - 1
+    terms = [np.exp2(side) * np.where(np.isneginf(side), 0, side - middle) for side in (ref, alt)]
+    return np.maximum(0, (terms[0] + terms[1]).sum(-1) / 2)
 
 
 def cosine_distance(ref: Floats, alt: Floats) -> Floats:
@@ -154,8 +162,8 @@ SCORES: dict[str, Score] = {
             unit="bits",
             meaning=(
                 "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base (of several "
-                "changed bases, one after the other from the left of each strand: the chain rule); negative: the model "
-                "expects the reference, as in a conserved motif."
+                "changed bases, one after the other from the left of each strand: the chain rule; of a causal model, for every "
+                "allele, from the likelihood of the window); negative: the model expects the reference, as in a conserved motif."
             ),
             function=log_ratio,
         ),
@@ -167,9 +175,36 @@ SCORES: dict[str, Score] = {
             unit="bits",
             meaning=(
                 "Pseudo-log-likelihood of the alternative minus that of the reference: each base of the allele and near it "
-                "is hidden in turn, over equally many bases of both; negative: the change makes the sequence less likely."
+                "is hidden in turn, over equally many bases of both (of BPE, for every allele: each token, in bits per base); "
+                "negative: the change makes the sequence less likely."
             ),
             function=log_ratio,
+        ),
+        Score(
+            "TOKEN_LLR",
+            TokenLikelihood(),
+            "substitution",
+            signed=True,
+            unit="bits",
+            meaning=(
+                "log2 P(token with alt) - log2 P(token with ref), the token masked and its other bases as in the reference: the "
+                "score of the Nucleotide Transformer (Dalla-Torre et al. 2024), for tokens that do not overlap; LLR for tokens of "
+                "one base."
+            ),
+            function=log_ratio,
+        ),
+        Score(
+            "JSD",
+            NextToken(),
+            "any",
+            signed=False,
+            unit="bits",
+            meaning=(
+                "Jensen-Shannon divergence between the next token after ref and after alt under a causal model: after the first "
+                "token over the last base of the allele, or over the base before an empty one (of overlapping k-mers, the next "
+                "base); 0: the same prediction, 1: no token in common."
+            ),
+            function=jensen_shannon,
         ),
         Score(
             "ENTROPY",

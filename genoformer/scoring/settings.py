@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from genoformer import inference
 from genoformer.formats.track_table import TrackTable
@@ -40,6 +40,9 @@ class TrackOptions:
     matrix: bool = False  # True: also return the values of every track
 
 
+Phases = Literal["one", "all"]
+
+
 @dataclass(frozen=True)
 class Scoring:
     """Settings that the values of scores depend on."""
@@ -49,6 +52,7 @@ class Scoring:
     context: int | None = None  # bases of a window; None: that of the model
     both_strands: bool = True  # True: average over both strands
     tracks: TrackOptions | None = None  # for track models only; None: the defaults
+    phases: Phases = "one"  # "all": average over the window starts that put the variant at each position of its token
 
     @property
     def names(self) -> str:
