@@ -46,7 +46,8 @@ from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.report.scored import read_scored
 from genoformer.scoring.calibration import FILE as CALIBRATION
 from genoformer.scoring.calibration import GRID, Calibration
@@ -288,9 +289,12 @@ def _tables(_: Path) -> Target:
         path = folder / name
         path.write_bytes(content)
         _each(
-            lambda: read_targets(path), lambda: read_matrices(path), lambda: read_truth(path, "effect"),
-            lambda: read_scores(path), lambda: read_scored(path),
-        )  # fmt: skip
+            lambda: read_targets(path),
+            lambda: read_matrices(path),
+            lambda: read_truth(path, "effect"),
+            lambda: read_scores(path),
+            lambda: read_scored(path),
+        )
 
     valid = [TABLE_OF_TARGETS, MEME, CUSTOM, JASPAR, TRANSFAC, HOMER, CISBP, _TRUTH, _SCORED]
     names = st.sampled_from(["a.tsv", "a.tsv.gz", "a.csv", "a.meme", "a.vcf", "a.parquet"])

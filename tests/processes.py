@@ -128,9 +128,13 @@ def run_together(arguments: Sequence[object], folder: Path, *, processes: int) -
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes),
-        "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test",
-    }  # fmt: skip
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
     children = []
     for i in range(processes):
         said = folder / f"said-{i}"

@@ -91,10 +91,15 @@ def test_a_megabyte_that_is_a_gigabyte(tmp_path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "bed": read_bed, "elements": read_elements, "genes": read_gene_map, "motifs": read_matrices,
-    "track": lambda path: open_track(path).contigs, "labelled": read_labelled, "targets": read_targets,
+    "bed": read_bed,
+    "elements": read_elements,
+    "genes": read_gene_map,
+    "motifs": read_matrices,
+    "track": lambda path: open_track(path).contigs,
+    "labelled": read_labelled,
+    "targets": read_targets,
     "truth": lambda path: read_truth(path, "a"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +151,9 @@ def test_a_contig_on_one_line(
     monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
     letters = np.random.default_rng(0).choice(list("ACGTN"), 20_001).tolist()
     texts = {"a": "".join(letters), "b": "".join(letters[:1_999]), "c": "ACG", "d": "".join(letters[:7_000])}
-    content = b"".join(b">%b  of it%b%b%b%b" % (n.encode(), b"x" * 5_000 * (n == "b"), newline, t.encode(), newline)
-                       for n, t in texts.items())  # fmt: skip
+    content = b"".join(
+        b">%b  of it%b%b%b%b" % (n.encode(), b"x" * 5_000 * (n == "b"), newline, t.encode(), newline) for n, t in texts.items()
+    )
     (tmp_path / "a.fa").write_bytes(pack(content))
     Fasta(tmp_path / "a.fa", index_bytes=1_000)  # which stores the index
     for _ in range(2):
@@ -163,10 +169,13 @@ def test_a_contig_on_one_line(
 @pytest.mark.parametrize(
     "fai",
     [
-        "chr1\t22\t8\t10\t11\n", "2\t4\t36\t2\t3\n", "chr1\t22\t8\t10\t16\n2\t4\t36\t2\t3\n", "chr1\t30\t8\t40\t41\n",
+        "chr1\t22\t8\t10\t11\n",
+        "2\t4\t36\t2\t3\n",
+        "chr1\t22\t8\t10\t16\n2\t4\t36\t2\t3\n",
+        "chr1\t30\t8\t40\t41\n",
         "chr1\t20\t8\t10\t11\n2\t4\t36\t2\t3\n",
     ],
-)  # fmt: skip
+)
 def test_an_index_that_leaves_something_out_is_made_again(tmp_path: Path, fai: str) -> None:
     (tmp_path / "a.fa").write_text(">chr1 a\nACGTNacgtn\nACGTNacgtn\nAC\n>2\nGG\nCC\n")
     (tmp_path / "a.fa.fai").write_text(fai)

@@ -518,10 +518,12 @@ def test_killed_and_repeated(big: Big, tmp_path: Path, sent: signal.Signals, sta
     out, kept = tmp_path / name, tmp_path / f".{name}.parts"
     command = ["score", big.vcf, "-f", big.world.fasta, "-m", big.world.model, "-o", out, "--part-size", str(PART)]
     process = subprocess.Popen(
-        [PROGRAM, *command], stderr=subprocess.PIPE, text=True,
+        [PROGRAM, *command],
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else ignored where the tests run behind an "&"
-    )  # fmt: skip
+    )
     while not (kept / "00000000.npz").exists() and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(sent)
@@ -712,8 +714,11 @@ def test_standard_input_is_called_so(world: World) -> None:
 
 
 def test_bcf(world: World, make_vcf: Callable[..., Path]) -> None:
-    header = ("##contig=<ID=chr1,length=150>", '##INFO=<ID=DP,Number=1,Type=Integer,Description="x">',
-              '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">')  # fmt: skip
+    header = (
+        "##contig=<ID=chr1,length=150>",
+        '##INFO=<ID=DP,Number=1,Type=Integer,Description="x">',
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">',
+    )
     vcf = make_vcf(*(f"{row} . . DP=7 GT 0/1" for row in SOUND), header=header, columns=f"{COLUMNS}\tFORMAT\tann")
     bcf = world.folder / "in.bcf"
     with pysam.VariantFile(str(vcf)) as source, pysam.VariantFile(str(bcf), "wb", header=source.header) as copy:
@@ -723,8 +728,10 @@ def test_bcf(world: World, make_vcf: Callable[..., Path]) -> None:
     assert_scored(score(world, "-", out="stdin.vcf", stdin=bcf.read_bytes()))
     assert (world.out / "stdin.vcf").read_bytes() == (world.out / "out.vcf").read_bytes()
     assert split((world.out / "out.vcf").read_bytes())[1][0][7].startswith(b"DP=7;GF_LLR=")
-    assert_nothing_lost(vcf.read_bytes(), (world.out / "out.vcf").read_bytes().replace(
-        b'##FILTER=<ID=PASS,Description="All filters passed">\n', b""))  # fmt: skip
+    assert_nothing_lost(
+        vcf.read_bytes(),
+        (world.out / "out.vcf").read_bytes().replace(b'##FILTER=<ID=PASS,Description="All filters passed">\n', b""),
+    )
     bcf.write_bytes(bcf.read_bytes()[:-40])
     assert_refused(score(world, bcf, out="cut.vcf"), bcf, "truncated or damaged")
 

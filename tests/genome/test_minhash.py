@@ -144,9 +144,14 @@ def test_what_is_no_sketch_is_refused(tmp_path: Path) -> None:
         with pytest.raises(FileFormatError, match="is no sketch"):
             Sketch.load(path)
     for changed in (
-        {"k": 33}, {"scale": 0}, {"format": 2}, {"hashes": np.array([2, 1], dtype=np.uint64)}, {"hashes": np.array([1.0])},
-        {"hashes": np.array([[1]], dtype=np.uint64)}, {"hashes": np.array([None])},
-    ):  # fmt: skip
+        {"k": 33},
+        {"scale": 0},
+        {"format": 2},
+        {"hashes": np.array([2, 1], dtype=np.uint64)},
+        {"hashes": np.array([1.0])},
+        {"hashes": np.array([[1]], dtype=np.uint64)},
+        {"hashes": np.array([None])},
+    ):
         np.savez(path, **(good | changed))
         with pytest.raises(FileFormatError, match="is no sketch"):
             Sketch.load(path)

@@ -37,7 +37,7 @@ def full_of_encoder(model, codes) -> torch.Tensor:
         seen = x if layer.post else layer.norm_attention(x)
         q, k, _ = (t.unflatten(-1, (model.config.n_heads, -1)).transpose(1, 2) for t in layer.attention.qkv(seen).chunk(3, -1))
         if model.config.position == "rotary":
-            from genoformer.models.transformer.model import rotate
+            from genoformer.models.transformer.attention import rotate
 
             q, k = (rotate(t, torch.arange(n)[None]) for t in (q, k))
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
@@ -99,9 +99,14 @@ def test_reductions_are_those_of_the_full_softmax(name, held) -> None:
 def test_attention_is_that_of_transformers(tmp_path) -> None:
     transformers = pytest.importorskip("transformers", reason="the reference: pip install transformers")
     config = transformers.BertConfig(
-        vocab_size=69, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=32,
-        max_position_embeddings=60, attn_implementation="eager",
-    )  # fmt: skip
+        vocab_size=69,
+        hidden_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=32,
+        max_position_embeddings=60,
+        attn_implementation="eager",
+    )
     torch.manual_seed(0)
     theirs = transformers.BertForMaskedLM(config).eval()
     for p in theirs.parameters():

@@ -25,8 +25,9 @@ def test_regions_keep_their_length_or_get_the_length_given(genome, tmp_path: Pat
     (tmp_path / "a.bed").write_text("1\t10\t30\tone\nchr1\t100\t101\n")
     found = read_loci(tmp_path / "a.bed", genome).loci
     assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [
-        ("one", "chr1", 10, TEXT[10:30]), ("chr1:101-101", "chr1", 100, TEXT[100:101]),
-    ]  # fmt: skip
+        ("one", "chr1", 10, TEXT[10:30]),
+        ("chr1:101-101", "chr1", 100, TEXT[100:101]),
+    ]
     wide = read_loci(tmp_path / "a.bed", genome, length=50).loci
     assert [(p.start, decode(p.codes)) for p in wide] == [(-5, "N" * 5 + TEXT[:45]), (75, TEXT[75:125])]
 
@@ -101,8 +102,11 @@ def test_a_region_longer_than_any_model_reads_is_refused(make_fasta, tmp_path: P
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:
-    places = [Locus("a", "chr1", 10, np.zeros(4, np.uint8)), Locus("b", "chr1", 12, np.ones(4, np.uint8)),
-              Locus("c", "chr2", 48, np.ones(4, np.uint8))]  # fmt: skip
+    places = [
+        Locus("a", "chr1", 10, np.zeros(4, np.uint8)),
+        Locus("b", "chr1", 12, np.ones(4, np.uint8)),
+        Locus("c", "chr2", 48, np.ones(4, np.uint8)),
+    ]
     maps = [np.array([1.0, 2, 3, 4]), np.array([5.0, np.nan, 7, 8]), np.array([1.0, 2, 3, 4])]
     write_maps(tmp_path / "m.npz", places, maps, "what")
     with np.load(tmp_path / "m.npz", allow_pickle=False) as found:

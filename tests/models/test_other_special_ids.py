@@ -12,7 +12,8 @@ from genoformer.genome.codes import encode
 from genoformer.inference.classes import predictions
 from genoformer.inference.embeddings import sequence_embeddings, token_embeddings
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Encoding
 from genoformer.training.objectives import IGNORED, CausalLM, MaskedLM
 from genoformer.training.supervised import LabelledBatches
@@ -96,9 +97,14 @@ def test_causal_labels_are_the_next_known_bases() -> None:
 
 def test_fine_tuning_masks_known_bases_only() -> None:
     drawn = LabelledBatches(
-        [encode("ACGTNNACGT")] * 64, np.zeros(64, dtype=np.int64), np.ones(64, dtype=np.float32), classifier(),
-        batch_size=64, seed=0, token_dropout=0.5,
-    )  # fmt: skip
+        [encode("ACGTNNACGT")] * 64,
+        np.zeros(64, dtype=np.int64),
+        np.ones(64, dtype=np.float32),
+        classifier(),
+        batch_size=64,
+        seed=0,
+        token_dropout=0.5,
+    )
     ids = drawn(0).ids.numpy()
     assert (ids[:, 0] == 3).all()
     assert (ids[:, 5:7] == 0).all()

@@ -16,7 +16,8 @@ from genoformer.genome.minhash import Sketch
 from genoformer.models import registry
 from genoformer.models.base import Embeds
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import BaseTokenizer
 
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, ffn_width=16, max_tokens=64, position="rotary", conv_kernel=5)
@@ -78,7 +79,7 @@ def test_each_kind_of_model_is_refused_where_the_other_is_meant(tmp_path) -> Non
         registry.load(tmp_path / "tuned", Embeds)
     with pytest.raises(CheckpointError, match="is a language model, which predicts bases; fine-tune it first"):
         registry.load_ensemble(tmp_path / "language")
-    with pytest.raises(ConfigError, match="DNABERT's layout holds language models"):
+    with pytest.raises(ConfigError, match="BERT's layout holds language models"):
         registry.save(predictor(), tmp_path / "out", layout="dnabert")
 
 

@@ -66,9 +66,7 @@ def scored(
 @pytest.mark.parametrize("kind", MODELS)
 def test_two_processes_give_the_bytes_of_one(kind, vcf, genome, tmp_path) -> None:
     told: list[tuple[str, int]] = []
-    several = scored(
-        kind, vcf, genome, tmp_path / "two.vcf", workers=2, progress=lambda p: told.append((p.stage, p.done))
-    )  # fmt: skip
+    several = scored(kind, vcf, genome, tmp_path / "two.vcf", workers=2, progress=lambda p: told.append((p.stage, p.done)))
     assert several == scored(kind, vcf, genome, tmp_path / "one.vcf")
     assert [done for stage, done in told if stage == "score"] == list(range(0, N + 1, 4))
 
