@@ -31,10 +31,19 @@ from genoformer.scoring.track_scorer import TrackScorer
 Models = Encoder | Enformer | Sequence[Encoder | Enformer]
 
 
-def scoring(models: Models, scores: str, *, context: int | None = None, both_strands: bool = True, **options: Any) -> Scoring:
+def scoring(
+    models: Models,
+    scores: str,
+    *,
+    context: int | None = None,
+    both_strands: bool = True,
+    phases: Any = "one",
+    **options: Any,
+) -> Scoring:
     """Settings of scores; options: fields of TrackOptions."""
     several = tuple(models) if isinstance(models, Sequence) else (models,)
-    return Scoring(several, tuple(parse_scores(scores)), context, both_strands, TrackOptions(**options) if options else None)
+    tracks = TrackOptions(**options) if options else None
+    return Scoring(several, tuple(parse_scores(scores)), context, both_strands, tracks, phases=phases)
 
 
 def scorer_of(models: Models, genome: Genome, scores: str, *, batch_size: int | None = None, **options: Any) -> VariantScorer:

@@ -78,7 +78,8 @@ def token_log2_probs(
 ) -> Floats:
     """Return log2 P of every token of the vocabulary at one position of each window, or of one token there.
 
-    ids: [n, T], with [MASK] where the model must not see a token. rows: the position, [n]. Result: [n, V], or [n] for tokens [n].
+    ids: [n, T], with [MASK] where the model must not see a token. rows: the position, [n]. Result: [n, V], or [n] for
+    tokens [n].
     """
     size = batch_size or max(1, tokens_at_once(model) // ids.shape[1])
 

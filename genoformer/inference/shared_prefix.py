@@ -48,8 +48,8 @@ def compare_alleles(
 ) -> Comparison:
     """Compare the windows of both alleles under a causal model.
 
-    The result equals that of `likelihoods` of both windows: the difference of the sums of log2 P(token | tokens before) over the
-    tokens that name bases. The tokens that both windows begin with cancel. Their keys and values are computed once per
+    The result equals that of `likelihoods` of both windows: the difference of the sums of log2 P(token | tokens before) over
+    the tokens that name bases. The tokens that both windows begin with cancel. Their keys and values are computed once per
     reference window, and each alternative continues after them.
 
     with_next: also return the distribution of the next token after the first token that covers the last base of each allele.

@@ -47,8 +47,8 @@ class AlleleScorer:
         n_phases = model.tokenizer.n_phases if phases == "all" else 1
         if not n_phases:
             raise ConfigError(
-                "--phases all needs tokens of a fixed number of bases, and the bounds of BPE tokens depend on the sequence; leave "
-                "it out."
+                "--phases all needs tokens of a fixed number of bases, and the bounds of BPE tokens depend on the sequence; "
+                "leave it out."
             )
         self.windows = VariantWindows(genome, self.length, "+-" if both_strands else "+")
         self.phases = [self.windows._replace(shift=shift) for shift in range(n_phases)]

@@ -81,9 +81,9 @@ class _Batch:
 class BlockLikelihoods(MaskedLikelihoods):
     """Evidence of a masked model whose tokens are blocks of bases that do not overlap.
 
-    All tokens over the changed bases are masked, and read from the left; a token that has been read has the bases of the allele.
-    Each term is log2 of the sum of P(block) over the blocks that carry the changed bases, whatever their other bases: the exact
-    marginal of the masked token. P of a whole token is that of the one block with all its bases.
+    All tokens over the changed bases are masked, and read from the left; a token that has been read has the bases of the
+    allele. Each term is log2 of the sum of P(block) over the blocks that carry the changed bases, whatever their other bases:
+    the exact marginal of the masked token. P of a whole token is that of the one block with all its bases.
     """
 
     def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> Substitutions:

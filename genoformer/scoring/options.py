@@ -155,7 +155,7 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
     scores = tuple(_scores(options.scores, models[0]))
     tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
-    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, options.phases)
+    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, phases=options.phases)
 
 
 def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:

@@ -29,9 +29,9 @@ class Pieces(NamedTuple):
 class PieceLikelihoods:
     """Evidence of a masked model with tokens of varying length: the pseudo-log-likelihood of each allele, per base.
 
-    Both alleles are read between the same flanks. The tokens that count are those that differ between the two sequences and those
-    that touch the allele or the FLANK bases on either side; so they cover the same flanks in both. Each is masked in turn, and
-    the sum of log2 P(token) is divided by the bases that they cover.
+    Both alleles are read between the same flanks. The tokens that count are those that differ between the two sequences and
+    those that touch the allele or the FLANK bases on either side; so they cover the same flanks in both. Each is masked in
+    turn, and the sum of log2 P(token) is divided by the bases that they cover.
 
     It is no likelihood of bases: another cut of the same bases has another value, and [MASK] does not tell the length of the
     token that it replaces. Values of variants that change the cut and of variants that do not are hardly comparable.

@@ -52,7 +52,7 @@ class ScoreInput:
     needs_distribution: ClassVar[bool] = False  # True: it compares distributions, of the base or of the next token
 
     def lacking(self, model: TokenModel) -> str | None:
-        """Return the reason why a language model has no evidence of this kind, as the end of a sentence; None if it has some."""
+        """Return the reason why a language model lacks evidence of this kind, as the end of a sentence; None if it has some."""
         return None
 
     def alleles(self, model: TokenModel, usual: Alleles) -> Alleles:

@@ -163,7 +163,8 @@ SCORES: dict[str, Score] = {
             meaning=(
                 "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base (of several "
                 "changed bases, one after the other from the left of each strand: the chain rule; of a causal model, for every "
-                "allele, from the likelihood of the window); negative: the model expects the reference, as in a conserved motif."
+                "allele, from the likelihood of the window); negative: the model expects the reference, as in a conserved "
+                "motif."
             ),
             function=log_ratio,
         ),
@@ -187,9 +188,9 @@ SCORES: dict[str, Score] = {
             signed=True,
             unit="bits",
             meaning=(
-                "log2 P(token with alt) - log2 P(token with ref), the token masked and its other bases as in the reference: the "
-                "score of the Nucleotide Transformer (Dalla-Torre et al. 2024), for tokens that do not overlap; LLR for tokens of "
-                "one base."
+                "log2 P(token with alt) - log2 P(token with ref), the token masked and its other bases as in the reference: "
+                "the score of the Nucleotide Transformer (Dalla-Torre et al. 2024), for tokens that do not overlap; LLR for "
+                "tokens of one base."
             ),
             function=log_ratio,
         ),
@@ -200,9 +201,9 @@ SCORES: dict[str, Score] = {
             signed=False,
             unit="bits",
             meaning=(
-                "Jensen-Shannon divergence between the next token after ref and after alt under a causal model: after the first "
-                "token over the last base of the allele, or over the base before an empty one (of overlapping k-mers, the next "
-                "base); 0: the same prediction, 1: no token in common."
+                "Jensen-Shannon divergence between the next token after ref and after alt under a causal model: after the "
+                "first token over the last base of the allele, or over the base before an empty one (of overlapping k-mers, "
+                "the next base); 0: the same prediction, 1: no token in common."
             ),
             function=jensen_shannon,
         ),

@@ -85,7 +85,7 @@ class Tokenizer(Protocol):
 
     @property
     def n_phases(self) -> int:
-        """Number of starts of a window, base by base, after which its tokens have the same bounds; 0: bounds are not periodic."""
+        """Number of starts of a window, base by base, after which tokens have the same bounds; 0: there is no such number."""
 
     def n_tokens(self, length: int) -> int: ...
     def max_bases(self, n_tokens: int) -> int: ...
