@@ -266,7 +266,7 @@ def merge(ctx: click.Context, output: str) -> None:
 
 
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
-    from genoformer.formats.vcf import seekable_copy
+    from genoformer.formats.vcf_text import seekable_copy
     from genoformer.genome.preflight import preflight
     from genoformer.progress import Progress
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from genoformer.formats.bed import Region
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
 from genoformer.models.enformer.model import Enformer
 from genoformer.models.transformer.model import Encoder
 from genoformer.progress import ProgressCallback

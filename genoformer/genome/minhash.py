@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.arrays import read_arrays
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 
 Hashes = NDArray[np.uint64]
 

@@ -9,27 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, ContigError
-from genoformer.formats.bed import Intervals, Region, bed_rows, named_file, read_bed, read_regions
+from genoformer.formats.bed import Intervals, read_bed
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
 
-__all__ = [
-    "Intervals",
-    "Region",
-    "bed_rows",
-    "merge",
-    "n_overlaps",
-    "named_file",
-    "on_reference",
-    "read_bed",
-    "read_on_reference",
-    "read_regions",
-    "runs_of_bases",
-    "split_by_contig",
-    "subtract",
-    "overlapping_rows",
-]
 _SCAN = 1 << 20  # bases read at a time while looking for N
 
 

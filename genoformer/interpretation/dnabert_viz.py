@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, hypergeom
 
 from genoformer.errors import ConfigError
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N, decode
-from genoformer.interpretation.matrices import Matrix
-from genoformer.scoring.scores import Floats
+from genoformer.writers.base import Floats
 
 
 class DiscoveryLimits(NamedTuple):

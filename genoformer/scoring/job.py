@@ -9,10 +9,10 @@ from typing import Any
 
 from genoformer.annotation import Annotations
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Region
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
-from genoformer.models import registry
+from genoformer.models import folders
 from genoformer.models.base import PredictsTracks
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.options import (
@@ -206,4 +206,4 @@ def open_genome(genome: str | Path | Genome) -> Genome:
 
 def calibration_path(model: str | Path) -> Path:
     """Return the path of the calibration that a model's folder holds or gets."""
-    return registry.resolve_model(model) / FILE
+    return folders.resolve_model(model) / FILE

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from genoformer.config import current_option
 from genoformer.errors import GenoformerError
 from genoformer.files import atomic_write, resolve_link, write_text
-from genoformer.formats.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf, overlapping
+from genoformer.formats.vcf import Record, VariantFile, open_vcf, overlapping
+from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
 from genoformer.scoring.scores import TrackScoreMatrix

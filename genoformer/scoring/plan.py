@@ -14,14 +14,16 @@ from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
-from genoformer.formats.vcf import Record, seekable_copy
+from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import seekable_copy
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.fit import Fit
-from genoformer.genome.preflight import Preflight, check_preflight, preflight
+from genoformer.genome.preflight import check_preflight, preflight
+from genoformer.genome.preflight_result import Preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import Status
-from genoformer.models import registry
+from genoformer.models import folders
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.assembly import AddedColumns, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
@@ -315,7 +317,7 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     what = f"the sequence around the records of {checked.vcf}"
     windows = partial(_sample_windows, genome=job.genome, length=scorer.window)
     overlaps = (
-        registry.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
+        folders.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
     )
     notes = list(dict.fromkeys(note for note in overlaps if note))
     known = [window for window in windows(checked.places_with_bases) if window[scorer.window // 2] < N]

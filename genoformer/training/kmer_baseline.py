@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.minhash import concatenated
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, runs_of_bases, subtract
+from genoformer.genome.regions import runs_of_bases, subtract
 
 _SCAN = 1 << 20  # bases read at a time
 

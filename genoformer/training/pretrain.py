@@ -13,7 +13,7 @@ import numpy as np
 from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.genome.minhash import GENOME_SCALE
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import Embeds
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress, ProgressCallback
@@ -54,7 +54,7 @@ def pretrain(
     Raises ConfigError for settings that cannot be trained, TrainingError when the loss is not finite.
     """
     done = run_recipe(lambda: PretrainRecipe(config, start), Run(folder, config.training.seed, command), progress)
-    return registry.read_manifest(folder) if done is not None else None
+    return folders.read_manifest(folder) if done is not None else None
 
 
 class PretrainRecipe:
@@ -88,7 +88,7 @@ class PretrainRecipe:
         """Settings of the run; the hash of the start model is that from before the training."""
         start = None
         if self.start is not None:
-            start = {"sha256": self.model.sha256, "manifest": registry.read_manifest(self.start)}
+            start = {"sha256": self.model.sha256, "manifest": folders.read_manifest(self.start)}
         return {
             "genomes": self.genomes.record,
             "start": start,
