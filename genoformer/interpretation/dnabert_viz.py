@@ -16,7 +16,7 @@ from scipy.stats import false_discovery_control, hypergeom
 from genoformer.errors import ConfigError
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N, decode
-from genoformer.writers.base import Floats
+from genoformer.inference import Floats
 
 
 class DiscoveryLimits(NamedTuple):

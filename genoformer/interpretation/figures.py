@@ -17,10 +17,10 @@ from genoformer import plots
 from genoformer.files import save_figure
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.genes import VisibleAnnotation
+from genoformer.inference import Floats
 from genoformer.interpretation.explain import VariantExplanation
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.loci import Locus
-from genoformer.writers.base import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,7 +25,7 @@ from genoformer.genome.fit import scorable
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome, require_bases
 from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
-from genoformer.writers.base import Floats
+from genoformer.inference import Floats
 
 MATRICES = "matrices.npz"  # attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the drawn loci
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # files of a folder of maps
