@@ -98,9 +98,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     metavar="N",
     help="Score N random records again with the reference implementation (CPU, float32) and compare.",
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
-)
+@shared.workers
 @click.option(
     "--threads",
     type=click.IntRange(min=1),

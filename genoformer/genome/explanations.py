@@ -234,24 +234,28 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
     )
 
 
-def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
+def _agreement_despite_lengths(group: Sequence[Judgement]) -> tuple[str, str, str]:
+    """Return the two lengths of each contig, the fraction of records whose REF agrees, and a remark if they are few."""
     counts = total(of.counts for of in group)
-    remark = "; so few may agree by chance" if counts.n < _TOLD else ""
     lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    agree = f"{percent(counts.agree, counts.n)} of {counted(counts.n, 'record')}"
+    return lengths, agree, "; so few may agree by chance" if counts.n < _TOLD else ""
+
+
+def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
+    lengths, agree, remark = _agreement_despite_lengths(group)
     return (
-        f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {percent(counts.agree, counts.n)} of "
-        f"{counted(counts.n, 'record')} there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
+        f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {agree} "
+        "there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
         f"{remark}."
     )
 
 
 def _other_accessions(group: Sequence[Judgement], vcf: str, reference: str) -> str:
-    counts = total(of.counts for of in group)
-    remark = "; so few may agree by chance" if counts.n < _TOLD else ""
-    lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    lengths, agree, remark = _agreement_despite_lengths(group)
     return (
         f"contigs of {vcf} are named by accessions of sequences of other lengths than {reference} has ({lengths}), but REF "
-        f"agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} there, so they are scored (is the FASTA "
+        f"agrees in {agree} there, so they are scored (is the FASTA "
         f"a part?){remark}."
     )
 
