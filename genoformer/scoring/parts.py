@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genoformer.config import current_option
 from genoformer.errors import GenoformerError
 from genoformer.files import atomic_write, resolve_link, write_text
-from genoformer.formats.vcf import Record, VariantFile, open_vcf, overlapping
+from genoformer.formats.vcf import Record, open_vcf, overlapping
 from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
@@ -238,12 +238,8 @@ class Partition:
     def parts(self) -> Iterator[list[Record]]:
         """Yield the records of each part; each call reads the VCF from the start."""
         with open_vcf(self.vcf) as file:
-            yield from self.of(file)
-
-    def of(self, file: VariantFile) -> Iterator[list[Record]]:
-        """Yield the records of each part from an open VCF."""
-        records = overlapping(file, self.region, self.contigs)
-        return chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
+            records = overlapping(file, self.region, self.contigs)
+            yield from chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 
 def run_local(
