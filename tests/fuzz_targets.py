@@ -46,7 +46,8 @@ from genoformer.genome.reference import Genome
 from genoformer.models import folders, registry
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.report.scored import read_scored
 from genoformer.scoring.calibration import FILE as CALIBRATION
 from genoformer.scoring.calibration import GRID, Calibration
