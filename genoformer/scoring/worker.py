@@ -53,7 +53,7 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: VariantScor
 def fix_columns(fixes: Sequence[str]) -> list[Column]:
     """Return the column with the correction of each ALT, if corrections are requested."""
     meaning = ", ".join(f"{word} ({text})" for word, text in FIX_MEANING.values())
-    text = f"How REF, ALT or POS was read for the scores of this ALT, where not as written: {meaning}."
+    text = f"Correction of REF, ALT or POS for the scores of this ALT, missing if they were read as written: {meaning}."
     return [Column("FIX", "a fix", text, FIX_WORDS)] if fixes else []
 
 

@@ -29,7 +29,7 @@ from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.training.config import FinetuneConfig, TuningConfig, model_fields, tokenizer_of
 from genoformer.training.loop import FitResult, Monitor, Trainable
-from genoformer.training.recipe import Finished, training_sketch
+from genoformer.training.recipe import Finished, start_record, training_sketch
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import LabelledSet, case_weights
 
@@ -71,13 +71,10 @@ class ClassifierRecipe:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        start = None
-        if self.start is not None:
-            start = {"sha256": self.encoder.sha256, "manifest": folders.read_manifest(self.start)}
         return {
             "data": self.data.record,
             "task": self.task,
-            "start": start,
+            "start": start_record(self.encoder, self.start),
             "shape": {"tokenizer": dict(self.config.tokenizer), "model": dict(self.config.model)},
             "finetune": asdict(self.plan),
         }

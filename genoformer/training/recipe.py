@@ -100,6 +100,11 @@ def packages() -> dict[str, str]:
     return {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__}
 
 
+def start_record(model: Model, start: str | Path | None) -> dict[str, Any] | None:
+    """Return the hash and the manifest of the model that a run starts from, before it is trained; None without one."""
+    return None if start is None else {"sha256": model.sha256, "manifest": folders.read_manifest(start)}
+
+
 def training_sketch(sequences: Iterable[Codes], scale: int, start: str | Path | None = None) -> Sketch:
     """Return a sketch of the k-mers that a model was trained on, including those of the model that it started from."""
     sketch = Sketch.of(sequences, scale=scale)
