@@ -102,12 +102,12 @@ def on_reference(intervals_of_file: Mapping[str, Intervals], genome: Genome) -> 
     return {chrom: np.concatenate(rows) for chrom, rows in parts.items()}
 
 
-def read_on_reference(path: str | os.PathLike[str], genome: Genome, columns: str | None = None) -> dict[str, Intervals]:
+def read_on_reference(path: str | os.PathLike[str], genome: Genome) -> dict[str, Intervals]:
     """Read a BED and rename its contigs to the names of a genome; contigs that the genome lacks are left out.
 
     Raises ConfigError if no interval remains, for example a blacklist that would exclude nothing.
     """
-    read = read_bed(path, columns)
+    read = read_bed(path)
     genome.contig_map(read)  # adds a note on names that fit several contigs
     intervals = on_reference(read, genome)
     if not intervals:

@@ -274,8 +274,8 @@ SCORES: dict[str, Score] = {
             signed=False,
             unit="nats",
             meaning=(
-                "Change of the shape of the track: mean of the Kullback-Leibler divergences of alt from ref and of ref from alt. "
-                "The 25th percentile of ref is added to both tracks, and each is divided by its sum (baskerville's JS)."
+                "Change of the shape of the track: mean of the Kullback-Leibler divergences of alt from ref and of ref from "
+                "alt. The 25th percentile of ref is added to both tracks, and each is divided by its sum (baskerville's JS)."
             ),
             function=js,
         ),

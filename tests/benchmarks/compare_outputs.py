@@ -36,12 +36,14 @@ OLD_SPELLING: dict[str, str] = {
 
 # Sentences in outputs that were reworded: OLD -> NEW; OLD's files are compared as if they had the new sentence.
 REWORDED: dict[str, str] = {
-    "Of the two tracks of a strand pair together it is the square root of the sum of both squares.": "The score of a strand pair "
-    "is the square root of the sum of the two squares.",
-    "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each with the 25th "
-    "percentile of ref added and divided by its sum (baskerville's JS).": "Change of the shape of the track: mean of the "
-    "Kullback-Leibler divergences of alt from ref and of ref from alt. The 25th percentile of ref is added to both tracks, and "
-    "each is divided by its sum (baskerville's JS).",
+    "Of the two tracks of a strand pair together it is the square root of the sum of both squares.": (
+        "The score of a strand pair is the square root of the sum of the two squares."
+    ),
+    "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each with "
+    "the 25th percentile of ref added and divided by its sum (baskerville's JS).": (
+        "Change of the shape of the track: mean of the Kullback-Leibler divergences of alt from ref and of ref from alt. The "
+        "25th percentile of ref is added to both tracks, and each is divided by its sum (baskerville's JS)."
+    ),
 }
 
 # Files that must differ, as patterns, each with its reason.
