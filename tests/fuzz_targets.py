@@ -302,7 +302,6 @@ def _tables(_: Path) -> Target:
 def _values(track: Any) -> None:
     for contig in list(track.contigs)[:5]:
         track.values(contig, 0, 20)
-        track.binned(contig, 0, 4, 8)
     track.close()
 
 
