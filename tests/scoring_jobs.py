@@ -96,6 +96,6 @@ class Mortal:
                 left[0].unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
             values = np.array([[record.pos] for record in records], dtype=np.float32)
-            return PartResult.of(np.zeros(len(records), np.uint8), values)
+            return PartResult(np.zeros(len(records), np.uint8), values)
 
         return count

@@ -23,7 +23,6 @@ from genoformer.formats.vcf import Record, open_vcf, overlapping
 from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
-from genoformer.scoring.scores import TrackScoreMatrix
 from genoformer.writers import Floats
 
 STATUSES = list(Status)  # parts store their indices
@@ -42,14 +41,8 @@ class PartResult(NamedTuple):
 
     statuses: NDArray[np.uint8]  # [ALTs], index into STATUSES
     values: Floats  # [ALTs, columns], NaN if missing
-    rows: NDArray[np.int32]  # [R, 4], as in `scores.TrackScoreMatrix`; R = 0 without a matrix
-    matrix: Floats  # [R, K]
-
-    @classmethod
-    def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: TrackScoreMatrix | None = None) -> PartResult:
-        """Build a result; without a matrix, its rows are empty."""
-        none = TrackScoreMatrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
-        return cls(statuses, values, *(matrix or none))
+    rows: NDArray[np.int32] = np.zeros((0, 4), dtype=np.int32)  # [R, 4], as in TrackScoreMatrix; no rows without a matrix
+    matrix: Floats = np.zeros((0, 0), dtype=np.float32)  # [R, K]
 
 
 Compute = Callable[[Sequence[Record]], PartResult]

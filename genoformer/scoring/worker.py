@@ -47,7 +47,7 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: VariantScor
         values = np.hstack([values, np.where(is_fixed, fixes, np.nan)[:, None].astype(np.float32)])
     n_tracks = scorer.n_matrix
     matrix = _expand_to_all_alts(scores.matrix, rows, records, len(scorer.scores), n_tracks) if n_tracks else None
-    return PartResult.of(np.array([_NUMBER[status] for status in statuses], dtype=np.uint8), values, matrix)
+    return PartResult(np.array([_NUMBER[status] for status in statuses], dtype=np.uint8), values, *(matrix or ()))
 
 
 def fix_columns(fixes: Sequence[str]) -> list[Column]:
