@@ -150,6 +150,8 @@ class Plan:
             with open_reference_scorer(job.genome, self.scoring, job.runtime) as reference:
                 again = partial(score_records, genome=job.genome, scorer=reference, names=self.fit)
                 self.notes.append(verify_note(self.partition.parts, self.parts, checks.n_verify, self.columns, again))
+        if self.scorer.layout is None:  # a noise floor is of scores that depend on where the window begins
+            return
         n = n_places(self.scorer, self.preflight.n_records, checks.n_noise)
         floor = measure(self.scorer, job.genome, self.preflight.places, n)
         if floor is not None:
@@ -212,7 +214,7 @@ def open_plan(
     region = parse_region(job.region, job.genome.contigs) if job.region else None
     scoring = _with_matrix(job, sink)
     with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
-        flags = flag_columns(scorer) if checks.n_noise != 0 else []
+        flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
         matrix = MatrixFile(outputs.matrix, scorer.layout) if outputs.matrix is not None and scorer.layout else None
         checked = preflight(
