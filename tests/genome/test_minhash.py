@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome import minhash as module
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.minhash import Sketch, hashes, sampled
 
@@ -58,9 +57,7 @@ def test_hashes_are_those_of_the_naive_reader(codes: np.ndarray, k: int, scale: 
 @settings(max_examples=30)
 def test_the_size_of_chunks_changes_nothing(codes: np.ndarray, cut: int) -> None:
     places, found = sampled(codes, 4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", cut)
-        again = sampled(codes, 4)
+    again = sampled(codes, 4, n_hashed=cut)
     assert again[0].tolist() == places.tolist()
     assert again[1].tolist() == found.tolist()
     assert all("N" not in decode(codes[place : place + 4]) for place in places)
@@ -89,12 +86,11 @@ def test_containment_is_the_share_of_the_query() -> None:
     assert estimate.share == pytest.approx(0.5, abs=0.1)
 
 
-def test_matches_tells_sequences_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matches_tells_sequences_apart() -> None:
     here = random_codes(500)
     queries = [here[:100], random_codes(90, seed=3), here[:10], np.zeros(0, np.uint8), reverse_complement(here[40:80])]
-    for read in (1, 150, 1 << 22):
-        monkeypatch.setattr(module, "_READ", read)
-        n_found, n_sampled = Sketch.of([here], k=21).matches(queries)
+    for n_read in (1, 150, 1 << 22):
+        n_found, n_sampled = Sketch.of([here], k=21).matches(queries, n_read=n_read)
         assert n_found.tolist() == [80, 0, 0, 0, 20]
         assert n_sampled.tolist() == [80, 70, 0, 0, 20]
 
@@ -132,9 +128,14 @@ def test_what_is_no_sketch_is_refused(tmp_path: Path) -> None:
         with pytest.raises(FileFormatError, match="is no sketch"):
             Sketch.load(path)
     for changed in (
-        {"k": 33}, {"scale": 0}, {"format": 2}, {"hashes": np.array([2, 1], dtype=np.uint64)}, {"hashes": np.array([1.0])},
-        {"hashes": np.array([[1]], dtype=np.uint64)}, {"hashes": np.array([None])},
-    ):  # fmt: skip
+        {"k": 33},
+        {"scale": 0},
+        {"format": 2},
+        {"hashes": np.array([2, 1], dtype=np.uint64)},
+        {"hashes": np.array([1.0])},
+        {"hashes": np.array([[1]], dtype=np.uint64)},
+        {"hashes": np.array([None])},
+    ):
         np.savez(path, **(good | changed))
         with pytest.raises(FileFormatError, match="is no sketch"):
             Sketch.load(path)
