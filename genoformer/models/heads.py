@@ -55,6 +55,11 @@ class ClassifierConfig:
             raise ConfigError(f"overlap = {self.overlap}: give 0 up to, not including, the window of {self.window} bases.")
 
     @property
+    def context_length(self) -> int:
+        """Number of bases that the model reads at once: its window."""
+        return self.window
+
+    @property
     def min_layers(self) -> int:
         """Number of layers of the encoder."""
         return self.encoder.min_layers
@@ -142,8 +147,9 @@ class SequenceClassifier(Model):
         """Map codes [B, L] to logits [B, C] with the model's tokenizer, on the model's device."""
         encoding = self.tokenizer.encode(codes)
         device = self.out.weight.device
-        found: Tensor = self(*(torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base)))
-        return found
+        ids, is_base = (torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base))
+        logits: Tensor = self(ids, is_base, self.encoder.keep(ids))
+        return logits
 
     def head(self, x: Tensor, is_base: Tensor) -> Tensor:
         """Map the encoder's output [B, T, D] to logits [B, C]; is_base [B, T] is True at tokens of bases."""

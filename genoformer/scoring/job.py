@@ -13,7 +13,7 @@ from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.models import registry
-from genoformer.models.base import PredictsTracks
+from genoformer.models.base import SCORES_HAPLOTYPES
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.options import (
     CalibrateOptions,
@@ -35,7 +35,7 @@ class Outputs:
     """Files of a scoring run, and the columns that are added to the scores."""
 
     sink: str | Path | Sink  # .vcf, .vcf.gz, .tsv, .parquet, or "-" for VCF on standard output
-    matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track; the sink has only some tracks
+    matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track or class; the sink has only some
     calibration: Calibration | None = None  # adds the quantile of each score among those of a background
     annotations: Annotations | None = None  # adds the elements and genes that each record overlaps
 
@@ -107,7 +107,7 @@ class CalibrationJob:
 
     background: str | Path
     genome: Genome
-    scoring: Scoring  # all tracks of the head are scored, also if `scoring.tracks` selects some
+    scoring: Scoring  # all tracks of the head, or all classes, are scored, also if `scoring` selects some
     output: Path
     runtime: Runtime = ON_CPU
     checks: Checks = Checks(n_noise=0)
@@ -161,7 +161,7 @@ class HaplotypeJob:
         **options: Any,
     ) -> HaplotypeJob:
         """Build a job from names, paths and text, as `genoformer haplotypes` takes them; options: fields of `TableOptions`."""
-        opened, named = open_genome(genome), load_models(models, PredictsTracks)
+        opened, named = open_genome(genome), load_models(models, SCORES_HAPLOTYPES)
         parsed = parse_options(TableOptions, options, named.models)
         scoring = read_scoring(opened, named.models, parsed)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
@@ -192,7 +192,7 @@ class PairsJob:
         **options: Any,
     ) -> PairsJob:
         """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
-        opened, named = open_genome(genome), load_models(models, PredictsTracks)
+        opened, named = open_genome(genome), load_models(models, SCORES_HAPLOTYPES)
         parsed = parse_options(TableOptions, options, named.models)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
         scoring = read_scoring(opened, named.models, parsed)
