@@ -61,6 +61,8 @@ class ClassScorer:
         self.chosen = options.classes is not None
         default = [1] if self.task.binary else range(n)
         self.classes = np.array(default if options.classes is None else options.classes, dtype=np.int64)
+        if unknown := [i for i in self.classes.tolist() if not 0 <= i < n]:
+            raise ConfigError(f"class {unknown[0]}: the model has {join_names(self.task.names)}, numbered from 0.")
         n_errors = len(self.shifts) if options.tile != "max" else 1
         lay_out = partial(TrackColumns, self.scores, n_shifts=n_errors)
         self.layout = lay_out(_outputs(self.task.names, self.classes.tolist()), chosen=self.chosen)
@@ -81,14 +83,15 @@ class ClassScorer:
     def _check_scores(self) -> None:
         """Raise ConfigError for scores that the model does not have."""
         kind = f"{self.task.kind} of {join_names(self.task.names)}"
-        if bad := [score.name for score in self.scores if not score.of_classes]:
+        if bad := [score for score in self.scores if not score.of_classes]:
+            names, verb = ", ".join(score.name for score in bad), "needs" if len(bad) == 1 else "need"
+            needed = "a track model" if bad[0].of_tracks else "a language model"
             supported = "LOGIT or DIFF" if self.task.has_log_odds else "DIFF"
-            needs = "needs" if len(bad) == 1 else "need"
-            raise ConfigError(
-                f"{', '.join(bad)} {needs} another model, and this one was fine-tuned ({kind}); choose {supported}."
-            )
+            raise ConfigError(f"{names} {verb} {needed}, and this one was fine-tuned ({kind}); choose {supported}.")
         if bad := [score.name for score in self.scores if score.input.needs_probabilities and not self.task.has_log_odds]:
-            raise ConfigError(f"{', '.join(bad)} needs classes or labels, and this model predicts values ({kind}); choose DIFF.")
+            raise ConfigError(
+                f"{', '.join(bad)} needs classes or labels, and this model predicts values ({kind}); choose DIFF."
+            )
 
     def _check_window(self, trained: int) -> None:
         """Raise ConfigError for a window that is shorter than a token, or much longer than the windows of the model."""

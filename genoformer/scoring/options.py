@@ -186,7 +186,9 @@ def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[in
     >>> choose_classes(("promoter", "enhancer", "other"), "other,*er")
     [2, 0, 1]
     """
-    parts = [chosen] if isinstance(chosen, str) and chosen in names else chosen.split(",") if isinstance(chosen, str) else chosen
+    parts = (
+        [chosen] if isinstance(chosen, str) and chosen in names else chosen.split(",") if isinstance(chosen, str) else chosen
+    )
     numbers: list[int] = []
     for part in (str(part).strip() for part in parts):
         matched = [names.index(part)] if part in names else [i for i, name in enumerate(names) if fnmatchcase(name, part)]

@@ -113,8 +113,7 @@ class TrackColumns:
         self.names, self.word = outputs.names, outputs.word
         n = Counter(map(key_of, self.names))
         self.unique_names = [
-            f"{name}.{i}" if n[key_of(name)] > 1 else name
-            for i, name in zip(outputs.numbers.tolist(), self.names, strict=True)
+            f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(outputs.numbers.tolist(), self.names, strict=True)
         ]
         self.of_genes = [i for i, score in enumerate(self.scores) if score.input.per_gene]
 
