@@ -176,9 +176,9 @@ class Classification(Task):
         return logits.softmax(-1)
 
     def log_odds(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Convert logits [..., C] to log-odds: log(p / (1 - p)) of a softmax is x_c - log(sum of exp(x) over the other classes).
+        """Convert logits x [..., C] to log-odds: log(p / (1 - p)) of a softmax is x_c - log(sum of exp(x) of other classes).
 
-        Of two classes this is the difference of their logits.
+        With two classes it is the difference of their logits.
         """
         x = np.asarray(logits, dtype=np.float64)
         if self.binary:

@@ -19,7 +19,7 @@ def class_logits(model: Any, codes: Codes, batch_size: int | None = None) -> Flo
     """Return the logits of windows of equal length: codes [B, L] -> [B, C].
 
     A window longer than that of the model is cut into overlapping windows, whose logits are averaged, as in `evaluate`.
-    Windows with similar numbers of tokens form a batch. batch_size: windows in a batch; None: as many as `tokens_at_once` allows.
+    Windows with similar numbers of tokens form a batch. batch_size: windows in a batch; None: chosen by `tokens_at_once`.
     """
     pieces, n_pieces = _pieces(model, codes)
     n_tokens = _numbers_of_tokens(model, pieces)

@@ -83,9 +83,10 @@ def explain(scorer: VariantScorer, variant: Variant, *, flank: int = 25, printed
     variant.chrom is the contig name of the FASTA. The logos of a language model show the information content of its
     prediction of each base from all others. A track model gives the track of `printed`, or else the strongest track of the
     scorer's first score, in the compared bins (of the shift nearest to 0). Its logos show gradient x input of the track's sum
-    over the bins shown, on the forward strand. Those of a fine-tuned model show gradient x input of the logit of a class, that of
-    `printed` or else the one with the largest first score. printed: the score in a file, which is reported unchanged; a remark reports a
-    different result of the scorer. Other packages register the explanation of their own scorers with `explain.register`.
+    over the bins shown, on the forward strand. The logos of a fine-tuned model show gradient x input of the logit of the class
+    of `printed`, or else of the class with the largest first score. printed: the score in a file, which is reported unchanged;
+    a remark reports a different result of the scorer. Other packages register the explanation of their own scorers with
+    `explain.register`.
     """
     raise ConfigError(f"variants scored by {type(scorer).__name__} have no explanation; use a model of genoformer.")
 
@@ -167,8 +168,8 @@ def _(scorer: ClassScorer, variant: Variant, *, flank: int = 25, printed: Printe
         logos[0][cut],
         logos[1][cut],
         "gradient x input",
-        f"{classes[chosen]}: {text} ({strands}, windows of {scorer.window:,} bases{moved}).{remark} Logos: contribution of each "
-        f"base to the logit of {classes[chosen]}, on the forward strand.",
+        f"{classes[chosen]}: {text} ({strands}, windows of {scorer.window:,} bases{moved}).{remark} Logos: contribution of "
+        f"each base to the logit of {classes[chosen]}, on the forward strand.",
     )
 
 

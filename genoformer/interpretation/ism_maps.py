@@ -75,7 +75,7 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
 
 
 def _class_scoring(model: Any, target: AttributionTarget, options: IsmOptions) -> Scoring | None:
-    """Return the scores of a class in the windows of `score`; None: the logit of the sequence of each locus, without a score."""
+    """Return the scores of a class in the windows of `score`; without a score None: the logit of the sequence of each locus."""
     windows = options.windows
     if windows != AlleleComparison(windows.shifts):
         raise ConfigError("--indels and --anchor need a track model; leave them out, or change -m.")

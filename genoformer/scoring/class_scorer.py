@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from genoformer.scoring.scores import Score, ScoreBatch
 from genoformer.scoring.settings import ClassOptions, Scoring
 from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores
 from genoformer.scoring.windows import Job, Windows
+from genoformer.tasks import Task
 from genoformer.writers import Column, Floats
 
 TILES = (-0.4, -0.2, 0.0, 0.2, 0.4)  # shifts of tiled windows in window lengths: the variant lies at 90 % to 10 % of each
@@ -43,8 +44,8 @@ class ClassScorer:
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
         options = scoring.classes or ClassOptions()
         self.genome, self.scores, self.both_strands = genome, list(scoring.scores), scoring.both_strands
-        self.models: tuple[Any, ...] = scoring.models
-        self.task = self.models[0].task
+        self.models = cast("tuple[Any, ...]", scoring.models)
+        self.task: Task = self.models[0].task
         _check_ensemble(self.models, scoring.context)
         self._check_scores()
         trained = self.models[0].config.context_length
@@ -88,10 +89,10 @@ class ClassScorer:
             needed = "a track model" if bad[0].of_tracks else "a language model"
             supported = "LOGIT or DIFF" if self.task.has_log_odds else "DIFF"
             raise ConfigError(f"{names} {verb} {needed}, and this one was fine-tuned ({kind}); choose {supported}.")
-        if bad := [score.name for score in self.scores if score.input.needs_probabilities and not self.task.has_log_odds]:
-            raise ConfigError(
-                f"{', '.join(bad)} needs classes or labels, and this model predicts values ({kind}); choose DIFF."
-            )
+        if self.task.has_log_odds:
+            return
+        if names := ", ".join(score.name for score in self.scores if score.input.needs_probabilities):
+            raise ConfigError(f"{names} needs classes or labels, and this model predicts values ({kind}); choose DIFF.")
 
     def _check_window(self, trained: int) -> None:
         """Raise ConfigError for a window that is shorter than a token, or much longer than the windows of the model."""

@@ -79,7 +79,8 @@ def default_scores(model: Model) -> list[Score]:
         return parse_scores(DEFAULT_TRACK_SCORES)
     if has(model, Classifies):
         scores = parse_scores(DEFAULT_CLASS_SCORES)
-        return [score for score in scores if model.task.has_log_odds or not score.input.needs_probabilities]
+        has_log_odds = cast(Classifies, model).task.has_log_odds
+        return [score for score in scores if has_log_odds or not score.input.needs_probabilities]
     return parse_scores(DEFAULT_SCORES)
 
 

@@ -30,14 +30,14 @@ class SequenceScorer:
     has_noise_floor = False  # each variant is in the middle of its window
 
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
-        for kind, model, bad in (
+        for kind, needed, bad in (
             ("tracks", "a model of tracks", [score.name for score in scoring.scores if score.of_tracks]),
             ("classes", "a fine-tuned model", [score.name for score in scoring.scores if score.of_classes]),
         ):
             if bad:
                 raise ConfigError(
                     f"{', '.join(bad)} is of {kind}, and this is a language model; choose LLR, PLL, ENTROPY, COSINE or L2, or "
-                    f"name {model} with -m."
+                    f"name {needed} with -m."
                 )
         self.scores, self.models = list(scoring.scores), cast("tuple[Encoder, ...]", scoring.models)
         self.genome, self.both_strands = genome, scoring.both_strands

@@ -1,4 +1,4 @@
-"""Scores of variants on each track or class, and their layout as a table (a row per variant) or a matrix (per variant and score).
+"""Scores of variants on each track or class, and their layout as a table (a row per variant) or a matrix (variant and score).
 
 An output is a track of a head, or a class, label or value of a fine-tuned model.
 """
