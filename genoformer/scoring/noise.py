@@ -63,8 +63,6 @@ class NoiseFloor(NamedTuple):
 
 def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> int:
     """Return the number of noise positions: one per 20 records, at most 16; for a small model at least 8."""
-    if not scorer.has_noise_floor:
-        return 0
     if requested is not None:
         return requested
     least = LEAST_PLACES if scorer.flops_per_variant <= CHEAP else 1

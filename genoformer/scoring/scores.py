@@ -305,9 +305,9 @@ SCORES: dict[str, Score] = {
             signed=True,
             unit="nats",
             meaning=(
-                "Change of the log-odds log(p / (1 - p)) of a class or label, natural logarithm: for a label or two classes the "
-                "change of the logit itself, for more classes that of the log-odds of one class against all others; positive: "
-                "the alternative makes the class more likely."
+                "Change of the log-odds log(p / (1 - p)) of a class or label, natural logarithm: for a label or two classes "
+                "the change of the logit itself, for more classes that of the log-odds of one class against all others; "
+                "positive: the alternative makes the class more likely."
             ),
             function=log_odds_change,
         ),
