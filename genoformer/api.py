@@ -220,9 +220,9 @@ def mutagenesis(
 ) -> Mutagenesis:
     """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
 
-    score: a name of `SCORES`; by default LLR, SAD for a track model (the sum over tracks), and for a fine-tuned model the change
-    of the logit of a class (`output`) for the region alone. gtf: genes, for scores of genes. options: the other fields of
-    `IsmOptions`, such as tracks, output, strand, context, shifts and tile, as in `genoformer interpret ism`.
+    score: a name of `SCORES`; by default LLR, SAD for a track model (the sum over tracks), and for a fine-tuned model the
+    change of the logit of a class (`output`) for the region alone. gtf: genes, for scores of genes. options: the other fields
+    of `IsmOptions`, such as tracks, output, strand, context, shifts and tile, as in `genoformer interpret ism`.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")

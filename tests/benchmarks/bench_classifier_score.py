@@ -1,8 +1,8 @@
 """SNVs of chr20 through a fine-tuned model of DNABERT-6's size, 301 bp: our scores beside a loop of transformers.
 
 BENCH_SNVS=1000 is the whole; by default a few. All ALTs of a position follow each other, as in a VCF of all substitutions, or
-each position has one ALT. The loop is what scripts do: both alleles spelt out, cut into k-mers, encoded and run one by one. Both
-read the forward strand.
+each position has one ALT. The loop is what scripts do: both alleles spelt out, cut into k-mers, encoded and run one by one.
+Both read the forward strand.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def main() -> list[Row]:
             scoring = Scoring((ours,), tuple(parse_scores("LOGIT,DIFF")), both_strands=False)
             with open_scorer(genome, scoring) as scorer:
                 far = _check(scorer, snvs[:3])
-                taken = seconds({"loop": loop, "ours": lambda: scorer.score(snvs)}, N_ROUNDS, long=True)
+                taken = seconds({"loop": loop, "ours": partial(scorer.score, snvs)}, N_ROUNDS, long=True)
             peer = "transformers BertForSequenceClassification, SDPA: ref and alt, one variant at a time, float32"
             label = (
                 f"{len(snvs):,} SNVs of {LENGTH} bp, {what}, float32; largest difference from one window at a time {far:.0e}"

@@ -44,7 +44,10 @@ def folder(tmp_path_factory) -> Path:
     records[3] = record(200, TEXT[199], f"{TEXT[199]}GAT,<DEL>")  # of two alleles one has no sequence
     records[5] = record(300, TEXT[299:303], TEXT[299])
     (folder / "in.vcf").write_text("\n".join([*HEADER, COLUMNS, *records, ""]))
-    genotypes = [f"{text}\tGT\t{gt}" for text, gt in ((snv(255), "1|0"), (snv(262), "1|1"), (record(270, TEXT[269], f"{TEXT[269]}CC"), "0|1"))]  # fmt: skip
+    genotypes = [
+        f"{text}\tGT\t{gt}"
+        for text, gt in ((snv(255), "1|0"), (snv(262), "1|1"), (record(270, TEXT[269], f"{TEXT[269]}CC"), "0|1"))
+    ]
     (folder / "phased.vcf").write_text("\n".join([*HEADER, f"{COLUMNS}\tFORMAT\tmother", *genotypes, ""]))
     (folder / "r.bed").write_text("c1\t260\t262\n")
     registry.save(sensitive(KmerTokenizer(3)), folder / "three")
@@ -93,7 +96,7 @@ def test_the_header_says_what_was_scored(folder, tmp_path) -> None:
     score(folder, tmp_path / "o.vcf", "--tile", "max", model="two")
     header = (tmp_path / "o.vcf").read_text().split("#CHROM")[0]
     assert "##genoformer_options=scores=LOGIT,DIFF;context=40;strands=both;shifts=-16,-8,0,8,16;tile=max;" in header
-    assert 'ID=GF_LOGIT,Number=A,Type=Float' in header  # fmt: skip
+    assert "ID=GF_LOGIT,Number=A,Type=Float" in header
     assert "Of yes. Unit: nats." in header
     assert "_CLASS" not in header
     score(folder, tmp_path / "v.vcf", model="value")
@@ -152,7 +155,18 @@ def test_quantiles_are_those_of_the_same_class(folder, tmp_path) -> None:
     background = tmp_path / "background.vcf"
     background.write_text("\n".join([*HEADER, COLUMNS, *(snv(pos) for pos in range(30, 570, 9)), ""]))
     run_well("calibrate", background, "-f", folder / "g.fa", "-m", folder / "three", "-o", calibration)
-    run_well("score", background, "-f", folder / "g.fa", "-m", folder / "three", "--matrix", tmp_path / "m.parquet", "-o", tmp_path / "b.tsv")  # fmt: skip
+    run_well(
+        "score",
+        background,
+        "-f",
+        folder / "g.fa",
+        "-m",
+        folder / "three",
+        "--matrix",
+        tmp_path / "m.parquet",
+        "-o",
+        tmp_path / "b.tsv",
+    )
     matrix = pq.read_table(tmp_path / "m.parquet").to_pandas()
     score(folder, tmp_path / "o.tsv", "--classes", "b,c", "--calibration", calibration)
     for row in rows_of(tmp_path / "o.tsv"):
@@ -190,8 +204,24 @@ def test_pairs_are_scored_together(folder, tmp_path) -> None:
 
 
 def test_haplotypes_are_scored_in_the_window_of_a_region(folder, tmp_path) -> None:
-    run_well("haplotypes", folder / "phased.vcf", "-f", folder / "g.fa", "-m", folder / "three", "-b", folder / "r.bed",
-             "--classes", "a", "-s", "DIFF", "--strand", "forward", "-o", tmp_path / "h.tsv")  # fmt: skip
+    run_well(
+        "haplotypes",
+        folder / "phased.vcf",
+        "-f",
+        folder / "g.fa",
+        "-m",
+        folder / "three",
+        "-b",
+        folder / "r.bed",
+        "--classes",
+        "a",
+        "-s",
+        "DIFF",
+        "--strand",
+        "forward",
+        "-o",
+        tmp_path / "h.tsv",
+    )
     one, two, total = rows_of(tmp_path / "h.tsv")
     start, alts = 261 - 20, {pos: snv(pos).split("\t")[4] for pos in (255, 262)}
     window = TEXT[start : start + 40]
@@ -223,8 +253,23 @@ def test_a_map_is_the_score_of_every_change(folder, tmp_path) -> None:
     assert whole.names == ["b"]
     few = tmp_path / "few.vcf"
     few.write_text("\n".join([*HEADER, COLUMNS, record(300, TEXT[299:303], TEXT[299]), ""]))
-    run_well("interpret", "ism", few, "-f", folder / "g.fa", "-m", folder / "three", "-s", "DIFF", "--class", "a",
-             "--length", 12, "-o", tmp_path / "ism")  # fmt: skip
+    run_well(
+        "interpret",
+        "ism",
+        few,
+        "-f",
+        folder / "g.fa",
+        "-m",
+        folder / "three",
+        "-s",
+        "DIFF",
+        "--class",
+        "a",
+        "--length",
+        12,
+        "-o",
+        tmp_path / "ism",
+    )
     (row,) = rows_of(tmp_path / "ism" / "variants.tsv")
     table = gf.score(few, folder / "g.fa", folder / "three", "DIFF", classes="a")
     assert float(row["DIFF"]) == pytest.approx(table["DIFF"][0], rel=1e-3)
@@ -277,7 +322,9 @@ def test_explain_names_the_scores_of_classes() -> None:
 def test_a_run_that_was_interrupted_resumes_only_with_the_same_classes(folder, tmp_path) -> None:
     score(folder, tmp_path / "whole.vcf")
     score(folder, tmp_path / "o.vcf", "--shard", "1/2")
-    other = run("score", folder / "in.vcf", "-f", folder / "g.fa", "-m", folder / "three", "-o", tmp_path / "o.vcf", "--tile", "max")  # fmt: skip
+    other = run(
+        "score", folder / "in.vcf", "-f", folder / "g.fa", "-m", folder / "three", "-o", tmp_path / "o.vcf", "--tile", "max"
+    )
     assert_refused(other, "holds unfinished work with another shifts, tile")
     score(folder, tmp_path / "o.vcf")
     assert (tmp_path / "o.vcf").read_bytes() == (tmp_path / "whole.vcf").read_bytes()

@@ -224,7 +224,7 @@ DNA = st.text("ACGT", max_size=6)
 
 @settings(max_examples=40)
 @given(
-    at=st.integers(0, 300),
+    at=st.integers(1, 300),
     length=st.integers(0, 6),
     alt=DNA,
     kind=st.sampled_from(sorted(TOKENIZERS)),
@@ -234,10 +234,8 @@ def test_swapped_alleles_flip_the_sign_exactly(tmp_path_factory, at, length, alt
     model = sensitive(TOKENIZERS[kind], "multilabel", ("x", "y"))
     contig = BASES[:310]
     ref = contig[at : at + length]
-    anchor = contig[at - 1] if at else ""  # VCF needs a base on each side
-    if not (anchor + ref and anchor + alt):
-        anchor, ref, alt = contig[0], contig[1:2], ""
-    there = Variant("c1", at + 1 - len(anchor), anchor + ref, anchor + alt)
+    anchor = contig[at - 1]  # VCF needs a base in each allele
+    there = Variant("c1", at, anchor + ref, anchor + alt)
     start = there.start
     changed = contig[:start] + there.alt + contig[start + len(there.ref) :]
     back = Variant("c1", there.pos, there.alt, there.ref)
@@ -265,7 +263,7 @@ def test_the_score_of_a_variant_depends_on_no_other_variant(genome) -> None:
         model = sensitive(tokenizer)
         together = scored(genome, model, VARIANTS[::-1])[::-1]
         alone = np.concatenate([scored(genome, model, [variant]) for variant in VARIANTS])
-        assert together == pytest.approx(alone, abs=1e-6)
+        assert together == pytest.approx(alone, abs=1e-5)
 
 
 def test_the_reference_scorer_reads_one_window_at_a_time(genome, monkeypatch) -> None:
@@ -278,7 +276,7 @@ def test_the_reference_scorer_reads_one_window_at_a_time(genome, monkeypatch) ->
     plain = scorer.reference_scorer().score(VARIANTS).values
     assert set(sizes) == {1}
     assert len(sizes) == 4 * len(VARIANTS)  # two alleles on two strands
-    assert plain == pytest.approx(expected, abs=1e-6)
+    assert plain == pytest.approx(expected, abs=1e-5)
 
 
 # --- columns and refusals
@@ -337,12 +335,20 @@ THREE = sensitive(BaseTokenizer())
 @pytest.mark.parametrize(
     ("models", "scores", "message"),
     [
-        (REGRESSION, "LOGIT", r"LOGIT needs classes or labels, and this model predicts values \(regression of u, v\); choose DIFF"),
+        (
+            REGRESSION,
+            "LOGIT",
+            r"LOGIT needs classes or labels, and this model predicts values \(regression of u, v\); choose DIFF",
+        ),
         (REGRESSION, "LLR,PLL", r"LLR, PLL need a language model, and this one was fine-tuned .*; choose DIFF\."),
-        (THREE, "LLR", r"LLR needs a language model, and this one was fine-tuned \(classification of a, b, c\); choose LOGIT or DIFF"),
+        (
+            THREE,
+            "LLR",
+            r"LLR needs a language model, and this one was fine-tuned \(classification of a, b, c\); choose LOGIT or DIFF",
+        ),
         (THREE, "SAD,DIFF", "SAD needs a track model, and this one was fine-tuned .*; choose LOGIT or DIFF"),
         (small_encoder(BaseTokenizer()), "LOGIT", "LOGIT is of classes, and this is a language model; choose LLR"),
-        (small_enformer(), "DIFF", "DIFF needs a fine-tuned model, and this one predicts tracks"),
+        (small_enformer(heads={"human": 3}), "DIFF", "DIFF needs a fine-tuned model, and this one predicts tracks"),
         ([THREE, REGRESSION], "DIFF", "the models of an ensemble differ: classification of a, b, c, and regression of u, v"),
         ([THREE, small_encoder(BaseTokenizer())], "LOGIT", "an ensemble is of language models, of models of tracks or of"),
         (
@@ -351,7 +357,7 @@ THREE = sensitive(BaseTokenizer())
             "the models of an ensemble have windows of 40 and 30 bases; give one with --context",
         ),
     ],
-)  # fmt: skip
+)
 def test_other_scores_and_mixed_ensembles_are_refused(genome, models, scores, message) -> None:
     with pytest.raises(ConfigError, match=message):
         make_scorer(genome, scoring(models, scores))
