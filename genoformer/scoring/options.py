@@ -18,6 +18,7 @@ from genoformer.models import registry
 from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
 from genoformer.scoring.settings import AlleleComparison, ClassOptions, Runtime, Scoring, Tile, TrackOptions
@@ -76,6 +77,11 @@ class ScoreOptions(ScorerOptions):
     workers: int | None = None
     threads: int | None = None
     engine: str = "local"
+    part_size: int = PART_LIMITS.records
+
+    @property
+    def parts(self) -> PartLimits:
+        return PartLimits(records=self.part_size)
 
 
 @dataclass(frozen=True)

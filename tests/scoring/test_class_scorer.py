@@ -374,7 +374,7 @@ def test_settings_that_the_model_does_not_have_are_refused(genome) -> None:
         make_scorer(genome, scoring(sensitive(KmerTokenizer(3)), "LOGIT", context=2))
     with pytest.raises(ConfigError, match=r"windows of 4,000 bases, and the model is made for 40"):
         make_scorer(genome, scoring(THREE, "LOGIT", context=4000))
-    with pytest.raises(ConfigError, match="tracks, heads, .* this is a fine-tuned model"):
+    with pytest.raises(ConfigError, match=r"tracks, heads, .* this is a fine-tuned model"):
         make_scorer(genome, scoring(THREE, "LOGIT", head="human"))
     with pytest.raises(ConfigError, match="classes and tiles are of a fine-tuned model"):
         make_scorer(genome, scoring(small_encoder(BaseTokenizer()), "LLR", classes=ClassOptions()))
