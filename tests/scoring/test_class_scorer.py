@@ -142,38 +142,46 @@ def test_scores_are_those_of_a_naive_loop(genome, tokenizer, task) -> None:
         assert scored(genome, model, VARIANTS, names, **options) == pytest.approx(expected, abs=3e-4 * largest)
 
 
-def test_logits_are_those_of_transformers(genome, tmp_path) -> None:
-    """transformers' BertModel on k-mers as text, and the head by hand."""
-    from transformers import BertForMaskedLM, BertTokenizer
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+def test_scores_are_those_of_transformers(genome, tmp_path, task) -> None:
+    """BertForSequenceClassification on k-mers as text, one sequence at a time; the window is that of --context."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
     from genoformer.models import registry
 
-    tokenizer = KmerTokenizer(3)
-    model = sensitive(tokenizer, "multilabel", ("x", "y"))
-    encoder = small_encoder(tokenizer, position="learned", max_tokens=60, context_length=40)
-    model = SequenceClassifier(type(model.config)(encoder.config, "multilabel", ("x", "y"), window=40)).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    model.tokenizer = tokenizer
-    registry.save(model.encoder, tmp_path / "bert", layout="dnabert")
-    bert = BertForMaskedLM.from_pretrained(tmp_path / "bert", local_files_only=True).eval().bert
-    words = BertTokenizer(str(tmp_path / "bert" / "vocab.txt"), do_lower_case=False)
+    problem = {"classification": "single_label_classification", "multilabel": "multi_label_classification"}
+    names = list(CLASSES[task])
+    shape = BertConfig(
+        vocab_size=69,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        initializer_range=0.5,
+        max_position_embeddings=60,
+        id2label=dict(enumerate(names)),
+        problem_type=problem.get(task, task),
+    )
+    torch.manual_seed(3)
+    bert = BertForSequenceClassification(shape).eval()
+    bert.save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(KmerTokenizer(3).vocab) + "\n")
+    words = BertTokenizer(str(tmp_path / "vocab.txt"), do_lower_case=False)
 
-    def logits(text: str) -> np.ndarray:
+    def outputs(text: str) -> np.ndarray:
         with torch.no_grad():
-            ids = words(" ".join(text[i : i + 3] for i in range(len(text) - 2)), return_tensors="pt")
-            x = bert(**ids).last_hidden_state[0, 1:-1].double()  # without [CLS] and [SEP]
-            pooled = torch.cat([x.mean(0), x.max(0).values])
-            pooled = (pooled - pooled.mean()) / (pooled.var(correction=0) + 1e-5).sqrt()
-            weights = {name: value.double() for name, value in model.state_dict().items() if not name.startswith("encoder")}
-            pooled = pooled * weights["norm.weight"] + weights["norm.bias"]
-            hidden = torch.nn.functional.gelu(weights["hidden.weight"] @ pooled + weights["hidden.bias"])
-            return (weights["out.weight"] @ hidden + weights["out.bias"]).numpy()
+            kmers = " ".join(text[i : i + 3] for i in range(len(text) - 2))
+            x = bert(**words(kmers, return_tensors="pt")).logits[0].double()
+        p = x.sigmoid() if task == "multilabel" else x.softmax(-1) if task == "classification" else x
+        return np.array([(p / (1 - p)).log().numpy(), p.numpy()])
 
-    variants = VARIANTS[:6]  # transformers has no [UNK] for k-mers with N in a text
-    expected = np.array([logits(alt) - logits(ref) for ref, alt in map(naive_windows, variants)])
+    variants = [v for v in VARIANTS if v.chrom == "c1" and v.pos > 60]  # k-mers with N are not in a vocabulary of words
+    expected = np.array([outputs(alt) - outputs(ref) for ref, alt in map(naive_windows, variants)])
+    scores = "DIFF" if task == "regression" else "LOGIT,DIFF"
+    expected = expected[:, 1:] if task == "regression" else expected
     assert np.abs(expected).max() > 1e-3
-    assert scored(genome, model, variants, "LOGIT", both_strands=False)[:, 0] == pytest.approx(expected, abs=1e-5)
+    values = scored(genome, registry.load(tmp_path), variants, scores, both_strands=False, context=WINDOW)
+    assert values == pytest.approx(expected, abs=1e-5)
 
 
 def test_an_ensemble_is_the_mean_of_its_members(genome) -> None:
