@@ -70,7 +70,7 @@ class ClassPredictor:
 
 
 class PlainPredictor(ClassPredictor):
-    """The reference implementation: both alleles of each job are predicted by themselves."""
+    """The reference implementation: each allele of each job is predicted alone, on each strand."""
 
     def evidence(self, jobs: Sequence[Job]) -> JobEvidence:
         logits = []
