@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track, TrackTable, read_targets
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 from genoformer.inference.regions import resolve_regions
 from genoformer.inference.runtime import CPU, Runtime
 from genoformer.inference.track_plan import PredictionPlan, plan_prediction

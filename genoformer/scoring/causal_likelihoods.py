@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from genoformer.genome.codes import N
+from genoformer.genome.codes import Codes, N
 from genoformer.genome.variants import Variant
 from genoformer.inference.shared_prefix import AlleleWindows, compare_alleles
 from genoformer.models.token_model import TokenModel
@@ -44,10 +44,11 @@ class CausalLikelihoods:
                 next_tokens.append(AllelePair(found.ref_next, alt_next))
         return likelihoods, next_tokens
 
-    def _windows(self, variants: Sequence[Variant], strand: str) -> tuple[AlleleWindows, np.ndarray]:
+    def _windows(self, variants: Sequence[Variant], strand: str) -> tuple[AlleleWindows, NDArray[np.bool_]]:
         """Return the windows of trimmed variants, and True where REF and ALT have different numbers of N."""
         numbers: dict[tuple[str, int], int] = {}
-        ref, alt, which, last = [], [], [], []
+        ref: list[Codes] = []  # distinct windows
+        alt, which, last = [], [], []
         for variant in variants:
             start, alleles = self.windows.after_one_prefix(variant, strand)
             number = numbers.setdefault((variant.chrom, start), len(ref))

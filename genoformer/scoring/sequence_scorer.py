@@ -29,6 +29,8 @@ class SequenceScorer:
     Raises ConfigError for scores that the models do not support.
     """
 
+    has_noise_floor = False  # each variant is in the middle of its window
+
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
         if scoring.phases not in get_args(Phases):
             raise ConfigError(f"phases is {scoring.phases!r}; give one or all.")
@@ -44,7 +46,7 @@ class SequenceScorer:
             n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands) * len(reader.phases)
             self.flops_per_variant += 2.0 * cost.count_parameters(model) * n_tokens
         self.columns: list[Column] = [score.column for score in self.scores]
-        self.sharing_distance, self.n_matrix, self.layout = 0, 0, None
+        self.sharing_distance, self.n_matrix, self.layout, self.matrix_layout = 0, 0, None, None
         self.inputs: dict[str, str] = {}
         lengths = dict.fromkeys(reader.length for reader in self.readers)
         self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if self.both_strands else "forward"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from genoformer.models.base import Model, PredictsTracks, has
+from genoformer.models.base import Classifies, Model, PredictsTracks, has
 from genoformer.models.token_model import TokenModel
 from genoformer.scoring.scores import SCORES, Score
 
@@ -27,8 +27,16 @@ def covers(model: TokenModel, score: Score, alleles: str) -> bool:
 
 def _lacking(model: Model, score: Score) -> str | None:
     """Return the reason why a model does not support a score, as the end of a sentence."""
+    kind = "a track model" if score.of_tracks else "a fine-tuned model" if score.of_classes else "a language model"
     if has(model, PredictsTracks):
-        return "needs a language model, and this one predicts tracks" if score.input.needs_bases else None
-    if score.of_tracks:
-        return "is of tracks, and this is a language model"
+        is_known = score.of_tracks or not (score.of_classes or score.input.needs_bases)
+        return None if is_known else f"needs {kind}, and this one predicts tracks"
+    if has(model, Classifies):
+        if not score.of_classes:
+            return f"needs {kind}, and this one was fine-tuned"
+        has_log_odds = cast(Classifies, model).task.has_log_odds
+        is_known = has_log_odds or not score.input.needs_probabilities
+        return None if is_known else "needs classes or labels, and this model predicts values"
+    if score.per_output:
+        return f"is of {'tracks' if score.of_tracks else 'classes'}, and this is a language model"
     return score.input.lacking(cast(TokenModel, model))

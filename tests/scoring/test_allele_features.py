@@ -22,9 +22,7 @@ from genoformer.scoring.variant_windows import FLANK
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 40
-OF_TOKENS = [
-    name for name, score in SCORES.items() if not score.of_tracks and name not in ("TOKEN_LLR", "JSD")
-]  # of all models
+OF_TOKENS = [name for name, score in SCORES.items() if not score.per_output and name not in ("TOKEN_LLR", "JSD")]
 random = np.random.default_rng(11)
 SEQUENCE = decode(random.integers(0, 4, 400, dtype=np.uint8))
 

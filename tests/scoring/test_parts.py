@@ -22,7 +22,7 @@ RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 
 def compute(records: Sequence[Record]) -> PartResult:
     """The score of a record is its POS."""
     values = np.array([[record.pos] for record in records], dtype=np.float32)
-    return PartResult.of(np.zeros(len(records), dtype=np.uint8), values)
+    return PartResult(np.zeros(len(records), dtype=np.uint8), values)
 
 
 def counting(done: list[list[int]], stop_at: int | None = None) -> Callable[[Sequence[Record]], PartResult]:
