@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.variants import Variant
