@@ -35,6 +35,7 @@ from .verbosity import Command, print_note
 @shared.context
 @shared.strand
 @shared.phases
+@shared.share_windows
 @track_options
 @class_options
 @shared.workers

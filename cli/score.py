@@ -100,6 +100,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @shared.context
 @shared.strand
 @shared.phases
+@shared.share_windows
 @shared.device
 @shared.precision
 @shared.batch_size

@@ -40,6 +40,7 @@ class AlleleScorer:
         *,
         both_strands: bool = True,
         phases: Phases = "one",
+        share_windows: bool = False,
         batch_size: int | None = None,
     ) -> None:
         self.model, self.batch_size = model, batch_size
@@ -50,11 +51,14 @@ class AlleleScorer:
                 "--phases all needs tokens of a fixed number of bases, and the bounds of BPE tokens depend on the sequence; "
                 "leave it out."
             )
-        self.windows = VariantWindows(genome, self.length, "+-" if both_strands else "+")
+        if share_windows and not model.causal:
+            raise ConfigError("shared windows need a causal language model, and this one is masked; leave --share-windows out.")
+        step = max(1, self.length // 4) if share_windows else 0
+        self.windows = VariantWindows(genome, self.length, "+-" if both_strands else "+", step=step)
         self.phases = [self.windows._replace(shift=shift) for shift in range(n_phases)]
         config = model.config
         longest = model.longest_window
-        shortest = 2 * (FLANK + n_phases - 1) + 2 + model.tokenizer.min_bases
+        shortest = 2 * (FLANK + n_phases - 1) + 2 + model.tokenizer.min_bases + step
         if self.length < shortest or (longest is not None and self.length > longest):
             limit = f"at most {longest}" if longest is not None and self.length > longest else f"at least {shortest}"
             raise ConfigError(f"a window of {self.length} bases does not suit this model; choose {limit}.")
@@ -68,7 +72,7 @@ class AlleleScorer:
     @property
     def longest_allele(self) -> int:
         """Length in bases of the longest REF or ALT that fits in the window with its flanks."""
-        return self.length - 2 * (FLANK + len(self.phases) - 1)
+        return self.length - 2 * (FLANK + len(self.phases) - 1) - self.windows.step
 
     def require(self, scores: Sequence[Score]) -> None:
         """Raise ConfigError for scores that this model does not support, before any work is done."""

@@ -44,6 +44,7 @@ class ScorerOptions:
     context: int | None = None  # bases of a window; None: that of the model
     strand: Literal["both", "forward"] = "both"
     phases: Phases = "one"  # "all": average over the positions of the variant in its token, for language models
+    share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
     head: str | None = None  # None: the only head
@@ -156,7 +157,16 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     scores = tuple(_scores(options.scores, models[0]))
     tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
     classes = _class_options(models[0], options) if has(models[0], Classifies) else None
-    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, classes, options.phases)
+    return Scoring(
+        tuple(models),
+        scores,
+        options.context,
+        options.strand == "both",
+        tracks,
+        classes,
+        options.phases,
+        options.share_windows,
+    )
 
 
 def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:

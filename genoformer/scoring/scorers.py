@@ -98,8 +98,10 @@ def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = No
         raise ConfigError(f"tracks, heads, shifts, genes and a matrix are of a model of tracks, and this is {which}.")
     if scoring.classes is not None and kind is not ClassScorer:
         raise ConfigError("classes and tiles are of a fine-tuned model, and this one has no classes; leave them out.")
-    if scoring.phases != "one" and kind is not SequenceScorer:
-        raise ConfigError("--phases all is of a language model, and this one predicts tracks or classes; leave it out.")
+    if kind is not SequenceScorer and (scoring.phases != "one" or scoring.share_windows):
+        raise ConfigError(
+            "--phases all and --share-windows are of a language model, and this one predicts tracks or classes; leave them out."
+        )
     return kind(genome, scoring, batch_size=batch_size)
 
 

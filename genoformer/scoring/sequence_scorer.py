@@ -36,6 +36,7 @@ class SequenceScorer:
             raise ConfigError(f"phases is {scoring.phases!r}; give one or all.")
         self.scores, self.models = list(scoring.scores), cast("tuple[Encoder, ...]", scoring.models)
         self.genome, self.both_strands, self.phases = genome, scoring.both_strands, scoring.phases
+        self.share_windows = scoring.share_windows
         self.readers = [self._reader(model, scoring.context, batch_size) for model in self.models]
         for reader in self.readers:
             reader.require(self.scores)
@@ -52,10 +53,19 @@ class SequenceScorer:
         self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if self.both_strands else "forward"}
         if self.phases != "one":
             self.options["phases"] = self.phases
+        if self.share_windows:
+            self.options["windows"] = "shared"
 
     def _reader(self, model: Encoder, length: int | None, batch_size: int | None) -> AlleleScorer:
-        both, phases = self.both_strands, self.phases
-        return AlleleScorer(model, self.genome, length, both_strands=both, phases=phases, batch_size=batch_size)
+        return AlleleScorer(
+            model,
+            self.genome,
+            length,
+            both_strands=self.both_strands,
+            phases=self.phases,
+            share_windows=self.share_windows,
+            batch_size=batch_size,
+        )
 
     def reference_scorer(self) -> SequenceScorer:
         """Return a scorer of the same scores that reads one window at a time."""

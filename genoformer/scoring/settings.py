@@ -65,6 +65,7 @@ class Scoring:
     tracks: TrackOptions | None = None  # for track models only; None: the defaults
     classes: ClassOptions | None = None  # for fine-tuned models only; None: the defaults
     phases: Phases = "one"  # "all": average over the window starts that put the variant at each position of its token
+    share_windows: bool = False  # True: a causal model reads nearby variants in one window, which starts on a grid
 
     def with_matrix(self) -> Scoring:
         """Return the settings with the values of every track or class."""

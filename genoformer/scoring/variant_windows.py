@@ -33,6 +33,7 @@ class VariantWindows(NamedTuple):
     length: int  # bases
     strands: str = "+-"
     shift: int = 0  # bases by which each window starts further left: the phase of the tokens
+    step: int = 0  # windows that begin alike start at multiples of so many bases, to be shared; 0: the variant is in the middle
 
     @property
     def centre(self) -> int:
@@ -60,11 +61,14 @@ class VariantWindows(NamedTuple):
     def after_one_prefix(self, variant: Variant, strand: str) -> tuple[int, FlankedAlleles]:
         """Return windows of both alleles that begin with the same bases on this strand, and the start of that of REF.
 
-        The longer allele is in the middle. Both windows have the full length: as many bases follow each allele as fit. The
-        windows of a substitution are those of `place`.
+        The longer allele is in the middle, or with a `step` at most half a step from it. Both windows have the full length: as
+        many bases follow each allele as fit. Without a `step` the windows of a substitution are those of `place`.
         """
         longest = max(len(variant.ref), len(variant.alt))
-        n_left = self.length // 2 - longest // 2 + self.shift
+        n_left = self.length // 2 - longest // 2
+        if self.step:
+            n_left = variant.start - (variant.start - n_left + self.step // 2) // self.step * self.step
+        n_left += self.shift
         n_right = self.length - n_left - longest
         if strand == "+":
             start = variant.start - n_left

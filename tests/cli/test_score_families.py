@@ -59,11 +59,11 @@ def run(folder: Path, *words: object) -> Result:
         ("bpe", {"scores": "PLL,COSINE,L2"}),
         ("bpe", {}),
         ("causal", {"scores": "LLR,JSD", "phases": "all", "strand": "forward"}),
-        ("causal", {"scores": "LLR,PLL,JSD"}),
+        ("causal", {"scores": "LLR,PLL,JSD", "share_windows": True}),
     ],
 )
 def test_the_command_and_the_api_agree(folder, tmp_path, name, options) -> None:
-    words = [word for key, value in options.items() for word in (f"--{key}", value)]
+    words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value) if word is not True]
     result = run(folder, "-m", folder / name, "-o", tmp_path / "out.tsv", "--part-size", 10, "--verify", 4, *words)
     assert result.exit_code == 0, result.output
     assert "verified" in result.stderr
@@ -117,7 +117,8 @@ def test_explain_says_what_each_model_supports_and_why_not(folder, order) -> Non
         ("bpe", ["--phases", "all"], "the bounds of BPE tokens depend on the sequence"),
         ("causal", ["-s", "TOKEN_LLR"], "TOKEN_LLR needs a model that sees both sides"),
         ("blocks", ["-s", "JSD"], "JSD needs a causal model"),
-        ("mini-tracks", ["--phases", "all"], "--phases all is of a language model"),
+        ("mini-tracks", ["--phases", "all"], "--phases all and --share-windows are of a language model"),
+        ("blocks", ["--share-windows"], "shared windows need a causal language model"),
         ("mini-tracks", ["-s", "JSD"], "JSD needs a language model"),
     ],
 )

@@ -278,12 +278,17 @@ def test_both_alleles_of_bpe_cover_the_same_flanks(genome) -> None:
 # Causal models
 
 
-def naive_windows(model: Encoder, genome: Genome, variant: Variant, shift: int = 0) -> list[tuple[str, str, int]]:
+def naive_windows(
+    model: Encoder, genome: Genome, variant: Variant, shift: int = 0, step: int = 0
+) -> list[tuple[str, str, int]]:
     """For each strand both windows as text, and the number of bases that both begin with before the allele."""
     v = scorer_of(model, genome, "LLR").readers[0].windows.shortest(variant)
     changed = SEQUENCE[: v.start] + v.alt + SEQUENCE[v.end :]
     longest = max(len(v.ref), len(v.alt))
     n_left = LENGTH // 2 - longest // 2 + shift
+    if step:  # the multiple of `step` that is nearest to the start of the centred window
+        start = min(range(0, 300, step), key=lambda s: (abs(s - (v.start - n_left)), -s))
+        n_left = v.start - start
     n_right = LENGTH - n_left - longest
     first = v.start - n_left
     ends = v.end + n_right, v.start + len(v.alt) + n_right
@@ -405,6 +410,28 @@ def test_windows_that_share_a_varying_number_of_tokens(genome) -> None:
     with torch.no_grad():
         expected = model.sequence_log2_prob(alt) - model.sequence_log2_prob(ref[None])
     assert compare_alleles(model, windows).log2_ratio == pytest.approx(expected.numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shared_windows_start_on_a_grid(kind, causal_model, genome) -> None:
+    variant, step = KINDS[kind], LENGTH // 4
+    with torch.no_grad():
+        expected = [two_passes(causal_model, ref, alt) for ref, alt, _ in naive_windows(causal_model, genome, variant, 0, step)]
+    scorer = scorer_of(causal_model, genome, "LLR", share_windows=True)
+    assert scorer.score([variant]).values[0, 0] == pytest.approx(np.mean(expected), abs=1e-5)
+    assert scorer.options["windows"] == "shared"
+    assert scorer.longest_allele == LENGTH - 2 * FLANK - step
+
+
+def test_neighbours_share_a_window_if_requested(genome) -> None:
+    """Ten SNVs within a quarter of a window are read in at most two reference windows; centred windows are ten."""
+    model = causal("llama", BaseTokenizer())
+    variants = [Variant("c", p, SEQUENCE[p - 1], other(SEQUENCE[p - 1])) for p in range(120, 130)]
+    for strand in "+-":
+        windows = [scorer_of(model, genome, "LLR", share_windows=share).readers[0].windows for share in (True, False)]
+        n_starts = [len({of.after_one_prefix(v, strand)[0] for v in variants}) for of in windows]
+        assert n_starts[0] <= 2
+        assert n_starts[1] == 10
 
 
 def test_half_precision_is_close(genome) -> None:
