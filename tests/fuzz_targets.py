@@ -46,7 +46,8 @@ from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.report.scored import read_scored
 from genoformer.scoring.calibration import FILE as CALIBRATION
 from genoformer.scoring.calibration import GRID, Calibration

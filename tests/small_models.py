@@ -10,7 +10,8 @@ from torch import nn
 
 from genoformer.models.enformer.model import Enformer, EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 
 SHAPE: dict[str, Any] = {"width": 16, "n_layers": 2, "n_heads": 2, "ffn_width": 24, "position": "rotary"}
 M = TypeVar("M", bound=nn.Module)

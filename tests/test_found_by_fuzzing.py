@@ -160,7 +160,7 @@ def test_toml_that_no_parser_likes(tmp_path: Path, text: str) -> None:
 
 
 def checkpoint_of(config: PretrainConfig) -> object:
-    from genoformer.models.transformer.model import EncoderConfig
+    from genoformer.models.transformer.config import EncoderConfig
 
     return EncoderConfig.from_dict(dict(config.model))
 

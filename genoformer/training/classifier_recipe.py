@@ -23,7 +23,8 @@ from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
 from genoformer.models.token_model import TokenModel
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.training.config import FinetuneConfig, TuningConfig, model_fields, tokenizer_of

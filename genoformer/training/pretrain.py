@@ -15,7 +15,8 @@ from genoformer.errors import ConfigError
 from genoformer.genome.minhash import GENOME_SCALE
 from genoformer.models import registry
 from genoformer.models.base import Embeds
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks

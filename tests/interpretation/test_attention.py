@@ -38,7 +38,7 @@ def full_of_encoder(model, codes) -> torch.Tensor:
         seen = x if layer.post else layer.norm_attention(x)
         q, k, _ = (t.unflatten(-1, (model.config.n_heads, -1)).transpose(1, 2) for t in layer.attention.qkv(seen).chunk(3, -1))
         if model.config.position == "rotary":
-            from genoformer.models.transformer.model import rotate
+            from genoformer.models.transformer.attention import rotate
 
             q, k = (rotate(t, torch.arange(n)[None]) for t in (q, k))
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])

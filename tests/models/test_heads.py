@@ -21,7 +21,7 @@ from genoformer.models.heads import (
 )
 from genoformer.models.layers import Linear
 from genoformer.models.lora import LowRank, add_adapters, merge_adapters
-from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.tuning import set_trainable
 from genoformer.tokenizers import BaseTokenizer
 

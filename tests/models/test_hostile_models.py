@@ -24,7 +24,7 @@ from genoformer.formats.arrays import read_arrays
 from genoformer.genome.minhash import Sketch
 from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig
-from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
 from genoformer.scoring.calibration import Calibration
 from genoformer.tokenizers import KmerTokenizer
 

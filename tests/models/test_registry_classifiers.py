@@ -16,7 +16,8 @@ from genoformer.genome.minhash import Sketch
 from genoformer.models import registry
 from genoformer.models.base import Embeds
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import BaseTokenizer
 
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, ffn_width=16, max_tokens=64, position="rotary", conv_kernel=5)

@@ -29,7 +29,7 @@ from genoformer.genome.minhash import Sketch
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
 from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig

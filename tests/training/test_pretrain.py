@@ -16,7 +16,8 @@ from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.models.token_model import window_log2_likelihood
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training import report, run_checks

@@ -14,7 +14,8 @@ from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
 from genoformer.models.foreign import READ, described_config, is_dnabert2
 from genoformer.models.formats import NameMap, WeightFormat
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import KmerTokenizer
 
 _LAYER = "bert.encoder.layer.{}"

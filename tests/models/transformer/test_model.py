@@ -12,7 +12,9 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
 from genoformer.models import registry
 from genoformer.models.token_model import successors, window_log2_likelihood
-from genoformer.models.transformer.model import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
+from genoformer.models.transformer.attention import alibi_slopes, rotate, sinusoidal_positions
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
 
 OPTIONS = list(
@@ -74,7 +76,7 @@ def test_relative_positions_do_not_know_where_a_window_begins(position) -> None:
 
 
 def test_positions_by_hand() -> None:
-    assert sinusoidal_positions(2, 4)[1].tolist() == pytest.approx([0.84147, 0.54030, 0.01, 0.99995], abs=1e-5)
+    assert sinusoidal_positions(torch.arange(2), 4)[1].tolist() == pytest.approx([0.84147, 0.54030, 0.01, 0.99995], abs=1e-5)
     assert alibi_slopes(8).tolist() == [2.0**-i for i in range(1, 9)]
     assert alibi_slopes(3).tolist() == [2.0**-4, 2.0**-8, 2.0**-2]  # 2 of the power of two, 1 between them
     x = torch.tensor([[[[1.0, 0.0]]]])  # one pair turned by one radian
