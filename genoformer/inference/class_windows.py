@@ -28,7 +28,7 @@ from genoformer.writers.calls import WindowGrid
 from genoformer.writers.tracks import TrackSink
 
 MIN_KNOWN = 0.5  # smallest fraction of known bases of a window that gets a value
-PART_WINDOWS = 2_048  # windows in a part: a megabyte of codes, and some minutes on a CPU for a model of DNABERT's size
+PART_BASES = 1 << 20  # in the windows of a part, which are in memory together: minutes on a CPU for a model of DNABERT's size
 
 Ints = NDArray[np.int64]
 Values = Callable[[Codes], Floats]  # codes [B, L] -> values [B, C]
@@ -50,8 +50,9 @@ class ClassWindows:
         """Number of windows."""
         return sum(int(np.diff(self._ranges(intervals)).sum()) for intervals in self.intervals.values())
 
-    def parts(self, size: int = PART_WINDOWS) -> Iterator[tuple[str, Ints]]:
-        """Yield the contig and the sorted numbers [n] of the windows of each part, 0 < n <= size."""
+    def parts(self) -> Iterator[tuple[str, Ints]]:
+        """Yield the contig and the sorted numbers [n] of the windows of each part, n > 0."""
+        size = max(1, PART_BASES // self.grid.window)
         for chrom, intervals in self.intervals.items():
             waiting: list[Ints] = []
             room = size
@@ -93,7 +94,7 @@ class ValueFolder(ResumeFolder):
     def get_or_compute(self, i: int, shape: tuple[int, int], compute: Callable[[], Floats]) -> Floats:
         """Return the values of a part, of this shape [n, C]; compute and store them if they are missing or damaged."""
         try:
-            with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with self._name(i).open("rb") as stored, np.load(stored, allow_pickle=False) as arrays:
                 values: Floats = arrays["values"]
             if values.dtype == np.float32 and values.shape == shape:
                 return values
@@ -106,16 +107,14 @@ class ValueFolder(ResumeFolder):
 
 
 @contextmanager
-def open_values(models: Sequence[Classifies], *, both_strands: bool, runtime: Runtime = CPU) -> Iterator[Values]:
+def open_values(models: Sequence[Any], *, both_strands: bool | None, runtime: Runtime = CPU) -> Iterator[Values]:
     """Yield a function from windows [B, L] to probabilities or values [B, C] of fine-tuned models on their device.
 
-    Several models are an ensemble, whose values are averaged. both_strands: average the logits of both strands.
+    Several models are an ensemble, whose values are averaged. both_strands: average the logits of both strands; None: if the
+    model was trained so.
     """
     with ExitStack() as stack:
-        members: list[Any] = [
-            stack.enter_context(evaluating(model, runtime.device, runtime.precision))  # type: ignore[type-var]
-            for model in models
-        ]
+        members = [stack.enter_context(evaluating(model, runtime.device, runtime.precision)) for model in models]
 
         def values(codes: Codes) -> Floats:
             every = [_values_of(member, codes, both_strands, runtime.batch_size) for member in members]
@@ -124,9 +123,10 @@ def open_values(models: Sequence[Classifies], *, both_strands: bool, runtime: Ru
         yield values
 
 
-def _values_of(model: Any, codes: Codes, both_strands: bool, batch_size: int | None) -> Floats:
+def _values_of(model: Any, codes: Codes, both_strands: bool | None, batch_size: int | None) -> Floats:
     size = batch_size_of(model, codes, batch_size)
-    strands = [codes, reverse_complement(codes)] if both_strands else [codes]
+    both = model.config.both_strands if both_strands is None else both_strands
+    strands = [codes, reverse_complement(codes)] if both else [codes]
     shape = (model.task.n_outputs,)
     logits = [run_batched(partial(_logits, model, strand), len(codes), size, shape) for strand in strands]
     mean = torch.from_numpy(np.mean(logits, axis=0, dtype=np.float32))

@@ -141,9 +141,9 @@ class SequenceClassifier(Model):
     def logits(self, codes: Codes) -> Tensor:
         """Map codes [B, L] to logits [B, C] with the model's tokenizer, on the model's device."""
         encoding = self.tokenizer.encode(codes)
-        device = self.out.weight.device
-        found: Tensor = self(*(torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base)))
-        return found
+        ids, is_base = (torch.from_numpy(x).to(self.out.weight.device) for x in (encoding.ids, encoding.is_base))
+        logits: Tensor = self(ids, is_base, self.encoder.keep(ids))
+        return logits
 
     def head(self, x: Tensor, is_base: Tensor) -> Tensor:
         """Map the encoder's output [B, T, D] to logits [B, C]; is_base [B, T] is True at tokens of bases."""
