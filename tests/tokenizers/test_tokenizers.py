@@ -19,6 +19,7 @@ from genoformer.tokenizers import (
     TOKENIZERS,
     UNK,
     BaseTokenizer,
+    BlockTokenizer,
     BPETokenizer,
     KmerTokenizer,
     load_tokenizer,
@@ -27,7 +28,12 @@ from genoformer.tokenizers import (
 
 random = np.random.default_rng(0)
 TRAINING = random.integers(0, 4, (50, 200), dtype=np.uint8)
-EVERY = {"kmer": KmerTokenizer(6), "base": BaseTokenizer(), "bpe": BPETokenizer.train(TRAINING, 64)}
+EVERY = {
+    "kmer": KmerTokenizer(6),
+    "base": BaseTokenizer(),
+    "blocks": BlockTokenizer.new(3),
+    "bpe": BPETokenizer.train(TRAINING, 64),
+}
 
 
 def test_every_registered_tokenizer_is_tested() -> None:
