@@ -162,6 +162,14 @@ def in_small_parts(arguments: Sequence[str]) -> None:
     command(arguments)
 
 
+def in_few_windows(arguments: Sequence[str]) -> None:
+    """The command with parts of some windows, in a process of its own."""
+    from genoformer.inference import class_windows
+
+    class_windows.PART_BASES = 400
+    command(arguments)
+
+
 def finished(child: BaseProcess, said: Path) -> None:
     child.join(300)
     assert child.exitcode == 0, (child.exitcode, said.read_text()[-3000:])
