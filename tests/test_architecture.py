@@ -32,9 +32,9 @@ MAY_IMPORT = {
     "writers": ["errors", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
     "inference": [
         "errors",
+        "tasks",
         "files",
         "resume_folder",
-        "tables",
         "progress",
         "plots",
         "genome",

@@ -26,10 +26,9 @@ from genoformer.inference.prediction_request import OF_REGIONS, PredictionFiles,
 from genoformer.inference.runtime import Floats, evaluating, n_cores
 from genoformer.inference.track_prediction import Predicted
 from genoformer.models import cost, registry
-from genoformer.models.folders import members_of, resolve_model
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.resume_folder import folder_of
-from genoformer.tasks import Task, make_task
+from genoformer.tasks import Task
 from genoformer.writers.calls import CallRule, CollectedCalls, SeveralSinks, WindowGrid, check_calls_path, new_calls
 from genoformer.writers.class_tables import SUFFIXES, class_columns, key_columns, write_classes
 from genoformer.writers.embeddings import check_output
@@ -43,15 +42,15 @@ _TOGETHER = 1_024  # sequences whose windows are in memory together
 
 @dataclass(frozen=True)
 class ClassPrediction:
-    """Windows of regions, resolved and checked; `write` and `table` load the model and predict them.
+    """Windows of regions, resolved and checked; `write` and `table` predict them.
 
-    tracks: the written classes, as the tracks of the outputs. rule: the calls, or None if a regression has no threshold.
+    models: one, or the members of an ensemble. tracks: the written classes, as the tracks of the outputs. rule: the calls, or
+    None if a regression has no threshold.
     """
 
     request: PredictionRequest
+    models: Sequence[Any]
     windows: ClassWindows
-    config: Any  # of the model, or of the first of an ensemble
-    task: Task
     tracks: Sequence[Track]
     rule: CallRule | None
     notes: Sequence[str]
@@ -62,25 +61,25 @@ class ClassPrediction:
         return self.windows.grid.step
 
     def cost(self) -> str:
-        """Return the parameters and the number of windows as text; the model is not loaded."""
-        members = _member_configs(self.request.model)
-        n = sum(cost.count_parameters(cost.meta_model(registry.class_of(config), config)) for config in members)
+        """Return the parameters and the number of windows as text."""
+        n = sum(map(cost.count_parameters, self.models))
         window, step = self.windows.grid
         rows = {"parameters": f"{n:,}", "window": f"{window:,} bases", "step": f"{step:,} bases"}
-        return cost.table(rows | {"windows": f"{self.windows.n:,}{' on each strand' if self._both_strands() else ''}"})
+        asked = self.request.both_strands
+        both = self.models[0].config.both_strands if asked is None else asked
+        return cost.table(rows | {"windows": f"{self.windows.n:,}{' on each strand' if both else ''}"})
 
     def table(self, progress: ProgressCallback = None) -> pd.DataFrame:
         """Return a row for each bin, or with a threshold in the request, a row for each call."""
         import pandas as pd
 
-        models = _loaded(self.request.model)
         if self.request.threshold is not None:
             calls = CollectedCalls(self._call_rule())
-            self._run(models, calls, None, progress)
+            self._run(calls, None, progress)
             rows = [(call.chrom, call.start, call.end, call.name, call.value) for call in calls.finish()]
             return pd.DataFrame(rows, columns=["chrom", "start", "end", "name", "value"])
         collected = CollectedTracks()
-        self._run(models, collected, None, progress)
+        self._run(collected, None, progress)
         chroms, starts, ends, values = collected.columns()
         bins = pd.DataFrame({"chrom": chroms, "start": starts, "end": ends})
         return pd.concat([bins, pd.DataFrame(values.T, columns=column_names(self.tracks))], axis=1)
@@ -97,17 +96,16 @@ class ClassPrediction:
         target = TrackOutput(
             files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "--classes"
         )
-        models = _loaded(self.request.model)
-        with self._folder(files.output, models) as folder, new_sink(target) as sink, ExitStack() as stack:
+        with self._folder(files.output) as folder, new_sink(target) as sink, ExitStack() as stack:
             calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
-            summary = self._run(models, SeveralSinks([sink, calls]) if calls else sink, folder, progress)
+            summary = self._run(SeveralSinks([sink, calls]) if calls else sink, folder, progress)
         notes = self._notes(files.output, summary, folder.n_found if folder else 0)
         return [*notes, f"{files.calls}: {calls.n_calls:,} calls"] if calls else notes
 
-    def _run(self, models: Sequence[Any], sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> Predicted:
+    def _run(self, sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> Predicted:
         request, columns = self.request, [track.index for track in self.tracks]
-        n_classes = self.task.n_outputs
-        with open_values(models, both_strands=request.both_strands, runtime=request.runtime) as values:
+        n_classes = self.models[0].task.n_outputs
+        with open_values(self.models, both_strands=request.both_strands, runtime=request.runtime) as values:
             return predict_windows(self.windows, values, n_classes, columns, sink, folder=folder, progress=progress)
 
     def _check_files(self, files: PredictionFiles) -> CallRule | None:
@@ -132,12 +130,12 @@ class ClassPrediction:
         return self.rule
 
     @contextmanager
-    def _folder(self, output: Path, models: Sequence[Any]) -> Iterator[ValueFolder | None]:
+    def _folder(self, output: Path) -> Iterator[ValueFolder | None]:
         """Yield the resume folder of an output, which is removed after success; None for models that are not from a file."""
-        if not all(model.sha256 for model in models):
+        if not all(model.sha256 for model in self.models):
             yield None
             return
-        folder = ValueFolder(output, self._fingerprint(models))
+        folder = ValueFolder(output, self._fingerprint())
         with lock_folder(folder.path, output):
             try:
                 yield folder
@@ -147,7 +145,7 @@ class ClassPrediction:
                 raise
             folder.remove()
 
-    def _fingerprint(self, models: Sequence[Any]) -> dict[str, str]:
+    def _fingerprint(self) -> dict[str, str]:
         """Return what the values of the windows depend on."""
         runtime, (window, step) = self.request.runtime, self.windows.grid
         regions = hashlib.sha256()
@@ -155,7 +153,7 @@ class ClassPrediction:
             regions.update(chrom.encode() + b"\0" + rows.astype("<i8").tobytes())
         return {
             "FASTA": self.windows.genome.signature,
-            "model": ",".join(model.sha256 for model in models),
+            "model": ",".join(model.sha256 for model in self.models),
             "regions": regions.hexdigest(),
             "window": str(window),
             "step": str(step),
@@ -166,10 +164,6 @@ class ClassPrediction:
             "number of threads": str(n_cores()) if runtime.device == "cpu" else "any",
             "version": __version__,
         }
-
-    def _both_strands(self) -> bool:
-        asked = self.request.both_strands
-        return bool(self.config.both_strands if asked is None else asked)
 
     def _notes(self, path: Path, summary: Predicted, n_found: int) -> list[str]:
         notes = []
@@ -186,11 +180,11 @@ class ClassPrediction:
 
 @dataclass(frozen=True)
 class SequencePrediction:
-    """Sequences of a file, read and checked; `write` and `table` load the model and predict them."""
+    """Sequences of a file, read and checked; `write` and `table` predict them."""
 
     request: PredictionRequest
+    models: Sequence[Any]
     data: LabelledSequences
-    config: Any
     tracks: Sequence[Track]
     notes: Sequence[str]
     unit = "sequences"
@@ -214,8 +208,9 @@ class SequencePrediction:
             raise ConfigError("genes and elements are drawn above a figure of a region; leave them out.")
         check_output(files.output, SUFFIXES)
         write_classes(files.output, self.data, self.tracks, self._batches(progress))
-        n_long = sum(len(codes) > self.config.window for codes in self.data.sequences)
-        cut = f"; {n_long:,} longer than the window of {self.config.window:,} bases, cut into windows" if n_long else ""
+        window = self.models[0].config.window
+        n_long = sum(len(codes) > window for codes in self.data.sequences)
+        cut = f"; {n_long:,} longer than the window of {window:,} bases, cut into windows" if n_long else ""
         names = join_names([track.identifier for track in self.tracks])
         return [f"{files.output}: {names} of {len(self.data):,} sequences{cut}"]
 
@@ -224,9 +219,7 @@ class SequencePrediction:
         request, columns, n = self.request, [track.index for track in self.tracks], len(self.data)
         with ExitStack() as stack:
             runtime = request.runtime
-            members = [
-                stack.enter_context(evaluating(model, runtime.device, runtime.precision)) for model in _loaded(request.model)
-            ]
+            members = [stack.enter_context(evaluating(model, runtime.device, runtime.precision)) for model in self.models]
             for first in range(0, n, _TOGETHER):
                 sequences = self.data.sequences[first : first + _TOGETHER]
                 every = [
@@ -245,17 +238,17 @@ def resolve_windows(
 
     Raises ConfigError for an unknown class, a step outside 1 to the window, and a threshold that no probability reaches.
     """
-    configs = _member_configs(request.model)
-    config = configs[0]
-    task = make_task(config.task, config.classes, config.target_mean, config.target_std)
-    if len({config.window for config in configs}) > 1:
-        several = join_names([f"{config.window:,}" for config in configs])
+    models = _loaded(request.model)
+    task, windows = models[0].task, [model.config.window for model in models]
+    if len(set(windows)) > 1:
+        several = join_names([f"{window:,}" for window in windows])
         raise ConfigError(f"the models of this ensemble have windows of {several} bases; name one of its members.")
-    step = max(1, config.window // 2) if request.step is None else request.step
-    if not 1 <= step <= config.window:
-        raise ConfigError(f"step = {step}: give 1 base up to the window of the model, {config.window:,}.")
+    window = windows[0]
+    step = max(1, window // 2) if request.step is None else request.step
+    if not 1 <= step <= window:
+        raise ConfigError(f"step = {step}: give 1 base up to the window of the model, {window:,}.")
     tracks = _chosen(task, request.class_names, one=task.binary)
-    grid = WindowGrid(config.window, step)
+    grid = WindowGrid(window, step)
     threshold = request.threshold
     if not task.has_scale:
         threshold = 0.5 if threshold is None else threshold
@@ -263,18 +256,17 @@ def resolve_windows(
             raise ConfigError(f"threshold = {threshold:g}: probabilities are above 0 and up to 1; give one of these.")
     names = [track.identifier for track in tracks]
     rule = None if threshold is None else CallRule(names, grid, genome.contigs, threshold, not task.has_scale)
-    return ClassPrediction(request, ClassWindows(genome, grid, intervals), config, task, tracks, rule, notes)
+    return ClassPrediction(request, models, ClassWindows(genome, grid, intervals), tracks, rule, notes)
 
 
 def resolve_sequences(request: PredictionRequest) -> SequencePrediction:
     """Read the sequences of a request, and check its options."""
     request.refuse(OF_REGIONS, "is for regions of a genome, found a file of sequences")
-    config = _member_configs(request.model)[0]
+    models = _loaded(request.model)
     fasta = request.fasta.path if isinstance(request.fasta, Genome) else request.fasta
     assert request.data is not None
     data = read_sequences(request.data, fasta=fasta, label=())
-    task = make_task(config.task, config.classes, config.target_mean, config.target_std)
-    return SequencePrediction(request, data, config, _chosen(task, request.class_names, one=False), data.notes)
+    return SequencePrediction(request, models, data, _chosen(models[0].task, request.class_names, one=False), data.notes)
 
 
 def _chosen(task: Task, names: Sequence[str], *, one: bool) -> list[Track]:
@@ -285,14 +277,6 @@ def _chosen(task: Task, names: Sequence[str], *, one: bool) -> list[Track]:
     meaning = task.word if task.has_scale else f"probability of {task.word}"
     numbers = [task.names.index(name) for name in dict.fromkeys(names) or default]
     return [Track(i, task.names[i], strand_pair=i, description=f"{meaning} {task.names[i]}") for i in numbers]
-
-
-def _member_configs(model: Any) -> list[Any]:
-    """Return the configurations of a model, or of the members of an ensemble, without reading weights."""
-    if not isinstance(model, str | Path):
-        return [model.config]
-    members = members_of(model)
-    return [registry.load_config(resolve_model(model) / member) for member in members] or [registry.load_config(model)]
 
 
 def _loaded(model: Any) -> list[Any]:

@@ -27,8 +27,8 @@ class KmerTokenizer(ReadsText):
     id = 5 + sum of digit_i * 4^(k-1-i) with digits A0 T1 C2 G3 (Ji et al. 2021, `vocab_kmer.txt`). A k-mer with an N
     is [UNK]. With stride > 1 the last token ends at the end of the sequence, so that every base is covered.
 
-    >>> KmerTokenizer(3).encode(encode("AAAT")[None]).ids.tolist()
-    [[2, 5, 6, 3]]
+    >>> KmerTokenizer(3)("AAAT")["input_ids"]
+    [2, 5, 6, 3]
     """
 
     k: int = 6
@@ -176,8 +176,8 @@ class KmerTokenizer(ReadsText):
 class BaseTokenizer(KmerTokenizer):
     """One token per base: the k-mer tokenizer with k = 1.
 
-    >>> BaseTokenizer().encode(encode("ACGTN")[None]).ids.tolist()
-    [[2, 5, 7, 8, 6, 1, 3]]
+    >>> BaseTokenizer()("ACGTN")["input_ids"]
+    [2, 5, 7, 8, 6, 1, 3]
     """
 
     k: int = 1
