@@ -62,6 +62,12 @@ from .verbosity import Command, print_note
 @shared.device
 @shared.precision
 @shared.batch_size
+@click.option(
+    "--part-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Windows (or sequences) that a fine-tuned model predicts and saves together.  [default: chosen automatically]",
+)
 @click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the tracks of a .png.")
 @click.option(
     "--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the tracks of a .png; may be repeated."

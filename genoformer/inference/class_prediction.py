@@ -20,7 +20,7 @@ from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals
-from genoformer.inference.class_windows import ClassWindows, ValueFolder, open_values, predict_windows
+from genoformer.inference.class_windows import PART_BASES, ClassWindows, ValueFolder, open_values, predict_windows
 from genoformer.inference.classes import predictions
 from genoformer.inference.prediction_request import OF_REGIONS, PredictionFiles, PredictionRequest
 from genoformer.inference.runtime import Floats, evaluating, n_cores
@@ -37,7 +37,7 @@ from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, c
 if TYPE_CHECKING:
     import pandas as pd
 
-_TOGETHER = 1_024  # sequences whose windows are in memory together
+PART_SEQUENCES = 1_024  # predicted together
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ class ClassPrediction:
             "regions": regions.hexdigest(),
             "window": str(window),
             "step": str(step),
+            "part size": str(self.windows.part_size),
             "strands": str(self.request.both_strands),
             "precision": runtime.precision,
             "device": runtime.device,
@@ -220,8 +221,9 @@ class SequencePrediction:
         with ExitStack() as stack:
             runtime = request.runtime
             members = [stack.enter_context(evaluating(model, runtime.device, runtime.precision)) for model in self.models]
-            for first in range(0, n, _TOGETHER):
-                sequences = self.data.sequences[first : first + _TOGETHER]
+            size = request.part_size or PART_SEQUENCES
+            for first in range(0, n, size):
+                sequences = self.data.sequences[first : first + size]
                 every = [
                     predictions(model, sequences, both_strands=request.both_strands, batch_size=runtime.batch_size).values
                     for model in members
@@ -256,7 +258,8 @@ def resolve_windows(
             raise ConfigError(f"threshold = {threshold:g}: probabilities are above 0 and up to 1; give one of these.")
     names = [track.identifier for track in tracks]
     rule = None if threshold is None else CallRule(names, grid, genome.contigs, threshold, not task.has_scale)
-    return ClassPrediction(request, models, ClassWindows(genome, grid, intervals), tracks, rule, notes)
+    part_size = max(1, PART_BASES // window) if request.part_size is None else request.part_size
+    return ClassPrediction(request, models, ClassWindows(genome, grid, intervals, part_size), tracks, rule, notes)
 
 
 def resolve_sequences(request: PredictionRequest) -> SequencePrediction:

@@ -28,7 +28,7 @@ from genoformer.writers.calls import WindowGrid
 from genoformer.writers.tracks import TrackSink
 
 MIN_KNOWN = 0.5  # smallest fraction of known bases of a window that gets a value
-PART_BASES = 1 << 20  # in the windows of a part, which are in memory together: minutes on a CPU for a model of DNABERT's size
+PART_BASES = 1 << 17  # in a part: half a minute on a CPU for a model of DNABERT's size
 
 Ints = NDArray[np.int64]
 Values = Callable[[Codes], Floats]  # codes [B, L] -> values [B, C]
@@ -39,11 +39,13 @@ class ClassWindows:
     """Windows on a grid, one for each bin that overlaps the intervals.
 
     intervals: contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions` returns them.
+    part_size: largest number of windows in a part.
     """
 
     genome: Genome
     grid: WindowGrid
     intervals: Mapping[str, Intervals]
+    part_size: int
 
     @property
     def n(self) -> int:
@@ -52,7 +54,7 @@ class ClassWindows:
 
     def parts(self) -> Iterator[tuple[str, Ints]]:
         """Yield the contig and the sorted numbers [n] of the windows of each part, n > 0."""
-        size = max(1, PART_BASES // self.grid.window)
+        size = self.part_size
         for chrom, intervals in self.intervals.items():
             waiting: list[Ints] = []
             room = size

@@ -13,7 +13,7 @@ from genoformer.inference.runtime import CPU, Runtime
 from genoformer.models.base import Model
 
 OF_TRACKS = ("tracks", "targets", "head")  # options that need a track model
-OF_CLASSES = ("data", "classes", "step", "threshold")  # options that need a fine-tuned model
+OF_CLASSES = ("data", "classes", "step", "threshold", "part_size")  # options that need a fine-tuned model
 OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
 
 
@@ -38,7 +38,12 @@ class PredictionRequest:
     classes: Sequence[str] = ()  # names as in `contigs`; (): all, but in regions of two classes the second
     step: int | None = None  # bases from window to window, and of a bin; None: half of the window
     threshold: float | None = None  # least value of a call; None: 0.5 for probabilities
+    part_size: int | None = None  # windows or sequences predicted together; None: chosen for the window of the model
     runtime: Runtime = CPU
+
+    def __post_init__(self) -> None:
+        if self.part_size is not None and self.part_size < 1:
+            raise ConfigError(f"part_size is {self.part_size}; give 1 window or more, or None.")
 
     @property
     def contig_names(self) -> list[str]:

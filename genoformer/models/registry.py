@@ -63,9 +63,26 @@ class Family(NamedTuple):
 
 FAMILIES = {
     "transformer": Family(
-        "genoformer.models.transformer.model:Encoder", {"dnabert": "genoformer.models.transformer.weights:DNABERT"}
+        "genoformer.models.transformer.model:Encoder",
+        {
+            "dnabert": "genoformer.models.transformer.weights.bert:BERT",
+            "gena-lm": "genoformer.models.transformer.weights.bert:GENA_LM",
+            "dnabert2": "genoformer.models.transformer.weights.mosaic:DNABERT2",
+            "esm": "genoformer.models.transformer.weights.esm:ESM",
+            "modernbert": "genoformer.models.transformer.weights.modernbert:MODERNBERT",
+            "decoder-only": "genoformer.models.transformer.weights.decoders:DECODER_ONLY",
+        },
     ),
-    "classifier": Family("genoformer.models.heads:SequenceClassifier"),
+    "classifier": Family(
+        "genoformer.models.heads:SequenceClassifier",
+        {
+            "dnabert-classifier": "genoformer.models.transformer.weights.classifiers:BERT",
+            "dnabert2-classifier": "genoformer.models.transformer.weights.classifiers:DNABERT2",
+            "esm-classifier": "genoformer.models.transformer.weights.classifiers:ESM",
+            "modernbert-classifier": "genoformer.models.transformer.weights.classifiers:MODERNBERT",
+            "decoder-only-classifier": "genoformer.models.transformer.weights.classifiers:DECODER_ONLY",
+        },
+    ),
     "enformer": Family(
         "genoformer.models.enformer.model:Enformer", {"enformer": "genoformer.models.enformer.weights:ENFORMER_PYTORCH"}
     ),

@@ -236,6 +236,18 @@ class BlockTokenizer(ReadsText):
         valid = over[at, rows] & (codes[at, np.clip(target, 0, codes.shape[1] - 1)] < N)
         return MaskedWindows(ids, rows[:, None], candidates[:, None], valid[:, None])
 
+    def padded_to(self, n_vocab: int) -> BlockTokenizer:
+        """Return the tokenizer with names for further ids up to n_vocab, which no sequence has."""
+        unused = [f"<unused{i}>" for i in range(len(self.tokens), n_vocab)]
+        return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end)
+
+    def huggingface_config(self) -> dict[str, Any]:
+        """Return the tokenizer_config.json with which transformers reads the vocabulary as EsmTokenizer."""
+        names = {"unknown": "unk_token", "pad": "pad_token", "mask": "mask_token", "start": "cls_token"}
+        tokens = {key: self.tokens[i] for role, key in names.items() if (i := self._roles[role]) is not None}
+        end = self.tokens[self._after[0]] if self._after else None
+        return {"tokenizer_class": "EsmTokenizer", **tokens, "eos_token": end}
+
     def to_dict(self) -> dict[str, Any]:
         return {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end}
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, decode, encode
 from genoformer.tokenizers.base import CLS, ROLES, SEP, SPECIAL, Encoding, MaskedWindows
+from genoformer.tokenizers.blocks import BlockTokenizer
 from genoformer.tokenizers.text import ReadsText
 
 
@@ -29,8 +30,10 @@ class BPETokenizer(ReadsText):
     min_bases: ClassVar[int] = 1
     sliding: ClassVar[bool] = False
 
-    def __init__(self, model_json: str) -> None:
+    def __init__(self, model_json: str, n_vocab: int = 0) -> None:
         import tokenizers
+
+        self._n_padded = n_vocab
 
         try:
             self._model = tokenizers.Tokenizer.from_str(model_json)
@@ -57,7 +60,7 @@ class BPETokenizer(ReadsText):
         self.mask_id: int = pad if mask is None else mask
         numbers = {i for i in roles.values() if i is not None} | {*added, *self._before, *self._after}
         self.special_ids = frozenset(numbers)
-        self._known = np.ones(max(self._names) + 1, dtype=bool)
+        self._known = np.ones(self.n_vocab, dtype=bool)
         self._known[[*numbers, self.pad_id]] = False
 
     def _first_of(self, names: Sequence[str]) -> int | None:
@@ -82,7 +85,7 @@ class BPETokenizer(ReadsText):
 
     @property
     def n_vocab(self) -> int:
-        return max(self._names) + 1  # ids may have gaps
+        return max(max(self._names) + 1, self._n_padded)  # ids may have gaps
 
     @property
     def n_added(self) -> int:
@@ -132,9 +135,19 @@ class BPETokenizer(ReadsText):
         """Return the bases of tokens."""
         return "".join("N" if i == self.unknown_id else self._names[i] for i in ids if i == self.unknown_id or self._known[i])
 
+    def padded_to(self, n_vocab: int) -> BPETokenizer:
+        """Return the tokenizer with further ids up to n_vocab, which no sequence has."""
+        return BPETokenizer(self._model.to_str(), n_vocab)
+
+    def as_blocks(self) -> BlockTokenizer:
+        """Return the same vocabulary as single bases; raise CheckpointError if it has other pieces of A, C, G, T."""
+        names = [self._names.get(i, f"<unused{i}>") for i in range(self.n_vocab)]
+        return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
+
     def to_dict(self) -> dict[str, Any]:
-        return {"tokenizer": self.name, "model": json.loads(self._model.to_str())}
+        padded = {"n_vocab": self._n_padded} if self._n_padded else {}
+        return {"tokenizer": self.name, "model": json.loads(self._model.to_str()), **padded}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> BPETokenizer:
-        return cls(json.dumps(fields["model"]))
+        return cls(json.dumps(fields["model"]), int(fields.get("n_vocab", 0)))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import assert_refused, rows_of, run, run_well
-from processes import finished, in_few_windows, started
+from processes import command, finished, started
 from small_models import small_classifier
 
 import genoformer as gf
@@ -70,15 +70,12 @@ def test_regions_of_a_bed_keep_their_coordinates(tmp_path: Path, model: Path, fa
     assert_refused(run("predict", tmp_path / "in.bed", "-m", model, "-o", tmp_path / "x.tsv"), "give the FASTA of its genome")
 
 
-def test_many_sequences_are_written_in_their_order(tmp_path: Path, model: Path, monkeypatch) -> None:
-    from genoformer.inference import class_prediction
-
+def test_many_sequences_are_written_in_their_order(tmp_path: Path, model: Path) -> None:
     random = np.random.default_rng(0)
     texts = {f"n{i}": "".join(random.choice(list("ACGT"), int(random.integers(3, 90)))) for i in range(50)}
     (tmp_path / "in.tsv").write_text("name\tsequence\n" + "".join(f"{name}\t{text}\n" for name, text in texts.items()))
-    monkeypatch.setattr(class_prediction, "_TOGETHER", 7)
     for name in ("o.parquet", "o.tsv"):
-        run_well("predict", tmp_path / "in.tsv", "-m", model, "-o", tmp_path / name)
+        run_well("predict", tmp_path / "in.tsv", "-m", model, "-o", tmp_path / name, "--part-size", 7)
     written = pd.read_parquet(tmp_path / "o.parquet")
     assert written.name.to_list() == list(texts) == [row["name"] for row in rows_of(tmp_path / "o.tsv")]
     np.testing.assert_allclose(written[CLASSES], expected(model, texts), rtol=1e-5)
@@ -129,12 +126,12 @@ def test_a_killed_run_resumes_with_the_same_bytes(tmp_path: Path, model: Path, f
 
     def arguments(name: str) -> list[object]:
         outputs = ["-o", tmp_path / name, "--calls", tmp_path / f"{name}.bed", "--threshold", 0.3]
-        return ["predict", "-f", fasta, "-m", model, "--step", 4, "--device", "cpu", *outputs]
+        return ["predict", "-f", fasta, "-m", model, "--step", 4, "--part-size", 10, "--device", "cpu", *outputs]
 
-    finished(started(in_few_windows, arguments("whole"), said), said)
+    finished(started(command, arguments("whole"), said), said)
     parts, n_killed = tmp_path / ".out.parts", 0
     for enough in (1, 20, 50):
-        child = started(in_few_windows, arguments("out"), said)
+        child = started(command, arguments("out"), said)
         while child.is_alive() and len(list(parts.glob("*.npz"))) < enough:
             time.sleep(0.001)
         if child.is_alive() and child.pid is not None:
@@ -143,7 +140,7 @@ def test_a_killed_run_resumes_with_the_same_bytes(tmp_path: Path, model: Path, f
         child.join()
         assert not (tmp_path / "out").exists()
     assert n_killed == 3
-    finished(started(in_few_windows, arguments("out"), said), said)
+    finished(started(command, arguments("out"), said), said)
     assert "finished parts of an earlier run were used" in said.read_text()
     for path in (tmp_path / "whole").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()

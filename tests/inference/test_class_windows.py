@@ -149,11 +149,10 @@ def test_a_bin_does_not_depend_on_the_other_regions(tmp_path: Path, fasta) -> No
         assert value == pytest.approx(by_bin[chrom, start // 8], rel=1e-5, nan_ok=True)
 
 
-def test_parts_have_the_windows_in_order_each_once(tmp_path: Path, fasta, monkeypatch) -> None:
-    monkeypatch.setattr(class_windows, "PART_BASES", 5 * WINDOW)
+def test_parts_have_the_windows_in_order_each_once(fasta) -> None:
     with gf.Genome(fasta) as genome:
         intervals = {"chr1": np.array([[0, 9], [11, 12], [30, 400]]), "chr2": np.array([[50, 53]])}
-        windows = class_windows.ClassWindows(genome, WindowGrid(WINDOW, 10), intervals)
+        windows = class_windows.ClassWindows(genome, WindowGrid(WINDOW, 10), intervals, 5)
         parts = [(chrom, numbers.tolist()) for chrom, numbers in windows.parts()]
         assert parts[:2] == [("chr1", [0, 1, 3, 4, 5]), ("chr1", [6, 7, 8, 9, 10])]
         assert parts[-1] == ("chr2", [5])
@@ -299,8 +298,7 @@ class Stop(Exception):
 
 
 def test_a_stopped_run_resumes_and_gives_the_same_bytes(tmp_path: Path, fasta, folder, monkeypatch) -> None:
-    monkeypatch.setattr(class_windows, "PART_BASES", 6 * WINDOW)
-    options = {"step": 7, "threshold": 0.4}
+    options = {"step": 7, "threshold": 0.4, "part_size": 6}
     write(fasta, folder, tmp_path / "whole", tmp_path / "whole.bed", **options)
     computed = []
     real = class_windows._part
@@ -319,7 +317,7 @@ def test_a_stopped_run_resumes_and_gives_the_same_bytes(tmp_path: Path, fasta, f
     parts = sorted((tmp_path / ".out.parts").glob("*.npz"))
     parts[1].write_bytes(parts[1].read_bytes()[:-40])  # as a full disk leaves it
     with pytest.raises(JobError, match="holds unfinished work with another step; repeat that run to finish it"):
-        write(fasta, folder, tmp_path / "out", tmp_path / "out.bed", step=8, threshold=0.4)
+        write(fasta, folder, tmp_path / "out", tmp_path / "out.bed", step=8, threshold=0.4, part_size=6)
     notes = write(fasta, folder, tmp_path / "out", tmp_path / "out.bed", **options)
     assert "finished parts of an earlier run were used" in notes[0]
     assert len([i for i in computed if i >= 0]) == 13 + 1  # each part once, and the damaged one again

@@ -57,7 +57,7 @@ def test_a_tokenizer_of_another_model_is_not_saved(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_model_that_a_layout_or_a_type_cannot_hold(tmp_path: Path) -> None:
     """Of a folder that was there what was in it stays."""
     model = small_encoder(BaseTokenizer())
-    with pytest.raises(ConfigError, match="DNABERT's layout"):
+    with pytest.raises(ConfigError, match="BERT's layout"):
         gf.save(model, tmp_path / "new/m", layout="dnabert")
     with torch.no_grad():
         model.tokens.weight[0, 0] = 1e6

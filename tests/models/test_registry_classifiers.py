@@ -79,7 +79,7 @@ def test_each_kind_of_model_is_refused_where_the_other_is_meant(tmp_path) -> Non
         registry.load(tmp_path / "tuned", Embeds)
     with pytest.raises(CheckpointError, match="is a language model, which predicts bases; fine-tune it first"):
         registry.load_ensemble(tmp_path / "language")
-    with pytest.raises(ConfigError, match="DNABERT's layout holds language models"):
+    with pytest.raises(ConfigError, match="BERT's layout holds language models"):
         registry.save(predictor(), tmp_path / "out", layout="dnabert")
 
 

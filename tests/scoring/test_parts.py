@@ -51,8 +51,12 @@ def npz(**arrays: np.ndarray) -> bytes:
 def test_chunks_are_cut_the_same_wherever_they_are_read() -> None:
     assert [[r.pos for r in chunk] for chunk in chunks(iter(RECORDS), 3)] == [[1, 2, 3], [4, 5, 6], [7, 8]]
     assert list(chunks(iter([]), 3)) == []
-    far = [r._replace(pos=pos, chrom=chrom) for r, (chrom, pos) in zip(
-        RECORDS, [("a", 5), ("a", 9), ("a", 15), ("a", 16), ("b", 16), ("b", 16), ("b", 17)], strict=False)]  # fmt: skip
+    far = [
+        r._replace(pos=pos, chrom=chrom)
+        for r, (chrom, pos) in zip(
+            RECORDS, [("a", 5), ("a", 9), ("a", 15), ("a", 16), ("b", 16), ("b", 16), ("b", 17)], strict=False
+        )
+    ]
     cut = [[(r.chrom, r.pos) for r in chunk] for chunk in chunks(far, 2, within=10)]
     assert cut == [[("a", 5), ("a", 9)], [("a", 15), ("a", 16)], [("b", 16), ("b", 16)], [("b", 17)]]
     assert [len(chunk) for chunk in chunks(far, 9, within=10)] == [3, 1, 3]

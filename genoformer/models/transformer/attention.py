@@ -85,9 +85,7 @@ class Attention(nn.Module):
         self.norm_query = nn.RMSNorm(size, config.norm_eps) if config.qk_norm else None
         self.norm_key = nn.RMSNorm(size, config.norm_eps) if config.qk_norm else None
         self.dropout = config.dropout
-        slopes = alibi_slopes(config.n_heads) if config.position == "alibi" else None
-        self.register_buffer("slopes", slopes, persistent=False)
-        self.slopes: Tensor | None
+        self.alibi = config.position == "alibi"
 
     def forward(
         self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, past: KeyValues | None = None
@@ -150,12 +148,13 @@ class Attention(nn.Module):
         self, query_at: Tensor, key_at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
     ) -> Tensor | None:
         """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask."""
-        if keep is None and self.slopes is None and self.reach is None and (plain_causal or not self.causal):
+        if keep is None and not self.alibi and self.reach is None and (plain_causal or not self.causal):
             return None
         distance = (query_at[:, :, None] - key_at[:, None, :])[:, None]  # [B, 1, M, T]
         bias = torch.zeros((), dtype=dtype, device=key_at.device)
-        if self.slopes is not None:
-            bias = -self.slopes.to(dtype)[:, None, None] * distance.abs()
+        if self.alibi:
+            slopes = alibi_slopes(self.n_heads).to(device=key_at.device, dtype=dtype)
+            bias = -slopes[:, None, None] * distance.abs()
         if self.causal:
             bias = bias.masked_fill(distance < 0, -torch.inf)
         if self.reach is not None:

@@ -102,6 +102,12 @@ class Encoder(TokenModel):
         return {"decoder.weight": "tokens.weight"} if tied else {}
 
     @property
+    def fused_rows(self) -> Mapping[str, tuple[int, ...]]:
+        shape = self.config
+        n_kv = shape.kv_heads * shape.head_size
+        return {"attention.qkv": (shape.n_heads * shape.head_size, n_kv, n_kv)}
+
+    @property
     def lacks(self) -> Mapping[type, str]:
         if self.config.output == "none":
             return dict.fromkeys((PredictsBases, SequenceLikelihood), "has no head that predicts tokens")

@@ -258,9 +258,9 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("fields", "tokenizer", "words"),
     [
-        ({"conv_kernel": 5}, KmerTokenizer(2), "no stem"),
-        ({"position": "rotary"}, KmerTokenizer(2), "learned positions"),
-        ({"n_token_types": 0}, KmerTokenizer(2), "segments"),
+        ({"conv_kernel": 5}, KmerTokenizer(2), "conv_kernel = 0, this one has conv_kernel = 5"),
+        ({"position": "rotary"}, KmerTokenizer(2), "position = 'learned', this one has position = 'rotary'"),
+        ({"n_token_types": 0}, KmerTokenizer(2), "token types"),
         ({}, KmerTokenizer(2, 2), "stride 1"),
     ],
 )
