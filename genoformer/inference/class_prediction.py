@@ -100,7 +100,7 @@ class ClassPrediction:
             calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
             summary = self._run(SeveralSinks([sink, calls]) if calls else sink, folder, progress)
         notes = self._notes(files.output, summary, folder.n_found if folder else 0)
-        return [*notes, f"{files.calls}: {calls.n_calls:,} calls"] if calls else notes
+        return [*notes, f"{files.calls}: {calls.n_calls:,} call{'s' * (calls.n_calls != 1)}"] if calls else notes
 
     def _run(self, sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> Predicted:
         request, columns = self.request, [track.index for track in self.tracks]
