@@ -43,7 +43,9 @@ def full_of_encoder(model, codes) -> torch.Tensor:
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         distance = (torch.arange(n)[:, None] - torch.arange(n)[None]).float()
         if model.config.position == "alibi":
-            logits = logits - layer.attention.slopes[:, None, None] * distance.abs()
+            n_heads = model.config.n_heads  # a power of two
+            slopes = torch.tensor([2 ** (-8 * head / n_heads) for head in range(1, n_heads + 1)])
+            logits = logits - slopes[:, None, None] * distance.abs()
         if model.config.causal:
             logits = logits.masked_fill(distance < 0, -torch.inf)
         found.append(logits.softmax(-1))
