@@ -12,7 +12,7 @@ from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.models.heads import Pooling
 from genoformer.models.tuning import TUNE
-from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
+from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
 
@@ -155,7 +155,7 @@ class FinetuneConfig:
         return cls(**checked(cls, values, str(path)))
 
 
-def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> KmerTokenizer | BPETokenizer:
+def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> Tokenizer:
     """Return the tokenizer of a [tokenizer] table.
 
     learn: function from vocabulary size to a BPE tokenizer of the training data; None if there is no training data.
