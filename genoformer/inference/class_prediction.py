@@ -15,11 +15,11 @@ from genoformer import __version__
 from genoformer.datasets.sequences import LabelledSequences, read_sequences
 from genoformer.errors import ConfigError
 from genoformer.files import lock_folder
+from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
 from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 from genoformer.inference.class_windows import PART_BASES, ClassWindows, ValueFolder, open_values, predict_windows
 from genoformer.inference.classes import predictions
 from genoformer.inference.prediction_request import OF_REGIONS, PredictionFiles, PredictionRequest

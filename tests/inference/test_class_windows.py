@@ -14,7 +14,8 @@ from small_models import small_encoder
 import genoformer as gf
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.inference import Runtime, class_windows
-from genoformer.inference.predict import PredictionFiles, PredictionRequest, open_prediction
+from genoformer.inference.predict import open_prediction
+from genoformer.inference.prediction_request import PredictionFiles, PredictionRequest
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.resume_folder import JobError
