@@ -36,9 +36,7 @@ from .verbosity import Command, print_note
 @shared.strand
 @track_options
 @class_options
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
-)
+@shared.workers
 @shared.device
 @click.pass_context
 def calibrate(

@@ -102,9 +102,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     metavar="N",
     help="Score N random records again with the reference implementation (CPU, float32) and compare.",
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
-)
+@shared.workers
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -280,7 +278,7 @@ def merge(ctx: click.Context, output: str) -> None:
 
 
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
-    from genoformer.formats.vcf import seekable_copy
+    from genoformer.formats.vcf_text import seekable_copy
     from genoformer.genome.preflight import preflight
     from genoformer.progress import Progress
 

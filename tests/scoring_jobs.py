@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from genoformer.formats.bed import Region
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
 from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import SequenceClassifier
 from genoformer.models.transformer.model import Encoder
@@ -108,6 +108,6 @@ class Mortal:
                 left[0].unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
             values = np.array([[record.pos] for record in records], dtype=np.float32)
-            return PartResult.of(np.zeros(len(records), np.uint8), values)
+            return PartResult(np.zeros(len(records), np.uint8), values)
 
         return count

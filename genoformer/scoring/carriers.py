@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
+from genoformer.formats.bed import Region
 from genoformer.formats.vcf import Record, VariantFile, batches
 from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, exchanged_alt
 from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
 from genoformer.genome.readings import Reading, shifted
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
 from genoformer.genome.variants import Status, Variant
 from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.ploidies import Ploidies

@@ -10,7 +10,8 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write, sha256_of
 from genoformer.genome.fit import Fit
-from genoformer.genome.preflight import Preflight, check_preflight, preflight
+from genoformer.genome.preflight import check_preflight, preflight
+from genoformer.genome.preflight_result import Preflight
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.job import HaplotypeJob, PairsJob
 from genoformer.scoring.parts import THREADS, RowFolder, Rows

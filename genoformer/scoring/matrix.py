@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write
 from genoformer.formats.vcf import Record
-from genoformer.scoring.scores import Floats
 from genoformer.scoring.track_scores import TrackColumns
+from genoformer.writers.base import Floats
 from genoformer.writers.parquet import ParquetRows, Row
 
 PLACES = ("chrom", "pos", "id", "ref", "alt", "score")

@@ -70,20 +70,21 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 
 
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
-    """Measure the noise floors of a scorer at n positions among or near `places` (contig and base).
+    """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    None if there are no such positions, or no floor because scores do not depend on the start of the window.
+    places: contig and 0-based position.
     """
-    if scorer.layout is None or not scorer.has_noise_floor:
+    layout = scorer.layout
+    if layout is None or not scorer.has_noise_floor:
         return None
     variants = _substitutions(scorer, genome, list(places), n)
     if not variants:
         return None
     noise = scorer.noise(variants)
     kinds = ([of.of_nothing for of in noise], [of.of_window for of in noise])
-    indel, substitution = (_floors(scorer, np.abs(scorer.layout.strongest(scores)[0]), scorer.layout) for scores in kinds)
+    indel, substitution = (_floors(scorer, np.abs(layout.strongest(scores)[0]), layout) for scores in kinds)
     return NoiseFloor(
-        len(variants), len(scorer.layout.names), tuple(column.of for column in flag_columns(scorer)), indel, substitution
+        len(variants), len(layout.names), tuple(column.of for column in flag_columns(scorer)), indel, substitution
     )
 
 

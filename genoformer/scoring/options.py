@@ -14,7 +14,7 @@ from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import tracks_of
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
@@ -111,11 +111,11 @@ class NamedModels(NamedTuple):
     @property
     def label(self) -> str:
         """Name for messages and headers: the folders, joined by "+"."""
-        return "+".join(registry.resolve_model(name).resolve().name for name in self.names) or "model"
+        return "+".join(folders.resolve_model(name).resolve().name for name in self.names) or "model"
 
     def calibration(self) -> Calibration | None:
         """Return the calibration in the folder of a single model, if there is one; an ensemble has none of its own."""
-        path = registry.resolve_model(self.names[0]) / FILE if len(self.names) == 1 else None
+        path = folders.resolve_model(self.names[0]) / FILE if len(self.names) == 1 else None
         return Calibration.load(path) if path is not None and path.is_file() else None
 
 

@@ -14,14 +14,16 @@ from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
-from genoformer.formats.vcf import Record, seekable_copy
+from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import seekable_copy
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.fit import Fit
-from genoformer.genome.preflight import Preflight, check_preflight, preflight
+from genoformer.genome.preflight import check_preflight, preflight
+from genoformer.genome.preflight_result import Preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import Status
-from genoformer.models import registry
+from genoformer.models import folders
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.assembly import AddedColumns, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
@@ -148,6 +150,8 @@ class Plan:
             with open_reference_scorer(job.genome, self.scoring, job.runtime) as reference:
                 again = partial(score_records, genome=job.genome, scorer=reference, names=self.fit)
                 self.notes.append(verify_note(self.partition.parts, self.parts, checks.n_verify, self.columns, again))
+        if not self.scorer.has_noise_floor:  # that of scores which depend on where the window begins
+            return
         n = n_places(self.scorer, self.preflight.n_records, checks.n_noise)
         floor = measure(self.scorer, job.genome, self.preflight.places, n)
         if floor is not None:
@@ -210,7 +214,7 @@ def open_plan(
     region = parse_region(job.region, job.genome.contigs) if job.region else None
     scoring = _with_matrix(job, sink)
     with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
-        flags = flag_columns(scorer) if checks.n_noise != 0 else []
+        flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
         layout = scorer.matrix_layout
         matrix = MatrixFile(outputs.matrix, layout) if outputs.matrix is not None and layout else None
@@ -317,7 +321,7 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     what = f"the sequence around the records of {checked.vcf}"
     windows = partial(_sample_windows, genome=job.genome, length=scorer.window)
     overlaps = (
-        registry.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
+        folders.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
     )
     notes = list(dict.fromkeys(note for note in overlaps if note))
     known = [window for window in windows(checked.places_with_bases) if window[scorer.window // 2] < N]

@@ -227,7 +227,7 @@ SCORES: dict[str, Score] = {
             unit="units of the track",
             meaning=(
                 "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most. "
-                "Of the two tracks of a strand pair together it is the square root of the sum of both squares."
+                "The score of a strand pair is the square root of the sum of the two squares."
             ),
             function=d2,
         ),
@@ -238,8 +238,8 @@ SCORES: dict[str, Score] = {
             signed=False,
             unit="nats",
             meaning=(
-                "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each "
-                "with the 25th percentile of ref added and divided by its sum (baskerville's JS)."
+                "Change of the shape of the track: mean of the Kullback-Leibler divergences of alt from ref and of ref from "
+                "alt. The 25th percentile of ref is added to both tracks, and each is divided by its sum (baskerville's JS)."
             ),
             function=js,
         ),
