@@ -39,7 +39,5 @@ transformers.AutoConfig.register(GenoformerConfig.model_type, GenoformerConfig, 
 transformers.AutoModel.register(GenoformerConfig, GenoformerModel, exist_ok=True)
 transformers.AutoModelForMaskedLM.register(GenoformerConfig, GenoformerForMaskedLM, exist_ok=True)
 transformers.AutoModelForCausalLM.register(GenoformerConfig, GenoformerForCausalLM, exist_ok=True)
-transformers.AutoModelForSequenceClassification.register(
-    GenoformerConfig, GenoformerForSequenceClassification, exist_ok=True
-)
+transformers.AutoModelForSequenceClassification.register(GenoformerConfig, GenoformerForSequenceClassification, exist_ok=True)
 transformers.AutoTokenizer.register(GenoformerConfig, slow_tokenizer_class=GenoformerTokenizer, exist_ok=True)

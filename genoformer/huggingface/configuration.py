@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class GenoformerConfig(PretrainedConfig):
         **options: Any,
     ) -> None:
         shape: Any = EncoderConfig() if encoder is None else encoder
-        self.encoder: dict[str, Any] = asdict(shape) if is_dataclass(shape) else dict(shape)
+        self.encoder: dict[str, Any] = dict(shape) if isinstance(shape, Mapping) else asdict(shape)
         self.family = family
         self.head = dict(head or {})
         self.frame_token_ids = list(frame_token_ids)

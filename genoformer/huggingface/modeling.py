@@ -15,9 +15,8 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.huggingface.configuration import GenoformerConfig
 from genoformer.models import registry
 from genoformer.models.base import Classifies, has
+from genoformer.models.export import OWN_CLASSES
 from genoformer.models.heads import SequenceClassifier
-
-_OWN_CLASSES = ("genoformer-hf", "genoformer-hf-classifier")  # layouts that the classes below read themselves
 
 
 class SpecialTokens(NamedTuple):
@@ -44,13 +43,13 @@ class GenoformerPreTrainedModel(PreTrainedModel):
         """
         name = pretrained_model_name_or_path
         try:
-            is_other = registry.layout_of(name) not in _OWN_CLASSES
+            is_other = registry.layout_of(name) not in OWN_CLASSES
         except CheckpointError:  # no folder of a model: a name on the hub
             is_other = False
         if not is_other:
             return super().from_pretrained(name, *args, **options)
         loaded = registry.load(name)
-        kind = "genoformer-hf-classifier" if has(loaded, Classifies) else "genoformer-hf"
+        kind = OWN_CLASSES[has(loaded, Classifies)]
         with TemporaryDirectory() as folder:
             registry.save(loaded, folder, layout=kind)
             model = super().from_pretrained(folder, *args, **options)
@@ -211,9 +210,7 @@ class GenoformerForMaskedLM(_LanguageModel):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
-        answer = MaskedLMOutput(
-            loss=loss, logits=logits, hidden_states=output.hidden_states, attentions=output.attentions
-        )
+        answer = MaskedLMOutput(loss=loss, logits=logits, hidden_states=output.hidden_states, attentions=output.attentions)
         return answer if self.model._returns_dict(return_dict) else answer.to_tuple()
 
 
@@ -243,9 +240,7 @@ class GenoformerForCausalLM(_LanguageModel, GenerationMixin):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
-        answer = CausalLMOutput(
-            loss=loss, logits=logits, hidden_states=output.hidden_states, attentions=output.attentions
-        )
+        answer = CausalLMOutput(loss=loss, logits=logits, hidden_states=output.hidden_states, attentions=output.attentions)
         return answer if self.model._returns_dict(return_dict) else answer.to_tuple()
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, attention_mask: Any = None, **_: Any) -> dict[str, Any]:

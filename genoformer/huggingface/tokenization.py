@@ -43,7 +43,7 @@ class GenoformerTokenizer(PreTrainedTokenizer):
         self._before, self._after = frame_of(self.dna)
         roles = {role: next((name for name in names if name in self._ids), None) for role, names in ROLES.items()}
         special = {_NAMES[role]: token for role, token in roles.items() if token is not None}
-        special["pad_token"] = self._tokens.get(self.dna.pad_id, special.get("pad_token"))
+        special["pad_token"] = self._tokens[self.dna.pad_id]
         super().__init__(**{**special, **options})
 
     @classmethod
@@ -75,8 +75,8 @@ class GenoformerTokenizer(PreTrainedTokenizer):
         save_tokenizer(self.dna, path)
         return (str(path),)
 
-    def _convert_token_to_id(self, token: str) -> int | None:
-        return self._ids.get(token, self.unk_token_id)
+    def _convert_token_to_id(self, token: str) -> int:
+        return self._ids[token] if token in self._ids else int(self.unk_token_id)
 
     def _convert_id_to_token(self, index: int) -> str:
         return self._tokens.get(index, f"<unused{index}>")
@@ -171,4 +171,3 @@ class GenoformerTokenizer(PreTrainedTokenizer):
             "".join(map(self._convert_id_to_token, run)) if is_hidden else self.dna.text(list(run))
             for is_hidden, run in groupby(ids, lambda i: i in hidden)
         )
-

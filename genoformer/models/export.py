@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.models.base import Model
 from genoformer.models.formats import WeightFormat
 
 HF = "hf"  # stands for the layout that `fitting_layout` returns
+
+OWN_CLASSES = ("genoformer-hf", "genoformer-hf-classifier")  # layouts of the classes of genoformer.huggingface
 
 # Fields without a part in the network's outputs: defaults of genoformer's commands, and settings of training.
 _SETTINGS = ("window", "overlap", "both_strands", "context_length", "dropout", "init_std")
@@ -28,15 +33,22 @@ def fitting_layout(model: Model, layouts: Mapping[str, WeightFormat]) -> str:
         if _holds(layout, model):
             return name
     raise ConfigError(
-        f"found a model that {model.describe().removeprefix('is a ')}, expected a transformer of tokens, which transformers "
+        f"the model {model.describe()}, expected a transformer of tokens, which transformers "
         "can read; convert it to another layout."
     )
 
 
-def lost_settings(before: Any, after: Any) -> list[str]:
-    """Return the settings of genoformer's commands that a configuration lost in a layout: "window = 300" for example."""
+def notes(layout: str, before: Any, after: Any) -> list[str]:
+    """Return what to know about a folder that was written, as ends of sentences; before, after: configurations.
+
+    The settings of genoformer's commands that the layout does not keep, and the import that reads its classes.
+    """
     kept, read = asdict(before), asdict(after)
-    return [f"{name} = {kept[name]}" for name in _SETTINGS[:4] if name in kept and kept[name] != read[name]]
+    lost = [f"{name} = {kept[name]}" for name in _SETTINGS[:4] if name in kept and kept[name] != read[name]]
+    sentences = [f"does not keep {', '.join(lost)}, which its layout has no field for."] if lost else []
+    if layout in OWN_CLASSES:
+        sentences.append("has a model that transformers reads after `import genoformer.huggingface`.")
+    return sentences
 
 
 def _holds(layout: WeightFormat, model: Any) -> bool:
@@ -48,10 +60,20 @@ def _holds(layout: WeightFormat, model: Any) -> bool:
         with TemporaryDirectory() as folder:
             if layout.write_assets is not None:
                 layout.write_assets(model, Path(folder))
-            again = layout.to_config(config, Path(folder), model.state_dict())
+            again = SimpleNamespace(config=model.config, tokenizer=None)
+            if layout.read_assets is not None:
+                layout.read_assets(again, Path(folder))
+            shape = layout.to_config(config, Path(folder), model.state_dict())
     except GenoformerError:  # the refusal of a layout
         return False
-    return _network(again) == _network(model.config)
+    return _network(shape) == _network(model.config) and _reads_alike(again.tokenizer, model.tokenizer)
+
+
+def _reads_alike(tokenizer: Any, other: Any) -> bool:
+    """True if two tokenizers have the same vocabulary and read a sequence of all bases and N as the same ids."""
+    codes = np.random.default_rng(0).integers(0, 5, (1, 4096), dtype=np.uint8)
+    codes[:, :2048] %= 4
+    return tokenizer.vocab == other.vocab and np.array_equal(tokenizer.encode(codes).ids, other.encode(codes).ids)
 
 
 def _network(config: Any) -> dict[str, Any]:

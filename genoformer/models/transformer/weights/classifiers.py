@@ -47,7 +47,9 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
             raise ConfigError("this layout holds fine-tuned models and no others; fine-tune the model first.")
         c = model.config
         if not isinstance(c.encoder, EncoderConfig):
-            raise ConfigError(f"this layout holds transformers, found the family {c.family!r}; take genoformer's layout instead.")
+            raise ConfigError(
+                f"this layout holds transformers, found the family {c.family!r}; take genoformer's layout instead."
+            )
         if c.head != fields["head"]:
             raise ConfigError(
                 f"Hugging Face's layout holds a head {fields['head']!r}, this model has {c.head!r}; save in genoformer's "
@@ -70,9 +72,7 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
     renamed = {theirs: f"encoder.{ours}" for theirs, ours in layout.names.rename.items() if not theirs.startswith(_HEADS)}
     fused = {f"encoder.{ours}": theirs for ours, theirs in layout.names.fuse.items()}
     names = NameMap(renamed | dict(modules), fused, suffixes=layout.names.suffixes, ignore_others=True)
-    return WeightFormat(
-        detect, to_config, from_config, names, check, _read_assets, _write_assets, layout.in_transformers
-    )
+    return WeightFormat(detect, to_config, from_config, names, check, _read_assets, _write_assets, layout.in_transformers)
 
 
 _HEADS = ("cls.", "lm_head", "head.", "decoder", "bert.pooler", "esm.pooler")  # of language models

@@ -23,9 +23,10 @@ from genoformer.models.registry import model_class
 from genoformer.models.token_model import read_tokenizer
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.weights.classifiers import output_fields, outputs_of
-from genoformer.models.transformer.weights.huggingface import TOKENIZER_CONFIG, classifies
+from genoformer.models.transformer.weights.huggingface import classifies
 from genoformer.tasks import make_task
 from genoformer.tokenizers import Tokenizer, save_tokenizer
+from genoformer.tokenizers.huggingface import TOKENIZER_CONFIG
 
 MODEL_TYPE = "genoformer"
 VOCABULARY = "genoformer_tokenizer.json"
@@ -153,7 +154,9 @@ def _detect_classifier(config: dict[str, Any]) -> bool:
 def _to_language(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> Any:
     shape = language_shape(config, folder)
     if (family := config.get("family", "transformer")) != "transformer":
-        raise CheckpointError(f"{folder / 'config.json'} names the family {family!r}, expected transformer; take another folder.")
+        raise CheckpointError(
+            f"{folder / 'config.json'} names the family {family!r}, expected transformer; take another folder."
+        )
     return shape
 
 
@@ -169,7 +172,7 @@ def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> di
 
 
 def _read_assets(model: Any, folder: Path) -> None:
-    model.tokenizer = read_tokenizer(folder, model.encoder.config.n_vocab, VOCABULARY)
+    model.tokenizer = read_tokenizer(folder, getattr(model.config, "encoder", model.config).n_vocab, VOCABULARY)
 
 
 def _write_assets(model: Any, folder: Path) -> None:
