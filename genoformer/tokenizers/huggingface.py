@@ -40,10 +40,9 @@ def read_as_genoformer_does(tokenizer: Any, before: Sequence[str], after: Sequen
 
     letters = {"[Aa]": "A", "[Cc]": "C", "[Gg]": "G", "[TtUu]": "T", "[^ACGT]": "N"}
     tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex(old), new) for old, new in letters.items()])
-    first, last = " ".join(before), " ".join(after)
     frame = [(token, tokenizer.token_to_id(token)) for token in dict.fromkeys([*before, *after])]
     if frame:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{first} $A {last}".strip(), pair=f"{first} $A {last} $B:1 {last}".strip(), special_tokens=frame
+            single=[*before, "$A", *after], pair=[*before, "$A", *after, "$B:1", *after], special_tokens=frame
         )
     return tokenizer
