@@ -27,7 +27,7 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
     genoformer models list
     """
     from genoformer.catalog import shipped
-    from genoformer.models.registry import title_of
+    from genoformer.models.folders import title_of
 
     show_table("models", catalog, as_json, {name: (folder, title_of(folder)) for name, folder in shipped().items()})
 
@@ -59,22 +59,22 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     import json
     from dataclasses import asdict
 
-    from genoformer.models import cost, registry
+    from genoformer.models import cost, folders, registry
 
     if (entry := _catalog_state(model, catalog)) is not None:
         click.echo(json.dumps(entry, indent=1))
         return
     loaded = registry.load(model)
-    card = registry.read_card(model)
+    card = folders.read_card(model)
     shown = {
-        "folder": str(registry.resolve_model(model)),
+        "folder": str(folders.resolve_model(model)),
         "layout": registry.layout_of(model),
         "parameters": cost.count_parameters(loaded),
         "sha256": loaded.sha256,
-        **({"failed": notes} if (notes := registry.failures(model)) else {}),
+        **({"failed": notes} if (notes := folders.failures(model)) else {}),
         **_reads(loaded),
         "config": asdict(loaded.config),
-        "manifest": registry.read_manifest(model),
+        "manifest": folders.read_manifest(model),
     }
     if as_json:
         shown["card"] = card
@@ -145,7 +145,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     from genoformer.errors import ConfigError
     from genoformer.files import check_overwrite
-    from genoformer.models import cost, export, registry
+    from genoformer.models import cost, export, folders, registry
     from genoformer.models.enformer.weights import basis_note
 
     from .output_lock import lock_outputs
@@ -159,9 +159,9 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     loaded = registry.load(model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
-    registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=registry.read_manifest(model))
+    registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=folders.read_manifest(model))
     if layout in ("genoformer", export.HF):
-        registry.copy_notes(model, folder)
+        folders.copy_notes(model, folder)
     layout = registry.layout_of(folder)
     if "enformer" in (layout, registry.layout_of(model)) and (note := basis_note(loaded)):
         print_note(note)
@@ -187,10 +187,10 @@ def push(folder: str, repository: str, licence: str, private: bool, dry_run: boo
     """
     from genoformer.catalog.push import PushRequest, plan_push
     from genoformer.catalog.push import push as push_folder
-    from genoformer.models import registry
+    from genoformer.models import folders, registry
 
     registry.layout_of(folder)  # refuses a folder that is no model
-    request = PushRequest(registry.resolve_model(folder), repository, licence, private)
+    request = PushRequest(folders.resolve_model(folder), repository, licence, private)
     if not dry_run:
         click.echo(push_folder(request))
         return

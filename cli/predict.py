@@ -106,7 +106,8 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     from pathlib import Path
 
     from genoformer.inference import with_runtime
-    from genoformer.inference.predict import PredictionFiles, PredictionRequest, open_prediction
+    from genoformer.inference.predict import open_prediction
+    from genoformer.inference.prediction_request import PredictionFiles, PredictionRequest
 
     from .output_lock import lock_outputs
     from .progress import progress_bar

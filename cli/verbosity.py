@@ -57,10 +57,12 @@ class Command(click.Command):
         self.params += talk_options()
 
     def invoke(self, ctx: click.Context) -> Any:
+        from genoformer import __version__
+
         refuse_addresses(ctx)
         refuse_own_inputs(ctx)
         start = time.monotonic()
-        print_detail(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
+        print_detail(f"{ctx.command_path}: genoformer {__version__}, Python {sys.version.split()[0]}")
         result = super().invoke(ctx)
         print_detail(f"{ctx.command_path}: {time.monotonic() - start:,.1f} s, at most {_peak():,.0f} MB of memory")
         return result
@@ -78,13 +80,13 @@ class Group(click.Group):
 
 def print_note(text: str) -> None:
     """Print a line on stderr, unless -q was given."""
-    if _level() >= 0:
+    if level() >= 0:
         click.echo(text, err=True)
 
 
 def print_detail(text: str) -> None:
     """Print a line on stderr if -v was given."""
-    if _level() > 0:
+    if level() > 0:
         click.echo(text, err=True)
 
 
@@ -111,27 +113,14 @@ def warnings_as_notes() -> Iterator[None]:
         yield
 
 
-def is_quiet() -> bool:
-    return _level() < 0
-
-
-def is_verbose() -> bool:
-    return _level() > 0
-
-
 def wants_traceback(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(_DEBUG, False))
 
 
-def _level() -> int:
+def level() -> int:
+    """Return -1 after -q, 1 after -v, otherwise 0."""
     ctx = click.get_current_context(silent=True)
     return ctx.meta.get(_LEVEL, 0) if ctx is not None else 0
-
-
-def _version() -> str:
-    from genoformer import __version__
-
-    return __version__
 
 
 def _peak() -> float:

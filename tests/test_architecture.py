@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "annotation": ["errors", "addresses", "files", "tables", "progress", "plots", "genome", "formats", "writers"],
     "scoring": [
         "errors",
+        "tasks",
         "config",
         "files",
         "resume_folder",

@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 
-from genoformer.annotation.element_labels import STATES
-from genoformer.annotation.elements import Elements, named_file, read_elements, read_files
-from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
+from genoformer.annotation.elements import read_files
+from genoformer.annotation.genes import FLANK, PROMOTER, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import named_file
 from genoformer.formats.gtf import is_gene_file
 
 __all__ = [
-    "FLANK",
-    "PARTS",
-    "PROMOTER",
-    "STATES",
     "Annotations",
-    "Elements",
-    "GeneMap",
     "read_annotations",
-    "read_elements",
-    "read_files",
-    "read_gene_map",
-    "read_sites",
 ]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 from genoformer.writers import Sink
 
 AUTO = "auto"  # background: random regions

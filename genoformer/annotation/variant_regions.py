@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import ConfigError, FileFormatError
+from genoformer.formats.bed import bed_rows
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import blocks_of
 from genoformer.genome.contigs import canonical_key
 from genoformer.genome.digits import is_count
-from genoformer.genome.regions import bed_rows
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]

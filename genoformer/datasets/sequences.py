@@ -14,13 +14,13 @@ from genoformer.datasets.region_files import are_regions, has_bed_suffix
 from genoformer.datasets.sequence_rows import KIND, LabelledSequences, SequenceRows
 from genoformer.datasets.sequence_tables import read_table
 from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.formats.bed import read_regions
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.text import numbered_lines
 from genoformer.genome.beyond import beyond
 from genoformer.genome.codes import reverse_complement
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import read_regions
 
 
 def read_labelled(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.targets import Targets, targets_for, targets_of
 from genoformer.errors import ConfigError
 from genoformer.evaluation.probe import check_probe, probe

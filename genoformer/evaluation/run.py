@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from genoformer import inference
-from genoformer.datasets.sequences import LabelledSequences, read_labelled
+from genoformer.datasets.sequence_rows import LabelledSequences
+from genoformer.datasets.sequences import read_labelled
 from genoformer.datasets.targets import targets_for
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
@@ -19,7 +20,7 @@ from genoformer.evaluation.examples import Baseline
 from genoformer.evaluation.intervals import Estimate, or_none, over_runs
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.report import check_folder, evaluate, write_json
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.heads import SequenceClassifier
 from genoformer.tasks import Task
 
@@ -88,7 +89,7 @@ def evaluate_models(job: EvaluationJob, tell: Callable[[str], None] = lambda tex
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
         tell(f"predicting with {name}")
-        if overlap := registry.training_overlap_note(model, name, data.sequences, data.path.name):
+        if overlap := folders.training_overlap_note(model, name, data.sequences, data.path.name):
             warnings.append(overlap)
         with inference.evaluating(model, inference.resolve_device(job.device), job.precision) as ready:
             predicted = inference.predictions(ready, data.sequences)
@@ -142,16 +143,16 @@ def _over_members(names: Sequence[str], rows: Sequence[Mapping[str, Estimate]]) 
     return {"members": members, "over_members": {name: estimate.to_dict() for name, estimate in means.items()}}
 
 
-def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
+def load_named_models(paths: Sequence[str]) -> dict[str, SequenceClassifier]:
     """Load the predictors of runs by name; a run with several members gives each member under its folder.
 
     Raises CheckpointError for a folder without a fine-tuned model, ConfigError for a folder that is named twice.
     """
     found: dict[str, SequenceClassifier] = {}
-    for folder in folders:
-        if list(folders).count(folder) > 1:
+    for folder in paths:
+        if list(paths).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
-        names = [f"/{name}" for name in registry.members_of(folder)] or [""]
+        names = [f"/{name}" for name in folders.members_of(folder)] or [""]
         models = registry.load_ensemble(folder)
         found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found

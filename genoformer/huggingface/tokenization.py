@@ -10,7 +10,7 @@ from transformers import BatchEncoding, PreTrainedTokenizer
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import encode_texts
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.transformer.weights.own import VOCABULARY, frame_of, longest_input
 from genoformer.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 from genoformer.tokenizers.base import ROLES
@@ -57,7 +57,7 @@ class GenoformerTokenizer(PreTrainedTokenizer):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **options)
         shape = registry.load_config(pretrained_model_name_or_path)
         longest = longest_input(getattr(shape, "encoder", shape))
-        dna = load_tokenizer(registry.resolve_model(pretrained_model_name_or_path) / "tokenizer.json")
+        dna = load_tokenizer(folders.resolve_model(pretrained_model_name_or_path) / "tokenizer.json")
         return cls(dna=dna, **{"model_max_length": longest, **options})
 
     # Vocabulary

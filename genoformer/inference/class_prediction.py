@@ -15,11 +15,11 @@ from genoformer import __version__
 from genoformer.datasets.sequences import LabelledSequences, read_sequences
 from genoformer.errors import ConfigError
 from genoformer.files import lock_folder
+from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
 from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 from genoformer.inference.class_windows import PART_BASES, ClassWindows, ValueFolder, open_values, predict_windows
 from genoformer.inference.classes import predictions
 from genoformer.inference.prediction_request import OF_REGIONS, PredictionFiles, PredictionRequest
@@ -100,7 +100,7 @@ class ClassPrediction:
             calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
             summary = self._run(SeveralSinks([sink, calls]) if calls else sink, folder, progress)
         notes = self._notes(files.output, summary, folder.n_found if folder else 0)
-        return [*notes, f"{files.calls}: {calls.n_calls:,} calls"] if calls else notes
+        return [*notes, f"{files.calls}: {calls.n_calls:,} call{'s' * (calls.n_calls != 1)}"] if calls else notes
 
     def _run(self, sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> Predicted:
         request, columns = self.request, [track.index for track in self.tracks]

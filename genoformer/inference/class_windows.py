@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError
 from genoformer.files import atomic_write
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge
+from genoformer.genome.regions import merge
 from genoformer.inference.runtime import CPU, Floats, Runtime, batch_size_of, evaluating, run_batched
 from genoformer.inference.track_prediction import Predicted, bins_within
 from genoformer.models.base import Classifies

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from genoformer import plots
-from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError
 from genoformer.files import save_figure
 from genoformer.genome.codes import Codes

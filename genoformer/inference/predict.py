@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track, TrackTable, read_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
 from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
@@ -27,8 +27,6 @@ from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, c
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["PredictionFiles", "PredictionRequest", "TrackPrediction", "open_prediction"]
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,12 @@ def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Ite
     """Yield the model in eval mode, on a device, in a precision; the original model is restored at the end."""
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}.")
+    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if device not in names:
+        raise ConfigError(f"device {device!r} is not on this machine; give one of {', '.join(names)}.")
     parameter = next(model.parameters())
-    target, dtype = _device(device), PRECISIONS[precision]
+    target, dtype = torch.device(device), PRECISIONS[precision]
     training = model.training
     if parameter.device != target or parameter.dtype != dtype:
         moved: M = copy.deepcopy(model)
@@ -60,14 +64,6 @@ def threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _device(name: str) -> torch.device:
-    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-    if name not in names:
-        raise ConfigError(f"device {name!r} is not on this machine; give one of {', '.join(names)}.")
-    return torch.device(name)
 
 
 def resolve_device(name: str) -> str:

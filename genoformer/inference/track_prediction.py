@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, overlapping_rows
+from genoformer.genome.regions import overlapping_rows
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.track_model import TrackModel, head_named

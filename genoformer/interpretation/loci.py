@@ -17,14 +17,15 @@ from genoformer.errors import ConfigError, FileFormatError
 from genoformer.files import atomic_write, write_text
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bigwig import write_bigwig
-from genoformer.formats.vcf import open_vcf, seekable_copy
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_text import seekable_copy
 from genoformer.genome.beyond import regions_on
 from genoformer.genome.codes import Codes
 from genoformer.genome.fit import scorable
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome, require_bases
 from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
-from genoformer.scoring.scores import Floats
+from genoformer.inference import Floats
 
 MATRICES = "matrices.npz"  # attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the drawn loci
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # files of a folder of maps

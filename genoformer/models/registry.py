@@ -25,20 +25,7 @@ from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, se
 from genoformer.files import made_folder, write_text
 from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.export import HF, fitting_layout
-from genoformer.models.folders import (  # noqa: F401
-    CARD,
-    ENSEMBLE,
-    SKETCH,
-    copy_notes,
-    failures,
-    members_of,
-    read_card,
-    read_manifest,
-    read_sketch,
-    resolve_model,
-    title_of,
-    training_overlap_note,
-)
+from genoformer.models.folders import ENSEMBLE, failures, members_of, read_sketch, resolve_model
 from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
 from genoformer.models.track_model import read_track_tables

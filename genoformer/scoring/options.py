@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -13,35 +14,33 @@ from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import tracks_of
-from genoformer.models import registry
-from genoformer.models.base import SCORES_VARIANTS, Model, Need, PredictsTracks, has, require
+from genoformer.models import folders, registry
+from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
-from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, ClassOptions, Runtime, Scoring, Tile, TrackOptions
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
-_OF_TRACKS = (
-    "tracks",
-    "targets",
-    "head",
-    "gtf",
-    "shifts",
-    "indels",
-    "anchor",
-    "matrix",
-    "noise_places",
-)  # for track models only
+_TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "noise_places")
+_CLASSES_ONLY = ("classes", "tile")
+_TRACKS_OR_CLASSES = ("shifts", "matrix")
+_NEEDS: dict[str, tuple[type, ...]] = {  # options that only some models have -> the capabilities
+    **dict.fromkeys(_TRACKS_ONLY, (PredictsTracks,)),
+    **dict.fromkeys(_CLASSES_ONLY, (Classifies,)),
+    **dict.fromkeys(_TRACKS_OR_CLASSES, (PredictsTracks, Classifies)),
+}
+_KINDS: dict[type, str] = {PredictsTracks: "a track model", Classifies: "a fine-tuned model", Embeds: "a language model"}
 
 
 @dataclass(frozen=True)
 class ScorerOptions:
     """Options of every command that scores variants; where a file is expected, the object that was read from it also works."""
 
-    scores: str | Sequence[str] | None = None  # None: LLR,PLL, or SAD,SAR501 for a track model
+    scores: str | Sequence[str] | None = None  # None: LLR,PLL, SAD,SAR501 for a track model, LOGIT,DIFF for a fine-tuned one
     context: int | None = None  # bases of a window; None: that of the model
     strand: Literal["both", "forward"] = "both"
     tracks: str | Sequence[int] | None = None  # None: all of the head
@@ -51,6 +50,8 @@ class ScorerOptions:
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
     anchor: Anchor = "grid"
+    classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
+    tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
     device: str = "auto"  # a GPU if there is one
     precision: str = "float32"
     batch_size: int | None = None
@@ -94,7 +95,6 @@ class CalibrateOptions(ScorerOptions):
 class TableOptions(ScorerOptions):
     """Options of `genoformer haplotypes` and `genoformer pairs`, with their defaults."""
 
-    scores: str | Sequence[str] | None = "SAD,SAR501"
     force: bool = False
     fix: str | Iterable[str] = ()
 
@@ -111,11 +111,11 @@ class NamedModels(NamedTuple):
     @property
     def label(self) -> str:
         """Name for messages and headers: the folders, joined by "+"."""
-        return "+".join(registry.resolve_model(name).resolve().name for name in self.names) or "model"
+        return "+".join(folders.resolve_model(name).resolve().name for name in self.names) or "model"
 
     def calibration(self) -> Calibration | None:
         """Return the calibration in the folder of a single model, if there is one; an ensemble has none of its own."""
-        path = registry.resolve_model(self.names[0]) / FILE if len(self.names) == 1 else None
+        path = folders.resolve_model(self.names[0]) / FILE if len(self.names) == 1 else None
         return Calibration.load(path) if path is not None and path.is_file() else None
 
 
@@ -138,15 +138,15 @@ def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VAR
 def parse_options(kind: type[Options], options: Mapping[str, Any], models: Sequence[Model]) -> Options:
     """Return the options as an object; None stands for a default.
 
-    Raises TypeError for an unknown option, ConfigError for an option of track models with a language model.
+    Raises TypeError for an unknown option, ConfigError for an option that the model does not have.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    of_tracks = [name for name in _OF_TRACKS if name in given]
     parsed = kind(**given)
-    if of_tracks and not has(models[0], PredictsTracks):
-        raise ConfigError(
-            f"option {of_tracks[0]} needs a track model, found a language model; leave it out, or choose another model."
-        )
+    for name in (name for name in _NEEDS if name in given):
+        if not has(models[0], _NEEDS[name]):
+            needed = " or ".join(_KINDS[capability] for capability in _NEEDS[name])
+            found = next(text for capability, text in _KINDS.items() if has(models[0], capability))
+            raise ConfigError(f"option {name} needs {needed}, found {found}; leave it out, or choose another model.")
     return parsed
 
 
@@ -154,7 +154,8 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
     scores = tuple(_scores(options.scores, models[0]))
     tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
-    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks)
+    classes = _class_options(models[0], options) if has(models[0], Classifies) else None
+    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, classes)
 
 
 def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
@@ -177,11 +178,42 @@ def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackO
     )
 
 
+def _class_options(model: Any, options: ScorerOptions) -> ClassOptions:
+    classes = choose_classes(model.task.names, options.classes) if options.classes else None
+    return ClassOptions(classes, parse_shifts(options.shifts), options.tile)
+
+
+def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[int]:
+    """Return the numbers of the classes that a list of names or a text selects, each once, in the order of the text.
+
+    Commas separate the names in a text; a name may hold commas if it is the whole text. A part with * ? [...] is a pattern.
+    Raises ConfigError for a part that selects no class, with the names of the classes.
+
+    >>> choose_classes(("promoter", "enhancer", "other"), "other,*er")
+    [2, 0, 1]
+    """
+    parts = (
+        [chosen] if isinstance(chosen, str) and chosen in names else chosen.split(",") if isinstance(chosen, str) else chosen
+    )
+    numbers: list[int] = []
+    for part in (str(part).strip() for part in parts):
+        matched = [names.index(part)] if part in names else [i for i, name in enumerate(names) if fnmatchcase(name, part)]
+        if not matched:
+            raise ConfigError(f"--classes {part}: the model has {', '.join(names)}.")
+        numbers += matched
+    return list(dict.fromkeys(numbers))
+
+
 def parse_comparison(shifts: str | Sequence[int], indels: Indels, anchor: Anchor) -> AlleleComparison:
     """Return the settings of windows; ConfigError for shifts that are not whole numbers."""
+    return AlleleComparison(parse_shifts(shifts), indels, anchor)
+
+
+def parse_shifts(shifts: str | Sequence[int]) -> tuple[int, ...]:
+    """Return shifts of windows in bases; ConfigError if they are not whole numbers."""
     texts = shifts.split(",") if isinstance(shifts, str) else shifts
     try:
-        return AlleleComparison(tuple(int(text) for text in texts), indels, anchor)
+        return tuple(int(text) for text in texts)
     except ValueError as error:
         raise ConfigError(f"--shifts {shifts}: give whole numbers and commas, such as -1,0,1.") from error
 

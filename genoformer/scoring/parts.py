@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from genoformer.config import current_option
 from genoformer.files import atomic_write
-from genoformer.formats.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf, overlapping
+from genoformer.formats.vcf import Record, open_vcf, overlapping
+from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
 from genoformer.resume_folder import JobError, ResumeFolder, folder_of
-from genoformer.scoring.scores import TrackScoreMatrix
 from genoformer.writers import Floats
 
 STATUSES = list(Status)  # parts store their indices
@@ -49,14 +49,8 @@ class PartResult(NamedTuple):
 
     statuses: NDArray[np.uint8]  # [ALTs], index into STATUSES
     values: Floats  # [ALTs, columns], NaN if missing
-    rows: NDArray[np.int32]  # [R, 4], as in `scores.TrackScoreMatrix`; R = 0 without a matrix
-    matrix: Floats  # [R, K]
-
-    @classmethod
-    def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: TrackScoreMatrix | None = None) -> PartResult:
-        """Build a result; without a matrix, its rows are empty."""
-        none = TrackScoreMatrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
-        return cls(statuses, values, *(matrix or none))
+    rows: NDArray[np.int32] = np.zeros((0, 4), dtype=np.int32)  # [R, 4], as in TrackScoreMatrix; no rows without a matrix
+    matrix: Floats = np.zeros((0, 0), dtype=np.float32)  # [R, K]
 
 
 Compute = Callable[[Sequence[Record]], PartResult]
@@ -195,12 +189,8 @@ class Partition:
     def parts(self) -> Iterator[list[Record]]:
         """Yield the records of each part; each call reads the VCF from the start."""
         with open_vcf(self.vcf) as file:
-            yield from self.of(file)
-
-    def of(self, file: VariantFile) -> Iterator[list[Record]]:
-        """Yield the records of each part from an open VCF."""
-        records = overlapping(file, self.region, self.contigs)
-        return chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
+            records = overlapping(file, self.region, self.contigs)
+            yield from chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 
 def run_local(

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_folder, atomic_write
+from genoformer.formats.bed import Intervals
 from genoformer.formats.bigwig import BigWigWriter, new_bigwig
 from genoformer.formats.track_table import Track
 from genoformer.genome.genes import LocusAnnotation
-from genoformer.genome.regions import Intervals
 from genoformer.writers.parquet import ParquetRows
 from genoformer.writers.track_figure import MAX_BINS, MAX_PANELS, draw_tracks
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from genoformer import annotation
 from genoformer.annotation import element_tables as module
 from genoformer.annotation.element_labels import STATES
-from genoformer.annotation.elements import named_file, read_elements, read_files
+from genoformer.annotation.elements import read_elements, read_files
 from genoformer.annotation.overlap import contig_notes
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.formats.bed import named_file
 from genoformer.formats.bed_kinds import layout_of
 
 

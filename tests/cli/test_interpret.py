@@ -13,8 +13,9 @@ from small_models import small_encoder, small_enformer
 from torch import nn
 
 from genoformer.formats.bigwig import BigWig
+from genoformer.formats.motif_files import read_matrices, write_meme
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.interpretation.attention import AttentionReader, viz
-from genoformer.interpretation.matrices import Matrix, read_matrices, write_meme
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer

@@ -18,7 +18,7 @@ import genoformer as gf
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.inference import Runtime
 from genoformer.inference.embed import EmbeddingRequest
-from genoformer.inference.predict import PredictionRequest
+from genoformer.inference.prediction_request import PredictionRequest
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError
 from genoformer.evaluation.embedding_probe import probe_embeddings
 from genoformer.genome.codes import encode

@@ -18,7 +18,7 @@ from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import decode
-from genoformer.models import export, registry
+from genoformer.models import export, folders, registry
 from genoformer.models.base import Classifies
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import SHAPES
@@ -27,7 +27,8 @@ from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, K
 transformers = pytest.importorskip("transformers", reason="transformers reads the folders (extra: hf)")
 
 _spec = importlib.util.spec_from_file_location("families", Path(__file__).parent / "transformer" / "test_families.py")
-assert _spec is not None and _spec.loader is not None
+assert _spec is not None
+assert _spec.loader is not None
 families: Any = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(families)
 
@@ -198,7 +199,7 @@ def test_values_in_units_of_their_deviation_need_the_classes_of_genoformer() -> 
 def test_half_the_size_and_the_card_go_along(tmp_path) -> None:
     run_well("models", "convert", "demo", tmp_path / "out", "--to", "hf", "--half")
     assert {tensor.dtype for tensor in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.float16}
-    assert (tmp_path / "out" / "card.md").read_text() == registry.read_card("demo")
+    assert (tmp_path / "out" / "card.md").read_text() == folders.read_card("demo")
 
 
 def test_what_transformers_cannot_read_is_refused(tmp_path) -> None:
@@ -226,7 +227,7 @@ def test_damaged_folders_are_refused(tmp_path) -> None:
             registry.load(tmp_path / "model")
     path.write_text(json.dumps(config))
     (tmp_path / "model" / "genoformer_tokenizer.json").write_text(json.dumps(KmerTokenizer(3).to_dict()))
-    with pytest.raises(CheckpointError, match="genoformer_tokenizer.json has 69 tokens"):
+    with pytest.raises(CheckpointError, match=r"genoformer_tokenizer\.json has 69 tokens"):
         registry.load(tmp_path / "model")
 
 
