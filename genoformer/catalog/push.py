@@ -33,7 +33,7 @@ class PushRequest:
 
 
 class Upload(NamedTuple):
-    """What a push sends: files by their name in the repository, and the text of README.md."""
+    """Content of a push: files by their name in the repository, and the text of README.md."""
 
     files: dict[str, Path]
     readme: str

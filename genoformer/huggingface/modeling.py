@@ -174,7 +174,7 @@ class _LanguageModel(GenoformerPreTrainedModel):
             raise ConfigError(f"found a {kind} model, which {type(self).__name__} does not hold; take {self.other}.")
         self.post_init()
 
-    def _outputs(self, labels: Tensor | None, return_dict: bool | None, **inputs: Any) -> tuple[Any, Tensor, Tensor | None]:
+    def _outputs(self, labels: Tensor | None, **inputs: Any) -> tuple[Any, Tensor, Tensor | None]:
         """Return the output of the base model, the logits, and the loss of labels [B, T], of which -100 is left out."""
         output = self.model(**inputs, return_dict=True)
         logits = self.network.head(output.last_hidden_state)  # [B, T, V]
@@ -203,7 +203,6 @@ class GenoformerForMaskedLM(_LanguageModel):
         """Return logits [B, T, V] and, with labels [B, T], the loss; other inputs as in `GenoformerModel`."""
         output, logits, loss = self._outputs(
             labels,
-            return_dict,
             input_ids=input_ids,
             attention_mask=attention_mask,
             inputs_embeds=inputs_embeds,
@@ -233,7 +232,6 @@ class GenoformerForCausalLM(_LanguageModel, GenerationMixin):
         """Return logits [B, T, V] and, with labels [B, T], the loss of each token given those before it."""
         output, logits, loss = self._outputs(
             labels,
-            return_dict,
             input_ids=input_ids,
             attention_mask=attention_mask,
             inputs_embeds=inputs_embeds,

@@ -117,7 +117,8 @@ def test_hidden_states_and_attention_are_those_of_the_encoder(both, tmp_path) ->
         by_vector = base(inputs_embeds=base.get_input_embeddings()(ids)).last_hidden_state
     assert len(output.attentions) == len(ours.layers)
     torch.testing.assert_close(output.attentions[-1].sum(-1), torch.ones(output.attentions[-1].shape[:-1]))
-    assert torch.equal(output.last_hidden_state, by_vector)
+    if not ours.config.masked_in_training:  # vectors are not rescaled
+        assert torch.equal(output.last_hidden_state, by_vector)
     assert base(ids, return_dict=False)[0].shape == output.last_hidden_state.shape
     base.save_pretrained(tmp_path / "base")
     assert load_file(tmp_path / "base" / "model.safetensors")["encoder.tokens.weight"].equal(ours.tokens.weight)
