@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, MaskedLMOutput, SequenceClassifierOutput
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import ConfigError, GenoformerError
 from genoformer.huggingface.configuration import GenoformerConfig
 from genoformer.models import registry
 from genoformer.models.base import Classifies, has
@@ -44,7 +44,7 @@ class GenoformerPreTrainedModel(PreTrainedModel):
         name = pretrained_model_name_or_path
         try:
             is_other = registry.layout_of(name) not in OWN_CLASSES
-        except CheckpointError:  # no folder of a model: a name on the hub
+        except GenoformerError:  # no folder of a model: a name on the hub
             is_other = False
         if not is_other:
             return super().from_pretrained(name, *args, **options)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from transformers import BatchEncoding, PreTrainedTokenizer
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.codes import encode_texts
 from genoformer.models import folders, registry
 from genoformer.models.transformer.weights.own import VOCABULARY, frame_of, longest_input
@@ -51,7 +51,7 @@ class GenoformerTokenizer(PreTrainedTokenizer):
         """Load the tokenizer of a folder, of a name on the hub, or of a model of genoformer."""
         try:
             own = registry.layout_of(pretrained_model_name_or_path) == registry.OWN
-        except CheckpointError:
+        except GenoformerError:  # no folder of a model: a name on the hub
             own = False
         if not own:
             return super().from_pretrained(pretrained_model_name_or_path, *args, **options)

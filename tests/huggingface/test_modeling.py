@@ -122,6 +122,8 @@ def test_hidden_states_and_attention_are_those_of_the_encoder(both, tmp_path) ->
     assert base(ids, return_dict=False)[0].shape == output.last_hidden_state.shape
     base.save_pretrained(tmp_path / "base")
     assert load_file(tmp_path / "base" / "model.safetensors")["encoder.tokens.weight"].equal(ours.tokens.weight)
+    GenoformerTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "base")
+    assert registry.load(tmp_path / "base").config == ours.config  # its names have no "model."
     with pytest.raises(ConfigError, match="give input_ids"):
         base()
 
