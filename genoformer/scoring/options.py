@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from genoformer.annotation import Annotations, read_annotations
-from genoformer.errors import ConfigError
-from genoformer.formats.track_table import TrackTable, read_targets
+from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
+from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import tracks_of
 from genoformer.models import folders, registry
 from genoformer.models.base import SCORES_VARIANTS, Model, Need, PredictsTracks, has, require
+from genoformer.option_checks import check_choice, check_flag, check_kind, check_number, check_texts, check_tracks
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
@@ -55,6 +57,18 @@ class ScorerOptions:
     precision: str = "float32"
     batch_size: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value of another kind or out of its range."""
+        check_texts("scores", self.scores, "names of scores")
+        check_number("context", self.context, 1, "bases")
+        check_choice("strand", self.strand, ("both", "forward"))
+        check_tracks("tracks", self.tracks)
+        check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
+        check_kind("head", self.head, str, "the name of a head")
+        check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
+        AlleleComparison.parse(self.shifts, self.indels, self.anchor)
+        _ = self.runtime  # checks its own options
+
     @property
     def runtime(self) -> Runtime:
         options = {field.name: getattr(self, field.name) for field in fields(Runtime) if hasattr(self, field.name)}
@@ -78,6 +92,20 @@ class ScoreOptions(ScorerOptions):
     engine: str = "local"
     part_size: int = PART_LIMITS.records
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        if not isinstance(self.annotations, Annotations):
+            check_texts("annotations", self.annotations, "NAME=FILE or Annotations")
+        check_kind("matrix", self.matrix, (str, Path), "the path of a file")
+        check_kind("calibration", self.calibration, (str, Path, Calibration), "the path of a file, or a Calibration")
+        check_number("noise_places", self.noise_places, 0)
+        check_number("verify", self.verify, 0, "records")
+        check_number("part_size", self.part_size, 1, "records")
+        check_flag("force", self.force)
+        check_texts("fix", self.fix, "names of fixes")
+        fixes_named(self.fix)
+
     @property
     def parts(self) -> PartLimits:
         return PartLimits(records=self.part_size)
@@ -97,6 +125,12 @@ class TableOptions(ScorerOptions):
     scores: str | Sequence[str] | None = "SAD,SAR501"
     force: bool = False
     fix: str | Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("force", self.force)
+        check_texts("fix", self.fix, "names of fixes")
+        fixes_named(self.fix)
 
 
 Options = TypeVar("Options", bound=ScorerOptions)
@@ -144,9 +178,7 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
     of_tracks = [name for name in _OF_TRACKS if name in given]
     parsed = kind(**given)
     if of_tracks and not has(models[0], PredictsTracks):
-        raise ConfigError(
-            f"option {of_tracks[0]} needs a track model, found a language model; leave it out, or choose another model."
-        )
+        raise OptionError(of_tracks[0], "needs a track model, found a language model; leave it out, or choose another model.")
     return parsed
 
 
@@ -164,26 +196,16 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
 
 
 def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
-    table = read_targets(options.targets) if isinstance(options.targets, str | Path) else options.targets
+    table = open_targets(options.targets)
     known = tracks_of(model.config, model.targets, options.head, table)
     head = model.head_named(options.head)
-    tracks = known.choose(options.tracks) if isinstance(options.tracks, str) and options.tracks else options.tracks or None
     return TrackOptions(
         head=head,
         targets=table or model.targets.get(head),
-        tracks=tracks,
+        tracks=None if options.tracks is None else known.choose(options.tracks),
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
-        settings=parse_comparison(options.shifts, options.indels, options.anchor),
+        settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
     )
-
-
-def parse_comparison(shifts: str | Sequence[int], indels: Indels, anchor: Anchor) -> AlleleComparison:
-    """Return the settings of windows; ConfigError for shifts that are not whole numbers."""
-    texts = shifts.split(",") if isinstance(shifts, str) else shifts
-    try:
-        return AlleleComparison(tuple(int(text) for text in texts), indels, anchor)
-    except ValueError as error:
-        raise ConfigError(f"--shifts {shifts}: give whole numbers and commas, such as -1,0,1.") from error
 
 
 def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels) -> Calibration | None:
@@ -195,6 +217,6 @@ def read_calibration(calibration: Calibration | str | Path | None, models: Named
 
 def read_elements(annotations: Annotations | str | Sequence[str]) -> Annotations | None:
     """Return annotations, read from NAME=FILE; None if there are none."""
-    if isinstance(annotations, str | list | tuple):
-        return read_annotations(annotations) if annotations else None
-    return annotations  # type: ignore[return-value]
+    if isinstance(annotations, Annotations):
+        return annotations
+    return read_annotations(annotations) if annotations else None
