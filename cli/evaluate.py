@@ -105,6 +105,9 @@ def variants(
     callback=lambda ctx, option, text: None if text is None else [name for name in text.split(",") if name],
     help=f"Baselines, separated by commas; they need --train.  [default: {','.join(KNOWN)}]",
 )
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the intervals and the baselines."
+)
 @shared.device
 @shared.precision
 def sequences(**options: Any) -> None:

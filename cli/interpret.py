@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import window_options
+from .track_options import tile, window_options
 from .verbosity import Group, print_note
 
 
@@ -145,12 +145,16 @@ def attention(**options: Any) -> None:
 @_of_tracks
 @_patterns
 @click.option(
-    "-s", "--score", metavar="NAME", help="Score to map; see `score --explain`.  [default: LLR; for a track model SAD]"
+    "-s",
+    "--score",
+    metavar="NAME",
+    help="Score to map; see `score --explain`.  [default: LLR; for a track model SAD; for a fine-tuned model the logit]",
 )
 @click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
 @shared.strand
 @shared.context
 @window_options
+@tile
 def ism(**options: Any) -> None:
     """Score every single-base change (in-silico mutagenesis, ISM) as `genoformer score` would.
 
@@ -162,7 +166,7 @@ def ism(**options: Any) -> None:
     Every change is scored in the window that `score` would use; --context, --shifts and --anchor work as in `score`. For a VCF,
     the `score` values of its variants, including insertions and deletions, are in variants.tsv and below the figures. Without
     --tracks, the map of a track model is the sum over all tracks. For a fine-tuned model, the map is the change of a class's
-    logit.
+    logit for the sequence of the region alone, or with -s LOGIT or -s DIFF the score of each change in its window.
     """
     from genoformer.interpretation.ism_maps import map_ism
     from genoformer.interpretation.request import IsmOptions, MotifOptions

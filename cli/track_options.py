@@ -1,4 +1,4 @@
-"""Options of the commands that score variants with a track model."""
+"""Options of the commands that score variants with a track model or a fine-tuned model."""
 
 from __future__ import annotations
 
@@ -30,6 +30,20 @@ window_options = shared.option_group(
         show_default=True,
         help="Position of windows: on a grid that neighbouring variants share, or centred on the variant.",
     ),
+)
+tile = click.option(
+    "--tile",
+    type=click.Choice(["mean", "max"]),
+    help="For a fine-tuned model, score the variant in several windows (those of --shifts, or five with the variant at 10, 30, "
+    "50, 70 and 90 %), and keep the mean or the largest |score|.  [default: one window, the variant in its middle]",
+)
+class_options = shared.option_group(
+    click.option(
+        "--classes",
+        metavar="NAMES",
+        help="Classes of a fine-tuned model, by name or pattern, separated by commas.  [default: all; of two, the second]",
+    ),
+    tile,
 )
 track_options = shared.option_group(
     shared.tracks,

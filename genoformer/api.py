@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from genoformer.inference import Floats, TokenEmbeddings
     from genoformer.inference.embed import Embedder
     from genoformer.interpretation.ism import Mutagenesis
-    from genoformer.models.base import Need
+    from genoformer.models.base import Model, Need
     from genoformer.models.enformer.model import Enformer
     from genoformer.models.heads import SequenceClassifier
     from genoformer.models.transformer.model import Encoder
@@ -57,7 +57,7 @@ def pull(name: str) -> list[Path]:
 def score(
     variants: str | Path | Iterable[Variant] | pd.DataFrame,
     fasta: Fasta,
-    model: str | Path | Encoder | Enformer | Sequence[str | Path | Encoder | Enformer] = "mini-human",
+    model: str | Path | Model | Sequence[str | Path | Model] = "mini-human",
     scores: str | Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -65,9 +65,9 @@ def score(
 
     variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
     model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
-    language model, SAD and SAR501 for a track model. options: the options of the command, such as region, strand, tracks,
-    gtf, shifts, matrix, noise_places, fix, force, device (see `scoring.options.ScoreOptions`); a file may also be the object
-    read from it.
+    language model, SAD and SAR501 for a track model, LOGIT and DIFF for a fine-tuned model. options: those of the command, such
+    as region, strand, tracks, gtf, shifts, classes, tile, matrix, noise_places, fix, force, device (see
+    `scoring.options.ScoreOptions`); a file may also be the object read from it.
 
     The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
     VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA.
@@ -220,9 +220,9 @@ def mutagenesis(
 ) -> Mutagenesis:
     """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
 
-    score: a name of `SCORES`; by default LLR, or SAD for a track model. For a track model the map is the sum over tracks; for a
-    fine-tuned model it is the change of the logit of a class. gtf: genes, for scores of genes. options: the other fields of
-    `IsmOptions` (tracks, head, output, strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
+    score: a name of `SCORES`; by default LLR, SAD for a track model (the sum over tracks), and for a fine-tuned model the
+    change of the logit of a class (`output`) for the region alone. gtf: genes, for scores of genes. options: the other fields
+    of `IsmOptions`, such as tracks, output, strand, context, shifts and tile, as in `genoformer interpret ism`.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
@@ -279,13 +279,13 @@ def attention(
     )
 
 
-def evaluate(
-    data: str | Path, model: str | Path, *, train: str | Path | None = None, baselines: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return metrics of a fine-tuned model on labelled sequences (CSV, TSV, FASTA), each with its 95 % interval, as a dict.
+def evaluate(data: str | Path, model: str | Path | Sequence[str | Path], **options: Any) -> dict[str, Any]:
+    """Return metrics of a fine-tuned model on labelled sequences, each with its 95 % interval, as `genoformer evaluate` prints.
 
-    train: the training sequences of the model; the `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
-    them and compared with the model.
+    data: CSV, TSV, FASTA, or a BED with `fasta`. model: the name of a model or its folder; predictions of several are averaged.
+    options: the options of the command: fasta, label, train, baselines, out, device, precision, seed. With train, the training
+    sequences of the model, the baselines are trained on them and compared with the model; by default these are
+    "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`.
 
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
@@ -301,9 +301,11 @@ def evaluate(
     """
     from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
-    if not isinstance(model, str | Path):
-        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
-    return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
+    models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else list(model)
+    for name in models:
+        if not isinstance(name, str | Path):
+            raise ConfigError(f"model is a {type(name).__name__}; give the name of a model or its folder.")
+    return evaluate_models(EvaluationJob(data, [str(name) for name in models], **options))
 
 
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:

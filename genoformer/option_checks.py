@@ -92,7 +92,7 @@ def check_tracks(option: str, value: Any) -> None:
         raise OptionError(option, f"is {value!r}, expected numbers from 0; give such numbers, or names as text.")
 
 
-def check_texts(option: str, value: Any, expected: str) -> None:
+def check_names(option: str, value: Any, expected: str) -> None:
     """Raise OptionError if a value is neither None, nor text (or a path), nor a list of them; `expected` describes a text."""
     if value is None or isinstance(value, str | PathLike):
         return

@@ -180,7 +180,7 @@ def test_models_and_genomes_that_are_none() -> None:
             lambda m: gf.embed(sequences, m),
             lambda m: gf.attention(sequences, m),
             lambda m: gf.classify(sequences, m),
-            lambda m: gf.evaluate("no.tsv", m),
+            lambda m: gf.evaluate("no.tsv", [m]),  # a list is averaged
         ]
         for call in calls:
             with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of a model"):

@@ -118,12 +118,19 @@ def test_both_have_the_same_options_and_defaults() -> None:
         assert default == fields[name] or (default in nothing and fields[name] in nothing), name
 
 
-@pytest.mark.parametrize(("words", "options"), [(["--tracks", "3"], {"tracks": "3"}), (["--shifts", "0"], {"shifts": "0"})])
-def test_both_refuse_options_of_track_models(vcf, tmp_path, words, options) -> None:
+@pytest.mark.parametrize(
+    ("words", "options", "needed"),
+    [
+        (["--tracks", "3"], {"tracks": "3"}, "a track model"),
+        (["--shifts", "0"], {"shifts": "0"}, "a track model or a fine-tuned model"),
+        (["--tile", "max"], {"tile": "max"}, "a fine-tuned model"),
+    ],
+)
+def test_both_refuse_options_of_other_models(vcf, tmp_path, words, options, needed) -> None:
     command = ["score", str(vcf), "-f", str(FASTA), "-o", str(tmp_path / "o.tsv"), "-m", "demo", *words]
     result = CliRunner().invoke(main, command)
     (name,) = options
-    message = "needs a track model, found a language model"
+    message = f"needs {needed}, found a language model"
     assert result.exit_code == 2
     assert f"Error: --{name} {message}" in result.stderr
     with pytest.raises(gf.errors.ConfigError, match=f"^option {name} {message}"):

@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "scoring": [
         "errors",
         "option_checks",
+        "tasks",
         "config",
         "files",
         "tables",

@@ -24,7 +24,7 @@ from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.scores import parse_scores
-from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, ClassOptions, Runtime, Scoring, TrackOptions
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Ism:
         scoring = replace(self.scoring, models=(model,))
         with open_scorer(self.genome, scoring, Runtime(self.device)) as scorer:
             maps = mutageneses(scorer, self.genome, loci, progress=progress)
-        return [ism.summed(scoring.names) for ism in maps]
+        name = scoring.names if scoring.classes is None else f"{scoring.names} of {self.target.name(model)}"
+        return [ism.summed(name) for ism in maps]
 
 
 def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | None = None, device: str = "cpu") -> Ism:
@@ -53,11 +54,9 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
     """
     target = choose_target(model, output=options.output, tracks=options.tracks, head=options.head)
     if has(model, Classifies):
-        if options.score is not None or options.context is not None or options.windows != AlleleComparison():
-            raise ConfigError(
-                "--score, --context, --shifts, --indels and --anchor need a model without classes; leave them out."
-            )
-        return Ism(target, genome, None, device)
+        return Ism(target, genome, _class_scoring(model, target, options), device)
+    if options.tile is not None:
+        raise ConfigError("--tile needs a fine-tuned model; leave it out, or change -m.")
     scores = parse_scores(options.score or ("SAD" if has(model, PredictsTracks) else "LLR"))
     of_tracks = None
     if has(model, PredictsTracks):
@@ -75,6 +74,20 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
     return Ism(target, genome, scoring, device)
 
 
+def _class_scoring(model: Any, target: AttributionTarget, options: IsmOptions) -> Scoring | None:
+    """Return the scores of a class in the windows of `score`; without a score None: the logit of the sequence of each locus."""
+    windows = options.windows
+    if windows != AlleleComparison(windows.shifts):
+        raise ConfigError("--indels and --anchor need a track model; leave them out, or change -m.")
+    if options.score is None:
+        if options.context is not None or options.tile is not None or windows.shifts != (0,):
+            raise ConfigError("--context, --shifts and --tile are of a score; name it with --score LOGIT, or leave them out.")
+        return None
+    classes = ClassOptions((target.number,), windows.shifts, options.tile)
+    scores = tuple(parse_scores(options.score))
+    return Scoring((model,), scores, options.context, options.strand == "both", classes=classes)
+
+
 def map_ism(
     request: InterpretationRequest,
     options: IsmOptions,
@@ -82,17 +95,16 @@ def map_ism(
     *,
     progress: ProgressCallback = None,
 ) -> Result:
-    """Write ISM maps: each change as a `genoformer score`, or as the effect on a class of a fine-tuned model.
+    """Write ISM maps: each change as a `genoformer score`, or as the effect on the logit of a class for the sequence itself.
 
     For a VCF the scores of its variants are also written, as in `score` (insertions and deletions have PLL instead of LLR).
     Raises the errors of `open_session` and `make_ism`, and ConfigError for a score that is defined only for insertions and
     deletions.
     """
     session = open_session(request, motifs, progress)
-    classifies = has(session.model, Classifies)
     genome, loci = session.on_genome()
-    session = session if classifies else replace(session, loci=loci)
     ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)
+    session = session if ism.scoring is None else replace(session, loci=loci)
     variant_notes, variants = _write_variants(session, ism, options)
     maps = ism.maps(session.model, session.loci, session.progress_for("ism"))
 
@@ -106,7 +118,9 @@ def map_ism(
     ]
     session = replace(session, loci=on_contig)
     importance = [mutagenesis.base_importance[0] for mutagenesis in maps]
-    checks, report = check_loci(session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=classifies)
+    checks, report = check_loci(
+        session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=ism.scoring is None
+    )
     written = session.write([one.values[0] for one in maps], f"mutagenesis {maps[0].names[0]}", importance)
     notes = join_notes(variant_notes, (one.text() for one in checks))
     files: list[Path] = []

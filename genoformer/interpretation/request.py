@@ -9,7 +9,7 @@ from typing import Literal
 
 from genoformer.errors import ConfigError
 from genoformer.scoring.alignment import Indels
-from genoformer.scoring.settings import AlleleComparison
+from genoformer.scoring.settings import AlleleComparison, Tile
 from genoformer.scoring.windows import Anchor
 
 Profile = Literal["viz", "cls", "received", "rollout", "entropy"]
@@ -47,17 +47,18 @@ class AttentionOptions:
 
 @dataclass(frozen=True)
 class IsmOptions:
-    """Options of ISM maps: the score of each change, as in `score`, or a class of a fine-tuned model."""
+    """Options of ISM maps: the score of each change, as in `score`, or the logit of a class for the sequence of each locus."""
 
-    score: str | None = None  # by default LLR, or SAD for a track model
+    score: str | None = None  # by default LLR, SAD for a track model; for a fine-tuned model the logit of a class
     tracks: str | None = None  # tracks to sum, by number, name or pattern; by default all
     head: str | None = None
     output: str | None = None  # class of a fine-tuned model; by default the last
     strand: Literal["both", "forward"] = "both"
     context: int | None = None  # bases of a window; by default those of the model
-    shifts: str | Sequence[int] = "0"  # of the windows of a track model, in bases; scores are averaged over them
+    shifts: str | Sequence[int] = "0"  # of the windows, in bases; scores are averaged over them
     indels: Indels = "realign"
     anchor: Anchor = "grid"
+    tile: Tile | None = None  # for a fine-tuned model: combine several windows; None: one window, or the mean over `shifts`
 
     @property
     def windows(self) -> AlleleComparison:

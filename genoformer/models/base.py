@@ -238,7 +238,8 @@ class TrackEngine(Protocol):
 # --- refusal
 
 Need = type | tuple[type, ...]
-SCORES_VARIANTS: Need = (Embeds, PredictsTracks)
+SCORES_VARIANTS: Need = (Embeds, PredictsTracks, Classifies)
+SCORES_HAPLOTYPES: Need = (PredictsTracks, Classifies)
 READS_TOKENS: Need = (Embeds, Classifies)
 
 _REMEDIES: dict[type, str] = {

@@ -59,6 +59,11 @@ class ClassifierConfig:
             raise ConfigError(f"overlap = {self.overlap}: give 0 up to, not including, the window of {self.window} bases.")
 
     @property
+    def context_length(self) -> int:
+        """Number of bases that the model reads at once: its window."""
+        return self.window
+
+    @property
     def min_layers(self) -> int:
         """Number of layers of the encoder."""
         return self.encoder.min_layers

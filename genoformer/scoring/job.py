@@ -13,7 +13,7 @@ from genoformer.formats.bed import Region
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.models import folders
-from genoformer.models.base import SCORES_VARIANTS, Need, PredictsTracks
+from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.options import (
     CalibrateOptions,
@@ -37,7 +37,7 @@ class Outputs:
     """Files of a scoring run, and the columns that are added to the scores."""
 
     sink: str | Path | Sink  # .vcf, .vcf.gz, .tsv, .parquet, or "-" for VCF on standard output
-    matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track; the sink has only some tracks
+    matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track or class; the sink has only some
     calibration: Calibration | None = None  # adds the quantile of each score among those of a background
     annotations: Annotations | None = None  # adds the elements and genes that each record overlaps
 
@@ -108,7 +108,7 @@ class CalibrationJob:
 
     background: str | Path
     genome: Genome
-    scoring: Scoring  # all tracks of the head are scored, also if `scoring.tracks` selects some
+    scoring: Scoring  # all tracks of the head, or all classes, are scored, also if `scoring` selects some
     output: Path
     runtime: Runtime = ON_CPU
     checks: Checks = Checks(n_noise=0)
@@ -160,7 +160,7 @@ class HaplotypeJob:
         **options: Any,
     ) -> HaplotypeJob:
         """Build a job from names, paths and text, as `genoformer haplotypes` takes them; options: fields of `TableOptions`."""
-        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, PredictsTracks)
+        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
         chosen = tuple(samples) if samples is not None else None
         return cls(Path(vcf), opened, scoring, tuple(regions), Path(output), chosen, parsed.runtime, checks)
@@ -189,7 +189,7 @@ class PairsJob:
         **options: Any,
     ) -> PairsJob:
         """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
-        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, PredictsTracks)
+        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
         return cls(Path(vcf), opened, scoring, within, Path(output), parsed.runtime, checks)
 

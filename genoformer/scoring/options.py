@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError, OptionError
@@ -15,35 +16,41 @@ from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import tracks_of
 from genoformer.models import folders, registry
-from genoformer.models.base import SCORES_VARIANTS, Model, Need, PredictsTracks, has, require
-from genoformer.option_checks import check_choice, check_flag, check_kind, check_number, check_texts, check_tracks
+from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
+from genoformer.option_checks import (
+    check_choice,
+    check_flag,
+    check_kind,
+    check_names,
+    check_number,
+    check_tracks,
+    whole_numbers,
+)
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
-from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, ClassOptions, Runtime, Scoring, Tile, TrackOptions
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
-_OF_TRACKS = (
-    "tracks",
-    "targets",
-    "head",
-    "gtf",
-    "shifts",
-    "indels",
-    "anchor",
-    "matrix",
-    "noise_places",
-)  # for track models only
+_TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "noise_places")
+_CLASSES_ONLY = ("classes", "tile")
+_TRACKS_OR_CLASSES = ("shifts", "matrix")
+_NEEDS: dict[str, tuple[type, ...]] = {  # options that only some models have -> the capabilities
+    **dict.fromkeys(_TRACKS_ONLY, (PredictsTracks,)),
+    **dict.fromkeys(_CLASSES_ONLY, (Classifies,)),
+    **dict.fromkeys(_TRACKS_OR_CLASSES, (PredictsTracks, Classifies)),
+}
+_KINDS: dict[type, str] = {PredictsTracks: "a track model", Classifies: "a fine-tuned model", Embeds: "a language model"}
 
 
 @dataclass(frozen=True)
 class ScorerOptions:
     """Options of every command that scores variants; where a file is expected, the object that was read from it also works."""
 
-    scores: str | Sequence[str] | None = None  # None: LLR,PLL, or SAD,SAR501 for a track model
+    scores: str | Sequence[str] | None = None  # None: LLR,PLL, SAD,SAR501 for a track model, LOGIT,DIFF for a fine-tuned one
     context: int | None = None  # bases of a window; None: that of the model
     strand: Literal["both", "forward"] = "both"
     tracks: str | Sequence[int] | None = None  # None: all of the head
@@ -53,13 +60,15 @@ class ScorerOptions:
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
     anchor: Anchor = "grid"
+    classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
+    tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
     device: str = "auto"  # a GPU if there is one
     precision: str = "float32"
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value of another kind or out of its range."""
-        check_texts("scores", self.scores, "names of scores")
+        check_names("scores", self.scores, "names of scores")
         check_number("context", self.context, 1, "bases")
         check_choice("strand", self.strand, ("both", "forward"))
         check_tracks("tracks", self.tracks)
@@ -67,6 +76,9 @@ class ScorerOptions:
         check_kind("head", self.head, str, "the name of a head")
         check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
         AlleleComparison.parse(self.shifts, self.indels, self.anchor)
+        check_names("classes", self.classes, "names of classes")
+        if self.tile is not None:
+            check_choice("tile", self.tile, get_args(Tile))
         _ = self.runtime  # checks its own options
 
     @property
@@ -96,14 +108,14 @@ class ScoreOptions(ScorerOptions):
         super().__post_init__()
         check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
         if not isinstance(self.annotations, Annotations):
-            check_texts("annotations", self.annotations, "NAME=FILE or Annotations")
+            check_names("annotations", self.annotations, "NAME=FILE or Annotations")
         check_kind("matrix", self.matrix, (str, Path), "the path of a file")
         check_kind("calibration", self.calibration, (str, Path, Calibration), "the path of a file, or a Calibration")
         check_number("noise_places", self.noise_places, 0)
         check_number("verify", self.verify, 0, "records")
         check_number("part_size", self.part_size, 1, "records")
         check_flag("force", self.force)
-        check_texts("fix", self.fix, "names of fixes")
+        check_names("fix", self.fix, "names of fixes")
         fixes_named(self.fix)
 
     @property
@@ -122,14 +134,13 @@ class CalibrateOptions(ScorerOptions):
 class TableOptions(ScorerOptions):
     """Options of `genoformer haplotypes` and `genoformer pairs`, with their defaults."""
 
-    scores: str | Sequence[str] | None = "SAD,SAR501"
     force: bool = False
     fix: str | Iterable[str] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_flag("force", self.force)
-        check_texts("fix", self.fix, "names of fixes")
+        check_names("fix", self.fix, "names of fixes")
         fixes_named(self.fix)
 
 
@@ -172,13 +183,15 @@ def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VAR
 def parse_options(kind: type[Options], options: Mapping[str, Any], models: Sequence[Model]) -> Options:
     """Return the options as an object; None stands for a default.
 
-    Raises TypeError for an unknown option, ConfigError for an option of track models with a language model.
+    Raises TypeError for an unknown option, ConfigError for an option that the model does not have.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    of_tracks = [name for name in _OF_TRACKS if name in given]
     parsed = kind(**given)
-    if of_tracks and not has(models[0], PredictsTracks):
-        raise OptionError(of_tracks[0], "needs a track model, found a language model; leave it out, or choose another model.")
+    for name in (name for name in _NEEDS if name in given):
+        if not has(models[0], _NEEDS[name]):
+            needed = " or ".join(_KINDS[capability] for capability in _NEEDS[name])
+            found = next(text for capability, text in _KINDS.items() if has(models[0], capability))
+            raise OptionError(name, f"needs {needed}, found {found}; leave it out, or choose another model.")
     return parsed
 
 
@@ -186,7 +199,8 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
     scores = tuple(_scores(options.scores, models[0]))
     tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
-    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks)
+    classes = _class_options(models[0], options) if has(models[0], Classifies) else None
+    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, classes)
 
 
 def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
@@ -206,6 +220,34 @@ def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackO
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
         settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
     )
+
+
+def _class_options(model: Any, options: ScorerOptions) -> ClassOptions:
+    classes = None if options.classes is None else choose_classes(model.task.names, options.classes)
+    return ClassOptions(classes, whole_numbers("shifts", options.shifts, "-1,0,1"), options.tile)
+
+
+def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[int]:
+    """Return the numbers of the classes that a list of names or a text selects, each once, in the order of the text.
+
+    Commas separate the names in a text; a name may hold commas if it is the whole text. A part with * ? [...] is a pattern.
+    Raises OptionError for a part that selects no class, with the names of the classes.
+
+    >>> choose_classes(("promoter", "enhancer", "other"), "other,*er")
+    [2, 0, 1]
+    """
+    parts = (
+        [chosen] if isinstance(chosen, str) and chosen in names else chosen.split(",") if isinstance(chosen, str) else chosen
+    )
+    if not parts:
+        raise OptionError("classes", "is empty, expected classes of the model; name some, or leave it out.")
+    numbers: list[int] = []
+    for part in (str(part).strip() for part in parts):
+        matched = [names.index(part)] if part in names else [i for i, name in enumerate(names) if fnmatchcase(name, part)]
+        if not matched:
+            raise OptionError("classes", f"has {part!r}, expected classes of the model; name some of {', '.join(names)}.")
+        numbers += matched
+    return list(dict.fromkeys(numbers))
 
 
 def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels) -> Calibration | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +34,7 @@ from genoformer.scoring.parts import STATUSES, THREADS, PartFolder, Partition, P
 from genoformer.scoring.quality import verify_note
 from genoformer.scoring.scorers import VariantScorer, open_reference_scorer, open_scorer
 from genoformer.scoring.scores import check_unique_info_keys
-from genoformer.scoring.settings import Scoring, TrackOptions
+from genoformer.scoring.settings import Scoring
 from genoformer.scoring.worker import fix_columns, score_records
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, plan_workers, run_parts
 from genoformer.writers import Column, Header, Provenance, Sink, UnfitRecordError, open_sink
@@ -150,7 +150,7 @@ class Plan:
             with open_reference_scorer(job.genome, self.scoring, job.runtime) as reference:
                 again = partial(score_records, genome=job.genome, scorer=reference, names=self.fit)
                 self.notes.append(verify_note(self.partition.parts, self.parts, checks.n_verify, self.columns, again))
-        if self.scorer.layout is None:  # a noise floor is of scores that depend on where the window begins
+        if not self.scorer.has_noise_floor:  # that of scores which depend on where the window begins
             return
         n = n_places(self.scorer, self.preflight.n_records, checks.n_noise)
         floor = measure(self.scorer, job.genome, self.preflight.places, n)
@@ -216,7 +216,8 @@ def open_plan(
     with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
         flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
-        matrix = MatrixFile(outputs.matrix, scorer.layout) if outputs.matrix is not None and scorer.layout else None
+        layout = scorer.matrix_layout
+        matrix = MatrixFile(outputs.matrix, layout) if outputs.matrix is not None and layout else None
         checked = preflight(
             vcf,
             job.genome,
@@ -258,13 +259,13 @@ def open_plan(
 
 
 def _with_matrix(job: ScoringJob, sink: Sink) -> Scoring:
-    """Return the settings of the scores, with the values of every track if the job has a matrix."""
+    """Return the settings of the scores, with the values of every track or class if the job has a matrix."""
     matrix = job.outputs.matrix
     if matrix is None:
         return job.scoring
     if sink.path is not None and Path(matrix).absolute() == sink.path.absolute():
         raise ConfigError(f"{matrix}: the output and the matrix would be one file; give the matrix another name.")
-    return replace(job.scoring, tracks=replace(job.scoring.tracks or TrackOptions(), matrix=True))
+    return job.scoring.with_matrix()
 
 
 def _check_sink(job: ScoringJob, sink: Sink, checked: Preflight, columns: Sequence[Column]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from genoformer import inference
 from genoformer.errors import OptionError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
-from genoformer.models.base import Model
+from genoformer.models.base import Classifies, Model, has
 from genoformer.option_checks import check_choice, check_number, whole_numbers
 from genoformer.scoring.alignment import INDELS, Indels
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
@@ -52,6 +52,19 @@ class TrackOptions:
     matrix: bool = False  # True: also return the values of every track
 
 
+Tile = Literal["mean", "max"]
+
+
+@dataclass(frozen=True)
+class ClassOptions:
+    """Options of the scores of a fine-tuned model: the classes, and the windows of a variant."""
+
+    classes: Sequence[int] | None = None  # numbers of classes, labels or values; None: all, of two classes the second
+    shifts: tuple[int, ...] = (0,)  # bases by which windows are shifted; 0: the variant is in the middle
+    tile: Tile | None = None  # combine the windows by their mean, or by the largest |score|; None: the mean over `shifts`
+    matrix: bool = False  # True: also return the values of every class
+
+
 @dataclass(frozen=True)
 class Scoring:
     """Settings that the values of scores depend on."""
@@ -61,6 +74,17 @@ class Scoring:
     context: int | None = None  # bases of a window; None: that of the model
     both_strands: bool = True  # True: average over both strands
     tracks: TrackOptions | None = None  # for track models only; None: the defaults
+    classes: ClassOptions | None = None  # for fine-tuned models only; None: the defaults
+
+    def with_matrix(self) -> Scoring:
+        """Return the settings with the values of every track or class."""
+        if has(self.models[0], Classifies):
+            return replace(self, classes=replace(self.classes or ClassOptions(), matrix=True))
+        return replace(self, tracks=replace(self.tracks or TrackOptions(), matrix=True))
+
+    def of_all_outputs(self) -> Scoring:
+        """Return the settings without a selection of tracks."""
+        return self if self.tracks is None else replace(self, tracks=replace(self.tracks, tracks=None))
 
     @property
     def names(self) -> str:

@@ -26,7 +26,7 @@ from genoformer.scoring.alignment import INDELS, Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
 from genoformer.scoring.scores import ScoreBatch
 from genoformer.scoring.settings import Scoring, TrackOptions
-from genoformer.scoring.track_scores import Noise, TrackColumns, TrackScores, over_shifts, weighted_sum
+from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import ANCHORS, STRETCH, Job, Windows
 from genoformer.writers import Column, Floats
 
@@ -47,6 +47,8 @@ class TrackScorer:
     Raises: ConfigError for scores, tracks or settings that the model does not have.
     """
 
+    has_noise_floor = True
+
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
         options = scoring.tracks or TrackOptions()
         self.models = cast("tuple[TrackModel, ...]", scoring.models)
@@ -65,9 +67,7 @@ class TrackScorer:
         self.n_matrix = len(self.tracks) if options.matrix else 0
         self.layout = TrackColumns(
             self.scores,
-            self.head,
-            self.tracks,
-            self.targets,
+            Outputs.of_tracks(self.head, self.tracks, self.targets),
             self.genes,
             chosen=options.tracks is not None,
             n_shifts=len(self.settings.shifts),
@@ -91,11 +91,13 @@ class TrackScorer:
 
     def _check(self) -> None:
         """Raise ConfigError for scores and settings that need another model or more input."""
-        if bad := [score.name for score in self.scores if score.input.needs_bases]:
-            verb = "needs" if len(bad) == 1 else "need"
-            raise ConfigError(
-                f"{', '.join(bad)} {verb} a language model, and this one predicts tracks; choose others (--explain)."
-            )
+        for kind, bad in (
+            ("a language model", [score.name for score in self.scores if score.input.needs_bases]),
+            ("a fine-tuned model", [score.name for score in self.scores if score.of_classes]),
+        ):
+            if bad:
+                verb = "needs" if len(bad) == 1 else "need"
+                raise ConfigError(f"{', '.join(bad)} {verb} {kind}, and this one predicts tracks; choose others (--explain).")
         if self.genes is None and any(score.input.per_gene for score in self.scores):
             raise ConfigError("LOGSED sums over the exons of genes; give them with --gtf.")
         if self.both_strands and self.targets is None:
@@ -155,6 +157,10 @@ class TrackScorer:
     @property
     def columns(self) -> list[Column]:
         return self.layout.columns
+
+    @property
+    def matrix_layout(self) -> TrackColumns:
+        return self.layout
 
     def score(self, variants: Sequence[Variant]) -> ScoreBatch:
         """Score variants; CheckpointError if the model predicts values that are not finite."""

@@ -362,7 +362,9 @@ def test_models_that_differ_are_no_ensemble(genome) -> None:
     with pytest.raises(ConfigError, match="models of an ensemble differ: bins, 24 and 32; score them apart"):
         of_models([MODEL, small_enformer(seed=8, target_bins=32)], genome, "SAD")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
-    with pytest.raises(ConfigError, match="of language models or of models of tracks, not of both"):
+    with pytest.raises(
+        ConfigError, match="of language models, of models of tracks or of fine-tuned models, not of several kinds"
+    ):
         scorer_of([MODEL, encoder], genome, "SAD")
     others = [copy.deepcopy(MODEL) for _ in range(2)]
     others[0].targets = {"human": TARGETS}
