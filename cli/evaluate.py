@@ -102,7 +102,7 @@ def variants(
 @click.option("--train", type=click.Path(), help="Training data of the model; the baselines are trained on it too.")
 @click.option(
     "--baselines",
-    callback=lambda ctx, option, text: None if text is None else [name for name in text.split(",") if name],
+    metavar="NAMES",
     help=f"Baselines, separated by commas; they need --train.  [default: {','.join(KNOWN)}]",
 )
 @click.option(

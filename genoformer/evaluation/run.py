@@ -42,7 +42,7 @@ class EvaluationJob:
     fasta: str | Path | None = None
     label: str | Sequence[str] = ()
     train: str | Path | None = None
-    baselines: Sequence[str] | None = None
+    baselines: str | Sequence[str] | None = None  # text: names separated by commas
     out: str | Path | None = None
     device: str = "auto"
     precision: str = "float32"
@@ -56,6 +56,9 @@ class EvaluationJob:
         check_names("label", self.label, "names of columns")
         check_number("seed", self.seed, 0)
         check_names("baselines", self.baselines, "names of baselines")
+        if isinstance(self.baselines, str):
+            names = tuple(name.strip() for name in self.baselines.split(",") if name.strip())
+            object.__setattr__(self, "baselines", names)
         for name in self.baselines or ():
             check_choice("baselines", name, BASELINES)
         if self.baselines and self.train is None:
