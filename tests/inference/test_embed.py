@@ -77,8 +77,8 @@ def test_a_window_that_is_long_for_the_model_is_noted(tmp_path: Path, model: Enc
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pooling": "median"}, "pooling is 'median'; give one of mean, max, cls, tokens"),
-        ({"pca": "x.png", "pooling": "tokens"}, "--pca needs one vector per sequence"),
+        ({"pooling": "median"}, "pooling is 'median', expected mean, max, cls or tokens; give one of them"),
+        ({"pca": "x.png", "pooling": "tokens"}, "option pca needs one vector per sequence"),
         ({"output": "x.txt"}, "end the name in .npy or .parquet"),
         ({"output": "x.npy", "pooling": "tokens"}, "end the name in .parquet"),
         ({"pca": "x.gif"}, "end the name in .png"),
