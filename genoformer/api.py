@@ -344,8 +344,6 @@ def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[st
     from genoformer.models.base import READS_TOKENS
 
     if files := [name for name in ("output", "pca") if name in options]:
-        raise TypeError(
-            f"got an unexpected keyword argument {files[0]!r}: the vectors are returned, and no file is written"
-        )
+        raise TypeError(f"got an unexpected keyword argument {files[0]!r}: the vectors are returned, and no file is written")
     layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
     return Embedder(with_runtime(EmbeddingRequest, model=_loaded(model, READS_TOKENS), layers=layers, **options))

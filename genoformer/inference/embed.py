@@ -120,9 +120,7 @@ class Embedder:
         label_columns(data)
         width = self.model.config.width
         if self.request.pca and min(len(data), width) < 2:
-            problem = (
-                f"needs two components, but {len(data):,} sequences of width {width} have no two; leave it out."
-            )
+            problem = f"needs two components, but {len(data):,} sequences of width {width} have no two; leave it out."
             raise OptionError("pca", problem)
 
     def embed(self, data: LabelledSequences, progress: ProgressCallback = None) -> Embeddings:

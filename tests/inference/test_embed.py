@@ -125,5 +125,5 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(
 def test_vectors_of_tokens_need_a_file_and_no_probe(model: Encoder) -> None:
     with pytest.raises(ConfigError, match=r"each token has a vector, .* name a .parquet"):
         embed_sequences(DATA, EmbeddingRequest(model, "tokens"))
-    with pytest.raises(ConfigError, match="--probe needs one vector per sequence"):
+    with pytest.raises(ConfigError, match="option pooling is tokens, expected one vector per sequence"):
         probe_embeddings(DATA, EmbeddingRequest(model, "tokens"))
