@@ -91,6 +91,7 @@ class SequenceClassifier(Model):
 
     config_type = ClassifierConfig
     may_be_tied = True  # those of the encoder
+    purpose = "is a fine-tuned model, which predicts classes, labels or values"
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()

@@ -112,13 +112,23 @@ def model_class(family: str) -> Any:
 
 def family_of(model: Model) -> str:
     """Return the name of the family of a model."""
-    return next(name for name, family in families().items() if family.model == _class_name(model))
+    for name, family in families().items():
+        if family.model == _class_name(model):
+            return name
+    raise _unregistered(_class_name(model))
 
 
 def class_of(config: Any) -> Any:
     """Return the class of models with a configuration of this type."""
     kinds = [_imported(family.model) for family in families().values()]
-    return next(kind for kind in kinds if kind.config_type is type(config))
+    for kind in kinds:
+        if kind.config_type is type(config):
+            return kind
+    raise _unregistered(type(config).__name__)
+
+
+def _unregistered(name: str) -> ConfigError:
+    return ConfigError(f"found {name}, expected a class of a registered family; add an entry point genoformer.families.")
 
 
 def _imported(path: str) -> Any:
@@ -153,7 +163,7 @@ def load(name: str | Path, *needs: Need) -> Any:
     model.read_tables(folder)
     model.set_origin(Origin(model.sha256, read_sketch(folder)))
     if notes := failures(folder):
-        problem = f"{name} failed its own check when it was trained, so that its answers mean little: {' '.join(notes)}"
+        problem = f"{name} failed the check at the end of its training; do not rely on its predictions: {' '.join(notes)}"
         warnings.warn(sentence(problem), FailedRunWarning, stacklevel=2)
     return model.eval()
 
@@ -168,7 +178,9 @@ def load_ensemble(name: str | Path) -> list[Any]:
             raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
         members.append(model)
     if len({(member.config.task, member.config.classes) for member in members}) != 1:
-        raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
+        raise CheckpointError(
+            f"{name} has {len(members)} members with different classes, expected the same; fine-tune all on the same data."
+        )
     return members
 
 
@@ -250,7 +262,7 @@ def save(
         raise ConfigError(f"the model is a {type(model).__name__}; a genoformer Model, such as an Encoder, can be saved.")
     model.check_complete()
     if _class_name(model) not in {family.model for family in families().values()}:
-        raise ConfigError(f"{_class_name(model)} is of no registered family; add an entry point genoformer.families.")
+        raise _unregistered(_class_name(model))
     layout = huggingface_layout(model) if layout == HF else layout
     _refuse_other_model(Path(folder), model, layout)
     with made_folder(Path(folder)) as made:
