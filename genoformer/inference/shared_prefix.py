@@ -85,7 +85,7 @@ class _Batch:
         self.row = to_device(model, windows.which)
         self.n_shared = _n_shared(self.ref.ids[windows.which], self.alt.ids)  # [n]
         self.ref_ids, self.alt_ids = to_device(model, self.ref.ids), to_device(model, self.alt.ids)
-        past = model.key_values() if self.n_shared.any() else None
+        past = model.new_past() if self.n_shared.any() else None
         self.ref_states = _states(model, self.ref_ids, past)  # [U, T, D]
         self.past = past
 

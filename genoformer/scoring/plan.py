@@ -149,7 +149,7 @@ class Plan:
             with open_reference_scorer(job.genome, self.scoring, job.runtime) as reference:
                 again = partial(score_records, genome=job.genome, scorer=reference, names=self.fit)
                 self.notes.append(verify_note(self.partition.parts, self.parts, checks.n_verify, self.columns, again))
-        if self.scorer.layout is None:  # a noise floor is of scores that depend on where the window begins
+        if not self.scorer.has_noise_floor:  # that of scores which depend on where the window begins
             return
         n = n_places(self.scorer, self.preflight.n_records, checks.n_noise)
         floor = measure(self.scorer, job.genome, self.preflight.places, n)

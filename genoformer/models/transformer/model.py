@@ -210,7 +210,7 @@ class Encoder(TokenModel):
     def predicts_tokens(self) -> bool:
         return bool(self.config.output != "none")
 
-    def key_values(self) -> list[KeyValues] | None:
+    def new_past(self) -> list[KeyValues] | None:
         """Return empty keys and values, one per layer; None for a model that sees both sides or has a convolution."""
         return [KeyValues() for _ in self.layers] if self.causal and self.stem is None else None
 
