@@ -73,11 +73,14 @@ class ResumeFolder:
     """Finished parts next to the output, in .OUT.parts/; the same job resumes from them, another job is refused.
 
     job: all that the parts depend on, such as the sha256 of the VCF, the model and the options.
+    current: translates the job of a folder that an earlier version wrote.
     """
 
     ending: str
 
-    def __init__(self, output: Path | None, job: dict[str, str]) -> None:
+    def __init__(
+        self, output: Path | None, job: dict[str, str], current: Callable[[dict[str, str]], dict[str, str]] = dict
+    ) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None else _folder_of(output)
         try:
             self.path.mkdir(exist_ok=True)
@@ -87,7 +90,7 @@ class ResumeFolder:
         ticket = self.path / "job.json"
         self.is_new = not ticket.is_file()
         if ticket.is_file() or self.n_found:
-            before = _read(ticket)
+            before = current(_read(ticket))
             changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
             if changed:
                 raise JobError(
