@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,35 +97,35 @@ def score(
         return read_score_table(out)
 
 
-def predict(fasta: Fasta, region: str | None, model: str | Path | Enformer, **options: Any) -> pd.DataFrame:
-    """Return the predicted tracks of a track model for a region ("chr1:1-200,000", 1-based): a row for each bin.
+def predict(
+    fasta: Fasta | None, region: str | None, model: str | Path | Enformer | SequenceClassifier, **options: Any
+) -> pd.DataFrame:
+    """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based): a row for each bin.
 
-    Columns: chrom, start and end of the bin (0-based half-open), and one for each track, as in the Parquet of
-    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome), head,
-    tracks ("0-10", "CAGE", "*liver*"), targets, both_strands, device, precision, batch_size; see `PredictionRequest`.
+    Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
+    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome); for a track
+    model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, step, threshold (returns calls,
+    one row each) and data (a file of sequences, one row each); both_strands, device, precision, batch_size; see
+    `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
     >>> list(table.columns[:3]), len(table.columns) - 3
     (['chrom', 'start', 'end'], 3)
     """
-    import pandas as pd
-
     from genoformer.inference import with_runtime
-    from genoformer.inference.predict import PredictionRequest, open_prediction
-    from genoformer.models.base import PredictsTracks
-    from genoformer.writers.tracks import CollectedTracks, column_names
+    from genoformer.inference.predict import open_prediction
+    from genoformer.inference.prediction_request import PredictionRequest
+    from genoformer.models.base import Classifies, PredictsTracks
 
-    loaded = _loaded(model, PredictsTracks)
-    region = None if region is None else _text_of(region)
-    collected = CollectedTracks()
-    with _opened(fasta) as genome:
-        request = with_runtime(PredictionRequest, fasta=genome, model=loaded, region=region, **options)
-        with open_prediction(request) as prediction:
-            prediction.run(collected)
-    chroms, starts, ends, values = collected.columns()
-    tracks = pd.DataFrame(values.T, columns=column_names(prediction.tracks))
-    return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
+    options |= {
+        "model": model if isinstance(model, str | Path) else _loaded(model, (PredictsTracks, Classifies)),
+        "region": None if region is None else _text_of(region),
+    }
+    with ExitStack() as stack:
+        genome = None if fasta is None else stack.enter_context(_opened(fasta))
+        request = with_runtime(PredictionRequest, fasta=genome, **options)
+        return stack.enter_context(open_prediction(request)).table()
 
 
 def embed(

@@ -185,4 +185,4 @@ def _from_bed(rows: SequenceRows, fasta: Path, requested: tuple[str, ...] | None
     notes += [f"{path.name}: {note}" for note in layout_of(path).notes]
     if n_beyond:
         notes.append(f"{n_beyond:,} rows reach beyond the end of their contig: the bases there are N.")
-    return rows.done(columns, notes)
+    return replace(rows.done(columns, notes), regions=tuple(regions))

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, N, encode
 from genoformer.tokenizers.base import ROLES, Encoding, MaskedWindows
+from genoformer.tokenizers.text import ReadsText
 
 
-class BlockTokenizer:
+class BlockTokenizer(ReadsText):
     """Blocks of k bases from the left, single letters where no block fits: at the end, and before each N.
 
     After an N, which is a token of its own, blocks start again. This is the tokenizer of the Nucleotide Transformer
@@ -197,13 +198,17 @@ class BlockTokenizer:
         ids[:, ~whole] = self._ids_of_bases[np.minimum(codes[:, starts[~whole]], N)]
         return ids
 
-    def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
+    def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
         """Decode ids [B, T] to codes [B, L], padded with N to `length` or the longest row."""
-        rows = ["".join(self._text(i) for i in row) for row in np.atleast_2d(ids).tolist()]
+        rows = [self.text(row) for row in np.atleast_2d(ids).tolist()]
         length = length or max(map(len, rows))
         return np.stack([encode(row.ljust(length, "N")) for row in rows])
 
-    def _text(self, number: int) -> str:
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the bases of tokens."""
+        return "".join(map(self._letters, ids))
+
+    def _letters(self, number: int) -> str:
         if self._known[number]:
             return self.tokens[number]
         return "N" if number in (self.unknown_id, self.mask_id) and number != self.pad_id else ""

@@ -13,9 +13,10 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, decode, encode
 from genoformer.tokenizers.base import CLS, ROLES, SEP, SPECIAL, Encoding, MaskedWindows
 from genoformer.tokenizers.blocks import BlockTokenizer
+from genoformer.tokenizers.text import ReadsText
 
 
-class BPETokenizer:
+class BPETokenizer(ReadsText):
     """Byte-pair encoding over A, C, G, T with the `tokenizers` library; N is [UNK], one token per base.
 
     Learned here: `[CLS] pieces [SEP]`, padded with [PAD] to the longest row of the batch. From a tokenizer.json of a published
@@ -124,14 +125,15 @@ class BPETokenizer:
             offsets[i, first:last] = row.offsets
         return Encoding(ids, offsets)
 
-    def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
+    def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
         """Decode ids [B, T] to codes [B, L], padded with N to `length` or the longest row; [UNK] is one N."""
-        rows = [self._text(row) for row in np.atleast_2d(ids).tolist()]
+        rows = [self.text(row) for row in np.atleast_2d(ids).tolist()]
         length = length or max(map(len, rows))
         return np.stack([encode(row.ljust(length, "N")) for row in rows])
 
-    def _text(self, row: Sequence[int]) -> str:
-        return "".join("N" if i == self.unknown_id else self._names[i] for i in row if i == self.unknown_id or self._known[i])
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the bases of tokens."""
+        return "".join("N" if i == self.unknown_id else self._names[i] for i in ids if i == self.unknown_id or self._known[i])
 
     def padded_to(self, n_vocab: int) -> BPETokenizer:
         """Return the tokenizer with further ids up to n_vocab, which no sequence has."""

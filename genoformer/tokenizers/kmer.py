@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, decode
 from genoformer.tokenizers.base import CLS, MASK, PAD, SEP, SPECIAL, UNK, Encoding, MaskedWindows
+from genoformer.tokenizers.text import ReadsText
 
 DIGIT_BASES = "ATCG"  # DNABERT counts its k-mers in this order, the last base fastest
 DIGITS = np.array([DIGIT_BASES.index(base) for base in "ACGT"] + [0], dtype=np.uint16)  # code -> digit; N is masked out
@@ -19,14 +21,14 @@ _CODE_OF_DIGIT = np.array(["ACGT".index(base) for base in DIGIT_BASES], dtype=np
 
 
 @dataclass(frozen=True)
-class KmerTokenizer:
+class KmerTokenizer(ReadsText):
     """Overlapping k-mers with the ids of DNABERT's vocabulary files, `[CLS] k-mers [SEP]`.
 
     id = 5 + sum of digit_i * 4^(k-1-i) with digits A0 T1 C2 G3 (Ji et al. 2021, `vocab_kmer.txt`). A k-mer with an N
     is [UNK]. With stride > 1 the last token ends at the end of the sequence, so that every base is covered.
 
-    >>> KmerTokenizer(3).encode(encode("AAAT")[None]).ids.tolist()
-    [[2, 5, 6, 3]]
+    >>> KmerTokenizer(3)("AAAT")["input_ids"]
+    [2, 5, 6, 3]
     """
 
     k: int = 6
@@ -107,7 +109,7 @@ class KmerTokenizer:
         offsets[1:-1, 0], offsets[1:-1, 1] = starts, starts + self.k
         return Encoding(ids, np.broadcast_to(offsets, (n_windows, *offsets.shape)))
 
-    def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
+    def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
         """Decode ids [B, T] to codes [B, L]; a base that no known k-mer covers is N.
 
         `length` is needed only if stride > 1 and the last token is not a full stride after the one before.
@@ -124,6 +126,11 @@ class KmerTokenizer:
             base = _CODE_OF_DIGIT[np.maximum(numbers, 0) // 4 ** (self.k - 1 - i) % 4]
             codes[:, starts + i] = np.where(known, base, codes[:, starts + i])
         return codes
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the bases of tokens; with stride > 1 the last token is taken for a full stride after the one before."""
+        body = [i for i in ids if i not in (PAD, CLS, SEP)]
+        return decode(self.codes_from_ids(np.array([[CLS, *body, SEP]]))[0]) if body else ""
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
         """Mask the bases [target, end) of each window, to predict the base at `target`; both [B], `end` defaults to target + 1.
@@ -169,8 +176,8 @@ class KmerTokenizer:
 class BaseTokenizer(KmerTokenizer):
     """One token per base: the k-mer tokenizer with k = 1.
 
-    >>> BaseTokenizer().encode(encode("ACGTN")[None]).ids.tolist()
-    [[2, 5, 7, 8, 6, 1, 3]]
+    >>> BaseTokenizer()("ACGTN")["input_ids"]
+    [2, 5, 7, 8, 6, 1, 3]
     """
 
     k: int = 1

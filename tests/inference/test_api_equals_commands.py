@@ -18,7 +18,7 @@ import genoformer as gf
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.inference import Runtime
 from genoformer.inference.embed import EmbeddingRequest
-from genoformer.inference.predict import PredictionRequest
+from genoformer.inference.prediction_request import PredictionRequest
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 
@@ -129,7 +129,7 @@ def test_requests_have_the_options_of_the_commands() -> None:
     """Outputs, inputs and what is drawn around them are no options of the numbers."""
     runtime = {field.name for field in fields(Runtime)}
     for request, command, others in (
-        (PredictionRequest, predict_command, {"output", "gtf", "elements", "plan"}),
+        (PredictionRequest, predict_command, {"output", "calls", "gtf", "elements", "force", "plan"}),
         (EmbeddingRequest, embed_command, {"data", "fasta", "label", "probe", "task", "valid"}),
     ):
         names = {field.name for field in fields(request)} - {"runtime"} | runtime

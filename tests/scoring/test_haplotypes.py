@@ -23,9 +23,10 @@ from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.models.track_model import one_hot
+from genoformer.resume_folder import JobError
 from genoformer.scoring.effect_table import HaplotypeSummary
 from genoformer.scoring.noise import measure
-from genoformer.scoring.parts import JobError, PartLimits
+from genoformer.scoring.parts import PartLimits
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring
 from genoformer.scoring.track_scorer import TrackScorer

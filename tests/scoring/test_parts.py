@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.formats.vcf import Record
-from genoformer.scoring.parts import JobError, PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
+from genoformer.resume_folder import JobError
+from genoformer.scoring.parts import PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
 
 JOB = {"scores": "LLR", "VCF": "v1", "model": "m1"}
 RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 1 to 8

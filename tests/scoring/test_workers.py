@@ -18,9 +18,10 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
+from genoformer.resume_folder import JobError
 from genoformer.scoring import plan
 from genoformer.scoring.job import ScoringJob
-from genoformer.scoring.parts import JobError, PartFolder, PartLimits, chunks
+from genoformer.scoring.parts import PartFolder, PartLimits, chunks
 from genoformer.scoring.plan import score_variants
 from genoformer.scoring.workers import LocalPool, Pool, RayPool, WorkerError, run_pool
 from genoformer.tokenizers import BaseTokenizer

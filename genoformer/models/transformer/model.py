@@ -206,6 +206,10 @@ class Encoder(TokenModel):
             return self.norm(x)
         return x
 
+    def new_past(self) -> list[KeyValues] | None:
+        """Return empty keys and values for each layer; None for a model with a convolution, which reads tokens, too."""
+        return [KeyValues() for _ in self.layers] if self.causal and self.stem is None else None
+
     def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[AttentionWeights]:
         """Yield for each layer, in order, a function (first query, n) -> attention weights."""
         x = self._embed_tokens(ids, keep)
