@@ -23,7 +23,7 @@ import torch
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, PackageWarning, sentence
 from genoformer.files import made_folder, write_text
-from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.base import Classifies, Embeds, Head, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.folders import ENSEMBLE, failures, members_of, read_sketch, resolve_model
 from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
@@ -346,6 +346,9 @@ def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return {"genoformer": __version__, "model": _class_name(model), "config": asdict(model.config)}
 
 
-def read_tables(name: str | Path) -> dict[str, Any]:
-    """Return the track tables of a track model's heads that are in its folder, without reading its weights."""
-    return read_track_tables(load_config(name, PredictsTracks).heads, resolve_model(name))
+def read_heads(name: str | Path) -> dict[str, Head]:
+    """Return the heads of a track model with the track tables that are in its folder, without reading its weights."""
+    config = load_config(name, PredictsTracks)
+    heads: dict[str, Head] = class_of(config).heads_of(config)
+    tables = read_track_tables(heads, resolve_model(name))
+    return {name: head._replace(table=tables.get(name)) for name, head in heads.items()}

@@ -166,12 +166,12 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
 
 def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
     table = read_targets(options.targets) if isinstance(options.targets, str | Path) else options.targets
-    known = tracks_of(model.config, model.targets, options.head, table)
+    known = tracks_of(model.track_heads, options.head, table)
     head = model.head_named(options.head)
     tracks = known.choose(options.tracks) if isinstance(options.tracks, str) and options.tracks else options.tracks or None
     return TrackOptions(
         head=head,
-        targets=table or model.targets.get(head),
+        targets=table or model.track_heads[head].table,
         tracks=tracks,
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
         settings=parse_comparison(options.shifts, options.indels, options.anchor),
