@@ -105,8 +105,8 @@ def _shape(x: Tensor) -> str:
 class TrackModelWithHead(nn.Module):
     """A model of tracks with one of the heads above in place of its own: one-hot [B, 4, L] -> tracks [B, K, N].
 
-    The model is not copied: training this module changes the original model. like: the head of the model whose bins the new head
-    has; None: any if all have the same bins.
+    The model is not copied: training this module changes the original model.
+    like: the head of the model whose bins the new head has; None: any if all have the same bins.
 
     >>> from genoformer.models.enformer.model import Enformer, preset
     >>> model = Enformer(preset("tiny")).eval()
