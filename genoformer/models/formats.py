@@ -41,7 +41,7 @@ class NameMap(NamedTuple):
     def read(self, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         """Return their tensors under our names; raise CheckpointError if two copies differ.
 
-        The dictionary is emptied, so that the parts of a fused tensor are not in memory beside it.
+        The dictionary is emptied: the parts of a fused tensor are freed as soon as it is made.
         """
         renamed = {_with_suffix(name, self.suffixes): tensor for name, tensor in tensors.items()}
         tensors.clear()
