@@ -105,7 +105,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             first, after = row["data_offsets"]
             if tensor.numel():
                 file.seek(8 + n_header + first)
-                n_read = file.readinto(tensor.view(-1).view(torch.uint8).numpy())
+                n_read = file.readinto(tensor.view(-1).view(torch.uint8).numpy().data)
                 if not n_read == after - first == tensor.numel() * tensor.itemsize:
                     raise SafetensorError(f"{name} has {n_read:,} bytes, expected {after - first:,}")
             tensors[name] = tensor
