@@ -114,6 +114,14 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     show_default=True,
     help="Engine that runs the processes: local, ray, or ray:ADDRESS of a cluster.",
 )
+@click.option(
+    "--part-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=4_096,
+    show_default=True,
+    help="Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF.",
+)
 @click.option("--shard", metavar="I/N", help="Score only part I of N, such as in a job array; then run: genoformer merge OUT.")
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse if a part is missing (genoformer merge).")
 @shared.force

@@ -81,9 +81,15 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with torch.random.fork_rng(devices=[]):
         model = small_encoder(
-            KmerTokenizer(3), width=8, n_layers=1, ffn_width=16, position="learned", max_tokens=64, context_length=32,
+            KmerTokenizer(3),
+            width=8,
+            n_layers=1,
+            ffn_width=16,
+            position="learned",
+            max_tokens=64,
+            context_length=32,
             init_std=0.3,  # large enough for every score to differ from 0
-        )  # fmt: skip
+        )
     folder = tmp_path_factory.mktemp("models") / "tiny"
     registry.save(model, folder)
     return folder

@@ -79,9 +79,14 @@ def _turn(name: str, seed: int, seconds: float, keep: Path) -> tuple[int, int, i
         now = Path(folder) / "now"  # the example that is running
         command = [sys.executable, __file__, "--child", name, "--seed", str(seed), "--turn", str(seconds), "--keep", str(keep)]
         environment = {
-            **os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "FUZZ_NOW": str(now), "TMPDIR": folder,
-            "GENOFORMER_CACHE": f"{folder}/cache", "PYTHONFAULTHANDLER": "1",
-        }  # fmt: skip
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "1",
+            "FUZZ_NOW": str(now),
+            "TMPDIR": folder,
+            "GENOFORMER_CACHE": f"{folder}/cache",
+            "PYTHONFAULTHANDLER": "1",
+        }
         said, counts = Path(folder) / "stderr", Path(folder) / "stdout"  # files: a pipe that is full would stop the child
         with said.open("wb") as log, counts.open("wb") as out:
             child = subprocess.Popen(command, env=environment, stdout=out, stderr=log)

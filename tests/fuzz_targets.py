@@ -289,9 +289,12 @@ def _tables(_: Path) -> Target:
         path = folder / name
         path.write_bytes(content)
         _each(
-            lambda: read_targets(path), lambda: read_matrices(path), lambda: read_truth(path, "effect"),
-            lambda: read_scores(path), lambda: read_scored(path),
-        )  # fmt: skip
+            lambda: read_targets(path),
+            lambda: read_matrices(path),
+            lambda: read_truth(path, "effect"),
+            lambda: read_scores(path),
+            lambda: read_scored(path),
+        )
 
     valid = [TABLE_OF_TARGETS, MEME, CUSTOM, JASPAR, TRANSFAC, HOMER, CISBP, _TRUTH, _SCORED]
     names = st.sampled_from(["a.tsv", "a.tsv.gz", "a.csv", "a.meme", "a.vcf", "a.parquet"])

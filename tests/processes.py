@@ -128,9 +128,13 @@ def run_together(arguments: Sequence[object], folder: Path, *, processes: int) -
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes),
-        "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test",
-    }  # fmt: skip
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
     children = []
     for i in range(processes):
         said = folder / f"said-{i}"
@@ -152,14 +156,6 @@ def command_and_exit(arguments: Sequence[str]) -> None:
     except SystemExit as stop:
         sys.stderr.flush()
         os._exit(stop.code if isinstance(stop.code, int) else 1)
-
-
-def in_small_parts(arguments: Sequence[str]) -> None:
-    """The command with parts of three records, in a process of its own."""
-    from genoformer.scoring import parts
-
-    parts.PART_RECORDS, parts._TOGETHER = 3, 1
-    command(arguments)
 
 
 def finished(child: BaseProcess, said: Path) -> None:

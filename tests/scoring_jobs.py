@@ -25,7 +25,7 @@ from genoformer.scoring.parts import PartResult
 from genoformer.scoring.plan import Summary, score_variants
 from genoformer.scoring.scorers import VariantScorer, make_scorer
 from genoformer.scoring.scores import parse_scores
-from genoformer.scoring.settings import Scoring, TrackOptions
+from genoformer.scoring.settings import ON_CPU, Runtime, Scoring, TrackOptions
 from genoformer.scoring.track_scorer import TrackScorer
 
 Models = Encoder | Enformer | Sequence[Encoder | Enformer]
@@ -76,9 +76,11 @@ def run_haplotypes(
     return score_haplotypes(HaplotypeJob(vcf, genome, settings, tuple(regions), output, chosen, checks=Checks(**checks)))
 
 
-def run_pairs(vcf: Path, genome: Genome, settings: Scoring, within: int, output: Path, **checks: Any) -> HaplotypeSummary:
+def run_pairs(
+    vcf: Path, genome: Genome, settings: Scoring, within: int, output: Path, *, runtime: Runtime = ON_CPU, **checks: Any
+) -> HaplotypeSummary:
     """Write a table of pairs; checks: fields of Checks."""
-    return score_pairs(PairsJob(vcf, genome, settings, within, output, checks=Checks(**checks)))
+    return score_pairs(PairsJob(vcf, genome, settings, within, output, runtime, Checks(**checks)))
 
 
 @dataclass

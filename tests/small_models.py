@@ -16,9 +16,16 @@ from genoformer.models.transformer.model import Encoder
 SHAPE: dict[str, Any] = {"width": 16, "n_layers": 2, "n_heads": 2, "ffn_width": 24, "position": "rotary"}
 M = TypeVar("M", bound=nn.Module)
 LONG_SHAPE: dict[str, Any] = {
-    "width": 24, "n_blocks": 2, "n_heads": 2, "key_width": 6, "n_pools": 3, "divisible_by": 2, "context_length": 256,
-    "target_bins": 0, "heads": {"human": 5, "mouse": 3},
-}  # fmt: skip
+    "width": 24,
+    "n_blocks": 2,
+    "n_heads": 2,
+    "key_width": 6,
+    "n_pools": 3,
+    "divisible_by": 2,
+    "context_length": 256,
+    "target_bins": 0,
+    "heads": {"human": 5, "mouse": 3},
+}
 
 LONG_TABLE = "[model]\nn_blocks = 1\n" + "".join(  # of a configuration file
     f"{name} = {LONG_SHAPE[name]}\n" for name in ("width", "n_heads", "key_width", "n_pools", "divisible_by")

@@ -175,10 +175,13 @@ def test_models_and_genomes_that_are_none() -> None:
         calls = [
             lambda m: gf.score([("chrS1", 6_000, "G", "A")], FASTA, [m]),  # a list is an ensemble
             lambda m: gf.predict(FASTA, "chrS1:1-100", m),
-            lambda m: gf.expected(FASTA, "chrS1:1-100", m), lambda m: gf.mutagenesis(FASTA, "chrS1:1-100", m),
-            lambda m: gf.embed(sequences, m), lambda m: gf.attention(sequences, m), lambda m: gf.classify(sequences, m),
+            lambda m: gf.expected(FASTA, "chrS1:1-100", m),
+            lambda m: gf.mutagenesis(FASTA, "chrS1:1-100", m),
+            lambda m: gf.embed(sequences, m),
+            lambda m: gf.attention(sequences, m),
+            lambda m: gf.classify(sequences, m),
             lambda m: gf.evaluate("no.tsv", m),
-        ]  # fmt: skip
+        ]
         for call in calls:
             with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of a model"):
                 call(model)
@@ -222,9 +225,17 @@ def test_every_call_is_public_typed_and_documented() -> None:
 
 @pytest.mark.parametrize(
     "variant",
-    [("chrS1\t1", 5, "A", "C"), ("chrS1", 5, "A", "C\nx"), ("chrS1", 5, "A", "C,GT"), ("chrS1", 5, "", "C"),
-     ("chrS1", "x", "A", "C"), 5, ("chrS1", 5), None],
-)  # fmt: skip
+    [
+        ("chrS1\t1", 5, "A", "C"),
+        ("chrS1", 5, "A", "C\nx"),
+        ("chrS1", 5, "A", "C,GT"),
+        ("chrS1", 5, "", "C"),
+        ("chrS1", "x", "A", "C"),
+        5,
+        ("chrS1", 5),
+        None,
+    ],
+)
 def test_what_is_no_variant(variant: object) -> None:
     with pytest.raises(ConfigError, match="variant"):
         gf.score([variant], FASTA, "demo")  # type: ignore[list-item]

@@ -129,13 +129,16 @@ def save_demo(path: Path) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path: atomic_write(path).__enter__(), lambda path: made_folder(path).__enter__(), make_folder,
+        lambda path: atomic_write(path).__enter__(),
+        lambda path: made_folder(path).__enter__(),
+        make_folder,
         lambda path: check_overwrite(path, (), "m.json", lambda found: True),
-        save_demo, gf.simulate,
+        save_demo,
+        gf.simulate,
         lambda path: gf.annotate_variants(DEMO / "variants.vcf.gz", gf.read_annotations(DEMO / "peaks.narrowPeak.gz"), path),
     ],
     ids=["atomic_write", "made_folder", "make_folder", "check_overwrite", "save", "simulate", "annotate_variants"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("address", ["s3://bucket/x.vcf", "https://a.org/x.vcf"])
 def test_nothing_is_written_to_an_address(tmp_path, monkeypatch, write: Callable[[Path], object], address: str) -> None:
     monkeypatch.chdir(tmp_path)

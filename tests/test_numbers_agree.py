@@ -28,10 +28,19 @@ def changed(pos: int, n_ref: int, alt: str) -> tuple[int, str, str]:
 
 
 VARIANTS = [
-    changed(3, 1, "*"), changed(12, 1, "=AC"), changed(300, 1, "*"), changed(330, 1, "*"), changed(360, 3, "*GA"),
-    changed(401, 1, "=GGATC"), changed(440, 1, "=T"), changed(471, 5, "="), changed(500, 2, "="), changed(530, 4, "*CA"),
-    changed(880, 3, "="), changed(899, 1, "*"),
-]  # fmt: skip
+    changed(3, 1, "*"),
+    changed(12, 1, "=AC"),
+    changed(300, 1, "*"),
+    changed(330, 1, "*"),
+    changed(360, 3, "*GA"),
+    changed(401, 1, "=GGATC"),
+    changed(440, 1, "=T"),
+    changed(471, 5, "="),
+    changed(500, 2, "="),
+    changed(530, 4, "*CA"),
+    changed(880, 3, "="),
+    changed(899, 1, "*"),
+]
 FEW = [0, 3, 5, 7, 9]  # for the cases that change an option: SNVs at a window's edge and inside, an insertion, a deletion, both
 CASES = [
     ("language", "LLR,PLL", []),

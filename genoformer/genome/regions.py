@@ -30,7 +30,6 @@ __all__ = [
     "subtract",
     "overlapping_rows",
 ]
-_SCAN = 1 << 20  # bases read at a time while looking for N
 
 
 # --- intervals of one contig
@@ -90,13 +89,16 @@ def n_overlaps(queries: Intervals, intervals: Intervals) -> NDArray[np.int64]:
 # --- allowed window positions
 
 
-def runs_of_bases(genome: Genome, chrom: str, gap: int = 0) -> Intervals:
-    """Return the runs of known bases of a contig, [n, 2]; an N-run of at most `gap` bases does not split a run."""
+def runs_of_bases(genome: Genome, chrom: str, gap: int = 0, *, n_read: int = 1 << 20) -> Intervals:
+    """Return the runs of known bases of a contig, [n, 2]; an N-run of at most `gap` bases does not split a run.
+
+    n_read: number of bases that are read at a time.
+    """
     length = genome.contigs[chrom]
     edges = [np.zeros(0, dtype=np.int64)]
     before = False
-    for start in range(0, length, _SCAN):
-        called = genome.window(chrom, start, min(_SCAN, length - start)) < N
+    for start in range(0, length, n_read):
+        called = genome.window(chrom, start, min(n_read, length - start)) < N
         if called[0] != before:
             edges.append(np.array([start]))
         edges.append(start + 1 + np.flatnonzero(called[1:] != called[:-1]))

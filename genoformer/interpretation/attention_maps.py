@@ -89,10 +89,12 @@ def map_attention(
     options: AttentionOptions,
     motifs: MotifOptions = NO_MOTIFS,
     *,
+    max_units: int = MAX_UNITS,
     progress: ProgressCallback = None,
 ) -> Result:
     """Write attention profiles, attention matrices, and the motifs of the profiles.
 
+    max_units: number of tokens or bins up to which a matrix is drawn.
     Raises the errors of `open_session` and `attention_profiles`, and ConfigError for the query "tss" without TSSs.
     """
     session = open_session(request, motifs, progress)
@@ -116,7 +118,7 @@ def map_attention(
         report,
         session.write(maps, f"attention {options.profile}"),
         session.draw(maps, maps_of, "attention", [one.text() for one in checks]),
-        _draw_matrices(session, options),
+        _draw_matrices(session, options, max_units),
         find_motifs(session, maps, motifs),
     )
 
@@ -152,7 +154,7 @@ def _number(query: int | str | None) -> int | None:
     return query
 
 
-def _draw_matrices(session: Session, options: AttentionOptions) -> Result:
+def _draw_matrices(session: Session, options: AttentionOptions, max_units: int) -> Result:
     """Draw and write the attention matrix of each drawn locus; for a track model, also draw arcs from TSSs to elements."""
     arrays: dict[str, Any] = {}
     notes, files = [], list[Path]()
@@ -161,8 +163,8 @@ def _draw_matrices(session: Session, options: AttentionOptions) -> Result:
         heads = "all heads" if reader.has_all_heads else f"heads {', '.join(map(str, reader.heads))}"
         label = f"mean of {heads} of layer {', '.join(map(str, reader.layers))}"
         for i, locus in enumerate(session.drawn):
-            if (n := reader.n_units(len(locus.codes))) > MAX_UNITS:
-                notes.append(f"{locus.name}: the matrix of {n:,} x {n:,} is not drawn; the limit is {MAX_UNITS:,}")
+            if (n := reader.n_units(len(locus.codes))) > max_units:
+                notes.append(f"{locus.name}: the matrix of {n:,} x {n:,} is not drawn; the limit is {max_units:,}")
                 continue
             weights, edges = reader.matrix(locus.codes)
             visible = session.visible(locus)

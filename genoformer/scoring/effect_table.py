@@ -82,6 +82,7 @@ class EffectTable(NamedTuple):
             **({"fix": ",".join(fix)} if fix else {}),
             **self.scorer.options,
             **self.scorer.inputs,
+            **self.job.runtime.parts.fingerprint(),
         }
 
 

@@ -17,6 +17,7 @@ from genoformer.models import registry
 from genoformer.models.base import SCORES_VARIANTS, Model, Need, PredictsTracks, has, require
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
 from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
@@ -75,6 +76,11 @@ class ScoreOptions(ScorerOptions):
     workers: int | None = None
     threads: int | None = None
     engine: str = "local"
+    part_size: int = PART_LIMITS.records
+
+    @property
+    def parts(self) -> PartLimits:
+        return PartLimits(records=self.part_size)
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,6 @@ from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.track_scores import weighted_sum
 from genoformer.tables import MISSING, rounded, tsv_line
 
-_PAIRS = 64  # pairs in a part
-
 
 def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> HaplotypeSummary:
     """Write a TSV with one row per pair of ALTs at most `within` bases apart: each alone, both together, and the difference.
@@ -54,7 +52,8 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
         with open_vcf(job.vcf) as file:
             alts = scorable(file, job.genome, scorer.longest_allele, left_out, fit, fixed)
             pairs = _neighbour_pairs(alts, job.within, left_out)
-            parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, _PAIRS)), []))
+            n = job.runtime.parts.pairs
+            parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, n)), []))
             table = EffectTable(job, scorer, checked, _header(scorer), {"within": str(job.within)}, "pairs", None)
             summary = table.write(parts, progress)
     left_out.update(summary.left_out)

@@ -27,13 +27,27 @@ from genoformer.writers import Floats
 
 STATUSES = list(Status)  # parts store their indices
 THREADS = "number of threads"  # key in a job
-PART_RECORDS = 4_096  # largest number of records in a part
-_PART_OPERATIONS = 5e11  # in a part: about ten seconds on a core, so that work spreads evenly over several cores
-_TOGETHER = 16  # largest number of records in a part of a very large model, whose records share work
 
 
 class JobError(GenoformerError):
     """The resume folder cannot be used, for example because it belongs to a run with other settings."""
+
+
+@dataclass(frozen=True)
+class PartLimits:
+    """Maximum size of a part; a run resumes only from parts of the same limits."""
+
+    records: int = 4_096
+    operations: float = 5e11  # about ten seconds on a core, so that work spreads evenly over several cores
+    sharing_records: int = 16  # of a very large model, whose records share work
+    pairs: int = 64  # of `genoformer pairs`
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the limits as text, for the folder of an interrupted run; the defaults are not stored."""
+        return {} if self == PART_LIMITS else {"part size": str(self)}
+
+
+PART_LIMITS = PartLimits()
 
 
 class PartResult(NamedTuple):
@@ -176,7 +190,7 @@ def _folder_of(output: Path) -> Path:
     return whole.with_name(f".{whole.name}.parts")
 
 
-def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
+def part_size(operations: float, shared: int, longest: int = 1, limits: PartLimits = PART_LIMITS) -> PartSize:
     """Return the size of a part; the larger the model, the fewer its records.
 
     operations: arithmetic operations per record. shared: bases over which records share work; for a very large model, records
@@ -187,8 +201,9 @@ def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
     >>> part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
     (PartSize(n=16, within=98304, weighed=False), PartSize(n=67, within=0, weighed=True))
     """
-    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), MAX_BATCH_BYTES // max(1, longest)))
-    return PartSize(n, weighed=n < PART_RECORDS) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
+    n = max(1, min(limits.records, int(limits.operations / operations), MAX_BATCH_BYTES // max(1, longest)))
+    n_sharing = min(limits.records, limits.sharing_records)
+    return PartSize(n_sharing, shared) if shared and n < n_sharing else PartSize(n, weighed=n < limits.records)
 
 
 class PartSize(NamedTuple):

@@ -235,7 +235,7 @@ def open_plan(
         parts = PartFolder(sink.path, _fingerprint(job, scoring, checked, fit, workers.threads) | options | scorer.inputs)
         if job.shard is None and sink.path is not None:  # several shards may run together
             lock.enter_context(lock_folder(parts.path, sink.path))
-        size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest)
+        size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest, job.runtime.parts)
         contigs = tuple(job.genome.contigs) if region else ()
         partition = Partition(vcf, region, checked.n_records, size, job.shard, scorer.cost, contigs)
         if job.assemble:
@@ -304,6 +304,7 @@ def _fingerprint(job: ScoringJob, scoring: Scoring, checked: Preflight, fit: Fit
         "version": __version__,
         "statuses": ",".join(STATUSES),  # parts store their indices
         "contigs left out": ",".join(sorted(fit.others)),
+        **job.runtime.parts.fingerprint(),
     }
 
 

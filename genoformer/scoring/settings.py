@@ -12,6 +12,7 @@ from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.models.base import Model
 from genoformer.scoring.alignment import Indels
+from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scores import Score
 from genoformer.scoring.windows import Anchor
 
@@ -71,6 +72,7 @@ class Runtime(inference.Runtime):
     workers: int | None = None  # processes, each with the model; None: chosen for the size of the model and the run
     threads: int | None = None  # CPU threads per process; None: one if several processes run a small model, else all cores
     engine: str = "local"  # or "ray" or "ray:ADDRESS"
+    parts: PartLimits = PART_LIMITS
 
 
 ON_CPU = Runtime()

@@ -239,7 +239,7 @@ class BlockTokenizer:
     def huggingface_config(self) -> dict[str, Any]:
         """Return the tokenizer_config.json with which transformers reads the vocabulary as EsmTokenizer."""
         names = {"unknown": "unk_token", "pad": "pad_token", "mask": "mask_token", "start": "cls_token"}
-        tokens = {key: self.tokens[self._roles[role]] for role, key in names.items() if self._roles[role] is not None}
+        tokens = {key: self.tokens[i] for role, key in names.items() if (i := self._roles[role]) is not None}
         end = self.tokens[self._after[0]] if self._after else None
         return {"tokenizer_class": "EsmTokenizer", **tokens, "eos_token": end}
 

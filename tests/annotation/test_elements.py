@@ -53,14 +53,26 @@ def test_narrow_peaks(tmp_path: Path) -> None:
         ("a.bed", ["1|0|10|u|7|+", "1|20|30", "1|40|50|v"], ["X", "X_SCORE"], [["u", "21-30", "v"], ["7", ".", "."]]),
         ("a.bed", ["1|0|10|.|GENE1", "1|20|30|.|GENE2"], ["X"], [["GENE1", "GENE2"]]),  # a name in column 5
         ("a.bed", ["1|0|10|+|GENE1", "1|20|30|-|GENE2"], ["X"], [["GENE1", "GENE2"]]),  # a strand in column 4
-        ("a.bed", ["1|0|10|u|1|+|2|8|0|2|3,3|0,7", "1|20|30|v|2|+|20|30|0|1|10|0"], ["X", "X_SCORE"],
-         [["u", "u", "v"], ["1", "1", "2"]]),  # BED12: its blocks
-        ("a.broadPeak", ["1|0|10|u|1|.|2.5|-1|3", "1|20|30|v|2|.|3.5|-1|3"], ["X", "X_SCORE", "X_SIGNAL"],
-         [["u", "v"], ["1", "2"], ["2.5", "3.5"]]),
-        ("a.bed", ["1|0|10|u|1|.|2.5|-1|3", "1|20|30|v|2|.|3.5|-1|3"], ["X", "X_SCORE", "X_SIGNAL"],
-         [["u", "v"], ["1", "2"], ["2.5", "3.5"]]),  # broadPeak by its columns
+        (
+            "a.bed",
+            ["1|0|10|u|1|+|2|8|0|2|3,3|0,7", "1|20|30|v|2|+|20|30|0|1|10|0"],
+            ["X", "X_SCORE"],
+            [["u", "u", "v"], ["1", "1", "2"]],
+        ),  # BED12: its blocks
+        (
+            "a.broadPeak",
+            ["1|0|10|u|1|.|2.5|-1|3", "1|20|30|v|2|.|3.5|-1|3"],
+            ["X", "X_SCORE", "X_SIGNAL"],
+            [["u", "v"], ["1", "2"], ["2.5", "3.5"]],
+        ),
+        (
+            "a.bed",
+            ["1|0|10|u|1|.|2.5|-1|3", "1|20|30|v|2|.|3.5|-1|3"],
+            ["X", "X_SCORE", "X_SIGNAL"],
+            [["u", "v"], ["1", "2"], ["2.5", "3.5"]],
+        ),  # broadPeak by its columns
     ],
-)  # fmt: skip
+)
 def test_what_each_format_says(tmp_path: Path, name: str, rows: list[str], keys: list[str], texts: list[list[str]]) -> None:
     found = read_elements(write(tmp_path / name, *rows), "X")
     assert [field.key for field in found.fields] == keys
@@ -126,9 +138,13 @@ def test_the_same_rows_however_the_file_is_written(tmp_path: Path, how: str) -> 
 
 
 ROW = st.tuples(
-    st.sampled_from(["chr1", "2", "X"]), st.integers(0, 500), st.integers(0, 60), st.sampled_from(["a", ".", "b", "c d", "ü"]),
-    st.sampled_from(["0", "5", ".", "1e3"]), st.sampled_from(["+", "-", "."]),
-)  # fmt: skip
+    st.sampled_from(["chr1", "2", "X"]),
+    st.integers(0, 500),
+    st.integers(0, 60),
+    st.sampled_from(["a", ".", "b", "c d", "ü"]),
+    st.sampled_from(["0", "5", ".", "1e3"]),
+    st.sampled_from(["+", "-", "."]),
+)
 
 
 @given(rows=st.lists(ROW, min_size=1, max_size=40), n=st.integers(3, 6))

@@ -16,10 +16,13 @@ from genoformer.formats.bed_kinds import layout_of
 # --- elements
 
 WORDS = st.sampled_from(
-    ["chr1", "2", "X", "a", ".", "", " ", "c d", "ü", "\u0663", '"q"', "+", "-", "*", "0", "7", "5.5", "1e3", "-1", "+5", " 5",
-     "0x1F", "9" * 17, "9" * 18, "9" * 19,
-     "track", "track1", "#c", "10,5,", "0,20", "1,2,3", "NA", "nan", "\ufeff", "\0", "\x0b"]
-)  # fmt: skip
+    [
+        *("chr1", "2", "X", "a", ".", "", " ", "c d", "ü", "\u0663", '"q"', "+", "-", "*", "0"),
+        *("7", "5.5", "1e3", "-1", "+5", " 5", "0x1F"),
+        *("9" * 17, "9" * 18, "9" * 19),
+        *("track", "track1", "#c", "10,5,", "0,20", "1,2,3", "NA", "nan", "\ufeff", "\0", "\x0b"),
+    ]
+)
 NUMBER = st.integers(0, 90).map(str)
 PLAIN = st.tuples(st.sampled_from(["chr1", "2"]), st.integers(0, 50), st.integers(0, 50)).map(
     lambda row: [row[0], str(row[1]), str(row[1] + row[2])]
@@ -27,16 +30,35 @@ PLAIN = st.tuples(st.sampled_from(["chr1", "2"]), st.integers(0, 50), st.integer
 MORE = {
     "a.bed": [st.sampled_from(["a", ".", "1_TssA"]), NUMBER, st.sampled_from("+-.*")],
     "a.narrowPeak": [WORDS, NUMBER, st.sampled_from("+-."), NUMBER, NUMBER, NUMBER, st.integers(-2, 60).map(str)],
-    "a.bed12": [st.just("t"), NUMBER, st.just("+"), NUMBER, NUMBER, st.just("0"), st.just("2"),
-                st.sampled_from(["1,2", "3,0,", "60,1", "1", "1,,2", ""]), st.sampled_from(["0,5", "0,1,", "0", "x,1"])],
-}  # fmt: skip
+    "a.bed12": [
+        st.just("t"),
+        NUMBER,
+        st.just("+"),
+        NUMBER,
+        NUMBER,
+        st.just("0"),
+        st.just("2"),
+        st.sampled_from(["1,2", "3,0,", "60,1", "1", "1,,2", ""]),
+        st.sampled_from(["0,5", "0,1,", "0", "x,1"]),
+    ],
+}
 BREAKS = st.sampled_from(["\n"] * 20 + ["\r\n", "\n\n", "\n \n", "\r", "\n# c\n", "\ntrack name=x\n", "\x0b\n", "\ufeff\n"])
 HEADS = st.sampled_from(
-    ["", "", "", "# c\n", "\n", "track name=x\n", "\ufeff", "chrom\tstart\tend\tname\n", "#chr\tstart\tend\n",
-     "seqnames\tstart\tend\twidth\n",
-     "#chrom\tchromStart\tchromEnd\tname\tscore\tstrand\tsignalValue\tpValue\tqValue\tpeak\n",
-     "chrom\tstart\tend\tname\tscore\tstrand\ta\tb\tc\tblockCount\tblockSizes\tblockStarts\n"]
-)  # fmt: skip
+    [
+        "",
+        "",
+        "",
+        "# c\n",
+        "\n",
+        "track name=x\n",
+        "\ufeff",
+        "chrom\tstart\tend\tname\n",
+        "#chr\tstart\tend\n",
+        "seqnames\tstart\tend\twidth\n",
+        "#chrom\tchromStart\tchromEnd\tname\tscore\tstrand\tsignalValue\tpValue\tqValue\tpeak\n",
+        "chrom\tstart\tend\tname\tscore\tstrand\ta\tb\tc\tblockCount\tblockSizes\tblockStarts\n",
+    ]
+)
 
 
 @st.composite

@@ -193,11 +193,17 @@ def test_what_is_said_of_contigs(files: tuple[Path, list[str]], tmp_path: Path) 
 def test_structural_variants_overlap_what_they_reach(tmp_path: Path) -> None:
     """The element at 501-510: a deletion and a duplication reach it; the mate of a translocation does not."""
     rows = [
-        ("<DEL>", "SVLEN=-450", True), ("<DEL>,<DUP>", "SVLEN=-5,450", True), ("<INS>", "SVLEN=450", False),
-        ("<DEL>", "END=505", True), ("<DEL>", "CHR2=2;END=505", False), ("<TRA>", "CHR2=2;END=505", False),
+        ("<DEL>", "SVLEN=-450", True),
+        ("<DEL>,<DUP>", "SVLEN=-5,450", True),
+        ("<INS>", "SVLEN=450", False),
+        ("<DEL>", "END=505", True),
+        ("<DEL>", "CHR2=2;END=505", False),
+        ("<TRA>", "CHR2=2;END=505", False),
         ("A]2:505]", "SVTYPE=BND;END=505", False),
-        ("<CN0>", "SVLEN=450", True), ("<DEL>", "SVLEN=-5;END=505", False), ("<DEL>", "END=7", False),
-    ]  # fmt: skip
+        ("<CN0>", "SVLEN=450", True),
+        ("<DEL>", "SVLEN=-5;END=505", False),
+        ("<DEL>", "END=7", False),
+    ]
     lines = "".join(f"1\t100\t.\tA\t{alt}\t.\t.\t{info}\n" for alt, info, _ in rows)
     (tmp_path / "sv.vcf").write_text(HEAD + lines)
     (tmp_path / "e.bed").write_text("1\t500\t510\tfar\n")
@@ -248,9 +254,10 @@ def test_overlaps_are_those_of_a_loop_over_all_pairs(sets, queries) -> None:
         for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             for k, rows in enumerate(sets):
                 hits = [
-                    (a, a + length, row) for row, (name, a, length) in enumerate(rows)
+                    (a, a + length, row)
+                    for row, (name, a, length) in enumerate(rows)
                     if length and name == contig.removeprefix("chr") and a < end and a + length > start
-                ]  # fmt: skip
+                ]
                 expected += [(i, k, row) for _, _, row in sorted(hits)]
         found = annotations.overlaps(contig, starts, ends)
         assert list(zip(*(column.tolist() for column in found), strict=True)) == expected

@@ -35,8 +35,13 @@ MODELS: dict[str, dict[str, Any]] = {"attention": {"n_blocks": 2}, "no attention
 SHAPE: dict[str, Any] = {"preset": "tiny", "dropout": 0.0, "attention_dropout": 0.0, "qk_init_gain": 0.2}  # of both
 FIRST: dict[str, Any] = {"learning_rate": 2e-3, "max_grad_norm": 1.0, "ema_decay": 0.99, "precision": "bf16-mixed"}
 SECOND: dict[str, Any] = {
-    "learning_rate": 3e-3, "max_grad_norm": 1.0, "ema_decay": 0.99, "precision": "bf16-mixed", "batch_size": 2, "tune": "last",
-}  # fmt: skip
+    "learning_rate": 3e-3,
+    "max_grad_norm": 1.0,
+    "ema_decay": 0.99,
+    "precision": "bf16-mixed",
+    "batch_size": 2,
+    "tune": "last",
+}
 AROUND = 1  # bins on each side of that of the start site
 N_RESAMPLINGS = 2_000
 SEED = 11
@@ -96,9 +101,14 @@ def built(folder: Path, stage: Stage, *, cage_only: bool) -> tuple[World, TrackS
 
     n_contigs = stage.n_train + 1 + stage.n_test
     world = simulate(
-        folder / "world", seed=SEED, n_contigs=n_contigs, contig_length=stage.contig_length, n_variants=100 * n_contigs,
-        element_share=stage.element_share, tracks=True,
-    )  # fmt: skip
+        folder / "world",
+        seed=SEED,
+        n_contigs=n_contigs,
+        contig_length=stage.contig_length,
+        n_variants=100 * n_contigs,
+        element_share=stage.element_share,
+        tracks=True,
+    )
     targets = world.targets
     if cage_only:
         chosen = [track for track in read_targets(targets) if track.group == "CAGE"]
@@ -176,8 +186,12 @@ def between_cells(found: dict[str, Cage], weights: np.ndarray, of: np.ndarray) -
     """Of the genes that both cell types have, the difference of log CAGE between them."""
     cage = found["attention"]
     first, second = np.unique(cage.cell)
-    pairs = [(i, j) for gene in np.unique(of) for i in np.flatnonzero((of == gene) & (cage.cell == first))
-             for j in np.flatnonzero((of == gene) & (cage.cell == second))]  # fmt: skip
+    pairs = [
+        (i, j)
+        for gene in np.unique(of)
+        for i in np.flatnonzero((of == gene) & (cage.cell == first))
+        for j in np.flatnonzero((of == gene) & (cage.cell == second))
+    ]
     i, j = np.array(pairs).T
     measured, w = cage.measured[i] - cage.measured[j], weights[:, i]
     r = {name: pearson(x.predicted[i] - x.predicted[j], measured, w) for name, x in found.items()}

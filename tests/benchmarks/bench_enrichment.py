@@ -52,9 +52,13 @@ def planted() -> list[Row]:
         described = Described(every, values, coverage(every, annotations))
         stratum = stratify(described, described, {"tss": 1, "gc": 1}).variants
         inside = membership(every, annotations)[1][:, 0]
-        groups = [np.split(np.flatnonzero(inside == side)[np.argsort(stratum[inside == side], kind="stable")],
-                           np.cumsum(np.bincount(stratum[inside == side], minlength=stratum.max() + 1))[:-1])
-                  for side in (False, True)]  # fmt: skip
+        groups = [
+            np.split(
+                np.flatnonzero(inside == side)[np.argsort(stratum[inside == side], kind="stable")],
+                np.cumsum(np.bincount(stratum[inside == side], minlength=stratum.max() + 1))[:-1],
+            )
+            for side in (False, True)
+        ]
         share = np.array([len(b) / max(1, len(a) + len(b)) for a, b in zip(*groups, strict=True)])
         usable = share[stratum] * max(FOLDS) < 1  # where five times the share is a share
         for fold in FOLDS:
@@ -88,10 +92,13 @@ def planted() -> list[Row]:
                 rows.append(Row(what, f"{N_SEEDS} sets, D = {test.statistic:.3f}", f"P = {test.pvalue:.2g}", *asked))
                 test = stats.kstest(p[N_SEEDS:], "uniform")
                 small = float(np.mean(np.array(p[N_SEEDS:]) <= 0.05))
-                rows.append(Row(
-                    "the same; P counts sets with as many overlaps, too, so that it has steps and errs to the safe side",
-                    f"{N_MORE} other sets, D = {test.statistic:.3f}; P <= 0.05 in {small:.1%}", f"P = {test.pvalue:.2g}",
-                ))  # fmt: skip
+                rows.append(
+                    Row(
+                        "the same; P counts sets with as many overlaps, too, so that it has steps and errs to the safe side",
+                        f"{N_MORE} other sets, D = {test.statistic:.3f}; P <= 0.05 in {small:.1%}",
+                        f"P = {test.pvalue:.2g}",
+                    )
+                )
     return rows
 
 
@@ -124,9 +131,10 @@ def catalog() -> list[Row]:
     hg19 = data_folder() / "hg19"
     folder = hg19 / "annotation"
     given = [
-        f"PROMOTER={folder / 'wgEncodeGencodeBasicV19.promoter.merged.bed.gz'}", f"CPG={folder / 'cpgisland.bed.gz'}",
+        f"PROMOTER={folder / 'wgEncodeGencodeBasicV19.promoter.merged.bed.gz'}",
+        f"CPG={folder / 'cpgisland.bed.gz'}",
         *(f"{path.name.removesuffix('.narrowPeak.gz')}={path}" for path in sorted((folder / "tf_chip").glob("*.gz"))),
-    ]  # fmt: skip
+    ]
     tss = folder / "wgEncodeGencodeBasicV19.txStart.bed.gz"
     leads = hg19 / "gwasCatalog_2014-07-09.bed.gz"
     blocked: dict[str, list[np.ndarray]] = {}
@@ -145,24 +153,31 @@ def catalog() -> list[Row]:
         (compared,) = study.compared
         e = compared.enrichment
         for i, name in enumerate(study.annotations):
-            rows.append(Row(
-                f"GWAS lead SNPs, {title}: {name}", f"{e.observed[i]:,} of {e.n[i]:,} beside {e.expected[i]:,.1f} expected",
-                f"{e.fold[i]:.2f}x ({e.low[i]:.2f} to {e.high[i]:.2f}), P = {e.p[i]:.2g}, q = {e.q[i]:.2g}",
-            ))  # fmt: skip
+            rows.append(
+                Row(
+                    f"GWAS lead SNPs, {title}: {name}",
+                    f"{e.observed[i]:,} of {e.n[i]:,} beside {e.expected[i]:,.1f} expected",
+                    f"{e.fold[i]:.2f}x ({e.low[i]:.2f} to {e.high[i]:.2f}), P = {e.p[i]:.2g}, q = {e.q[i]:.2g}",
+                )
+            )
         if not options:
             save(controls_figure(study, compared), FIGURE)
     study = enrich_variants(
-        leads, annotation.read_annotations(given, tss=tss), hg19 / "1000G.chr20_1000001-2000000.vcf.gz",
+        leads,
+        annotation.read_annotations(given, tss=tss),
+        hg19 / "1000G.chr20_1000001-2000000.vcf.gz",
         genome=Genome(hg19 / "hg19.sparse.fa.gz"),
-    )  # fmt: skip
+    )
     (compared,) = study.compared
     n = compared.n_variants - sum(compared.unmatched.values())
     e = compared.enrichment
-    rows.append(Row(
-        "GWAS lead SNPs with 1000 Genomes frequencies (chr20:1-2 Mb only), matched on frequency, TSS distance and GC",
-        f"unmatched: {'; '.join(f'{why}: {count:,}' for why, count in compared.unmatched.items())}",
-        f"{n} matched; overlaps of all annotations {int(e.observed.sum())} beside {e.expected.sum():.2f} expected: too few",
-    ))  # fmt: skip
+    rows.append(
+        Row(
+            "GWAS lead SNPs with 1000 Genomes frequencies (chr20:1-2 Mb only), matched on frequency, TSS distance and GC",
+            f"unmatched: {'; '.join(f'{why}: {count:,}' for why, count in compared.unmatched.items())}",
+            f"{n} matched; overlaps of all annotations {int(e.observed.sum())} beside {e.expected.sum():.2f} expected: too few",
+        )
+    )
     assert describe(study)
     return rows
 

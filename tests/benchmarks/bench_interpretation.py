@@ -55,12 +55,16 @@ def memory() -> list[Row]:
         above, whole = (found["after"] - found["before"]) / 1e9, found["after"] / 1e9
         stored = n * N_HEADS * LENGTH**2 * 8 / 1e9
         shape = f"{LENGTH} bp, {N_LAYERS} layers of {width}, {N_HEADS} heads"
-        rows.append(Row(
-            f"memory: DNABERT-viz's scores of {n:,} sequences of {shape}",
-            f"float64 heads x L x L of all, as `run_finetune.py` keeps them: {stored:,.1f} GB",
-            f"{whole:.2f} GB in all, {above:.2f} GB above the model", f"< {MOST:g} GB", whole < MOST,
-            f"{found['seconds']:,.0f} s",
-        ))  # fmt: skip
+        rows.append(
+            Row(
+                f"memory: DNABERT-viz's scores of {n:,} sequences of {shape}",
+                f"float64 heads x L x L of all, as `run_finetune.py` keeps them: {stored:,.1f} GB",
+                f"{whole:.2f} GB in all, {above:.2f} GB above the model",
+                f"< {MOST:g} GB",
+                whole < MOST,
+                f"{found['seconds']:,.0f} s",
+            )
+        )
     return rows
 
 
@@ -89,17 +93,29 @@ def speed() -> list[Row]:
         return model
 
     torch.manual_seed(0)
-    toy = EnformerConfig(width=24, n_blocks=2, n_heads=2, key_width=6, n_pools=3, divisible_by=2, context_length=256,
-                          target_bins=0, heads={"human": 5})  # fmt: skip
+    toy = EnformerConfig(
+        width=24,
+        n_blocks=2,
+        n_heads=2,
+        key_width=6,
+        n_pools=3,
+        divisible_by=2,
+        context_length=256,
+        target_bins=0,
+        heads={"human": 5},
+    )
     demo = {"width": 160, "n_layers": 4, "n_heads": 5, "ffn_width": 480, "conv_kernel": 15}
     cases: dict[str, tuple[Any, int, int]] = {
         "toy of tracks (width 24, 256 bp), all bases": (Enformer(toy).eval(), 256, 256),
         "`tiny` of tracks (16,384 bp), 100 bases": (Enformer(preset("tiny", heads={"cage": 8})).eval(), 16_384, 100),
         "toy classifier of bases (width 16, 64 bp), all bases": (
-            classes(BaseTokenizer(), 64, width=16, n_layers=2, n_heads=2, ffn_width=24), 64, 64),
+            classes(BaseTokenizer(), 64, width=16, n_layers=2, n_heads=2, ffn_width=24),
+            64,
+            64,
+        ),
         "classifier of the demo model's shape (128 bp), all bases": (classes(BaseTokenizer(), 128, **demo), 128, 128),
         "the same of 6-mers": (classes(KmerTokenizer(6), 128, **demo), 128, 128),
-    }  # fmt: skip
+    }
     rows = []
     for name, (model, length, n) in cases.items():
         codes = np.random.default_rng(1).integers(0, 4, length, dtype=np.uint8)
@@ -120,10 +136,16 @@ def speed() -> list[Row]:
             worst = float(np.abs(found - difference).max() / np.abs(difference).max())
             taken = seconds({"ours": ours, "theirs": theirs}, 5, long=True)
         ratio = taken["theirs"] / taken["ours"]
-        rows.append(Row(
-            f"mutagenesis: {name}; largest difference {worst:.0e} of the largest change", "tangermeme's saturation_mutagenesis",
-            f"{ratio:.3g}x", ">= 1x", ratio >= 1, f"{taken['ours']:.3g} and {taken['theirs']:.3g} s",
-        ))  # fmt: skip
+        rows.append(
+            Row(
+                f"mutagenesis: {name}; largest difference {worst:.0e} of the largest change",
+                "tangermeme's saturation_mutagenesis",
+                f"{ratio:.3g}x",
+                ">= 1x",
+                ratio >= 1,
+                f"{taken['ours']:.3g} and {taken['theirs']:.3g} s",
+            )
+        )
     return rows
 
 

@@ -150,9 +150,15 @@ def memory() -> list[Row]:
         peaks[name] = float(done.stdout.split()[-1])
     share = peaks["ours"] / peaks["theirs"]
     return [
-        Row(f"peak memory of a process, {N_BASES:,} bp, float32", PEER, f"{share:.0%}", "<= 60 %", share <= 0.6,
-            f"{peaks['ours']:.2f} and {peaks['theirs']:.2f} GB")
-    ]  # fmt: skip
+        Row(
+            f"peak memory of a process, {N_BASES:,} bp, float32",
+            PEER,
+            f"{share:.0%}",
+            "<= 60 %",
+            share <= 0.6,
+            f"{peaks['ours']:.2f} and {peaks['theirs']:.2f} GB",
+        )
+    ]
 
 
 def peak(name: str) -> None:

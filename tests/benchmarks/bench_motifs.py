@@ -23,8 +23,16 @@ from common import Row, script
 
 TILE, N_TILES, WIDE, FLANK = 80, 4, 300, 64
 LEAST = 0.8  # of the families, by the best method
-ENCODER = {"width": 96, "n_layers": 2, "n_heads": 4, "ffn_width": 192, "context_length": 80, "position": "rotary",
-           "norm": "pre", "conv_kernel": 15}  # fmt: skip
+ENCODER = {
+    "width": 96,
+    "n_layers": 2,
+    "n_heads": 4,
+    "ffn_width": 192,
+    "context_length": 80,
+    "position": "rotary",
+    "norm": "pre",
+    "conv_kernel": 15,
+}
 TRAINING = {"epochs": 4, "learning_rate": 1.5e-3, "batch_size": 128, "both_strands": True, "precision": "bf16-mixed"}
 
 
@@ -209,11 +217,12 @@ def families(what: str, places: Places, matrices: Sequence[Any]) -> Row:
     found, true = set(), 0
     for hit in hits:
         here = [
-            j for j in by_window.get(hit.sequence, ())
+            j
+            for j in by_window.get(hit.sequence, ())
             if places.sites[j][3] == matches[hit.motif].target
-            and 2 * (min(hit.end, places.sites[j][2]) - max(hit.start, places.sites[j][1])) >= min(
-                hit.end - hit.start, places.sites[j][2] - places.sites[j][1])
-        ]  # fmt: skip
+            and 2 * (min(hit.end, places.sites[j][2]) - max(hit.start, places.sites[j][1]))
+            >= min(hit.end - hit.start, places.sites[j][2] - places.sites[j][1])
+        ]
         found.update(here)
         true += bool(here)
     names = ", ".join(sorted({motif.name for motif in known} - right)) or "none"

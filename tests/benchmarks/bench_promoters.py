@@ -27,9 +27,14 @@ def main() -> list[Row]:
         sites = hg38 / "annotation/RefSeq_TSS500bp.hg38.bed.gz"
         blacklist = hg38 / "annotation/hg38-blacklist.v2.bed"
         build(
-            made, Genome(hg38 / "hg38.sparse.fa.gz"), {"promoter": sites}, length=300, blacklist=blacklist,
-            valid=["chr2"], test=["chr1", "chr22"],
-        )  # fmt: skip
+            made,
+            Genome(hg38 / "hg38.sparse.fa.gz"),
+            {"promoter": sites},
+            length=300,
+            blacklist=blacklist,
+            valid=["chr2"],
+            test=["chr1", "chr22"],
+        )
         train, valid = (read_labelled(made / f"{split}.tsv") for split in ("train", "valid"))
         config = FinetuneConfig(finetune=TuningConfig(epochs=12, learning_rate=3e-4))
         finetune(FinetuneJob(train, run, "classify", config, valid, starts=["mini-human"], n_seeds=N_SEEDS))

@@ -185,10 +185,15 @@ def million(data: Path, folder: Path) -> list[Row]:
     value = f"{speed:,.0f} records/s, {row.value} that"
     return [
         holds(f"{what}: scored", load.scored, N_RECORDS),
-        Row(f"{what}: most memory above the start", "", f"{load.memory:.0f} MB", f"<= {MOST_MEMORY} MB",
-            load.memory <= MOST_MEMORY),
+        Row(
+            f"{what}: most memory above the start",
+            "",
+            f"{load.memory:.0f} MB",
+            f"<= {MOST_MEMORY} MB",
+            load.memory <= MOST_MEMORY,
+        ),
         row._replace(value=value, target=f">= {LEAST_SPEED:,} records/s", met=speed >= LEAST_SPEED),
-    ]  # fmt: skip
+    ]
 
 
 def score(vcf: Path, fasta: Path, output: Path) -> Any:

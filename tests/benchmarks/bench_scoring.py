@@ -103,10 +103,16 @@ def main() -> list[Row]:
     result = [faster(f"SNVs of {LENGTH} bp, float32", usual, speed["ours float32"], speed["loop"], LEAST_LOOP)]
     for precision, least in LEAST.items():
         peer = f"transformers, SDPA: the same masked windows in the same batches of {batch}, all logits, {precision}"
-        row = faster(f"SNVs of {LENGTH} bp, {precision}", peer, speed[f"ours {precision}"],
-                     speed[f"transformers {precision}"], least)  # fmt: skip
-        close = Row(f"largest difference of log2 P, {precision}", peer, f"{far[precision]:.1g} bits",
-                    f"<= {CLOSE[precision]:g}", far[precision] <= CLOSE[precision])  # fmt: skip
+        row = faster(
+            f"SNVs of {LENGTH} bp, {precision}", peer, speed[f"ours {precision}"], speed[f"transformers {precision}"], least
+        )
+        close = Row(
+            f"largest difference of log2 P, {precision}",
+            peer,
+            f"{far[precision]:.1g} bits",
+            f"<= {CLOSE[precision]:g}",
+            far[precision] <= CLOSE[precision],
+        )
         result += [row, close]
     return result
 

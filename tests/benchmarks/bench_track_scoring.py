@@ -76,8 +76,11 @@ def main() -> list[Row]:
 
         alone = [timed(lambda v=v: scorer(mine, anchor="variant").values([v])) for v in far]  # a window each
         near_32, near_16 = run("near", scorer(mine), near), run("half", scorer(half), near)
-        snvs = [v for place in (middle, middle + 1) for v in (near[0]._replace(pos=place + 1, ref=text[place], alt=a)
-                for a in "ACGT" if a != text[place])]  # fmt: skip
+        snvs = [
+            v
+            for place in (middle, middle + 1)
+            for v in (near[0]._replace(pos=place + 1, ref=text[place], alt=a) for a in "ACGT" if a != text[place])
+        ]
         one, several = run("one", scorer(mine), snvs[:1]), run("several", scorer(mine), snvs)
         fast, naive = (watched(made, near[:2]) for made in (scorer(mine), scorer(mine).reference_scorer()))
         taken["theirs"] += [timed(forward)]
@@ -92,16 +95,36 @@ def main() -> list[Row]:
     return [
         faster(f"{what}, float32", f"{PEER}, two forwards a variant", N_SNVS / near_32, 1 / each, 6.0, "variants/s"),
         faster(f"{what}, bfloat16", f"{PEER}, float32", N_SNVS / near_16, 1 / each, 12.0, "variants/s"),
-        faster(f"SNVs far apart, each in a window of its own, float32 ({len(far)} of them)", PEER,
-               1 / float(np.median(alone)), 1 / each, 3.0, "variants/s"),
-        Row(f"{what}: largest difference of a track of ALT, relative to the largest", "the naive way, two SNVs",
-            f"{of_tracks:.1e}", "<= 1e-5", of_tracks <= 1e-5),
-        Row(f"{what}: largest difference of SAD, relative to the largest SAD (tracks cancel)", "the naive way, two SNVs",
-            f"{of_scores:.1e}"),
+        faster(
+            f"SNVs far apart, each in a window of its own, float32 ({len(far)} of them)",
+            PEER,
+            1 / float(np.median(alone)),
+            1 / each,
+            3.0,
+            "variants/s",
+        ),
+        Row(
+            f"{what}: largest difference of a track of ALT, relative to the largest",
+            "the naive way, two SNVs",
+            f"{of_tracks:.1e}",
+            "<= 1e-5",
+            of_tracks <= 1e-5,
+        ),
+        Row(
+            f"{what}: largest difference of SAD, relative to the largest SAD (tracks cancel)",
+            "the naive way, two SNVs",
+            f"{of_scores:.1e}",
+        ),
         Row(f"{what}, bfloat16: the same", "ours in float32", f"{rough:.1e}"),
-        faster("mutagenesis of 200 bp (600 SNVs), projected from measured passes", f"{PEER}, 601 forwards", 1 / ism,
-               1 / (601 * each / 2), 6.0, "maps/s"),
-    ]  # fmt: skip
+        faster(
+            "mutagenesis of 200 bp (600 SNVs), projected from measured passes",
+            f"{PEER}, 601 forwards",
+            1 / ism,
+            1 / (601 * each / 2),
+            6.0,
+            "maps/s",
+        ),
+    ]
 
 
 def watched(made: Any, variants: list[Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -44,8 +44,10 @@ def main() -> list[Row]:
     full = {seed: fitted(data, f"recipe-{seed}", {"tracks": {"seed": seed}}) for seed in SEEDS}
     rows += [row(f"the recipe of mini-tracks, seed {seed}", fit, LEAST) for seed, fit in full.items()]
     if os.environ.get("TRACKS_WITHOUT", "1") == "1":
-        rows += [row(f"the same, seed 0, but {name}", fitted(data, f"without-{i}", changed))
-                 for i, (name, changed) in enumerate(WITHOUT.items())]  # fmt: skip
+        rows += [
+            row(f"the same, seed 0, but {name}", fitted(data, f"without-{i}", changed))
+            for i, (name, changed) in enumerate(WITHOUT.items())
+        ]
     from genoformer.catalog import shipped
 
     return [*rows, row("mini-tracks as it ships", of_model(data, "mini-tracks"), LEAST)] if "mini-tracks" in shipped() else rows
@@ -66,8 +68,10 @@ def track_set() -> TrackSet:
         with Genome(folder / "windows.fa.gz") as genome:
             names = list(genome.contigs)
             codes = (genome.window(name, 0, genome.contigs[name]) for name in names)
-            windows = [Window(chrom, *map(int, place.split("-")), split) for (chrom, _, place), split in
-                       zip((name.partition(":") for name in names), splits, strict=True)]  # fmt: skip
+            windows = [
+                Window(chrom, *map(int, place.split("-")), split)
+                for (chrom, _, place), split in zip((name.partition(":") for name in names), splits, strict=True)
+            ]
             write_track_set(OUT / "set", codes, iter(pooled), windows, read_targets(folder / "targets.txt"), BIN)
     return read_tracks(OUT / "set")
 

@@ -54,8 +54,15 @@ def main() -> list[Row]:
                 rows.append(faster(name, peer, speed[name], speed[f"ours {precision}"], least, unit="tokens/s"))
         for name, feed in feeds.items():
             grown = growth(feed)
-            rows.append(Row(f"{name}: memory after {N_WATCHED} more", "", f"{grown:+.2f} MB", f"<= {MOST_GROWTH:g} MB",
-                            grown <= MOST_GROWTH))  # fmt: skip
+            rows.append(
+                Row(
+                    f"{name}: memory after {N_WATCHED} more",
+                    "",
+                    f"{grown:+.2f} MB",
+                    f"<= {MOST_GROWTH:g} MB",
+                    grown <= MOST_GROWTH,
+                )
+            )
     return rows
 
 
@@ -82,9 +89,15 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     torch.manual_seed(1)
     tokenizer = KmerTokenizer(K)
     config = EncoderConfig(
-        n_vocab=tokenizer.n_vocab, width=WIDTH, n_layers=N_LAYERS, n_heads=WIDTH // HEAD, ffn_width=4 * WIDTH,
-        max_tokens=N_TOKENS, context_length=tokenizer.max_bases(N_TOKENS), dropout=0.1,
-    )  # fmt: skip
+        n_vocab=tokenizer.n_vocab,
+        width=WIDTH,
+        n_layers=N_LAYERS,
+        n_heads=WIDTH // HEAD,
+        ffn_width=4 * WIDTH,
+        max_tokens=N_TOKENS,
+        context_length=tokenizer.max_bases(N_TOKENS),
+        dropout=0.1,
+    )
     model = Encoder(config)
     model.tokenizer = tokenizer
     with tempfile.TemporaryDirectory() as folder:

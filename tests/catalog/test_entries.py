@@ -25,9 +25,20 @@ def test_the_catalog_that_ships_names_what_it_is_for() -> None:
     catalog = read_catalog()
     assert {"dnabert3", "dnabert4", "dnabert5", "dnabert6", "enformer"} <= set(catalog["models"])
     assert {
-        "hg19", "hg38", "gencode-hg19", "gencode-hg38", "segmentations-hg19", "ccres-hg38", "blacklist-hg19", "blacklist-hg38",
-        "clinvar-hg19", "clinvar-hg38", "gwas-hg19", "gwas-hg38", "jaspar2024",
-    } <= set(catalog["data"])  # fmt: skip
+        "hg19",
+        "hg38",
+        "gencode-hg19",
+        "gencode-hg38",
+        "segmentations-hg19",
+        "ccres-hg38",
+        "blacklist-hg19",
+        "blacklist-hg38",
+        "clinvar-hg19",
+        "clinvar-hg38",
+        "gwas-hg19",
+        "gwas-hg38",
+        "jaspar2024",
+    } <= set(catalog["data"])
     for entries in catalog.values():
         for entry in entries.values():
             assert entry.licence
@@ -76,7 +87,7 @@ def test_near_names_are_told() -> None:
         ("[data.one]", "[data.one", "cannot be read as a catalog"),
         ("files = [", "file = [", "unknown field file"),
     ],
-)  # fmt: skip
+)
 def test_what_a_catalog_may_not_say(tmp_path: Path, old: str, new: str, said: str) -> None:
     path = tmp_path / "catalog.toml"
     path.write_text(GOOD)

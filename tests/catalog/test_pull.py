@@ -71,8 +71,13 @@ def test_fetched_checked_and_kept(server: Server) -> None:
     assert kept() == ["data/thing/a.bin", "data/thing/pulled.json"]
     receipt = read_receipt(got.folder)
     assert receipt["files"]["a.bin"] == {
-        "of": url, "from": url, "size": len(CONTENT), "sha256": SHA256, "checked": "sha256, md5", "md5": MD5,
-    }  # fmt: skip
+        "of": url,
+        "from": url,
+        "size": len(CONTENT),
+        "sha256": SHA256,
+        "checked": "sha256, md5",
+        "md5": MD5,
+    }
     assert receipt["licence"] == "CC0"
 
     second = get(Remote("a.bin", url, sha256=SHA256))  # the second time nobody is asked
@@ -387,8 +392,11 @@ def test_a_model_of_the_hub(server: Server, tiny_model_folder: Path) -> None:
     theirs = on_hub(server, tiny_model_folder)
     folder = pull(theirs, endpoint=server.address).folder
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.json", "model.safetensors", "pulled.json", "tokenizer.json",
-    ]  # fmt: skip
+        "config.json",
+        "model.safetensors",
+        "pulled.json",
+        "tokenizer.json",
+    ]
     said = read_receipt(folder)["files"]
     assert (said["config.json"]["checked"], said["model.safetensors"]["checked"]) == ("git sha1", "sha256")
     assert said["config.json"]["commit"] == COMMIT

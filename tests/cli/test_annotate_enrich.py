@@ -45,8 +45,11 @@ def test_annotate_knows_the_states_of_the_demo(tmp_path: Path) -> None:
             n += 1
     assert n == 2_000
     assert {path.name for path in (tmp_path / "f").iterdir()} == {
-        "STATE.png", "breakdown.png", "breakdown.tsv", "gene_parts.png",
-    }  # fmt: skip
+        "STATE.png",
+        "breakdown.png",
+        "breakdown.tsv",
+        "gene_parts.png",
+    }
 
 
 def test_annotate_through_pipes() -> None:
@@ -84,8 +87,10 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
     assert float(rows["SITE:CTCF"]["p"]) < 0.05
     for name in ("frequency of the minor allele (bins from ", "start site (bins from ", "500 bases (bins from "):
         assert name in done.stderr
-    done = run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 50, "--controls", 20_000,
-               "-o", tmp_path / "random")  # fmt: skip
+    done = run(
+        *("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 50, "--controls", 20_000),
+        *("-o", tmp_path / "random"),
+    )
     assert "random places" in done.stderr
     assert (tmp_path / "random" / "enrichment.png").stat().st_size > 1_000
     track = tmp_path / "attention.bw"
@@ -124,7 +129,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["enrich", FASTA, "-a", f"X={STATES}", "-f", FASTA], "is not VCF"),
         (["enrich", STATES, "-a", f"X={STATES}", "-f", FASTA, "--trait", "12"], "line 1: 9 columns, but column 12"),
     ],
-)  # fmt: skip
+)
 def test_refusals_are_one_sentence(arguments: list[object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = run(*arguments, ok=False)
@@ -137,8 +142,10 @@ def test_refusals_are_one_sentence(arguments: list[object], says: str, tmp_path:
 def test_the_same_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run("annotate", VCF, "-a", f"STATE={STATES}", "--gtf", GTF, "-o", tmp_path / f"{name}.vcf.gz", "-q")
-        run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 20, "--controls", 5_000,
-            "-o", tmp_path / name, "-q")  # fmt: skip
+        run(
+            *("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 20, "--controls", 5_000),
+            *("-o", tmp_path / name, "-q"),
+        )
     assert (tmp_path / "a.vcf.gz").read_bytes() == (tmp_path / "b.vcf.gz").read_bytes()
     for path in sorted((tmp_path / "a").iterdir()):
         if path.suffix != ".png":

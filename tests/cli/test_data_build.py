@@ -32,16 +32,23 @@ def test_the_example_in_the_help_runs(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_classes_negatives_and_contigs_are_passed_on(tmp_path: Path) -> None:
     result = run(
-        "data", "build", tmp_path / "out", "-f", DEMO / "genome.fa.gz", "-p", f"peak={DEMO / 'peaks.narrowPeak.gz'}",
-        "--negatives", "dinucleotide", "--ratio", 2, "--length", 100, "--test", "S2", "--max-n", 0.1, "--seed", 4,
-    )  # fmt: skip
+        *("data", "build", tmp_path / "out", "-f", DEMO / "genome.fa.gz"),
+        *("-p", f"peak={DEMO / 'peaks.narrowPeak.gz'}", "--negatives", "dinucleotide", "--ratio", 2, "--length", 100),
+        *("--test", "S2", "--max-n", 0.1, "--seed", 4),
+    )
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["contigs"] == {"train": ["chrS1"], "test": ["chrS2"]}
     assert manifest["options"] | {"spans": 0, "valid": 0} == {
-        "length": 100, "spans": 0, "negatives": "dinucleotide", "ratio": 2.0, "valid": 0, "test": ["S2"], "max_n": 0.1,
+        "length": 100,
+        "spans": 0,
+        "negatives": "dinucleotide",
+        "ratio": 2.0,
+        "valid": 0,
+        "test": ["S2"],
+        "max_n": 0.1,
         "seed": 4,
-    }  # fmt: skip
+    }
     for counts in manifest["counts"].values():
         assert counts["negative"] == 2 * counts["peak"]
     assert "Note: there is no valid set" in result.stderr

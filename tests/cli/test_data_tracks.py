@@ -42,9 +42,9 @@ def test_the_example_in_the_help_runs(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_an_address_in_the_table_is_refused_as_it_was_written(tmp_path: Path, address: str) -> None:
     (tmp_path / "targets.tsv").write_text(f"identifier\tfile\nx\t{address}\n")
     result = run(
-        "data", "tracks", tmp_path / "set", "-f", DEMO / "genome.fa.gz", "-t", tmp_path / "targets.tsv", "--length", 320,
-        "--bin", 32, "--valid", "S2",
-    )  # fmt: skip
+        *("data", "tracks", tmp_path / "set", "-f", DEMO / "genome.fa.gz", "-t", tmp_path / "targets.tsv"),
+        *("--length", 320, "--bin", 32, "--valid", "S2"),
+    )
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith(f"Error: {address} is an address, and only local files can be read")
 
@@ -55,14 +55,20 @@ def test_options_are_passed_on_and_notes_are_on_stderr(tmp_path: Path, table: Pa
     black = tmp_path / "black.bed"
     black.write_text("S1\t1040\t1060\n")
     result = run(
-        "data", "tracks", tmp_path / "set", "-f", DEMO / "genome.fa.gz", "-t", table, "-w", bed, "--length", 320, "--bin", 32,
-        "--target-bins", 4, "--valid", "S2", "--blacklist", black, "--max-n", 0.5,
-    )  # fmt: skip
+        *("data", "tracks", tmp_path / "set", "-f", DEMO / "genome.fa.gz", "-t", table, "-w", bed, "--length", 320),
+        *("--bin", 32, "--target-bins", 4, "--valid", "S2", "--blacklist", black, "--max-n", 0.5),
+    )
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
     assert manifest["options"] == {
-        "length": 320, "stride": None, "bin_size": 32, "target_bins": 4, "valid": ["S2"], "test": [], "max_n": 0.5,
-    }  # fmt: skip
+        "length": 320,
+        "stride": None,
+        "bin_size": 32,
+        "target_bins": 4,
+        "valid": ["S2"],
+        "test": [],
+        "max_n": 0.5,
+    }
     assert set(manifest["inputs"]) == {"genome", "targets", "windows", "blacklist", "track 0 peaks"}
     assert "Note: there is no test set" in result.stderr
     assert "Note" not in result.stdout

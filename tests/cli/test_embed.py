@@ -48,8 +48,10 @@ def test_npy_and_its_names(tmp_path: Path, table: Path, tiny_model_folder: Path,
     result = run(table, "-m", tiny_model_folder, "-o", tmp_path / "out.npy")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
-    assert ("in.tsv: 4 sequences, width 8, mean over tokens after layer 1 of 1; 1 longer than the window of 32 bases, "
-            "cut into windows that share 16") in result.stderr  # fmt: skip
+    assert (
+        "in.tsv: 4 sequences, width 8, mean over tokens after layer 1 of 1; 1 longer than the window of 32 bases, "
+        "cut into windows that share 16"
+    ) in result.stderr
     found = np.load(tmp_path / "out.npy")
     assert (found.dtype, found.shape) == (np.float32, (4, 8))
     np.testing.assert_allclose(found, sequence_embeddings(model, CODES).values, atol=1e-6)

@@ -111,15 +111,19 @@ def test_completion(shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        ("score -m mini", {"mini-human", "mini-tracks"}), ("predict -f g.fa -m enf", {"enformer"}),
+        ("score -m mini", {"mini-human", "mini-tracks"}),
+        ("predict -f g.fa -m enf", {"enformer"}),
         ("models info dem", {"demo"}),
-        ("models pull dnabert", {"dnabert3", "dnabert4", "dnabert5", "dnabert6"}), ("data info hg", {"hg19", "hg38"}),
+        ("models pull dnabert", {"dnabert3", "dnabert4", "dnabert5", "dnabert6"}),
+        ("data info hg", {"hg19", "hg38"}),
     ],
-)  # fmt: skip
+)
 def test_names_are_completed(words: str, names: set[str]) -> None:
     environment = os.environ | {
-        "_GENOFORMER_COMPLETE": "bash_complete", "COMP_WORDS": f"genoformer {words}", "COMP_CWORD": str(len(words.split())),
-    }  # fmt: skip
+        "_GENOFORMER_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"genoformer {words}",
+        "COMP_CWORD": str(len(words.split())),
+    }
     done = subprocess.run([Path(sys.executable).parent / "genoformer"], env=environment, capture_output=True, text=True)
     assert {line.removeprefix("plain,") for line in done.stdout.split() if line.startswith("plain,")} == names
 
@@ -127,10 +131,14 @@ def test_names_are_completed(words: str, names: set[str]) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("predict", "-f", FASTA, "-m", "mini-tracks", "-r", "chrS1:1-500"), ("report", VCF), ("embed", FASTA, "-m", "demo"),
-        ("data", "simulate"), ("models", "convert", "demo"), ("calibrate", VCF, "-f", FASTA, "-m", "demo"),
+        ("predict", "-f", FASTA, "-m", "mini-tracks", "-r", "chrS1:1-500"),
+        ("report", VCF),
+        ("embed", FASTA, "-m", "demo"),
+        ("data", "simulate"),
+        ("models", "convert", "demo"),
+        ("calibrate", VCF, "-f", FASTA, "-m", "demo"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_stream_is_not_written_to_a_file_of_that_name(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +153,9 @@ def test_help_needs_neither_torch_nor_home() -> None:
     program = "import sys; from genoformer_cli.main import main; main(['score', '-h'], standalone_mode=False); "
     done = subprocess.run(
         [sys.executable, "-c", program + "print([m for m in ('torch', 'pandas', 'pyarrow') if m in sys.modules])"],
-        env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
-    )  # fmt: skip
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"

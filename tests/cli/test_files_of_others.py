@@ -38,16 +38,24 @@ def write(path: Path, *rows: str) -> Path:
 @pytest.mark.parametrize(
     ("rows", "columns", "expected", "said"),
     [
-        (["seqnames|start|end|width|strand", "chr1|1001|1350|350|*", "chr1|2001|2300|300|*"], (),
-         ["1001-1350", "1001-1350", "2001-2300"], "counts from 1"),
+        (
+            ["seqnames|start|end|width|strand", "chr1|1001|1350|350|*", "chr1|2001|2300|300|*"],
+            (),
+            ["1001-1350", "1001-1350", "2001-2300"],
+            "counts from 1",
+        ),
         (["chr1|1000|1350|EH38D1|EH38E1|pELS", "chr1|2000|2300|EH38D2|EH38E2|dELS"], (), ["pELS", "pELS", "dELS"], ""),
-        (["chr1|1000|1350|EH38D1|EH38E1|pELS", "chr1|2000|2300|EH38D2|EH38E2|dELS"], ("name=5",),
-         ["EH38E1", "EH38E1", "EH38E2"], ""),
+        (
+            ["chr1|1000|1350|EH38D1|EH38E1|pELS", "chr1|2000|2300|EH38D2|EH38E2|dELS"],
+            ("name=5",),
+            ["EH38E1", "EH38E1", "EH38E2"],
+            "",
+        ),
         (["chr1|1001|1050|x", "chr1|1100|2000|y"], ("X:base=1",), ["x", "y", ""], ""),
         (["chr1|1000|2300|t|0|+|1000|2300|0|2|20,300,|0,1000,"], (), ["t", "", "t"], "BED12; the 2 blocks of its 1 rows"),
         (["chr1|1000|2300|t|0|+|1000|2300|0|2|20,300,|0,1000,"], ("blocks=none",), ["t", "t", "t"], ""),
     ],
-)  # fmt: skip
+)
 def test_annotate_reads_each_kind(
     folder: Path, rows: list[str], columns: tuple[str, ...], expected: list[str], said: str
 ) -> None:
@@ -75,9 +83,9 @@ def test_columns_of_data_build(folder: Path) -> None:
     refused = run("data", "build", "set", "-f", "g.fa", "-p", "P=p.bed", "--length", "20", "--negatives", "dinucleotide")
     assert refused.exit_code == 2
     taken = run(
-        "data", "build", "set", "-f", "g.fa", "-p", "P=p.bed", "--length", "20", "--negatives", "dinucleotide",
-        "--columns", "P:chrom=2,start=3,end=4,name=1,strand=none,base=1",
-    )  # fmt: skip
+        *("data", "build", "set", "-f", "g.fa", "-p", "P=p.bed", "--length", "20", "--negatives", "dinucleotide"),
+        *("--columns", "P:chrom=2,start=3,end=4,name=1,strand=none,base=1"),
+    )
     assert taken.exit_code == 0, taken.output
     assert "chr1\t1040\t1060\t.\tx" in (folder / "set" / "train.tsv").read_text()  # around the middle of 1000 to 1100
 

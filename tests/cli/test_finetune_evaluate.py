@@ -54,9 +54,9 @@ def made(tmp_path_factory) -> Path:
     (folder / "peaks.bed").write_text("".join(peaks))
     (folder / "c.toml").write_text(CONFIG)
     built = run(
-        "data", "build", folder / "set", "-f", folder / "genome.fa", "-p", f"enhancer={folder / 'peaks.bed'}", "--length", 60,
-        "--valid", "chr2", "--test", "chr3",
-    )  # fmt: skip
+        *("data", "build", folder / "set", "-f", folder / "genome.fa", "-p", f"enhancer={folder / 'peaks.bed'}"),
+        *("--length", 60, "--valid", "chr2", "--test", "chr3"),
+    )
     assert built.exit_code == 0, built.output
     tuned = run(
         "finetune",
@@ -75,13 +75,16 @@ def made(tmp_path_factory) -> Path:
 
 def test_finetune_prints_the_folder_and_its_mcc(made, tmp_path) -> None:
     again = run(
-        "finetune", made / "set/train.tsv", "--valid", made / "set/valid.tsv", "-c", made / "c.toml", "-o", tmp_path / "run",
-        "--epochs", 0.5, "--seeds", 2, "--batch-size", 64, "--seed", 3,
-    )  # fmt: skip
+        *("finetune", made / "set/train.tsv", "--valid", made / "set/valid.tsv", "-c", made / "c.toml"),
+        *("-o", tmp_path / "run", "--epochs", 0.5, "--seeds", 2, "--batch-size", 64, "--seed", 3),
+    )
     lines = [line.split("\t") for line in again.stdout.splitlines()]
     assert [line[0] for line in lines] == [
-        str(tmp_path / "run/seed-3"), str(tmp_path / "run/seed-4"), "mean of 2 models", "their average prediction",
-    ]  # fmt: skip
+        str(tmp_path / "run/seed-3"),
+        str(tmp_path / "run/seed-4"),
+        "mean of 2 models",
+        "their average prediction",
+    ]
     assert {line[1] for line in lines} == {"mcc"}
     found = json.loads(run("evaluate", made / "set/test.tsv", "-m", tmp_path / "run").stdout)
     assert [row["model"] for row in found["members"]] == [str(tmp_path / "run/seed-3"), str(tmp_path / "run/seed-4")]
@@ -104,9 +107,9 @@ def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made,
     for name, part, n in (("train.fa", rows[:120], 40), ("valid.fa", rows[120:180], 2)):
         (tmp_path / name).write_text("".join(f">x|{i % n}|{label}\n{text}\n" for i, (text, label) in enumerate(part)))
     tuned = run(
-        "finetune", tmp_path / "train.fa", "--valid", tmp_path / "valid.fa", "-c", made / "c.toml", "-o", tmp_path / "run",
-        "--epochs", 0.5,
-    )  # fmt: skip
+        *("finetune", tmp_path / "train.fa", "--valid", tmp_path / "valid.fa", "-c", made / "c.toml"),
+        *("-o", tmp_path / "run", "--epochs", 0.5),
+    )
     assert "valid.fa: 60 sequences, one class each (column label)" in tuned.stderr
     encoder = registry.load("demo")
     untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("0", "1"), window=128))
@@ -120,9 +123,9 @@ def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made,
 
 def test_evaluate_gives_json_with_intervals_figures_and_baselines(made, tmp_path) -> None:
     result = run(
-        "evaluate", made / "set/test.tsv", "-m", made / "model", "-o", tmp_path / "report", "--train", made / "set/train.tsv",
-        "--baselines", "kmer_regression,cnn",
-    )  # fmt: skip
+        *("evaluate", made / "set/test.tsv", "-m", made / "model", "-o", tmp_path / "report"),
+        *("--train", made / "set/train.tsv", "--baselines", "kmer_regression,cnn"),
+    )
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     for name in MAIN:
@@ -205,9 +208,9 @@ def collapsed(tmp_path: Path) -> Path:
 
 def test_a_model_that_predicts_one_class_fails_with_status_1(collapsed) -> None:
     tuned = run(
-        "finetune", collapsed / "train.csv", "--valid", collapsed / "valid.csv", "-c", collapsed / "c.toml",
-        "-o", collapsed / "model", "--epochs", 2,
-    )  # fmt: skip
+        *("finetune", collapsed / "train.csv", "--valid", collapsed / "valid.csv", "-c", collapsed / "c.toml"),
+        *("-o", collapsed / "model", "--epochs", 2),
+    )
     assert tuned.exit_code == 1
     sentence = "the model predicts one class, '0', for all 40 cases: failed; MCC is not defined."
     assert f"{collapsed / 'model'} FAILED: {sentence}" in tuned.stderr
@@ -224,9 +227,9 @@ def test_validation_data_of_one_class_is_refused_and_measured_by_what_is_defined
     rows = (collapsed / "valid.csv").read_text().splitlines()
     (collapsed / "alike.csv").write_text("\n".join([rows[0], *(row for row in rows[1:] if row.endswith("0"))]) + "\n")
     tuned = run(
-        "finetune", collapsed / "train.csv", "--valid", collapsed / "alike.csv", "-c", collapsed / "c.toml",
-        "-o", collapsed / "other", "--epochs", 2,
-    )  # fmt: skip
+        *("finetune", collapsed / "train.csv", "--valid", collapsed / "alike.csv", "-c", collapsed / "c.toml"),
+        *("-o", collapsed / "other", "--epochs", 2),
+    )
     assert_refused(tuned, "alike.csv has the same class in all its 38 sequences (0)", "leave --valid out")
     assert not (collapsed / "other").exists()
     text = "".join(line for line in (made / "set/test.tsv").read_text().splitlines(True) if "\tenhancer" not in line)
@@ -238,29 +241,28 @@ def test_validation_data_of_one_class_is_refused_and_measured_by_what_is_defined
 
 def test_the_metric_that_was_asked_for_is_printed(made, tmp_path) -> None:
     done = run(
-        "finetune", made / "set/train.tsv", "--valid", made / "set/valid.tsv", "-c", made / "c.toml", "-o", tmp_path / "run",
-        "--epochs", 0.5, "--monitor", "auroc",
-    )  # fmt: skip
+        *("finetune", made / "set/train.tsv", "--valid", made / "set/valid.tsv", "-c", made / "c.toml"),
+        *("-o", tmp_path / "run", "--epochs", 0.5, "--monitor", "auroc"),
+    )
     assert [line.split("\t")[1] for line in done.stdout.splitlines()] == ["auroc", "mcc"]
 
 
-def test_a_baseline_that_failed_is_told_of(made, collapsed, monkeypatch) -> None:
-    """One in 20 of another class at random, of which nothing can be learned; and one iteration for the regression."""
-    monkeypatch.setattr("genoformer.evaluation.linear._MAX_ITER", 1)
+def test_a_baseline_that_failed_is_told_of(made, collapsed) -> None:
+    """One in 20 of another class at random, of which nothing can be learned."""
     tuned = run("finetune", collapsed / "train.csv", "-c", collapsed / "c.toml", "-o", collapsed / "model", "--epochs", 1)
     assert (collapsed / "model").is_dir(), tuned.output
     result = run(
-        "evaluate", collapsed / "valid.csv", "-m", collapsed / "model", "--train", collapsed / "train.csv",
-        "--baselines", "kmer_regression", "-o", collapsed / "report",
-    )  # fmt: skip
+        *("evaluate", collapsed / "valid.csv", "-m", collapsed / "model", "--train", collapsed / "train.csv"),
+        *("--baselines", "kmer_regression", "-o", collapsed / "report"),
+    )
     failed = "one class, '0', for all 40 cases: failed; MCC is not defined."
-    lines = ["baseline kmer_regression: lbfgs was stopped after 1 iterations", f"baseline kmer_regression: predicts {failed}"]
-    assert [line for line in result.stderr.splitlines() if line.startswith("baseline ")] == lines
+    line = f"baseline kmer_regression: predicts {failed}"
+    assert [text for text in result.stderr.splitlines() if text.startswith("baseline ")] == [line]
     found = json.loads(result.stdout)
-    assert found["warnings"][-2:] == lines
-    chosen, stopped, said, *_ = found["models"][1]["notes"]
+    assert found["warnings"][-1:] == [line]
+    chosen, said, *_ = found["models"][1]["notes"]
     assert chosen.startswith("C = ")
-    assert (stopped, said) == ("lbfgs was stopped after 1 iterations", f"the model predicts {failed}")
+    assert said == f"the model predicts {failed}"
     assert json.loads((collapsed / "report/metrics.json").read_text()) == found
 
 

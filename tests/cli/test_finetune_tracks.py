@@ -81,9 +81,9 @@ NORMS = {f"blocks.0.norm_{name}.{what}" for name in ("attention", "feed") for wh
 @pytest.mark.parametrize(("tune", "trained"), [("frozen", set()), ("lora", LORA), ("norms", NORMS)])
 def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, trained: set[str]) -> None:
     done = run(
-        "finetune", made / "set", "--task", "tracks", "-m", made / "run", "-o", tmp_path / "more", "--epochs", 1,
-        "--tune", tune, "--learning-rate", 1e-3, "--seed", 3,
-    )  # fmt: skip
+        *("finetune", made / "set", "--task", "tracks", "-m", made / "run", "-o", tmp_path / "more", "--epochs", 1),
+        *("--tune", tune, "--learning-rate", 1e-3, "--seed", 3),
+    )
     assert done.exit_code == 0, done.output
     assert "the weights are those of step 8" in done.stderr
     old, new = (registry.load(folder, PredictsTracks).state_dict() for folder in (made / "run", tmp_path / "more"))

@@ -98,11 +98,17 @@ ALTERED = [
     (every_fourth(swapped), "swap", {"SWAP"}),
     ([swapped(row) for row in variants(CHR1)], "swap", {"SWAP"}),
     (every_fourth(flipped), "strand", {"STRAND"}),
-    (mixed := [flipped(row) if is_snv(row) and i % 5 == 0 else swapped(row) if is_snv(row) and i % 5 == 1 else row
-               for i, row in enumerate(variants(CHR1))], "swap,strand", {"SWAP", "STRAND", "SWAP_OR_STRAND"}),
+    (
+        mixed := [
+            flipped(row) if is_snv(row) and i % 5 == 0 else swapped(row) if is_snv(row) and i % 5 == 1 else row
+            for i, row in enumerate(variants(CHR1))
+        ],
+        "swap,strand",
+        {"SWAP", "STRAND", "SWAP_OR_STRAND"},
+    ),
     ([moved(row, -1) for row in variants(CHR1)], "shift", {"SHIFT"}),
     ([moved(row, 1) for row in variants(CHR1)], "shift", {"SHIFT_BACK"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("rows", "fix", "words"), ALTERED)

@@ -75,8 +75,9 @@ class World:
             "calibrate": ["calibrate", v, "-f", f, *tiny, "-o", "{out}.npz"],
             "pretrain": ["pretrain", "-f", f, "-o", "{out}"],
             "finetune": ["finetune", labels, *tiny, "-o", "{out}"],
-            "finetune --task tracks": ["finetune", self.folder, "--task", "tracks", "-c", self.folder / "c.toml", "-o",
-                                       "{out}"],
+            "finetune --task tracks": [
+                *("finetune", self.folder, "--task", "tracks", "-c", self.folder / "c.toml", "-o", "{out}"),
+            ],
             "evaluate": ["evaluate", "sequences", labels, *tiny, "-o", "{out}"],
             "evaluate variants": ["evaluate", "variants", v, labels, "--truth", "label", "-o", "{out}"],
             "simulate": ["data", "simulate", "{out}"],
@@ -84,7 +85,7 @@ class World:
             "tracks": ["data", "tracks", "{out}", "-f", f, "-t", self.folder / "targets.tsv", "--length", "256"],
             "convert": ["models", "convert", self.tiny, "{out}"],
             "demo": ["demo", "-o", "{out}"],
-        }  # fmt: skip
+        }
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +105,10 @@ def words(command: list[object], place: Path) -> list[str]:
 
 
 NAMES = [
-    "score", "score --matrix", "annotate", "annotate --figures", "haplotypes", "pairs", "predict", "predict to a folder",
-    "embed", "embed --pca", "enrich", "interpret", "report", "calibrate", "pretrain", "finetune", "finetune --task tracks",
-    "evaluate", "evaluate variants", "simulate", "build", "tracks", "convert", "demo",
-]  # fmt: skip
+    *("score", "score --matrix", "annotate", "annotate --figures", "haplotypes", "pairs", "predict", "predict to a folder"),
+    *("embed", "embed --pca", "enrich", "interpret", "report", "calibrate", "pretrain", "finetune", "finetune --task tracks"),
+    *("evaluate", "evaluate variants", "simulate", "build", "tracks", "convert", "demo"),
+]
 
 
 # --- two runs, one output
@@ -173,10 +174,10 @@ def test_every_command_that_writes_is_tried_here() -> None:
 
     look(main, ())
     assert found == {
-        "score", "merge", "calibrate", "haplotypes", "pairs", "pretrain", "finetune", "evaluate sequences", "evaluate variants",
-        "embed", "predict", "interpret attention", "interpret ism", "interpret attribution", "annotate",
-        "enrich", "report", "models convert", "data simulate", "data build", "data tracks", "demo",
-    } | ({"interpret filters"} & found)  # fmt: skip
+        *("score", "merge", "calibrate", "haplotypes", "pairs", "pretrain", "finetune", "embed", "predict"),
+        *("evaluate sequences", "evaluate variants", "interpret attention", "interpret ism", "interpret attribution"),
+        *("annotate", "enrich", "report", "models convert", "data simulate", "data build", "data tracks", "demo"),
+    } | ({"interpret filters"} & found)
 
 
 def test_processes_of_one_run_do_not_wait_for_each_other(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,10 @@ def test_motifs_say_what_each_stage_left(folder, tmp_path) -> None:
     (tmp_path / "p.fa").write_text("".join(f">p{i}\n{TEXT[i * 30 : i * 30 + 60]}\n" for i in range(10)))
     (tmp_path / "n.fa").write_text("".join(f">n{i}\n{TEXT[500 + i * 30 : 560 + i * 30]}\n" for i in range(10)))
     done = run(
-        folder, tmp_path / "o", "attention", tmp_path / "p.fa", "-m", folder / "tokens", "--negative", tmp_path / "n.fa",
+        *(folder, tmp_path / "o", "attention", tmp_path / "p.fa", "-m", folder / "tokens"),
+        *("--negative", tmp_path / "n.fa"),
         fasta=False,
-    )  # fmt: skip
+    )
     assert done.exit_code == 0, done.output
     assert "       10  sequences" in done.stderr
     assert "no motif: no survivor of the stage: " in done.stderr
@@ -184,12 +185,15 @@ def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("command", "model", "options"),
     [
-        ("attention", "tokens", []), ("attention", "classes", []), ("attribution", "classes", []), ("ism", "classes", []),
+        ("attention", "tokens", []),
+        ("attention", "classes", []),
+        ("attribution", "classes", []),
+        ("ism", "classes", []),
         ("attention", "tracks", ["--profile", "received", "--length", 256]),
         ("attribution", "tracks", ["--length", 256, "--head", "mouse", "--tracks", "0"]),
         ("ism", "tracks", ["--length", 6, "--head", "human", "--tracks", "0", "--strand", "forward"]),
     ],
-)  # fmt: skip
+)
 def test_sanity_checks_are_in_the_figures_and_a_table(folder, tmp_path, command, model, options) -> None:
     done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--sanity-checks", "--figures", 1, *options)
     assert done.exit_code == 0, done.output
@@ -226,9 +230,9 @@ def test_mutagenesis_of_several_tracks_is_their_sum(folder, tmp_path) -> None:
     maps = {}
     for spec in ("1", "3", "1,3"):
         done = run(
-            folder, tmp_path / spec, "ism", folder / "r.bed", "-m", folder / "tracks", "--length", 6, "--figures", 0,
-            "--head", "human", "--strand", "forward", "--tracks", spec,
-        )  # fmt: skip
+            *(folder, tmp_path / spec, "ism", folder / "r.bed", "-m", folder / "tracks", "--length", 6),
+            *("--figures", 0, "--head", "human", "--strand", "forward", "--tracks", spec),
+        )
         assert done.exit_code == 0, done.output
         with np.load(tmp_path / spec / "maps.npz") as found:
             maps[spec] = found["map_0"]
@@ -247,14 +251,6 @@ def test_places_without_a_start_are_left_out_and_counted(folder, tmp_path) -> No
         assert found["names"].tolist() == ["has"]
 
 
-def test_a_matrix_that_is_too_large_is_not_drawn_and_said(folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("genoformer.interpretation.attention_maps.MAX_UNITS", 20)
-    done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
-    assert done.exit_code == 0, done.output
-    assert "one: the matrix of 40 x 40 is not drawn; the limit is 20" in done.stderr
-    assert "matrices.npz" not in names(tmp_path)
-
-
 def test_motifs_of_too_few_sequences_are_none(folder, tmp_path) -> None:
     pytest.importorskip("modiscolite", reason="modisco-lite is an extra: pip install genoformer[interpret]")
     done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "tokens", "--figures", 0, "--modisco")
@@ -271,9 +267,10 @@ def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:
     (tmp_path / "peaks.bed").write_text("chr1\t450\t470\nchr1\t640\t660\n")
     (tmp_path / "l.bed").write_text("chr1\t500\t600\tlocus\n")
     done = run(
-        folder, tmp_path / "o", "attention", tmp_path / "l.bed", "-m", folder / "tracks", "--length", 400, "--profile", "cls",
-        "--query", "tss", "--gtf", tmp_path / "g.gtf", "--elements", f"enhancers={tmp_path / 'peaks.bed'}",
-    )  # fmt: skip
+        *(folder, tmp_path / "o", "attention", tmp_path / "l.bed", "-m", folder / "tracks", "--length", 400),
+        *("--profile", "cls", "--query", "tss", "--gtf", tmp_path / "g.gtf"),
+        *("--elements", f"enhancers={tmp_path / 'peaks.bed'}"),
+    )
     assert done.exit_code == 0, done.output
     assert {"001_locus.png", "001_locus_matrix.png", "001_locus_contacts.svg"} <= names(tmp_path / "o")
     model = registry.load(folder / "tracks")

@@ -76,8 +76,9 @@ def test_convert_names_the_tracks_of_each_head(tracks, tmp_path, tiny_model_fold
     assert done.exit_code == 0, done.output
     model = registry.load(tmp_path / "named", PredictsTracks)
     assert {head: [track.identifier for track in table] for head, table in model.targets.items()} == {
-        "human": [f"human{i}" for i in range(5)], "mouse": [f"mouse{i}" for i in range(3)],
-    }  # fmt: skip
+        "human": [f"human{i}" for i in range(5)],
+        "mouse": [f"mouse{i}" for i in range(3)],
+    }
     (tmp_path / "named/targets.mouse.tsv").write_text((tmp_path / "human.tsv").read_text())
     refused = run("models", "info", tmp_path / "named")
     assert (refused.exit_code, "targets.mouse.tsv: 5 tracks for a head of 3" in refused.stderr) == (2, True)
@@ -100,8 +101,9 @@ def test_a_layout_that_cannot_hold_it_is_refused(tracks, tmp_path, tiny_model_fo
     ):
         done = run("models", "convert", model, tmp_path / "out", "--layout", layout)
         assert (done.exit_code, done.stderr) == (
-            2, f"Error: {words} and no others; save in ours instead.\n",
-        )  # fmt: skip
+            2,
+            f"Error: {words} and no others; save in ours instead.\n",
+        )
 
 
 def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:

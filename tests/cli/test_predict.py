@@ -123,9 +123,9 @@ def test_a_refusal_is_one_sentence_and_leaves_nothing(
 def test_enformers_table_names_the_tracks_of_a_human_head(tmp_path: Path, fasta: Path, real_data: Path) -> None:
     registry.save(small_enformer(heads={"human": 5313}), tmp_path / "model")
     done = run(
-        "predict", "-f", fasta, "-m", tmp_path / "model", "--targets", real_data / "enformer/targets_human.txt.gz",
-        "--tracks", "CAGE:*k562*,0", "-r", "chr2", "-o", tmp_path / "a.parquet",
-    )  # fmt: skip
+        *("predict", "-f", fasta, "-m", tmp_path / "model", "--targets", real_data / "enformer/targets_human.txt.gz"),
+        *("--tracks", "CAGE:*k562*,0", "-r", "chr2", "-o", tmp_path / "a.parquet"),
+    )
     assert done.exit_code == 0, done.output
     names = list(pq.read_table(tmp_path / "a.parquet").to_pydict())[3:]
     assert len(names) > 1

@@ -134,9 +134,14 @@ def test_a_bare_environment(place: Path, tiny_model_folder: Path, environment: d
     (place / "é.bed").write_text("chr1\t0\t900\té\n", encoding="utf-8")
     scoring = ["score", given, "-f", place / "g.fa", "-m", tiny_model_folder] if "LANG" in environment else ["annotate", given]
     done = program(
-        *scoring, "-o", place / "ö.vcf", "-a", f"E={place / 'é.bed'}",
-        env={**environment, "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        *scoring,
+        "-o",
+        place / "ö.vcf",
+        "-a",
+        f"E={place / 'é.bed'}",
+        env={**environment, "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stderr
     assert "X=é".encode() in records(place / "ö.vcf")[0]
@@ -187,9 +192,14 @@ def test_records_of_any_size(place: Path, tiny_model_folder: Path, out: str) -> 
     alts = ",".join(f"{ref}{i:04d}".translate(str.maketrans("0123456789", "ACGTACGTAC")) for i in range(10_000))
     long = "".join(np.random.default_rng(1).choice(list("ACGT"), 1_000_000))
     given = vcf(
-        place / "a.vcf", row(100), row(200, alt=TEXT[199] + long), row(250, ref=TEXT[249] + long, alt="A"), row(300, alt=alts),
-        row(400, rest=b"\t.\t.\tX=" + b"y" * 1_000_000), row(500),
-    )  # fmt: skip
+        place / "a.vcf",
+        row(100),
+        row(200, alt=TEXT[199] + long),
+        row(250, ref=TEXT[249] + long, alt="A"),
+        row(300, alt=alts),
+        row(400, rest=b"\t.\t.\tX=" + b"y" * 1_000_000),
+        row(500),
+    )
     found = run("score", given, "-f", "g.fa", "-m", tiny_model_folder, "-o", out, "-q", "--force", "-s", "LLR")
     assert found.exit_code == 0, (found.output, found.exception)
     if out == "o.vcf":

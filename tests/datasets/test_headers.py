@@ -69,12 +69,16 @@ def test_how_headers_were_understood_is_said(tmp_path: Path, headers, note) -> N
 @pytest.mark.parametrize(
     ("label", "n_labels", "says", "says_not"),
     [
-        ("label", None, "of which the last is the label; the others stay in the name. Without --label the last 3 are labels.",
-         "Several labels are written"),
+        (
+            "label",
+            None,
+            "of which the last is the label; the others stay in the name. Without --label the last 3 are labels.",
+            "Several labels are written",
+        ),
         (None, 1, "of which the last is the label; the others stay in the name.", "Several labels are written"),
         (None, None, "the headers hold 3 labels each", "--label"),
     ],
-)  # fmt: skip
+)
 def test_the_note_on_one_label_of_several_goes_with_what_was_asked(tmp_path: Path, label, n_labels, says, says_not) -> None:
     (note,) = read_labelled(fasta(tmp_path, "a|0|1|1", "b|1|0|1"), label=label, n_labels=n_labels).notes
     assert says in note

@@ -102,8 +102,11 @@ HEAD = "sequence,label\nACGT,1\n"
         ("a.json", '[\n{"sequence":"ACGT","label":1}]\n', "is JSON"),
         ("a.fq", "@r1\nACGT\n+\nIIII\n", "is FASTQ or SAM"),
         ("a.gb", "LOCUS       X  9 bp\n", "is a GenBank or EMBL file"),
-        ("a.csv", "sequence,label,split\nAC,1,train\nGG,0,test\nGT,0,Train\n",
-         r"the column split has test \(1\), train \(2\), the parts of a split; write a file of each"),
+        (
+            "a.csv",
+            "sequence,label,split\nAC,1,train\nGG,0,test\nGT,0,Train\n",
+            r"the column split has test \(1\), train \(2\), the parts of a split; write a file of each",
+        ),
         ("a.csv", "sequence,set,label\nAC,val,1\nGG,training,0\n", "the column set has training .1., val .1."),
         ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACG TTT\t1\n", "line 3: 'TTT' does not continue 'ACG'"),
         ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACGT CGTA\t1\n", "line 3: 'ACGT' is no 3-mer"),
@@ -117,7 +120,7 @@ HEAD = "sequence,label\nACGT,1\n"
         ("a.fa", ">a label=x\nAC\n>b label=x label2=y\nAC\n", "record b has label, label2, but others only label"),
         ("a.fa", ">a label=x\nAC GT\n", "the sequence holds ' '"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     with pytest.raises(FileFormatError, match=message):
         read_labelled(write(tmp_path / name, text))
@@ -282,11 +285,14 @@ def test_how_a_label_column_is_named_is_said(tmp_path: Path) -> None:
         read_labelled(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize(("text", "labels"), [
-    ("ACGTACGT\tone\nGGNACC\ttwo\n", ("one", "two")),
-    ("1\tACGTACGT\n0\tGGNACC\n", ("1", "0")),
-    ("ACGTACGT,1\nGGNACC,0\n", ("1", "0")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("ACGTACGT\tone\nGGNACC\ttwo\n", ("one", "two")),
+        ("1\tACGTACGT\n0\tGGNACC\n", ("1", "0")),
+        ("ACGTACGT,1\nGGNACC,0\n", ("1", "0")),
+    ],
+)
 def test_a_table_of_two_columns_needs_no_header(tmp_path, text, labels) -> None:
     (tmp_path / "a.tsv").write_text(text)
     data = read_labelled(tmp_path / "a.tsv")

@@ -12,8 +12,8 @@ import numpy as np
 import pysam
 import pytest
 
-from genoformer.datasets import track_build as module
-from genoformer.datasets.track_build import build_tracks
+from genoformer.datasets.request import TrackSetRequest
+from genoformer.datasets.track_build import build_track_set, build_tracks
 from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.formats.bigwig import write_bigwig
@@ -68,9 +68,17 @@ def expected(chrom: str, start: int, n_bins: int, bin_size: int) -> np.ndarray:
 def test_every_number_is_what_a_naive_reader_finds(tmp_path: Path, genome: Genome, table: Path) -> None:
     heard: list[Progress] = []
     built = build_tracks(
-        tmp_path / "set", genome, table, length=96, bin_size=16, target_bins=3, valid=["2"], test=["chr3"], max_n=0.1,
+        tmp_path / "set",
+        genome,
+        table,
+        length=96,
+        bin_size=16,
+        target_bins=3,
+        valid=["2"],
+        test=["chr3"],
+        max_n=0.1,
         progress=heard.append,
-    )  # fmt: skip
+    )
     found = read_tracks(tmp_path / "set")
     assert found.sequence.dtype == np.uint8
     assert found.tracks.dtype == np.float16
@@ -110,10 +118,10 @@ def test_the_manifest_tells_what_went_in(tmp_path: Path, genome: Genome, table: 
     assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == before
 
 
-def test_many_files_are_opened_some_at_a_time(tmp_path: Path, genome: Genome, table: Path, monkeypatch) -> None:
+def test_many_files_are_opened_some_at_a_time(tmp_path: Path, genome: Genome, table: Path) -> None:
     build_tracks(tmp_path / "one", genome, table, length=96, bin_size=16)
-    monkeypatch.setattr(module, "OPEN", 2)
-    build_tracks(tmp_path / "two", genome, table, length=96, bin_size=16)
+    request = TrackSetRequest(str(tmp_path / "two"), genome, str(table), length=96, bin_size=16)
+    build_track_set(request, n_open=2)
     for name in ("tracks.npy", "sequence.npy", "windows.tsv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
@@ -357,8 +365,12 @@ def test_a_set_of_real_chipseq(tmp_path: Path, real_data: Path) -> None:
     genome = Genome(real_data / "hg19" / "hg19.sparse.fa.gz")
     (tmp_path / "w.bed").write_text("".join(f"22\t{at}\t{at + 16_384}\n" for at in range(20_000_000, 21_000_000, 100_000)))
     built = build_tracks(
-        tmp_path / "set", genome, tmp_path / "t.tsv", windows=tmp_path / "w.bed", target_bins=96,
-    )  # fmt: skip
+        tmp_path / "set",
+        genome,
+        tmp_path / "t.tsv",
+        windows=tmp_path / "w.bed",
+        target_bins=96,
+    )
     found = read_tracks(tmp_path / "set")
     assert built.counts["train"] == len(found) == 10 - built.dropped["too_many_n"] > 5
     np.testing.assert_array_equal(found.tracks[:, 0], found.tracks[:, 1])

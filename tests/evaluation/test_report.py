@@ -100,9 +100,13 @@ def test_values(tmp_path) -> None:
     random = np.random.default_rng(0)
     truth = random.normal(size=(200, 2))
     found = evaluate(
-        Regression(("a", "b")), truth, truth + random.normal(size=(200, 2)), baselines={"mean": np.zeros((200, 2))},
-        out=tmp_path, n=50,
-    )  # fmt: skip
+        Regression(("a", "b")),
+        truth,
+        truth + random.normal(size=(200, 2)),
+        baselines={"mean": np.zeros((200, 2))},
+        out=tmp_path,
+        n=50,
+    )
     assert pictures(tmp_path) == {"scatter.png", "comparison.png"}
     mean = found["models"][1]
     assert mean["collapsed"]

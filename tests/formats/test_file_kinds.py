@@ -51,8 +51,9 @@ def load_model(path: Path) -> object:
         (b"\n<!doctype html>\n<html>", "is a web page"),
     ],
 )
-@pytest.mark.parametrize("read", [read_bed, read_elements, lambda path: list(read_regions(path)), read_gene_map,
-                                  lambda path: list(read_tss(path))])  # fmt: skip
+@pytest.mark.parametrize(
+    "read", [read_bed, read_elements, lambda path: list(read_regions(path)), read_gene_map, lambda path: list(read_tss(path))]
+)
 def test_files_of_another_kind_are_named(tmp_path: Path, head: bytes, said: str, read: Callable[[Path], object]) -> None:
     path = tmp_path / "peaks.bed"
     path.write_bytes(head + b"\0" * 100)
@@ -113,10 +114,18 @@ def test_addresses(given: str | Path, address: str | None) -> None:
 @pytest.mark.parametrize(
     "read",
     [
-        Genome, open_vcf, read_bed, read_elements, lambda path: list(read_regions(path)), read_gene_map, BigWig, open_track,
-        lambda path: list(read_tss(path)), load_model,
+        Genome,
+        open_vcf,
+        read_bed,
+        read_elements,
+        lambda path: list(read_regions(path)),
+        read_gene_map,
+        BigWig,
+        open_track,
+        lambda path: list(read_tss(path)),
+        load_model,
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("typed", ["https://a.org/x.bed", "s3://bucket/x.bed"])
 @pytest.mark.parametrize("kind", [str, Path])
 def test_an_address_is_refused_as_it_was_typed(read: Callable[[object], object], typed: str, kind: type) -> None:
@@ -183,11 +192,17 @@ def read_vcf(path: Path) -> object:
 @pytest.mark.parametrize(
     ("read", "name"),
     [
-        (Genome, "x.fa"), (read_vcf, "x.vcf"), (read_vcf, "x.vcf.gz"), (BigWig, "x.bw"), (open_track, "x.bw"),
-        (read_bed, "x.bed"), (lambda path: list(read_regions(path)), "x.narrowPeak"),
-        (lambda path: list(read_tss(path)), "x.gtf"), (read_elements, "x.bed"),
+        (Genome, "x.fa"),
+        (read_vcf, "x.vcf"),
+        (read_vcf, "x.vcf.gz"),
+        (BigWig, "x.bw"),
+        (open_track, "x.bw"),
+        (read_bed, "x.bed"),
+        (lambda path: list(read_regions(path)), "x.narrowPeak"),
+        (lambda path: list(read_tss(path)), "x.gtf"),
+        (read_elements, "x.bed"),
     ],
-)  # fmt: skip
+)
 def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, read: Callable[[Path], object], name: str) -> None:
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
     with pytest.raises(FileFormatError, match=r"is a Git LFS pointer, which stands for the file.* `git lfs pull`"):

@@ -19,13 +19,22 @@ from genoformer.genome.reference import Genome
 
 # Gene A (AB) on +, transcripts A1 (coding) and A2; gene B on -, without a name.
 LINES = [  # kind, start, end, strand, gene, transcript
-    ("gene", 1001, 3000, "+", "A", ""), ("transcript", 1001, 3000, "+", "A", "A1"), ("exon", 1001, 1200, "+", "A", "A1"),
-    ("exon", 2901, 3000, "+", "A", "A1"), ("CDS", 1051, 1200, "+", "A", "A1"), ("CDS", 2901, 2950, "+", "A", "A1"),
-    ("stop_codon", 2951, 2953, "+", "A", "A1"), ("transcript", 1101, 2000, "+", "A", "A2"),
+    ("gene", 1001, 3000, "+", "A", ""),
+    ("transcript", 1001, 3000, "+", "A", "A1"),
+    ("exon", 1001, 1200, "+", "A", "A1"),
+    ("exon", 2901, 3000, "+", "A", "A1"),
+    ("CDS", 1051, 1200, "+", "A", "A1"),
+    ("CDS", 2901, 2950, "+", "A", "A1"),
+    ("stop_codon", 2951, 2953, "+", "A", "A1"),
+    ("transcript", 1101, 2000, "+", "A", "A2"),
     ("exon", 1101, 2000, "+", "A", "A2"),
-    ("gene", 5001, 5400, "-", "B", ""), ("transcript", 5001, 5400, "-", "B", "B1"), ("exon", 5001, 5100, "-", "B", "B1"),
-    ("exon", 5301, 5400, "-", "B", "B1"), ("CDS", 5051, 5100, "-", "B", "B1"), ("CDS", 5301, 5350, "-", "B", "B1"),
-]  # fmt: skip
+    ("gene", 5001, 5400, "-", "B", ""),
+    ("transcript", 5001, 5400, "-", "B", "B1"),
+    ("exon", 5001, 5100, "-", "B", "B1"),
+    ("exon", 5301, 5400, "-", "B", "B1"),
+    ("CDS", 5051, 5100, "-", "B", "B1"),
+    ("CDS", 5301, 5350, "-", "B", "B1"),
+]
 NAME = {"A": "AB", "B": ""}
 
 
@@ -138,17 +147,31 @@ def write(path: Path, *rows: str) -> Path:
         (["c x pseudogene 1 9 . + . ID=gene-P;Name=P", "c x exon 1 9 . + . Parent=gene-P"], [("gene-P", "P", "gene-P")]),
         (["c x mRNA 1 9 . + . ID=t", "c x exon 1 9 . + . Parent=t"], [("t", "t", "t")]),  # a transcript without a gene
         (["c x mRNA 1 9 . + . ID=t;gene=G", "c x exon 1 9 . + . Parent=t"], [("G", "G", "t")]),
-        (["c x gene 1 9 . + . ID=g", "c x mRNA 1 9 . + . ID=t;Parent=g", "c x mRNA 1 9 . + . ID=u;Parent=g",
-          "c x exon 1 9 . + . Parent=t,u"], [("g", "g", "t"), ("g", "g", "u")]),  # one line of two transcripts
-        (["c x gene 1 9 . + . ID=g", "c x primary_transcript 1 9 . + . ID=p;Parent=g", "c x miRNA 1 9 . + . ID=m;Parent=p",
-          "c x exon 1 9 . + . Parent=m"], [("g", "g", "m")]),
+        (
+            [
+                "c x gene 1 9 . + . ID=g",
+                "c x mRNA 1 9 . + . ID=t;Parent=g",
+                "c x mRNA 1 9 . + . ID=u;Parent=g",
+                "c x exon 1 9 . + . Parent=t,u",
+            ],
+            [("g", "g", "t"), ("g", "g", "u")],
+        ),  # one line of two transcripts
+        (
+            [
+                "c x gene 1 9 . + . ID=g",
+                "c x primary_transcript 1 9 . + . ID=p;Parent=g",
+                "c x miRNA 1 9 . + . ID=m;Parent=p",
+                "c x exon 1 9 . + . Parent=m",
+            ],
+            [("g", "g", "m")],
+        ),
         (["c x gene 1 9 . + . ID=a%2Cb;Name=x%3By", "c x exon 1 9 . + . Parent=a%2Cb"], [("a,b", "x;y", "a,b")]),
         (["c x exon 1 9 . + . Parent=t;gene_id=G;gene_name=N"], [("G", "N", "t")]),  # cut out of a file
         (["c x exon 1 9 . + . Parent=transcript:T1"], [("transcript:T1", "T1", "transcript:T1")]),
         (["c x CDS 1 9 . + 0 ID=1_1;partial=00"], [("1_1", "1_1", "1_1")]),  # Prodigal
         (["c x mRNA 1 9 . + . ID=t;Parent=t", "c x exon 1 9 . + . Parent=t"], [("t", "t", "t")]),  # its own parent
     ],
-)  # fmt: skip
+)
 def test_the_gene_and_the_transcript_of_a_line(tmp_path: Path, rows: list[str], expected: list[tuple[str, str, str]]) -> None:
     path = write(tmp_path / "a.gff3", *rows)
     for read in (gene_tables.read_carefully, gene_tables.read_gene_table):
@@ -178,9 +201,13 @@ def test_bad_lines_are_refused(tmp_path: Path, rows: list[str], said: str) -> No
 
 def test_bacteria_have_cds_in_place_of_exons(tmp_path: Path) -> None:
     path = write(
-        tmp_path / "a.gff", "c x gene 101 200 . + . ID=g;Name=thrL", "c x CDS 101 200 . + 0 ID=c;Parent=g",
-        "c x gene 301 400 . - . ID=r;Name=rrs", "c x rRNA 301 400 . - . ID=n;Parent=r", "c x exon 301 400 . - . Parent=n",
-    )  # fmt: skip
+        tmp_path / "a.gff",
+        "c x gene 101 200 . + . ID=g;Name=thrL",
+        "c x CDS 101 200 . + 0 ID=c;Parent=g",
+        "c x gene 301 400 . - . ID=r;Name=rrs",
+        "c x rRNA 301 400 . - . ID=n;Parent=r",
+        "c x exon 301 400 . - . Parent=n",
+    )
     found = read_gene_map(path, promoter=(0, 0), flank=0)
     _, part, gene = Annotations([], found).parts("c", np.array([150, 350]), np.array([151, 351]))
     parts = [(PARTS[p], found.names[g]) for p, g in zip(part.tolist(), gene.tolist(), strict=True)]
@@ -207,13 +234,14 @@ def test_a_gtf_of_ncbi_has_the_names_of_its_gff3(tmp_path: Path) -> None:
     row = "chr1\tRefSeq\t{}\t190\t255\t.\t+\t.\t{}\n"
     gff3, gtf_ = tmp_path / "a.gff3", tmp_path / "a.gtf"
     gff3.write_text(
-        "##gff-version 3\n" + row.format("gene", "ID=gene-b0001;Name=thrL;gene=thrL;locus_tag=b0001")
+        "##gff-version 3\n"
+        + row.format("gene", "ID=gene-b0001;Name=thrL;gene=thrL;locus_tag=b0001")
         + row.format("CDS", "ID=cds-1;Parent=gene-b0001;gene=thrL;locus_tag=b0001")
-    )  # fmt: skip
+    )
     gtf_.write_text(
         row.format("gene", 'gene_id "b0001"; transcript_id ""; gene "thrL"; locus_tag "b0001"; ')
         + row.format("CDS", 'gene_id "b0001"; transcript_id "t1"; gene "thrL"; locus_tag "b0001"; ')
-    )  # fmt: skip
+    )
     assert read_gene_map(gtf_).names == read_gene_map(gff3).names == ("thrL",)
     for read in (gene_tables.read_fast, gene_tables.read_carefully):
         table = read(gtf_)

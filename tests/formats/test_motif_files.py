@@ -44,17 +44,21 @@ FORMATS: dict[str, tuple[Callable[[list[list[int]]], str], str]] = {
     "JASPAR without letters": (lambda rows: ">MA0001.1\tx\n" + text_of(columns(rows)), "jaspar"),
     "JASPAR's accession": (lambda rows: ">MA0001.1 x\n" + text_of(columns(rows), tab=" "), "jaspar"),
     "letters in another order": (
-        lambda rows: text_of(columns([row[::-1] for row in rows]), ("T | ", "G | ", "C | ", "A | ")), "pfm-four-rows",
+        lambda rows: text_of(columns([row[::-1] for row in rows]), ("T | ", "G | ", "C | ", "A | ")),
+        "pfm-four-rows",
     ),
     "TRANSFAC": (lambda rows: f"ID  x\nXX\nP0      A      C      G      T\n{numbered(rows)}XX\n//\n", "transfac"),
     "Cluster-Buster": (lambda rows: ">x\n# WEIGHT: 2.5\n" + text_of(rows), "clusterbuster"),
     "HOMER": (lambda rows: f">{'N' * len(rows)}\tx/Homer\t6.05\t-17.8\t0\n" + text_of(rows), "pfm-four-columns"),
     "CIS-BP": (
-        lambda rows: "Pos\tA\tC\tG\tT\n" + text_of(rows, tuple(f"{i}\t" for i in range(1, 5))), "pfm-four-columns",
+        lambda rows: "Pos\tA\tC\tG\tT\n" + text_of(rows, tuple(f"{i}\t" for i in range(1, 5))),
+        "pfm-four-columns",
     ),
-    "columns in another order": (lambda rows: "T A G C\n" + text_of([[r[3], r[0], r[2], r[1]] for r in rows]),
-                                 "pfm-four-columns"),
-}  # fmt: skip
+    "columns in another order": (
+        lambda rows: "T A G C\n" + text_of([[r[3], r[0], r[2], r[1]] for r in rows]),
+        "pfm-four-columns",
+    ),
+}
 
 
 def of_bio(motif: Any) -> Matrix:
@@ -164,8 +168,10 @@ def test_four_by_four_numbers_lie_as_the_format_says(tmp_path: Path, text: str, 
         (b"A\t1\t2\nR\t1\t2\n", "line 2: motif m has a row of R, which is an amino acid"),
         (b">x\nA [ 1 ]\nC [ 1 ]\nG [ 1 ]\nN [ 0 ]\n", "line 5: motif x has a row of N, which is any base; remove the row"),
         (b">x\nA 1\nZ 1\n", "line 3: motif x has a row of Z, which is no base"),
-        (b">x\nA [1.9 .1 .02]\nC [.02 1.2 .01]\nG [.01 .1 .01]\nT [.01 .2 .05]\n",
-         "line 1: motif x has decimals, and its positions sum to 0.09 up to 1.94: it holds information contents (ICM) or"),
+        (
+            b">x\nA [1.9 .1 .02]\nC [.02 1.2 .01]\nG [.01 .1 .01]\nT [.01 .2 .05]\n",
+            "line 1: motif x has decimals, and its positions sum to 0.09 up to 1.94: it holds information contents (ICM) or",
+        ),
         (b">x\n1.5 0 0 0\n0 2 0 0\n0 0 0.1 0\n", "positions sum to 0.1 up to 2"),
         (b"P0 A C G T\n01 1.9 0 0.02 0\n02 0.1 0.2 0.1 0.1\n//\n", "line 1: motif motif_1 has decimals"),
         (b">x\nA [ 1 ]\nA [ 1 ]\nG [ 1 ]\nT [ 1 ]\n", "line 2: motif x has the rows A, A, G, T"),
@@ -181,7 +187,7 @@ def test_four_by_four_numbers_lie_as_the_format_says(tmp_path: Path, text: str, 
         (b">x\ty\t0.5\n1 2 3\n", "line 2: motif y is not four numbers (A, C, G, T) for every position; this row has 3"),
         (b"Pos A C G T\n1 .1 .2 .7\n", "line 2: motif m is not four numbers (A, C, G, T) for every position; this row has 3"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_file_of_motifs_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "m.txt").write_bytes(content)
     with pytest.raises(FileFormatError) as refused:

@@ -59,10 +59,14 @@ Time  0.1 secs.
         ("# DREME 4.11.2\n# command: dreme\n" + HEAD + MOTIF + ROWS, "m alt", 7),
         (HEAD + MOTIF + ROWS.replace("1", "0.98").replace("0 ", "0.01 "), "m alt", 7),
         (TEXT, "GATC MEME-1", 11),
-        ("MEME version 5\n\nALPHABET= ACGT\n\nMOTIF pos_patterns.pattern_0\n"  # modisco meme -t PFM
-         "letter-probability matrix: alength= 4 w= 4 nsites= 1\n" + ROWS.rstrip() + "\n\n", "pos_patterns.pattern_0", 1),
+        (
+            "MEME version 5\n\nALPHABET= ACGT\n\nMOTIF pos_patterns.pattern_0\n"  # modisco meme -t PFM
+            "letter-probability matrix: alength= 4 w= 4 nsites= 1\n" + ROWS.rstrip() + "\n\n",
+            "pos_patterns.pattern_0",
+            1,
+        ),
     ],
-)  # fmt: skip
+)
 def test_meme_as_programs_write_it(tmp_path: Path, text: str, name: str, n_sites: int) -> None:
     (tmp_path / "m.meme").write_bytes(text.encode())
     (found,) = read_matrices(tmp_path / "m.meme")
@@ -101,7 +105,7 @@ TWENTY = " ".join(["0.05"] * 20) + "\n"
         (MOTIF, "line 2: w= 4, but motif m alt has 0 rows"),
         (HEAD, "holds no motif"),
     ],
-)  # fmt: skip
+)
 def test_meme_that_is_no_motif_of_dna_is_refused_with_the_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "m.meme").write_text(text)
     with pytest.raises(FileFormatError) as refused:

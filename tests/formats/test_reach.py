@@ -98,7 +98,7 @@ def block_interval(path: Path, record: Record) -> tuple[tuple[int, int], list[st
         ("A", ".", ".", 10),
         ("A", "<*>", ".", 10),
     ],
-)  # fmt: skip
+)
 def test_where_a_record_lies(tmp_path: Path, ref: str, alt: str, info: str, end: int) -> None:
     record = record_of(ref, alt, info)
     assert reach(record) == (9, end)
@@ -119,7 +119,7 @@ def test_where_a_record_lies(tmp_path: Path, ref: str, alt: str, info: str, end:
         ("<DEL>,<*>", "SVLEN=3,.", "GT:LEN", ("0/1:.", "0/0:9"), 18),
         ("<*>", ".", "GT:XLEN", ("0/0:14", "0/0:4"), 10),
     ],
-)  # fmt: skip
+)
 def test_blocks_of_vcf_4_5_have_a_length_in_every_sample(tmp_path, alt, info, form, samples, end) -> None:
     record = record_of("A", alt, info, form, *samples)
     assert reach(record) == (9, end)
@@ -145,7 +145,7 @@ def test_blocks_of_vcf_4_5_have_a_length_in_every_sample(tmp_path, alt, info, fo
         ("<*>", ".", "LEN:GT", 10, "a LEN that is not a whole number"),
         ("<DEL>", "SVLEN=5000", "GT", 1000, "an end beyond that of the contig, which is cut there"),
     ],
-)  # fmt: skip
+)
 def test_what_is_odd_is_counted(tmp_path, alt, info, form, end, note) -> None:
     record = record_of("A", alt, info, form, "0/1:5", "0/1")
     doubts = Doubts()
@@ -161,9 +161,15 @@ def test_what_is_odd_is_counted(tmp_path, alt, info, form, end, note) -> None:
 def test_records_that_agree_are_not_odd() -> None:
     doubts = Doubts()
     rows = [
-        ("<DEL>", "SVLEN=-20;END=30"), ("<DEL>,<DEL>", "SVLEN=-5,-20;END=30"), ("<DEL>", "END=."), ("<INS>", "END=10"),
-        ("<DEL>", "SVLEN=."), ("<DEL>,<*>", "SVLEN=5,.;END=90"), ("C", "END=3"), ("<TRA>", "CHR2=2;END=3"),
-    ]  # fmt: skip
+        ("<DEL>", "SVLEN=-20;END=30"),
+        ("<DEL>,<DEL>", "SVLEN=-5,-20;END=30"),
+        ("<DEL>", "END=."),
+        ("<INS>", "END=10"),
+        ("<DEL>", "SVLEN=."),
+        ("<DEL>,<*>", "SVLEN=5,.;END=90"),
+        ("C", "END=3"),
+        ("<TRA>", "CHR2=2;END=3"),
+    ]
     for alt, info in rows:
         reach(record_of("A", alt, info), 1000, doubts)
     assert not list(doubts.notes("a.vcf"))
@@ -209,8 +215,10 @@ def test_it_is_htslibs_length_on_the_reference(tmp_path: Path) -> None:
         assert [(record.start, record.stop) for record in theirs] == [reach(record) for record in mine]
 
 
-VALUE = st.one_of(st.text(st.characters(blacklist_characters="\t\n\r", blacklist_categories=("Cs",)), max_size=8),
-                  st.integers(-(10**20), 10**20).map(str))  # fmt: skip
+VALUE = st.one_of(
+    st.text(st.characters(blacklist_characters="\t\n\r", blacklist_categories=("Cs",)), max_size=8),
+    st.integers(-(10**20), 10**20).map(str),
+)
 
 
 @given(

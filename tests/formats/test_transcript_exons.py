@@ -17,20 +17,41 @@ from genoformer.genome.reference import Genome
 GFF, GTF = "a.gff3", "a.gtf"
 T = 'gene_id "G"; transcript_id "T";'
 FLYBASE = [
-    "gene 1001 3000 ID=G;Name=w", "mRNA 1001 3000 ID=T;Parent=G", "five_prime_UTR 1001 1050 Parent=T",
-    "CDS 1051 2100 Parent=T", "three_prime_UTR 2101 3000 Parent=T",
-]  # fmt: skip
-SPLICED = ["mRNA 1001 3000 ID=T", "five_prime_UTR 1001 1100 Parent=T", "five_prime_UTR 1301 1350 Parent=T",
-           "CDS 1351 1400 Parent=T", "CDS 2001 2100 Parent=T", "three_prime_UTR 2101 3000 Parent=T"]  # fmt: skip
+    "gene 1001 3000 ID=G;Name=w",
+    "mRNA 1001 3000 ID=T;Parent=G",
+    "five_prime_UTR 1001 1050 Parent=T",
+    "CDS 1051 2100 Parent=T",
+    "three_prime_UTR 2101 3000 Parent=T",
+]
+SPLICED = [
+    "mRNA 1001 3000 ID=T",
+    "five_prime_UTR 1001 1100 Parent=T",
+    "five_prime_UTR 1301 1350 Parent=T",
+    "CDS 1351 1400 Parent=T",
+    "CDS 2001 2100 Parent=T",
+    "three_prime_UTR 2101 3000 Parent=T",
+]
 AUGUSTUS = ["gene 1001 3000 ID=G", "transcript 1001 3000 ID=T;Parent=G", "CDS 1051 1200 ID=c;Parent=T"]
 LAYOUTS = [  # file, strand, lines, exons, start site (from 1), (position, part) ...
     (GFF, "+", FLYBASE, [(1001, 3000)], 1001, [(1001, "5UTR"), (1051, "CDS"), (2100, "CDS"), (2300, "3UTR"), (3000, "3UTR")]),
     (GFF, "-", FLYBASE, [(1001, 3000)], 3000, [(1001, "3UTR"), (1051, "CDS"), (2300, "5UTR"), (3000, "5UTR")]),
-    (GFF, "+", SPLICED, [(1001, 1100), (1301, 1400), (2001, 3000)], 1001,
-     [(1100, "5UTR"), (1200, "intron"), (1350, "5UTR"), (1351, "CDS"), (1401, "intron"), (2001, "CDS"), (2101, "3UTR")]),
+    (
+        GFF,
+        "+",
+        SPLICED,
+        [(1001, 1100), (1301, 1400), (2001, 3000)],
+        1001,
+        [(1100, "5UTR"), (1200, "intron"), (1350, "5UTR"), (1351, "CDS"), (1401, "intron"), (2001, "CDS"), (2101, "3UTR")],
+    ),
     (GFF, "+", AUGUSTUS, [(1001, 3000)], 1001, [(1050, "5UTR"), (1051, "CDS"), (1200, "CDS"), (1201, "3UTR"), (3000, "3UTR")]),
-    (GFF, "+", [*AUGUSTUS, "CDS 2001 2100 ID=c;Parent=T"], [(1001, 1200), (2001, 3000)], 1001,
-     [(1050, "5UTR"), (1200, "CDS"), (1201, "intron"), (2000, "intron"), (2101, "3UTR")]),
+    (
+        GFF,
+        "+",
+        [*AUGUSTUS, "CDS 2001 2100 ID=c;Parent=T"],
+        [(1001, 1200), (2001, 3000)],
+        1001,
+        [(1050, "5UTR"), (1200, "CDS"), (1201, "intron"), (2000, "intron"), (2101, "3UTR")],
+    ),
     (GFF, "+", [AUGUSTUS[2], *AUGUSTUS[:2]], [(1001, 3000)], 1001, [(1050, "5UTR"), (1201, "3UTR")]),  # children first
     (GFF, "+", FLYBASE[1:4], [(1001, 3000)], 1001, [(2300, "3UTR")]),  # one UTR line: the transcript line has the other end
     (GFF, "+", ["CDS 1051 1200 Parent=T;gene=G"], [(1051, 1200)], None, [(1050, "promoter"), (1051, "CDS")]),
@@ -40,7 +61,7 @@ LAYOUTS = [  # file, strand, lines, exons, start site (from 1), (position, part)
     (GTF, "+", [f"CDS 1051 2000 {T}", f"5UTR 1001 1050 {T}", f"3UTR 2001 3000 {T}"], [(1001, 3000)], 1001, [(2300, "3UTR")]),
     (GTF, "+", ['gene 1001 3000 gene_id "G";', 'CDS 1051 2000 gene_id "G";'], [(1001, 3000)], 1001, [(2300, "3UTR")]),
     (GTF, "+", [f"CDS 1051 2000 {T}", f"stop_codon 2001 2003 {T}"], [(1051, 2003)], 1051, [(2003, "CDS"), (2004, "flanking")]),
-]  # fmt: skip
+]
 
 
 def write(path: Path, strand: str, lines: list[str]) -> Path:
@@ -53,9 +74,15 @@ def write(path: Path, strand: str, lines: list[str]) -> Path:
 
 @pytest.mark.parametrize(("name", "strand", "lines", "exons", "site", "parts"), LAYOUTS)
 def test_exons_start_site_and_parts_agree_in_all_commands(
-    tmp_path: Path, make_fasta, name: str, strand: str, lines: list[str], exons: list[tuple[int, int]], site: int | None,
+    tmp_path: Path,
+    make_fasta,
+    name: str,
+    strand: str,
+    lines: list[str],
+    exons: list[tuple[int, int]],
+    site: int | None,
     parts: list[tuple[int, str]],
-) -> None:  # fmt: skip
+) -> None:
     path = write(tmp_path / name, strand, lines)
     found = read_gene_map(path, promoter=(10, 5))
     at = np.array([pos for pos, _ in parts])
@@ -97,9 +124,14 @@ def test_transcripts_without_strand_are_left_out_and_counted(
     """As StringTie writes transcripts of one exon."""
     if careful:
         monkeypatch.setattr(gene_tables, "read_fast", lambda path: None)
-    lines = [write(tmp_path / GTF, strand, [f"{kind} {start} {end} gene_id \"S.{i}\"; transcript_id \"S.{i}.1\"; cov \"3\";"
-                                            for kind in ("transcript", "exon")]).read_text()
-             for i, (strand, start, end) in enumerate([(".", 1001, 1350), ("+", 2001, 3350), ("?", 4001, 4100)])]  # fmt: skip
+    lines = [
+        write(
+            tmp_path / GTF,
+            strand,
+            [f'{kind} {start} {end} gene_id "S.{i}"; transcript_id "S.{i}.1"; cov "3";' for kind in ("transcript", "exon")],
+        ).read_text()
+        for i, (strand, start, end) in enumerate([(".", 1001, 1350), ("+", 2001, 3350), ("?", 4001, 4100)])
+    ]
     path = tmp_path / "st.gtf"
     path.write_text("# stringtie\n" + "".join(lines))
     found = read_gene_map(path)

@@ -39,12 +39,34 @@ def line_of(chrom: str, pos: int, ref: str, alt: str, info: str, tail: list[str]
 
 
 ALTS = [
-    "A", "C,GT", "<DEL>", "<*>", ".", "A]chr2:5]", "*", "T,<NON_REF>", "<DEL>,<DUP>", "<CN2>", "<INS>", "C[<x>:7[", "<TRA>",
-]  # fmt: skip
+    "A",
+    "C,GT",
+    "<DEL>",
+    "<*>",
+    ".",
+    "A]chr2:5]",
+    "*",
+    "T,<NON_REF>",
+    "<DEL>,<DUP>",
+    "<CN2>",
+    "<INS>",
+    "C[<x>:7[",
+    "<TRA>",
+]
 INFO = [
-    "AF=0.5", "END=400", "END=12", "END=.", "END=x", "SVLEN=-7", "SVLEN=.,90", "SVLEN=0", "CHR2=2", "CHR2=chr1",
-    "SVTYPE=BND", "NOTE=<b>",
-]  # fmt: skip
+    "AF=0.5",
+    "END=400",
+    "END=12",
+    "END=.",
+    "END=x",
+    "SVLEN=-7",
+    "SVLEN=.,90",
+    "SVLEN=0",
+    "CHR2=2",
+    "CHR2=chr1",
+    "SVTYPE=BND",
+    "NOTE=<b>",
+]
 LINES = st.builds(
     line_of,
     st.sampled_from(["1", "chr1", "chr10", "HLA-A*01:01", "ü"]),
@@ -66,9 +88,17 @@ def test_blocks_hold_what_reading_line_by_line_gives(tmp_path_factory, lines: li
 
 @pytest.mark.parametrize(
     "line",
-    ["1\t5\t.\tA", "1\tx5\t.\tA\tC", "1\t\t.\tA\tC", "\t5\t.\tA\tC", "1\t5\t.\t\tC", "#late\t5\t.\tA\tC", "1 5 . A C",
-     f"1\t{'9' * 19}\t.\tA\tC"],
-)  # fmt: skip
+    [
+        "1\t5\t.\tA",
+        "1\tx5\t.\tA\tC",
+        "1\t\t.\tA\tC",
+        "\t5\t.\tA\tC",
+        "1\t5\t.\t\tC",
+        "#late\t5\t.\tA\tC",
+        "1 5 . A C",
+        f"1\t{'9' * 19}\t.\tA\tC",
+    ],
+)
 def test_a_malformed_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.vcf"
     path.write_text(f"{HEAD}1\t5\t.\tA\tC\t.\t.\t.\n\n{line}\n1\t6\t.\tA\tC\t.\t.\t.\n")

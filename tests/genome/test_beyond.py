@@ -47,8 +47,9 @@ def test_windows_may_reach_beyond_where_rows_do_not(genome: Genome, tmp_path: Pa
     path = tmp_path / "a.bed"
     path.write_text("chr1\t0\t2\tx\nchr1\t998\t1000\ty\n")
     assert [(place.name, place.start, place.end) for place in read_loci(path, genome, length=10).loci] == [
-        ("x", -4, 6), ("y", 994, 1004),
-    ]  # fmt: skip
+        ("x", -4, 6),
+        ("y", 994, 1004),
+    ]
 
 
 def test_predict_cuts_and_says_so(genome: Genome, tmp_path: Path) -> None:

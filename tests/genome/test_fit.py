@@ -162,8 +162,11 @@ def test_an_indel_that_agrees_both_ways_is_swapped_where_all_are(genome: Genome)
 
 @pytest.mark.parametrize(("fix", "by", "word"), [(Reading.NEXT, -1, "SHIFT"), (Reading.PREVIOUS, 1, "SHIFT_BACK")])
 def test_positions_of_a_contig_are_moved(fix: Reading, by: int, word: str, genome: Genome) -> None:
-    given = [record(f"{i + 1 + by} {CONTIG[i]} {'A' if CONTIG[i] != 'A' else 'C'}", chrom) for i in (2, 5, 8)
-             for chrom in ("chr1", "chr2")]  # fmt: skip
+    given = [
+        record(f"{i + 1 + by} {CONTIG[i]} {'A' if CONTIG[i] != 'A' else 'C'}", chrom)
+        for i in (2, 5, 8)
+        for chrom in ("chr1", "chr2")
+    ]
     checked = check_fit(given, genome, Fit({"chr1": "chr1", "chr2": "chr2"}, fixes={"chr1": fix}), 100)
     assert [r.pos for r in checked.records[::2]] == [3, 6, 9]
     assert [FIX_WORDS[i] if i >= 0 else None for i in checked.fixes] == [word, None] * 3
@@ -183,8 +186,13 @@ def test_records_of_another_sequence_have_that_reason(genome: Genome) -> None:
 
 def test_readings_of_snvs_are_those_of_longer_records(genome: Genome) -> None:
     """One base at a time many at once; with the next base beside it, one by one."""
-    snvs = [record(f"{pos} {ref} {alt}") for pos in range(2, 15) for ref in "ACGT" for alt in "ACGT"
-            if ref not in (alt, CONTIG[pos - 1])]  # fmt: skip
+    snvs = [
+        record(f"{pos} {ref} {alt}")
+        for pos in range(2, 15)
+        for ref in "ACGT"
+        for alt in "ACGT"
+        if ref not in (alt, CONTIG[pos - 1])
+    ]
     slow = [one._replace(alts=(one.alts[0], "*")) for one in snvs]  # "*" sends it the other way
     assert readings(snvs, genome, {"chr1": "chr1"}).tolist() == readings(slow, genome, {"chr1": "chr1"}).tolist()
     assert readings(snvs, genome, {}).tolist() == [0] * len(snvs)

@@ -68,7 +68,7 @@ def genotype_of(text: str):
         ("0|²", (), {"unreadable GT": 1}),
         (f"0|{'9' * 30}", (), {"unreadable GT": 1}),
     ],
-)  # fmt: skip
+)
 def test_a_genotype_says_which_chromosome_has_which_allele(text: str, chromosomes: tuple[int, ...], left_out: dict) -> None:
     found = genotype_of(text)
     assert found.chromosomes == chromosomes

@@ -107,8 +107,15 @@ def test_changes_by_hand(genome) -> None:
 
 
 def test_alleles_that_overlap_are_left_out_and_counted() -> None:
-    rows = [Variant("c", 10, "ACGT", "A"), Variant("c", 12, "G", "T"), Variant("c", 30, "A", "AT"), Variant("c", 30, "A", "AC"),
-            Variant("c", 40, "A", "A"), Variant("c", 50, "A", "C"), Variant("c", 50, "A", "C")]  # fmt: skip
+    rows = [
+        Variant("c", 10, "ACGT", "A"),
+        Variant("c", 12, "G", "T"),
+        Variant("c", 30, "A", "AT"),
+        Variant("c", 30, "A", "AC"),
+        Variant("c", 40, "A", "A"),
+        Variant("c", 50, "A", "C"),
+        Variant("c", 50, "A", "C"),
+    ]
     kept, n_out = drop_overlapping(rows)
     assert kept == [Variant("c", 11, "CGT", ""), Variant("c", 31, "", "T"), Variant("c", 50, "A", "C")]
     assert n_out == 2
@@ -128,11 +135,11 @@ def test_an_insertion_and_the_base_beside_it_change_together(genome, anchor: int
     assert TEXT[302:316] == "TTATCAGGTGATAA"
     inserted = Variant("c", 307, "C", "CT")  # T between them
     for other, changed in (
-        (Variant("c", 307, "C", "G"), "TTAT" "G" "T" "AGGTGATAA"),  # the base that VCF pads the insertion with
-        (Variant("c", 308, "A", "G"), "TTATC" "T" "G" "GGTGATAA"),  # the base behind it
-        (Variant("c", 308, "AGG", "C"), "TTATC" "T" "C" "TGATAA"),
-        (Variant("c", 305, "ATC", "A"), "TTA" "T" "AGGTGATAA"),  # a deletion that ends before it
-    ):  # fmt: skip
+        (Variant("c", 307, "C", "G"), "TTATGTAGGTGATAA"),  # the base that VCF pads the insertion with
+        (Variant("c", 308, "A", "G"), "TTATCTGGGTGATAA"),  # the base behind it
+        (Variant("c", 308, "AGG", "C"), "TTATCTCTGATAA"),
+        (Variant("c", 305, "ATC", "A"), "TTATAGGTGATAA"),  # a deletion that ends before it
+    ):
         for rows in ([inserted, other], [other, inserted]):
             kept, n_out = drop_overlapping(rows)
             assert (len(kept), n_out) == (2, 0)

@@ -41,12 +41,22 @@ def test_counts(made: Genome, tmp_path: Path) -> None:
     found = preflight(path, made, max_length=5, force=True, progress=seen.append)  # much of contig 1 is beyond its end
     assert (found.n_records, found.n_alts, found.n_scorable) == (8, 9, 2)
     assert {status.name: n for status, n in found.statuses.items() if n} == {
-        "OK": 2, "NO_ALT": 1, "SYMBOLIC": 1, "STAR": 1, "NO_CONTIG": 1, "OUTSIDE": 1, "N_IN_REF": 1, "TOO_LONG": 1,
+        "OK": 2,
+        "NO_ALT": 1,
+        "SYMBOLIC": 1,
+        "STAR": 1,
+        "NO_CONTIG": 1,
+        "OUTSIDE": 1,
+        "N_IN_REF": 1,
+        "TOO_LONG": 1,
         "REF_MISMATCH": 1,
-    }  # fmt: skip
+    }
     assert found.contigs == (
-        ContigUse("1", "chr1", 5), ContigUse("chr2", "chr2", 1), ContigUse("9", None, 1), ContigUse("2", "chr2", 1),
-    )  # fmt: skip
+        ContigUse("1", "chr1", 5),
+        ContigUse("chr2", "chr2", 1),
+        ContigUse("9", None, 1),
+        ContigUse("2", "chr2", 1),
+    )
     assert (found.n_compared, found.n_agreeing, found.n_swapped) == (5, 4, 1)
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert seen == [8]

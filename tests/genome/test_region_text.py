@@ -94,9 +94,12 @@ def test_a_text_that_could_be_two_things_is_refused_with_both_spellings() -> Non
 
 
 @given(
-    name=st.text("aB1:*-,_", min_size=1, max_size=12), others=st.lists(st.text("aB1:*-", min_size=1, max_size=6), max_size=3),
-    first=st.integers(1, 10**9), n=st.integers(0, 10**6), commas=st.booleans(),
-)  # fmt: skip
+    name=st.text("aB1:*-,_", min_size=1, max_size=12),
+    others=st.lists(st.text("aB1:*-", min_size=1, max_size=6), max_size=3),
+    first=st.integers(1, 10**9),
+    n=st.integers(0, 10**6),
+    commas=st.booleans(),
+)
 def test_braces_hold_any_name(name: str, others: list[str], first: int, n: int, commas: bool) -> None:
     span = f"{first:,}-{first + n:,}" if commas else f"{first}-{first + n}"
     assert parse_region(f"{{{name}}}:{span}", [name, *others]) == Interval(name, first - 1, first + n)

@@ -54,10 +54,13 @@ def fasta(make_fasta) -> Path:
         ("chr1:101-900", {}, ["-r", "chr1:101-900"]),
         ("1:101-300", {"tracks": "t1,t3", "batch_size": 2}, ["-r", "1:101-300", "--tracks", "t1,t3", "--batch-size", 2]),
         (None, {"contigs": "chr2", "both_strands": True}, ["--contigs", "chr2", "--both-strands"]),
-        (None, {"bed": "b.bed", "head": "human", "precision": "bfloat16"},
-         ["-b", "b.bed", "--head", "human", "--precision", "bfloat16"]),
+        (
+            None,
+            {"bed": "b.bed", "head": "human", "precision": "bfloat16"},
+            ["-b", "b.bed", "--head", "human", "--precision", "bfloat16"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_predict(tmp_path: Path, monkeypatch, fasta: Path, tracks: Path, region, options, arguments) -> None:
     monkeypatch.chdir(tmp_path)
     Path("b.bed").write_text("chr1\t0\t20\nchr1\t900\t1000\nchr2\t5\t9\n")
@@ -77,10 +80,12 @@ def test_predict(tmp_path: Path, monkeypatch, fasta: Path, tracks: Path, region,
         ({}, []),
         ({"layer": 0, "pooling": "max", "both_strands": True}, ["--layer", 0, "--pooling", "max", "--both-strands"]),
         ({"layer": (1, 0), "window": 20, "overlap": 4}, ["--layer", 1, "--layer", 0, "--window", 20, "--overlap", 4]),
-        ({"pooling": "cls", "batch_size": 2, "precision": "bfloat16"},
-         ["--pooling", "cls", "--batch-size", 2, "--precision", "bfloat16"]),
+        (
+            {"pooling": "cls", "batch_size": 2, "precision": "bfloat16"},
+            ["--pooling", "cls", "--batch-size", 2, "--precision", "bfloat16"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_embed(tmp_path: Path, table: Path, tiny_model_folder: Path, options, arguments) -> None:
     run_well("embed", table, "-m", tiny_model_folder, "-o", tmp_path / "o.npy", "--device", "cpu", *arguments)
     written = np.load(tmp_path / "o.npy")

@@ -105,9 +105,14 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path, options: di
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_computed(
-    tmp_path: Path, model: Encoder, monkeypatch: pytest.MonkeyPatch, options: dict[str, object], data: LabelledSequences,
-    valid: LabelledSequences | None, message: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    model: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, object],
+    data: LabelledSequences,
+    valid: LabelledSequences | None,
+    message: str,
+) -> None:
     monkeypatch.setattr(model, "embed", lambda *a, **k: pytest.fail("the model was run"))
     task = options.get("probe")
     files = {"output": tmp_path / "x.npy", "pca": tmp_path / "x.png" if "pca" in options else None}

@@ -49,10 +49,14 @@ def naive(model: Encoder, codes: Codes, pooling: str, window: int, overlap: int,
 
 
 @given(
-    st.lists(st.integers(1, 90), min_size=1, max_size=6), st.sampled_from([ONE, THREE]),
-    st.sampled_from(["mean", "max", "cls"]), st.integers(4, 40), st.integers(0, 3), st.sampled_from([None, 1, 3]),
+    st.lists(st.integers(1, 90), min_size=1, max_size=6),
+    st.sampled_from([ONE, THREE]),
+    st.sampled_from(["mean", "max", "cls"]),
+    st.integers(4, 40),
+    st.integers(0, 3),
+    st.sampled_from([None, 1, 3]),
     st.sampled_from([None, 0, 1]),
-)  # fmt: skip
+)
 @settings(max_examples=40, deadline=None)
 def test_as_one_by_one(lengths, model, pooling, window, overlap, batch_size, layer) -> None:
     sequences = sequences_of(lengths)
@@ -91,9 +95,13 @@ def test_what_is_done_is_told() -> None:
 
 
 @given(
-    st.lists(st.integers(1, 90), min_size=1, max_size=5), st.sampled_from([ONE, THREE]), st.integers(4, 40), st.integers(2, 3),
-    st.sampled_from([None, 1, 3]), st.booleans(),
-)  # fmt: skip
+    st.lists(st.integers(1, 90), min_size=1, max_size=5),
+    st.sampled_from([ONE, THREE]),
+    st.integers(4, 40),
+    st.integers(2, 3),
+    st.sampled_from([None, 1, 3]),
+    st.booleans(),
+)
 @settings(max_examples=40, deadline=None)
 def test_each_token_is_from_the_window_where_it_is_farthest_from_an_end(lengths, model, window, overlap, size, both) -> None:
     def expected(codes: Codes) -> np.ndarray:
@@ -149,12 +157,11 @@ def test_windows_own_every_token_once(length, window, overlap, k) -> None:
 
 def test_sequences_are_taken_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model has seen only the first sequences when the first is there."""
-    monkeypatch.setattr("genoformer.inference.embeddings._HELD_BASES", 25)
     seen: list[int] = []
     model = encoder(1)
     embed = model.embed
     monkeypatch.setattr(model, "embed", lambda ids, *a, **k: (seen.append(len(ids)), embed(ids, *a, **k))[1])
-    found = token_embeddings(model, sequences_of([10] * 7))
+    found = token_embeddings(model, sequences_of([10] * 7), group_bases=25)
     assert not seen
     next(found)
     assert seen == [2]

@@ -83,9 +83,14 @@ def test_many_regions_come_in_order_each_bin_once(genome: Genome, monkeypatch, t
     asked = resolve_regions(genome, bed=tmp_path / "a.bed")
     places = [place[:3] for place in predicted(genome, small_enformer(), asked.intervals)]
     assert places == [
-        ("chr1", 100, 104), ("chr1", 105, 109), ("chr1", 500, 504), ("chr1", 504, 512), ("chr1", 512, 520), ("chr2", 0, 8),
+        ("chr1", 100, 104),
+        ("chr1", 105, 109),
+        ("chr1", 500, 504),
+        ("chr1", 504, 512),
+        ("chr1", 512, 520),
+        ("chr2", 0, 8),
         ("chr2", 8, 9),
-    ]  # fmt: skip
+    ]
     (note,) = asked.notes
     assert note.startswith(f"{tmp_path / 'a.bed'} contig 2 is chr2 in genome.fa")
 

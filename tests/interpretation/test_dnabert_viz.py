@@ -98,8 +98,12 @@ def test_the_best_shift_is_that_of_biopython() -> None:
 
 
 def test_what_is_alike_lies_on_its_seed() -> None:
-    places = {"GATTAC": [Instance(0, 10, 16)], "GATTACA": [Instance(1, 20, 27)], "TGATTAC": [Instance(2, 30, 37)],
-              "CCCCCC": [Instance(0, 40, 46)]}  # fmt: skip
+    places = {
+        "GATTAC": [Instance(0, 10, 16)],
+        "GATTACA": [Instance(1, 20, 27)],
+        "TGATTAC": [Instance(2, 30, 37)],
+        "CCCCCC": [Instance(0, 40, 46)],
+    }
     groups = merged(places)
     assert set(groups) == {"CCCCCC", "GATTAC"}
     moved = dict(groups["GATTAC"])

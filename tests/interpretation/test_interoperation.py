@@ -73,9 +73,7 @@ def test_deep_lift_shap_says_how_far_it_is_from_the_difference(name, capsys) -> 
     from tangermeme.deep_lift_shap import deep_lift_shap
 
     with pytest.warns(RuntimeWarning, match="[Cc]onvergence delta"):
-        found = deep_lift_shap(
-            MODELS[name], X, n_shuffles=2, device="cpu", print_convergence_deltas=True, random_state=0
-        )  # fmt: skip
+        found = deep_lift_shap(MODELS[name], X, n_shuffles=2, device="cpu", print_convergence_deltas=True, random_state=0)
     assert found.shape == X.shape
     assert torch.isfinite(found).all()
     assert re.search(r"\d", capsys.readouterr().out)

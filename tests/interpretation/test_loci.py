@@ -11,7 +11,6 @@ from genoformer.errors import ConfigError, FileFormatError
 from genoformer.formats.bigwig import BigWig
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
-from genoformer.interpretation import loci
 from genoformer.interpretation.loci import Locus, read_loci, write_map_track, write_maps
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 400))
@@ -26,8 +25,9 @@ def test_regions_keep_their_length_or_get_the_length_given(genome, tmp_path: Pat
     (tmp_path / "a.bed").write_text("1\t10\t30\tone\nchr1\t100\t101\n")
     found = read_loci(tmp_path / "a.bed", genome).loci
     assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [
-        ("one", "chr1", 10, TEXT[10:30]), ("chr1:101-101", "chr1", 100, TEXT[100:101]),
-    ]  # fmt: skip
+        ("one", "chr1", 10, TEXT[10:30]),
+        ("chr1:101-101", "chr1", 100, TEXT[100:101]),
+    ]
     wide = read_loci(tmp_path / "a.bed", genome, length=50).loci
     assert [(p.start, decode(p.codes)) for p in wide] == [(-5, "N" * 5 + TEXT[:45]), (75, TEXT[75:125])]
 
@@ -78,7 +78,7 @@ def test_records_without_bases_are_refused_with_their_line(tmp_path: Path, text:
     assert said in str(refused.value)
 
 
-def test_files_without_regions_are_refused(genome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_regions_are_refused(genome, tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("")
     with pytest.raises(FileFormatError, match="has no regions"):
         read_loci(tmp_path / "a.bed", genome)
@@ -89,15 +89,24 @@ def test_files_without_regions_are_refused(genome, tmp_path: Path, monkeypatch: 
         read_loci(tmp_path / "a.bed", genome)
     with pytest.raises(ConfigError, match="1,000,000,000,000 bases"):
         read_loci(tmp_path / "a.bed", genome, length=10**12)
-    (tmp_path / "a.bed").write_text("chr1\t0\t300\n")
-    monkeypatch.setattr(loci, "_LONGEST", 200)
-    with pytest.raises(ConfigError, match=r"a.bed, line 1: chr1:1-300 is longer than 200 bases; give a shorter --length"):
+
+
+def test_a_region_longer_than_any_model_reads_is_refused(make_fasta, tmp_path: Path) -> None:
+    genome = Genome(make_fasta(chr1="A" * 2_097_153))
+    (tmp_path / "a.bed").write_text("chr1\t0\t2097153\n")
+    refused = r"a.bed, line 1: chr1:1-2,097,153 is longer than 2,097,152 bases; give a shorter --length"
+    with pytest.raises(ConfigError, match=refused):
         read_loci(tmp_path / "a.bed", genome)
+    (tmp_path / "a.bed").write_text("chr1\t0\t2097152\n")
+    assert [len(locus.codes) for locus in read_loci(tmp_path / "a.bed", genome).loci] == [2_097_152]
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:
-    places = [Locus("a", "chr1", 10, np.zeros(4, np.uint8)), Locus("b", "chr1", 12, np.ones(4, np.uint8)),
-              Locus("c", "chr2", 48, np.ones(4, np.uint8))]  # fmt: skip
+    places = [
+        Locus("a", "chr1", 10, np.zeros(4, np.uint8)),
+        Locus("b", "chr1", 12, np.ones(4, np.uint8)),
+        Locus("c", "chr2", 48, np.ones(4, np.uint8)),
+    ]
     maps = [np.array([1.0, 2, 3, 4]), np.array([5.0, np.nan, 7, 8]), np.array([1.0, 2, 3, 4])]
     write_maps(tmp_path / "m.npz", places, maps, "what")
     with np.load(tmp_path / "m.npz", allow_pickle=False) as found:

@@ -52,9 +52,7 @@ def test_tracks_of_edited_sequences_equal_those_of_full_passes(wide) -> None:
 def test_how_well_a_language_model_knows_a_sequence() -> None:
     model = small_encoder(KmerTokenizer(3), context_length=20)
     codes = CODES[:2, :20]
-    expected = [
-        np.mean([inference.posteriors(model, row[None], np.array([i]))[0, row[i]] for i in range(20)]) for row in codes
-    ]  # fmt: skip
+    expected = [np.mean([inference.posteriors(model, row[None], np.array([i]))[0, row[i]] for i in range(20)]) for row in codes]
     np.testing.assert_allclose(AttributionTarget().of(model, codes), expected, atol=1e-5)
     hidden = codes[:1].copy()
     hidden[0, 3:9] = N

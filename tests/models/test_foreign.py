@@ -31,7 +31,7 @@ BERT = {"model_type": "bert", "hidden_size": 16}
         ({"architectures": ["Mine"]}, r"names no model_type \(Mine\), which is neither"),
         ({}, "names no model; it is neither genoformer's nor of dnabert, "),
     ],
-)  # fmt: skip
+)
 def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[str, object], words: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=words) as error:

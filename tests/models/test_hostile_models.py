@@ -268,8 +268,12 @@ def test_arrays_that_would_fill_the_memory(tmp_path: Path) -> None:
 
 
 def test_arrays_are_those_that_were_written(tmp_path: Path) -> None:
-    written = {"a": np.arange(6.0).reshape(2, 3), "b": np.array("text"), "c": np.asfortranarray(np.arange(6).reshape(2, 3)),
-               "d": np.zeros((0, 3), dtype=np.uint8)}  # fmt: skip
+    written = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "b": np.array("text"),
+        "c": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "d": np.zeros((0, 3), dtype=np.uint8),
+    }
     buffer = io.BytesIO()
     np.savez(buffer, **written)
     (tmp_path / "a.npz").write_bytes(buffer.getvalue())

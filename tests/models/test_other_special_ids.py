@@ -97,9 +97,14 @@ def test_causal_labels_are_the_next_known_bases() -> None:
 
 def test_fine_tuning_masks_known_bases_only() -> None:
     drawn = LabelledBatches(
-        [encode("ACGTNNACGT")] * 64, np.zeros(64, dtype=np.int64), np.ones(64, dtype=np.float32), classifier(),
-        batch_size=64, seed=0, token_dropout=0.5,
-    )  # fmt: skip
+        [encode("ACGTNNACGT")] * 64,
+        np.zeros(64, dtype=np.int64),
+        np.ones(64, dtype=np.float32),
+        classifier(),
+        batch_size=64,
+        seed=0,
+        token_dropout=0.5,
+    )
     ids = drawn(0).ids.numpy()
     assert (ids[:, 0] == 3).all()
     assert (ids[:, 5:7] == 0).all()

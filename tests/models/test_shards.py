@@ -71,9 +71,13 @@ def test_logits_are_those_of_transformers(tmp_path: Path) -> None:
     tokenizer = KmerTokenizer(3)
     torch.manual_seed(0)
     shape = transformers.BertConfig(
-        vocab_size=69, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        vocab_size=69,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
         max_position_embeddings=64,
-    )  # fmt: skip
+    )
     theirs = transformers.BertForMaskedLM(shape).eval()
     for name, size in (("one", "1GB"), ("many", "20KB")):
         theirs.save_pretrained(tmp_path / name, max_shard_size=size)
@@ -133,9 +137,21 @@ def test_shards_that_are_not_as_their_index_says(whole: Path, tmp_path: Path, da
 
 @pytest.mark.parametrize(
     "shard",
-    ["../whole/model.safetensors", "/etc/passwd", "..", ".", "", "a/model.safetensors", "..\\model.safetensors", 3, None, ["a"],
-     "model.bin", "config.json"],
-)  # fmt: skip
+    [
+        "../whole/model.safetensors",
+        "/etc/passwd",
+        "..",
+        ".",
+        "",
+        "a/model.safetensors",
+        "..\\model.safetensors",
+        3,
+        None,
+        ["a"],
+        "model.bin",
+        "config.json",
+    ],
+)
 def test_shards_elsewhere_are_refused(whole: Path, tmp_path: Path, shard: object) -> None:
     """The whole model does lie in ../whole, so that only the name is in the way."""
     folder = sharded(whole, tmp_path / "parts")

@@ -64,9 +64,12 @@ def attention_heads():
     head = ContextAttentionHead(WIDTH, CONTEXT, n_heads=2, key_width=6)
     key, value = reference.to_key_values.weight.chunk(2)
     parts = {
-        "norm_bins": reference.query_norm, "norm_context": reference.key_values_norm, "query": reference.to_queries,
-        "mix": reference.to_out, "out": reference.to_pred[0],
-    }  # fmt: skip
+        "norm_bins": reference.query_norm,
+        "norm_context": reference.key_values_norm,
+        "query": reference.to_queries,
+        "mix": reference.to_out,
+        "out": reference.to_pred[0],
+    }
     weights = {f"{name}.{what}": t for name, part in parts.items() for what, t in part.state_dict().items()}
     own = {"key.weight": key, "value.weight": value, "null_key": reference.null_key, "null_value": reference.null_value}
     head.load_state_dict(weights | own)

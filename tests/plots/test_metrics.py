@@ -148,8 +148,10 @@ def test_the_most_frequent_classes_have_colours_in_the_order_of_their_numbers(ax
 def test_more_classes_than_colours_are_other(ax) -> None:
     labels = ["rare", *(name for name in "abcdefgh" for _ in range(4)), "a"]
     plots.principal_components(ax, np.random.default_rng(0).normal(size=(len(labels), 3)), labels, name="kind")
-    assert legend(ax) == [*(f"{name} (n = {n})" for name, n in zip("abcdefg", [5, *[4] * 6], strict=True)),
-                          "other (n = 5, 2 classes)"]  # fmt: skip
+    assert legend(ax) == [
+        *(f"{name} (n = {n})" for name, n in zip("abcdefg", [5, *[4] * 6], strict=True)),
+        "other (n = 5, 2 classes)",
+    ]
     assert len(shades(ax)) == 8
     assert ax.get_legend().get_title().get_text() == "kind"
 

@@ -23,12 +23,13 @@ from genoformer.tokenizers import BaseTokenizer
 
 EVIL = "</script><script>document.title='broken'</script>"
 HEAD = [
-    "##fileformat=VCFv4.3", "##genoformer_version=0.1.0 <b>model</b>",
+    "##fileformat=VCFv4.3",
+    "##genoformer_version=0.1.0 <b>model</b>",
     '##INFO=<ID=GF_LLR,Number=A,Type=Float,Description="How <i>unexpected</i> it is.">',
     '##INFO=<ID=GF_SAD_TRACK,Number=A,Type=String,Description="The track.">',
     '##INFO=<ID=GF_STATUS,Number=1,Type=String,Description="Why not.">',
     "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO",
-]  # fmt: skip
+]
 
 
 def write_vcf(path: Path, n: int) -> Path:
@@ -138,11 +139,17 @@ def test_annotations_have_columns_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "s.vcf").write_text("\n".join([*head, row, "1\t11\t.\tA\tC\t.\t.\tGF_LLR=1"]) + "\n")
     found = read_scored(tmp_path / "s.vcf")
     assert [(c.name, c.numeric) for c in found.annotations] == [
-        ("FLAG", False), ("AF", True), ("GENE", False), ("DP", True), ("X", False),
-    ]  # fmt: skip
+        ("FLAG", False),
+        ("AF", True),
+        ("GENE", False),
+        ("DP", True),
+        ("X", False),
+    ]
     assert [row[8:] for row in found.rows] == [
-        ["yes", 0.1, EVIL, 7.0, "1,2,3", "DB"], ["yes", 0.2, EVIL, 7.0, "1,2,3", "DB"], [None] * 5 + [""],
-    ]  # fmt: skip
+        ["yes", 0.1, EVIL, 7.0, "1,2,3", "DB"],
+        ["yes", 0.2, EVIL, 7.0, "1,2,3", "DB"],
+        [None] * 5 + [""],
+    ]
 
 
 @pytest.mark.parametrize("kind", ["language", "tracks"])
@@ -210,9 +217,10 @@ def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
     page = (tmp_path / "r.html").read_text().replace("</body>", ACTIONS)
     (tmp_path / "t.html").write_text(page)
     options = [
-        "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
-        "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom",
-    ]  # fmt: skip
+        *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+        *("--disable-sync", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--enable-logging=stderr", "--dump-dom"),
+    ]
     done = subprocess.run(
         [chromium, *options, (tmp_path / "t.html").as_uri()], capture_output=True, text=True, timeout=300, check=True
     )

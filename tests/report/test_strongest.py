@@ -62,7 +62,7 @@ def test_rows_above_the_noise_floor_are_kept_before_larger_ones_below_it(tmp_pat
         (below_and_above, 100, ("Strongest variants", "12 of 12 alleles")),
         (substitutions_and_indels, 7, ("Strongest variants", "7 of 9 alleles, those with the largest |LLR| or |PLL|")),
     ],
-)  # fmt: skip
+)
 def test_the_page_says_how_its_rows_were_chosen(tmp_path: Path, write, most: int, says: tuple[str, ...]) -> None:
     found = read_scored(write(tmp_path / "s.vcf"), most)
     write_page(found, tmp_path / "r.html", title="t", figures=[Figure("f", "m", b"")])

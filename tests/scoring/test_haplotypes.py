@@ -25,9 +25,9 @@ from genoformer.models import registry
 from genoformer.models.track_model import one_hot
 from genoformer.scoring.effect_table import HaplotypeSummary
 from genoformer.scoring.noise import measure
-from genoformer.scoring.parts import JobError
+from genoformer.scoring.parts import JobError, PartLimits
 from genoformer.scoring.scores import SCORES
-from genoformer.scoring.settings import AlleleComparison, Scoring
+from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring
 from genoformer.scoring.track_scorer import TrackScorer
 
 random = np.random.default_rng(2)
@@ -107,8 +107,13 @@ def test_what_cannot_be_used_is_counted(genome, vcf, tmp_path) -> None:
     with (tmp_path / "o.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert {(row["sample"], row["haplotype"]): row["variants"] for row in rows if row["haplotype"] != "sum"} == {
-        ("x", "1"): "1", ("x", "2"): "1", ("y", "1"): "2", ("y", "2"): "2", ("z", "1"): "0", ("z", "2"): "0",
-    }  # fmt: skip
+        ("x", "1"): "1",
+        ("x", "2"): "1",
+        ("y", "1"): "2",
+        ("y", "2"): "2",
+        ("z", "1"): "0",
+        ("z", "2"): "0",
+    }
     with pytest.raises(ConfigError, match=r"has no sample w; it has x, y, z\.$"):
         run_haplotypes(vcf, genome, settings(), [Region("chr1", 490, 510)], tmp_path / "o.tsv", samples=["w"])
 
@@ -172,8 +177,11 @@ def test_pairs_are_told_apart_by_their_own_bases(genome, tmp_path) -> None:
 def test_phase_sets_are_not_joined(genome, tmp_path) -> None:
     """x: two of set 1 and one of set 2, and a homozygous one that is of all; y has no sets."""
     rows = [
-        (450, "0|1:1\t0|1:.\t0|0:."), (470, "0|1:2\t1|0:.\t0|0:."), (490, "1|0:1\t0|0:.\t0|0:."), (520, "1|1:7\t0|0:.\t0|0:."),
-    ]  # fmt: skip
+        (450, "0|1:1\t0|1:.\t0|0:."),
+        (470, "0|1:2\t1|0:.\t0|0:."),
+        (490, "1|0:1\t0|0:.\t0|0:."),
+        (520, "1|1:7\t0|0:.\t0|0:."),
+    ]
     lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT:PS\t{gt}\n" for p, gt in rows)
     (tmp_path / "in.vcf").write_text(HEAD + lines)
     done = run_haplotypes(tmp_path / "in.vcf", genome, settings(), [Region("1", 490, 511, "r")], tmp_path / "o.tsv")
@@ -260,10 +268,17 @@ def test_every_chromosome_of_a_tetraploid_is_scored(genome, tmp_path) -> None:
 def test_samples_of_different_ploidy_stand_in_one_table(genome, tmp_path) -> None:
     _, rows = scored(genome, tmp_path, [snv(470, "0|1", "1", "1|0|1"), snv(490, ".", ".", "."), snv(500, "./.", "0", "0|0|1")])
     assert variants_of(rows) == {
-        ("x", "1"): "0", ("x", "2"): "1", ("x", "sum"): "1",
-        ("y", "1"): "1", ("y", "2"): "", ("y", "sum"): "1",
-        ("z", "1"): "1", ("z", "2"): "0", ("z", "3"): "2", ("z", "sum"): "3",
-    }  # fmt: skip
+        ("x", "1"): "0",
+        ("x", "2"): "1",
+        ("x", "sum"): "1",
+        ("y", "1"): "1",
+        ("y", "2"): "",
+        ("y", "sum"): "1",
+        ("z", "1"): "1",
+        ("z", "2"): "0",
+        ("z", "3"): "2",
+        ("z", "sum"): "3",
+    }
 
 
 def test_a_genotype_of_another_ploidy_leaves_the_others(genome, tmp_path) -> None:
@@ -271,10 +286,16 @@ def test_a_genotype_of_another_ploidy_leaves_the_others(genome, tmp_path) -> Non
     lines.append(snv(510, ".", ".", "0|0"))
     done, rows = scored(genome, tmp_path, lines)
     assert variants_of(rows) == {
-        ("x", "1"): "1", ("x", "2"): "2", ("x", "sum"): "3",
-        ("y", "1"): "1", ("y", "2"): "1", ("y", "sum"): "2",
-        ("z", "1"): "2", ("z", "2"): "", ("z", "sum"): "2",
-    }  # fmt: skip
+        ("x", "1"): "1",
+        ("x", "2"): "2",
+        ("x", "sum"): "3",
+        ("y", "1"): "1",
+        ("y", "2"): "1",
+        ("y", "sum"): "2",
+        ("z", "1"): "2",
+        ("z", "2"): "",
+        ("z", "sum"): "2",
+    }
     assert done.left_out["another ploidy"] == 3
 
 
@@ -295,16 +316,20 @@ def test_prefixes_of_phase_change_nothing(genome, tmp_path) -> None:
         ([snv(470, "3", "4", "5", form="DP")], {"without GT": 3}),
         (["\t".join(snv(470).split("\t")[:8])], {"without GT": 3}),
         ([snv(470, "0|1", "0|1", "0|1"), snv(490, "1", "1", "0")], {"another ploidy": 2}),
-        ([snv(470, "0|1", "0|1", "0|1"), snv(490, "0|0|0", "0", "1|0|0"), snv(500, "1|0", "1|1", "0|1")],
-         {"another ploidy": 1}),
+        (
+            [snv(470, "0|1", "0|1", "0|1"), snv(490, "0|0|0", "0", "1|0|0"), snv(500, "1|0", "1|1", "0|1")],
+            {"another ploidy": 1},
+        ),
         ([snv(470, "3:0|1", "3:0/1", "3", form="DP:GT")], {"without phase": 1, "not known": 1}),
         ([snv(470, "0|1", "0|1", "0|1", alt="<DEL>")], {"SYMBOLIC": 1}),
         ([snv(470, "0|1", "0|1", "0|1"), snv(470, "0|1", "0|0", "0|0", alt="<DEL>")], {"SYMBOLIC": 1}),
         ([snv(470, "0/1/1/1", "0/1|2", "1/1/0", alt="G,T")], {"without phase": 6}),
-        ([snv(470, "0|1", "0|1", "0|1"), snv(470, "0|1", "0|1", "0|1", alt="ACGT"[("ACGT".index(TEXT[469]) + 1) % 4])],
-         {"overlapping": 1}),
+        (
+            [snv(470, "0|1", "0|1", "0|1"), snv(470, "0|1", "0|1", "0|1", alt="ACGT"[("ACGT".index(TEXT[469]) + 1) % 4])],
+            {"overlapping": 1},
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_allele_that_is_left_out_has_a_reason(genome, tmp_path, lines, left_out) -> None:
     done, _ = scored(genome, tmp_path, lines, force=True)
     assert {reason: n for reason, n in done.left_out.items() if n} == left_out
@@ -318,8 +343,14 @@ def test_a_record_has_the_samples_of_the_header(genome, tmp_path, genotypes) -> 
 
 def test_pairs_count_what_they_leave_out(genome, tmp_path) -> None:
     """Two ALTs of one base are never together; symbolic alleles, a `.` and what is far make no pair."""
-    lines = [snv(470, alt="A,C,G,T".replace(f"{TEXT[469]},", "").replace(f",{TEXT[469]}", "")), snv(470), snv(472, alt="<DEL>"),
-             snv(473, alt="."), snv(475), snv(700)]  # fmt: skip
+    lines = [
+        snv(470, alt="A,C,G,T".replace(f"{TEXT[469]},", "").replace(f",{TEXT[469]}", "")),
+        snv(470),
+        snv(472, alt="<DEL>"),
+        snv(473, alt="."),
+        snv(475),
+        snv(700),
+    ]
     (tmp_path / "in.vcf").write_text(HEAD + "".join(f"{line.rstrip()}\t0|1\t0|1\t0|1\n" for line in lines))
     done = run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv")
     assert done.n_rows == 4  # each of 3 + 1 alleles at 470 with that at 475
@@ -327,16 +358,16 @@ def test_pairs_count_what_they_leave_out(genome, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("pairs_in_a_part", [64, 1])
-def test_an_unsorted_vcf_can_be_sorted_in_place(genome, tmp_path, monkeypatch, pairs_in_a_part) -> None:
-    monkeypatch.setattr("genoformer.scoring.pairs._PAIRS", pairs_in_a_part)  # 1: a part is done before the refusal
+def test_an_unsorted_vcf_can_be_sorted_in_place(genome, tmp_path, pairs_in_a_part) -> None:
+    runtime = Runtime(parts=PartLimits(pairs=pairs_in_a_part))  # 1: a part is done before the refusal
     lines = [snv(470), snv(475), snv(472)]
     for order, refused in [(lines, True), (sorted(lines), False)]:
         (tmp_path / "in.vcf").write_text(HEAD + "".join(f"{line}\t0|1\t0|1\t0|1\n" for line in order))
         if refused:
             with pytest.raises(ConfigError, match=r"chr1:472 stands after chr1:475, .*; sort the VCF"):
-                run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv")
+                run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv", runtime=runtime)
             assert [path.name for path in tmp_path.iterdir() if "parts" in path.name or path.name == "o.tsv"] == []
-    assert run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv").n_rows == 3
+    assert run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv", runtime=runtime).n_rows == 3
 
 
 def test_the_records_of_a_contig_stand_in_a_row(make_fasta, tmp_path) -> None:
@@ -386,12 +417,10 @@ def test_the_sum_and_the_difference_are_of_one_gene(genome, tmp_path) -> None:
 
 @pytest.mark.parametrize("what", ["haplotypes", "pairs"])
 def test_an_interrupted_run_goes_on_where_it_stopped(genome, vcf, tmp_path, monkeypatch, what) -> None:
-    monkeypatch.setattr("genoformer.scoring.pairs._PAIRS", 1)
-
     def run(output: Path, names: str = "SAD,D2"):
         made = settings(names)
         if what == "pairs":
-            return run_pairs(vcf, genome, made, 25, output)
+            return run_pairs(vcf, genome, made, 25, output, runtime=Runtime(parts=PartLimits(pairs=1)))
         return run_haplotypes(vcf, genome, made, [Region("chr1", at, at + 20) for at in (440, 490, 560)], output)
 
     whole = run(tmp_path / "whole.tsv")

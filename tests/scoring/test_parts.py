@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.formats.vcf import Record
-from genoformer.scoring.parts import JobError, PartFolder, PartResult, chunks, run_local
+from genoformer.scoring.parts import JobError, PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
 
 JOB = {"scores": "LLR", "VCF": "v1", "model": "m1"}
 RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 1 to 8
@@ -51,8 +51,12 @@ def npz(**arrays: np.ndarray) -> bytes:
 def test_chunks_are_cut_the_same_wherever_they_are_read() -> None:
     assert [[r.pos for r in chunk] for chunk in chunks(iter(RECORDS), 3)] == [[1, 2, 3], [4, 5, 6], [7, 8]]
     assert list(chunks(iter([]), 3)) == []
-    far = [r._replace(pos=pos, chrom=chrom) for r, (chrom, pos) in zip(
-        RECORDS, [("a", 5), ("a", 9), ("a", 15), ("a", 16), ("b", 16), ("b", 16), ("b", 17)], strict=False)]  # fmt: skip
+    far = [
+        r._replace(pos=pos, chrom=chrom)
+        for r, (chrom, pos) in zip(
+            RECORDS, [("a", 5), ("a", 9), ("a", 15), ("a", 16), ("b", 16), ("b", 16), ("b", 17)], strict=False
+        )
+    ]
     cut = [[(r.chrom, r.pos) for r in chunk] for chunk in chunks(far, 2, within=10)]
     assert cut == [[("a", 5), ("a", 9)], [("a", 15), ("a", 16)], [("b", 16), ("b", 16)], [("b", 17)]]
     assert [len(chunk) for chunk in chunks(far, 9, within=10)] == [3, 1, 3]
@@ -67,6 +71,34 @@ def test_chunks_of_a_cost(costs: list[int], size: int) -> None:
         spent = sum(max(1, costs[record.pos]) for record in chunk)
         assert spent <= size or len(chunk) == 1
         assert i == len(found) - 1 or spent + max(1, costs[found[i + 1][0].pos]) > size
+
+
+@pytest.mark.parametrize(
+    ("limits", "operations", "shared", "longest", "expected"),
+    [
+        (PartLimits(), 1e6, 0, 1, PartSize(4_096)),
+        (PartLimits(records=4), 1e6, 0, 1, PartSize(4)),
+        (PartLimits(records=4), 1e6, 500, 1, PartSize(4)),
+        (PartLimits(records=4), 1e12, 0, 1, PartSize(1, weighed=True)),
+        (PartLimits(records=4), 1e12, 500, 1, PartSize(4, 500)),  # not the 16 of the default
+        (PartLimits(operations=1.0), 1e6, 500, 1, PartSize(16, 500)),
+        (PartLimits(operations=1.0, sharing_records=1), 1e6, 500, 1, PartSize(1, weighed=True)),
+        (PartLimits(records=100), 1e6, 0, 1 << 20, PartSize(64, weighed=True)),  # 64 MiB of lines
+    ],
+)
+def test_a_part_is_within_all_limits(
+    limits: PartLimits, operations: float, shared: int, longest: int, expected: PartSize
+) -> None:
+    assert part_size(operations, shared, longest, limits) == expected
+
+
+def test_only_other_limits_than_the_defaults_are_stored() -> None:
+    """Folders of runs before there was a choice have no entry for it."""
+    assert PartLimits().fingerprint() == {}
+    texts = [
+        limits.fingerprint()["part size"] for limits in (PartLimits(records=4), PartLimits(records=5), PartLimits(pairs=4))
+    ]
+    assert len(set(texts)) == 3
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

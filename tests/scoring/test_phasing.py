@@ -30,7 +30,7 @@ def phased(ploidy: int, *samples: str, form: str = "GT:PS", usable: tuple[int, .
         (["0|1", "1|1|1"], [(0, 1), (0, 0)], {"another ploidy": 3}),
         (["0|1", ".", "0", "0|x"], [(0, 1), (0, 0), (0, 0), (0, 0)], {}),
     ],
-)  # fmt: skip
+)
 def test_a_sample_has_one_phase_set_and_one_ploidy(samples, chromosomes, left_out) -> None:
     assert phased(2, *samples) == (chromosomes, left_out)
 
@@ -56,7 +56,7 @@ def test_polyploids() -> None:
         (["0|1:a,a", "1|0:a,a"], [(0, 1), (1, 0)], {}),  # one name for both: as PS
         (["1|1:a,b", "0|1:x,y"], [(1, 1), (0, 1)], {}),
     ],
-)  # fmt: skip
+)
 def test_a_name_of_psl_is_one_chromosome(samples, chromosomes, left_out) -> None:
     assert phased(2, *samples, form="GT:PSL") == (chromosomes, left_out)
 

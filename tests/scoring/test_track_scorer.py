@@ -44,10 +44,15 @@ CONTIGS = {
 PAIRS = [1, 0, 2, 3, 4]
 TARGETS = TrackTable(tuple(Track(i, f"t{i}", strand_pair=PAIRS[i], description="alike") for i in range(5)))
 MODEL = small_enformer(seed=3, target_bins=24)
-GENES = Genes({
-    "c1": [Gene(0, "near", np.array([[900, 930], [1000, 1020]])), Gene(1, "inside", np.array([[1010, 1100]])),
-           Gene(2, "far", np.array([[2500, 2600]]))],
-})  # fmt: skip
+GENES = Genes(
+    {
+        "c1": [
+            Gene(0, "near", np.array([[900, 930], [1000, 1020]])),
+            Gene(1, "inside", np.array([[1010, 1100]])),
+            Gene(2, "far", np.array([[2500, 2600]])),
+        ],
+    }
+)
 OF_TRACKS = [name for name, score in SCORES.items() if score.of_tracks]
 
 
@@ -237,8 +242,12 @@ def test_spellings_of_one_indel_agree(tmp_path) -> None:
     text = CONTIGS["c1"][:400] + "G" + "CA" * 8 + "T" + CONTIGS["c1"][400:800]
     path = tmp_path / "g.fa"
     path.write_text(f">c\n{text}\n")
-    spellings = [Variant("c", 401, "GCA", "G"), Variant("c", 415, "ACA", "A"), Variant("c", 405, "ACAC", "AC"),
-                 Variant("c", 401, text[400:417], text[400:415])]  # fmt: skip
+    spellings = [
+        Variant("c", 401, "GCA", "G"),
+        Variant("c", 415, "ACA", "A"),
+        Variant("c", 405, "ACAC", "AC"),
+        Variant("c", 401, text[400:417], text[400:415]),
+    ]
     for how in ("realign", "stitch", "symmetric"):
         made = track_scorer(MODEL, Genome(path), "SAD,D2", head="human", targets=TARGETS, settings=AlleleComparison(indels=how))
         values, _ = made.values(spellings)
@@ -692,9 +701,16 @@ def test_shards_and_a_run_at_once_flag_the_same_scores(genome, vcf, tmp_path) ->
 
 @pytest.mark.parametrize(
     ("operations", "n_records", "asked", "expected"),
-    [(1e9, 1, None, 8), (1e9, 400, None, 16), (1e9, 200, None, 10), (1e13, 1, None, 1), (1e13, 100, None, 5), (1e9, 5, 3, 3),
-     (1e9, 5, 0, 0)],
-)  # fmt: skip
+    [
+        (1e9, 1, None, 8),
+        (1e9, 400, None, 16),
+        (1e9, 200, None, 10),
+        (1e13, 1, None, 1),
+        (1e13, 100, None, 5),
+        (1e9, 5, 3, 3),
+        (1e9, 5, 0, 0),
+    ],
+)
 def test_how_many_places_tell_the_noise(operations, n_records, asked, expected) -> None:
     class Costly:
         pass

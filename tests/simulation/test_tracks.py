@@ -53,17 +53,30 @@ def one_gene(distance: int, ctcf: tuple[int, ...] = (), program: tuple[str, ...]
     links = regulation(elements, instances, [gene])
     expressed = expression(elements, instances, [gene], links)
     return SimpleNamespace(
-        elements=elements, instances=instances, links=links, expressed=expressed,
+        elements=elements,
+        instances=instances,
+        links=links,
+        expressed=expressed,
         cage={row.cell: pytest.approx(row.cage, abs=1e-3) for row in expressed},
-    )  # fmt: skip
+    )
 
 
 # promoter 100 x 0.5 = 50 counts; enhancer 5 x 0.8 x exp(-d / 25,000) = 4, 3.8432, 2.6813, 1.4715, 0.5413 times as much again
 @pytest.mark.parametrize(
     ("distance", "liver"),
-    [(0, 250), (1_000, 242.1579), (-1_000, 242.1579), (10_000, 184.0640), (25_000, 123.5759), (-50_000, 77.0671),
-     (50_000, 77.0671), (50_001, 50), (-50_001, 50), (80_000, 50)],
-)  # fmt: skip
+    [
+        (0, 250),
+        (1_000, 242.1579),
+        (-1_000, 242.1579),
+        (10_000, 184.0640),
+        (25_000, 123.5759),
+        (-50_000, 77.0671),
+        (50_000, 77.0671),
+        (50_001, 50),
+        (-50_001, 50),
+        (80_000, 50),
+    ],
+)
 def test_one_enhancer_by_hand(distance: int, liver: float) -> None:
     found = one_gene(distance)
     assert found.cage == {"liver": liver, "erythroid": 50}

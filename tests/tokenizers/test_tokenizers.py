@@ -164,9 +164,18 @@ def test_refusals(make, words) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"tokenizer": "words"}', '{"k": 6}', '{"tokenizer": "kmer"}', '{"tokenizer": "kmer", "k": "six"}',
-     '{"tokenizer": "kmer", "k": 99}', '{"tokenizer": "bpe"}', '{"tokenizer": ["kmer"]}'],
-)  # fmt: skip
+    [
+        "",
+        "[]",
+        '{"tokenizer": "words"}',
+        '{"k": 6}',
+        '{"tokenizer": "kmer"}',
+        '{"tokenizer": "kmer", "k": "six"}',
+        '{"tokenizer": "kmer", "k": 99}',
+        '{"tokenizer": "bpe"}',
+        '{"tokenizer": ["kmer"]}',
+    ],
+)
 def test_a_file_that_is_no_tokenizer_is_refused(text, tmp_path) -> None:
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(CheckpointError):

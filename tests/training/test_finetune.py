@@ -132,8 +132,11 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     assert manifest is not None
     assert (manifest["command"], manifest["task"], manifest["start"], manifest["notes"]) == ("as typed", "classify", None, [])
     assert manifest["data"]["train"] == {
-        "name": "train.csv", "sha256": sha256_of(data / "train.csv"), "sequences": 400, "manifest": None,
-    }  # fmt: skip
+        "name": "train.csv",
+        "sha256": sha256_of(data / "train.csv"),
+        "sequences": 400,
+        "manifest": None,
+    }
     assert manifest["data"]["valid"]["sha256"] == sha256_of(data / "valid.csv")
     assert manifest["data"]["leakage"]["n_leaked"] == 0
     assert manifest["finetune"]["epochs"] == 4
@@ -642,9 +645,12 @@ def test_a_manifest_of_something_else_is_left_alone(data, tmp_path, text) -> Non
 def test_sequences_shorter_than_a_token_are_filled_up(tmp_path) -> None:
     rows = [("AC", "a"), ("GTT", "b"), ("A", "a"), ("GG", "b")]
     done = tuned(
-        tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows), tables="",
+        tmp_path,
+        table(tmp_path / "t.csv", rows),
+        table(tmp_path / "v.csv", rows),
+        tables="",
         starts=[start(tmp_path / "lm", KmerTokenizer(6))],
-    )  # fmt: skip
+    )
     (model,) = registry.load_ensemble(done.members[0].folder)
     assert model.config.window == 6
     assert inference.predictions(model, [encode("AC")]).values.shape == (1, 2)
@@ -801,9 +807,15 @@ def batches(lengths, batch_size, *, seed=0, token_dropout=0.0, max_shift=0, mode
     sequences = [random.integers(0, 4, n).astype(np.uint8) for n in lengths]
     n = len(lengths)
     return LabelledBatches(
-        sequences, np.arange(n), np.arange(n, dtype=np.float32), model or tiny(), batch_size=batch_size, seed=seed,
-        token_dropout=token_dropout, max_shift=max_shift,
-    )  # fmt: skip
+        sequences,
+        np.arange(n),
+        np.arange(n, dtype=np.float32),
+        model or tiny(),
+        batch_size=batch_size,
+        seed=seed,
+        token_dropout=token_dropout,
+        max_shift=max_shift,
+    )
 
 
 @settings(deadline=None, max_examples=25)

@@ -308,6 +308,8 @@ def test_a_run_does_not_stop_before_its_steps_have_grown(tmp_path) -> None:
     heard = []
     fit(
         Trainable(Line(), lambda i: torch.ones(4), squares, lambda model: {"score": 0.0}, Monitor("score", True, 3)),
-        tmp_path, config, progress=heard.append,
-    )  # fmt: skip
+        tmp_path,
+        config,
+        progress=heard.append,
+    )
     assert heard[-1].done == 28

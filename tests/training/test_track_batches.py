@@ -53,10 +53,12 @@ def test_a_move_takes_the_sequence_and_leaves_the_tracks(data: TrackSet) -> None
         codes, measured = (x[0].numpy() for x in batches(i))
         fits = [
             move
-            for row in range(5) for place in range(4) for move in range(-3, 4)
+            for row in range(5)
+            for place in range(4)
+            for move in range(-3, 4)
             if (crop_padded(data.sequence[row], (2 + place - 1) * BIN + move, 5 * BIN) == codes).all()
             and (data.tracks[row][:, place : place + 3] == measured).all()
-        ]  # fmt: skip
+        ]
         assert len(fits) == 1
         moves |= set(fits)
     assert moves == set(range(-3, 4))

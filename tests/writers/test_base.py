@@ -43,7 +43,7 @@ TABLE: list[tuple[str, list[Status], list[tuple[float, float]], str]] = [
     ("chr1 60 . a . . . END=60 GT .", [NO_ALT], [(NAN, NAN)], "END=60;GF_STATUS=NO_ALT"),
     ("chr2 5 . G T . . GF_LLR=9;A=1;GF_STATUS=STAR;GF_OLD=2 GT .", [OK], [(6, NAN)], "A=1;GF_OLD=2;GF_LLR=6"),
     ("chr2 6 . G T . . GF_LLR=9 GT .", [OK], [(-0.0, NAN)], "GF_LLR=0"),
-]  # fmt: skip
+]
 
 
 def record(row: str) -> Record:
@@ -256,10 +256,20 @@ def test_parquet(tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "out.parquet")
     text, number_type = pa.string(), pa.float32()
     assert list(zip(table.schema.names, table.schema.types, strict=True)) == [
-        ("chrom", text), ("pos", pa.int64()), ("id", text), ("ref", text), ("alt", text), ("qual", text),
-        ("filter", text), ("info", text), ("status", text), ("LLR", number_type), ("PLL", number_type),
-        ("FORMAT", text), ("ann", text),
-    ]  # fmt: skip
+        ("chrom", text),
+        ("pos", pa.int64()),
+        ("id", text),
+        ("ref", text),
+        ("alt", text),
+        ("qual", text),
+        ("filter", text),
+        ("info", text),
+        ("status", text),
+        ("LLR", number_type),
+        ("PLL", number_type),
+        ("FORMAT", text),
+        ("ann", text),
+    ]
     assert table.select(["pos", "alt", "status", "LLR", "PLL", "ann"]).to_pydict() == {
         "pos": [30, 30, 30, 40, 40, 50, 50, 50, 60],
         "alt": ["C", "AG", "G", "<DEL>", "C", "C", "*", "<X>", "."],
@@ -313,10 +323,16 @@ def test_more_or_fewer_columns_than_the_header_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (NAN, "."), (0.0, "0"), (-0.0, "0"), (1 / 3, "0.33333"), (-12.3456789, "-12.346"), (123456.0, "1.2346e+05"),
-        (1e-9, "1e-09"), (float("inf"), "inf"),
+        (NAN, "."),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (1 / 3, "0.33333"),
+        (-12.3456789, "-12.346"),
+        (123456.0, "1.2346e+05"),
+        (1e-9, "1e-09"),
+        (float("inf"), "inf"),
     ],
-)  # fmt: skip
+)
 def test_number(value: float, text: str) -> None:
     assert number(value) == text
 

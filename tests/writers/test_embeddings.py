@@ -38,8 +38,14 @@ def test_npy_of_one_layer_and_of_several(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at_once", [1, 2, 16_384])
 def test_parquet_has_a_row_for_each_sequence_and_layer(tmp_path: Path, at_once: int) -> None:
     write_vectors(tmp_path / "x.parquet", three("kind"), VALUES, [4, 2], n_group=at_once)
-    expected = [["s0", "0", 4, 0, 1], ["s0", "0", 2, 2, 3], ["s1", "1", 4, 4, 5],
-                ["s1", "1", 2, 6, 7], ["s2", "2", 4, 8, 9], ["s2", "2", 2, 10, 11]]  # fmt: skip
+    expected = [
+        ["s0", "0", 4, 0, 1],
+        ["s0", "0", 2, 2, 3],
+        ["s1", "1", 4, 4, 5],
+        ["s1", "1", 2, 6, 7],
+        ["s2", "2", 4, 8, 9],
+        ["s2", "2", 2, 10, 11],
+    ]
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found.columns) == ["name", "kind", "layer", "e0", "e1"]
     assert found.to_numpy().tolist() == expected

@@ -35,9 +35,10 @@ def stretch(chrom: str, edges: list[int], *rows: list[float]) -> BinnedTracks:
 
 
 STRETCHES = [
-    stretch("chr1", [5, 8, 16, 20], [1, 2, 3], [4, 5, 6]), stretch("chr1", [24, 32], [7], [8]),
+    stretch("chr1", [5, 8, 16, 20], [1, 2, 3], [4, 5, 6]),
+    stretch("chr1", [24, 32], [7], [8]),
     stretch("chr2", [0, 8, 16], [0.5, 0], [0, 1]),
-]  # fmt: skip
+]
 
 
 def fill(path: Path, tracks=TRACKS, stretches=STRETCHES, asked=ASKED) -> None:
@@ -61,8 +62,10 @@ def test_several_tracks_are_a_folder_with_their_names(tmp_path: Path) -> None:
     assert BigWig(tmp_path / "out/dnase.bw").values("chr1", 4, 9).tolist() == [0, 4, 4, 4, 5]
     table = (tmp_path / "out/tracks.tsv").read_text().splitlines()
     assert table == [
-        "file\ttrack\tidentifier\tdescription", "CAGE_liver_1.bw\t3\tCAGE:liver/1\t", "dnase.bw\t5\tdnase\tDNASE:K562",
-    ]  # fmt: skip
+        "file\ttrack\tidentifier\tdescription",
+        "CAGE_liver_1.bw\t3\tCAGE:liver/1\t",
+        "dnase.bw\t5\tdnase\tDNASE:K562",
+    ]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 65_536])
@@ -73,9 +76,13 @@ def test_parquet_has_a_row_for_each_bin(tmp_path: Path, rows: int) -> None:
     table = pq.read_table(tmp_path / "a.parquet").to_pydict()
     assert list(table) == ["chrom", "start", "end", "CAGE:liver/1", "dnase"]
     assert list(zip(*table.values(), strict=True)) == [
-        ("chr1", 5, 8, 1, 4), ("chr1", 8, 16, 2, 5), ("chr1", 16, 20, 3, 6), ("chr1", 24, 32, 7, 8), ("chr2", 0, 8, 0.5, 0),
+        ("chr1", 5, 8, 1, 4),
+        ("chr1", 8, 16, 2, 5),
+        ("chr1", 16, 20, 3, 6),
+        ("chr1", 24, 32, 7, 8),
+        ("chr2", 0, 8, 0.5, 0),
         ("chr2", 8, 16, 0, 1),
-    ]  # fmt: skip
+    ]
     assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups >= (6 if rows == 1 else 1)
 
 

@@ -59,8 +59,9 @@ def naive_basis(n_bins: int, n_features: int) -> list[list[float]]:
 def test_the_basis_is_the_formula(n_bins, n_features) -> None:
     found = relative_position_features(n_bins, n_features)
     assert found.shape == (2 * n_bins - 1, n_features)
-    torch.testing.assert_close(found.double(), torch.tensor(naive_basis(n_bins, n_features), dtype=torch.float64),
-                               atol=1e-6, rtol=1e-6)  # fmt: skip
+    torch.testing.assert_close(
+        found.double(), torch.tensor(naive_basis(n_bins, n_features), dtype=torch.float64), atol=1e-6, rtol=1e-6
+    )
 
 
 def test_the_basis_is_that_of_tensorflow(real_data) -> None:
@@ -154,8 +155,10 @@ def test_presets_survive_json_and_fit_together(name) -> None:
     with torch.device("meta"):
         model = Enformer(shape)
         assert model(torch.empty(1, 4, shape.context_length), "mouse").shape == (
-            1, 1643, shape.target_bins or shape.context_length // 128,
-        )  # fmt: skip
+            1,
+            1643,
+            shape.target_bins or shape.context_length // 128,
+        )
 
 
 def test_three_pools_are_enough() -> None:
@@ -239,8 +242,11 @@ def test_enformer_predicts_896_bins() -> None:
     with torch.device("meta"):
         model = Enformer(preset("enformer"))
     assert model.bins_of(196_608) == (320, 896)
-    with pytest.raises(ConfigError, match=r"found n_bins = 896, but a window of 65,536 bases has 512 bins of 128 bases; "
-                       r"give n_bins = 512 or less, or a window of 114,688 bases"):  # fmt: skip
+    with pytest.raises(
+        ConfigError,
+        match=r"found n_bins = 896, but a window of 65,536 bases has 512 bins of 128 bases; "
+        r"give n_bins = 512 or less, or a window of 114,688 bases",
+    ):
         model.bins_of(65_536)
 
 

@@ -119,9 +119,15 @@ def their_model():
     reference = pytest.importorskip("enformer_pytorch", reason="enformer-pytorch is not installed (extra: dev)")
     torch.manual_seed(0)
     model = reference.Enformer.from_hparams(
-        dim=48, depth=2, heads=2, attn_dim_key=8, output_heads={"human": 5, "mouse": 3}, target_length=10,
-        num_downsamples=4, dim_divisible_by=4,
-    )  # fmt: skip
+        dim=48,
+        depth=2,
+        heads=2,
+        attn_dim_key=8,
+        output_heads={"human": 5, "mouse": 3},
+        target_length=10,
+        num_downsamples=4,
+        dim_divisible_by=4,
+    )
     return shaken(model, lambda: model(random_onehot(2, 640).transpose(1, 2)))
 
 
