@@ -28,7 +28,7 @@ from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, tokenizer_of
 from genoformer.training.loop import FitResult, Monitor, Trainable
-from genoformer.training.recipe import Finished, training_sketch
+from genoformer.training.recipe import Finished, load_start, training_sketch
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import LabelledSet, case_weights
 
@@ -178,7 +178,7 @@ class ClassifierRecipe:
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenModel, int]:
     """Return the encoder to train, and the window length in bases that it was trained on."""
     if start is not None:
-        loaded = registry.load(start, READS_TOKENS)
+        loaded = load_start(start, READS_TOKENS)
         encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:

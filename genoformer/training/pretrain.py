@@ -27,7 +27,7 @@ from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import FitResult, Trainable
 from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
-from genoformer.training.recipe import Finished, Run, run_recipe, training_sketch
+from genoformer.training.recipe import Finished, Run, load_start, run_recipe, training_sketch
 from genoformer.training.windows import RandomWindows, iter_unmasked
 
 _BPE_WINDOWS = 2_000  # windows from which a BPE vocabulary is learned
@@ -63,7 +63,7 @@ class PretrainRecipe:
     def __init__(self, config: PretrainConfig, start: str | Path | None) -> None:
         plan = self.plan = self.loop = config.training
         self.start = start
-        begun: Encoder | None = registry.load(start, Embeds) if start is not None else None
+        begun: Encoder | None = load_start(start, Embeds) if start is not None else None
         table = _checked_shape(config, begun, start)
         shape = asdict(begun.config) if begun else table
         length = int(shape.get("context_length", EncoderConfig.context_length))
