@@ -5,20 +5,48 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
 from . import options as shared
 from .annotate import element_option
-from .track_options import given_options, track_options
+from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
+
+
+class _Score(Command):
+    """Command whose --explain knows the models wherever -m stands, before other parameters are checked."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--explain" in args:
+            ctx.meta[_MODELS] = self.make_parser(ctx).parse_args(list(args))[0].get("model_names", [])
+        return super().parse_args(ctx, args)
+
+
+_MODELS = "genoformer.models to explain"  # key in the meta of the context
+
+
+def _explain_models(names: Sequence[str]) -> None:
+    """Print the scores that each model supports, and why it refuses the others."""
+    from genoformer.models import registry
+    from genoformer.scoring.scores import SCORES
+    from genoformer.scoring.support import refusal, supported
+
+    for name in names:
+        model = registry.load(name)
+        click.echo(f"{name} supports {', '.join(supported(model)) or 'no score'}.")
+        for score in SCORES.values():
+            if (reason := refusal(model, score)) is not None:
+                click.echo(click.wrap_text(reason, 78, "    ", "        "))
+        click.echo()
 
 
 def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
+    _explain_models(ctx.meta.get(_MODELS, ()))
     from genoformer.genome.variants import STATUS_MEANING
     from genoformer.scoring.alignment import INDELS
     from genoformer.scoring.scores import SCORES
@@ -26,13 +54,15 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     for score in SCORES.values():
         alleles = {"substitution": "SNV and MNV", "indel": "insertions and deletions", "any": "every allele"}[score.alleles]
         sign = "signed" if score.signed else "not signed"
-        of = "; of tracks" if score.of_tracks else ""
+        of = "; of tracks" if score.of_tracks else "; of classes" if score.of_classes else ""
         click.echo(f"{score.name}  (INFO {score.column.key}; {alleles}; {score.unit}; {sign}{of})")
         click.echo(click.wrap_text(score.meaning, 78, "    ", "    "))
         click.echo(click.wrap_text(f"= {score.function.__doc__ or ''}", 78, "    ", "    ") + "\n")
     click.echo("--indels, how tracks of alleles of different length are compared:")
     for name, meaning in INDELS.items():
         click.echo(f"    {name:10} {meaning}")
+    click.echo("\nNext to each score X of a model of tracks, or of a fine-tuned model with several classes:")
+    click.echo("    GF_X_TRACK    the track, or GF_X_CLASS the class, that X is of: the one where |X| is largest")
     click.echo("\nNext to each score X of a model of tracks:")
     click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
     click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
@@ -43,7 +73,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     ctx.exit()
 
 
-@click.command(cls=Command)
+@click.command(cls=_Score)
 @click.argument("vcf", type=click.Path())
 @shared.reference
 @click.option(
@@ -60,7 +90,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     "-s",
     "--scores",
     metavar="NAMES",
-    help="Scores to compute, separated by commas; see --explain.  [default: LLR,PLL; for a track model SAD,SAR501]",
+    help="Scores to compute, separated by commas; see --explain.  [default: LLR,PLL; for a track model SAD,SAR501; for a "
+    "fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
 @click.option(
@@ -68,16 +99,19 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 )
 @shared.context
 @shared.strand
+@shared.phases
+@shared.share_windows
 @shared.device
 @shared.precision
 @shared.batch_size
 @track_options
+@class_options
 @element_option
 @click.option(
     "--matrix",
     type=click.Path(),
     metavar="FILE",
-    help="File for the scores of all tracks (LOGSED: of all genes): .parquet, or .h5ad for AnnData.",
+    help="File for the scores of all tracks (LOGSED: of all genes) or classes: .parquet, or .h5ad for AnnData.",
 )
 @click.option(
     "--calibration",
@@ -98,9 +132,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     metavar="N",
     help="Score N random records again with the reference implementation (CPU, float32) and compare.",
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
-)
+@shared.workers
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -144,7 +176,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     is_eager=True,
     expose_value=False,
     callback=_explain,
-    help="Explain scores and statuses, then exit.",
+    help="Explain scores and statuses, and with -m which scores the model supports and why not the others; then exit.",
 )
 @click.pass_context
 def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str, **options: Any) -> None:
@@ -153,11 +185,13 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     \b
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -m my_promoters/ -o out.vcf.gz
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
     With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
     score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.
+    With a fine-tuned model, LOGIT and DIFF are of the strongest class and of those chosen with --classes.
     With -a, each record lists the elements that it overlaps, as in `genoformer annotate`. An allele that cannot be scored is
     kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome with the other allele, as in a
     corrected file; the records do not change, and GF_FIX names the correction. Repeat the command to resume an interrupted run.
@@ -274,7 +308,7 @@ def merge(ctx: click.Context, output: str) -> None:
 
 
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
-    from genoformer.formats.vcf import seekable_copy
+    from genoformer.formats.vcf_text import seekable_copy
     from genoformer.genome.preflight import preflight
     from genoformer.progress import Progress
 

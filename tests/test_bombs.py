@@ -19,14 +19,14 @@ from genoformer.annotation.genes import read_gene_map
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import FileFormatError
 from genoformer.evaluation.variants import read_truth
+from genoformer.formats.bed import read_bed
 from genoformer.formats.fasta import Fasta
+from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import VcfLimits, open_vcf
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import read_bed
-from genoformer.interpretation.matrices import read_matrices
 
 HEADER = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 MEASURED = """
@@ -36,10 +36,10 @@ from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
 from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_truth
-from genoformer.genome.regions import read_bed
+from genoformer.formats.bed import read_bed
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
-from genoformer.interpretation.matrices import read_matrices
+from genoformer.formats.motif_files import read_matrices
 from genoformer.datasets.sequences import read_labelled
 
 def vcf(path):

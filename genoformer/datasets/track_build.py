@@ -16,6 +16,7 @@ from genoformer.datasets.request import SPLITS, TrackSetRequest, require_windows
 from genoformer.datasets.track_set import SMALLEST, Window, first_bin, new_track_set
 from genoformer.errors import ConfigError, ContigError
 from genoformer.files import sha256_of
+from genoformer.formats.bed import Intervals, read_regions
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.track_table import Track, TrackTable, read_targets, scaled
 from genoformer.formats.tracks import TrackSource, open_track
@@ -23,15 +24,7 @@ from genoformer.genome.bins import Values, summarise
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, count_noun, join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import (
-    Intervals,
-    merge,
-    n_overlaps,
-    overlapping_rows,
-    read_on_reference,
-    read_regions,
-    split_by_contig,
-)
+from genoformer.genome.regions import merge, n_overlaps, overlapping_rows, read_on_reference, split_by_contig
 from genoformer.progress import Progress, ProgressCallback
 
 LENGTH = 196_608  # default length of a window in bases; Enformer

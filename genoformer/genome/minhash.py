@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -15,8 +15,6 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.arrays import read_arrays
 from genoformer.genome.codes import Codes, N
-from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 
 Hashes = NDArray[np.uint64]
 
@@ -164,35 +162,6 @@ class Sketch:
         """Make the sketch of one sequence [L], of windows [B, L], or of any number of sequences, streamed."""
         _check(k, scale)
         return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in concatenated(sequences)))
-
-    @classmethod
-    def from_genome(
-        cls,
-        genome: Genome,
-        contigs: Sequence[str] | None = None,
-        *,
-        intervals: Mapping[str, Intervals] | None = None,
-        k: int = K,
-        scale: int = GENOME_SCALE,
-        n_read: int = N_READ,
-    ) -> Self:
-        """Make the sketch of a genome, of some contigs (None: all), or of intervals; constant memory.
-
-        A k-mer belongs to an interval if it lies completely inside. n_read: number of bases that are read at a time.
-        """
-        _check(k, scale)
-        if intervals is None:
-            names = list(genome.contigs) if contigs is None else contigs
-            intervals = {chrom: np.array([[0, genome.contigs[genome.resolve(chrom)]]]) for chrom in names}
-        elif contigs is not None:
-            raise ValueError("contigs and intervals are both given, but only one is allowed; leave one out.")
-        pieces = (
-            genome.window(genome.resolve(chrom), at, min(n_read + k - 1, int(end) - at))
-            for chrom, rows in intervals.items()
-            for start, end in rows
-            for at in range(int(start), int(end) - k + 1, n_read)
-        )
-        return cls(k, scale, _union((sampled(piece, k, scale)[1] for piece in pieces), n_read))
 
     def add(self, sequences: Codes | Iterable[Codes]) -> Self:
         """Return a sketch that also holds these sequences."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,35 +16,35 @@ _IMAGES, _PIXELS = 16, 4  # least images for which torch gives a 1 x 1 convoluti
 _CHANCES = 1 << 16  # dropout is drawn with 16 bits: a rate of 0.1 is 6554 / 65536
 
 
-class Processor(NamedTuple):
-    """Maker and features of the processor, on which the fastest kernel depends."""
-
-    maker: str  # "GenuineIntel", "AuthenticAMD" ...; "" if unknown
-    features: frozenset[str]
-
-
-@lru_cache(maxsize=1)
-def processor(path: Path = Path("/proc/cpuinfo")) -> Processor:
-    """Return the processor of this machine, as Linux describes it; empty on other systems."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return Processor("", frozenset())
-    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
-    return Processor(fields.get("vendor_id", ""), frozenset(fields.get("flags", "").split()))
-
-
 @lru_cache(maxsize=4096)
 def _images(n_rows: int) -> int | None:
     """Return the least number of images, of at least 4 pixels each, into which n_rows can be divided, or None."""
     return next((n for n in range(_IMAGES, n_rows // _PIXELS + 1) if n_rows % n == 0), None)
 
 
+@lru_cache(maxsize=1)
+def is_intel() -> bool:
+    """Return True for a processor of Intel, on which MKL, and so `F.linear` in float32, is faster than the convolution."""
+    try:
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return "Intel" in platform.processor()
+
+
+@lru_cache(maxsize=1)
+def has_matrix_unit() -> bool:
+    """Return True for a processor with AMX, on which torch's own kernels are the fastest in bfloat16."""
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def convolution_pays_off(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Return True if `linear_as_convolution` is possible for x [..., D] and faster than `F.linear`."""
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.is_autocast_enabled("cpu"):
         return False
-    if processor().maker == "GenuineIntel":  # MKL runs at its full rate there: 1.1 to 1.8 times that of the convolution
+    if (x.dtype == torch.float32 and is_intel()) or (x.dtype == torch.bfloat16 and has_matrix_unit()):
         return False
     n_rows = x.shape[:-1].numel()
     small = n_rows * weight.numel() < 1 << 25  # multiply-adds: the convolution costs more than it saves
@@ -68,8 +69,8 @@ def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
 
 
 def windows_pay_off(dtype: torch.dtype) -> bool:
-    """Return True if `attend_window_by_window` is faster than SDPA: in bfloat16, unless the processor has a matrix unit."""
-    return dtype == torch.bfloat16 and "amx_bf16" not in processor().features
+    """Return True if `attend_window_by_window` is faster than SDPA: in bfloat16, unless the processor has AMX."""
+    return dtype == torch.bfloat16 and not has_matrix_unit()
 
 
 def attend_window_by_window(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:

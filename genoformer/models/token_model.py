@@ -46,6 +46,11 @@ class TokenModel(Model):
         return bool(getattr(self.config, "causal", False))
 
     @property
+    def predicts_tokens(self) -> bool:
+        """True if the model has a head that predicts tokens; without one it has hidden states only."""
+        return True
+
+    @property
     def encoder(self) -> TokenModel:
         """The network of tokens: the model itself; in a fine-tuned model the part below its head."""
         return self
@@ -154,24 +159,40 @@ class TokenModel(Model):
         generator: torch.Generator,
         temperature: float = 1.0,
         candidates: Callable[[Tensor], Tensor] | None = None,
+        past: list[Any] | None = None,
     ) -> Tensor:
         """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
 
-        `candidates` as in `log_likelihood`, e.g. `successors` for overlapping k-mers.
+        temperature: logits are divided by it; 0 takes the most probable token. `candidates` as in `log_likelihood`, e.g.
+        `successors` for overlapping k-mers. past: from `new_past`, or from the call that drew the last tokens of the prompt.
         """
         self._require_causal("sampling")
         ids = prompt
+        past = self.new_past() if past is None else past
         for _ in range(n_tokens):
-            last = torch.full((len(ids), 1), ids.shape[1] - 1, device=ids.device)
-            logits = self.logits_at(ids, last)[:, 0] / temperature  # [B, V]
-            if candidates is not None:
-                allowed = candidates(ids[:, -1:])[:, 0]  # [B, C]
-                choice = logits.gather(-1, allowed).softmax(-1).multinomial(1, generator=generator)
-                chosen = allowed.gather(-1, choice)
+            logits = self._next_logits(ids, past)  # [B, V]
+            allowed = None if candidates is None else candidates(ids[:, -1:])[:, 0]  # [B, C]
+            if allowed is not None:
+                logits = logits.gather(-1, allowed)
+            if temperature == 0:
+                chosen = logits.argmax(-1, keepdim=True)
             else:
-                chosen = logits.softmax(-1).multinomial(1, generator=generator)
-            ids = torch.cat([ids, chosen], dim=1)
+                p = (logits.float() / temperature).softmax(-1).cpu()  # so that a seed draws the same on every device
+                chosen = p.multinomial(1, generator=generator).to(ids.device)
+            ids = torch.cat([ids, chosen if allowed is None else allowed.gather(-1, chosen)], dim=1)
         return ids
+
+    def new_past(self) -> list[Any] | None:
+        """Return empty keys and values for each layer, which `sample` keeps; None if the model cannot reuse them."""
+        return None
+
+    def _next_logits(self, ids: Tensor, past: list[Any] | None) -> Tensor:
+        """Return the logits [B, V] of the token after ids [B, T]; with `past`, only tokens that are not in it are computed."""
+        new, reuse = ids, dict[str, Any]()
+        if past is not None:
+            new, reuse["past"] = ids[:, past[0].n_tokens :], past
+        last = torch.full((len(new), 1), new.shape[1] - 1, device=ids.device)
+        return self.head(self.embed(new, rows=last, **reuse))[:, 0]
 
     def _require_causal(self, what: str) -> None:
         if not self.causal:
@@ -195,12 +216,12 @@ def check_tokenizer(tokenizer: Any, n_vocab: int, model: str) -> None:
         )
 
 
-def read_tokenizer(folder: Path, n_vocab: int) -> Any:
+def read_tokenizer(folder: Path, n_vocab: int, name: str = TOKENIZER) -> Any:
     """Read the tokenizer of a model folder; raise CheckpointError if its vocabulary has another size."""
-    tokenizer = load_tokenizer(folder / TOKENIZER)
+    tokenizer = load_tokenizer(folder / name)
     if tokenizer.n_vocab != n_vocab:
         raise CheckpointError(
-            f"{folder}: tokenizer.json has {tokenizer.n_vocab} tokens, config.json {n_vocab}; copy the model folder again."
+            f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}; copy the model folder again."
         )
     return tokenizer
 

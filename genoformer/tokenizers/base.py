@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,14 @@ class Tokenizer(Protocol):
     def sliding(self) -> bool:
         """True if a token starts at every base, so that the tokens of a subsequence are tokens of the sequence."""
 
+    @property
+    def disjoint(self) -> bool:
+        """True if every base is in one token only."""
+
+    @property
+    def n_phases(self) -> int:
+        """Number of starts of a window, base by base, after which tokens have the same bounds; 0: there is no such number."""
+
     def n_tokens(self, length: int) -> int: ...
     def max_bases(self, n_tokens: int) -> int: ...
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -86,5 +95,17 @@ class Tokenizer(Protocol):
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows: ...
     def encode(self, codes: Codes) -> Encoding: ...
-    def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes: ...
+    def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes: ...
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the bases of tokens, without special tokens; unknown bases are N."""
+
+    def decode(self, ids: Any) -> Any: ...
+    @property
+    def vocab_size(self) -> int: ...
+    def __call__(
+        self, text: str | Sequence[str], *, padding: bool = False, return_tensors: Literal["np", "pt"] | None = None
+    ) -> dict[str, Any]: ...
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name."""
+
     def to_dict(self) -> dict[str, Any]: ...

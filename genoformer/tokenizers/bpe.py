@@ -14,9 +14,11 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, decode, encode
 from genoformer.tokenizers.base import CLS, ROLES, SEP, SPECIAL, Encoding, MaskedWindows
 from genoformer.tokenizers.blocks import BlockTokenizer
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, fast_config, read_as_genoformer_does
+from genoformer.tokenizers.text import ReadsText
 
 
-class BPETokenizer:
+class BPETokenizer(ReadsText):
     """Byte-pair encoding over A, C, G, T with the `tokenizers` library; N is [UNK], one token per base.
 
     Learned here: `[CLS] pieces [SEP]`, padded with [PAD] to the longest row of the batch. From a tokenizer.json of a published
@@ -29,6 +31,8 @@ class BPETokenizer:
     masks_bases: ClassVar[bool] = False
     min_bases: ClassVar[int] = 1
     sliding: ClassVar[bool] = False
+    disjoint: ClassVar[bool] = True
+    n_phases: ClassVar[int] = 0
 
     def __init__(self, model_json: str, n_vocab: int = 0) -> None:
         import tokenizers
@@ -49,8 +53,10 @@ class BPETokenizer:
         if first is None:
             raise CheckpointError("the BPE vocabulary reads ACGT as no token; expected pieces of A, C, G and T.")
         self._before, self._after = tuple(whole[:first]), tuple(whole[first + len(bare) :])
-        if not self._before and not self._after and tuple(self._names[i] for i in range(len(SPECIAL))) == SPECIAL:
-            self._before, self._after = (CLS,), (SEP,)  # learned here: the file names no frame
+        bare_frame = not self._before and not self._after
+        self._learned = bare_frame and tuple(self._names.get(i) for i in range(len(SPECIAL))) == SPECIAL
+        if self._learned:  # the file names no frame
+            self._before, self._after = (CLS,), (SEP,)
         added = [i for i, token in self._model.get_added_tokens_decoder().items() if token.special]
         self.unknown_id = roles["unknown"]
         pad, mask = roles["pad"], roles["mask"]
@@ -170,14 +176,15 @@ class BPETokenizer:
             offsets[i, first:last] = row.offsets
         return Encoding(ids, offsets)
 
-    def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
+    def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
         """Decode ids [B, T] to codes [B, L], padded with N to `length` or the longest row; [UNK] is one N."""
-        rows = [self._text(row) for row in np.atleast_2d(ids).tolist()]
+        rows = [self.text(row) for row in np.atleast_2d(ids).tolist()]
         length = length or max(map(len, rows))
         return np.stack([encode(row.ljust(length, "N")) for row in rows])
 
-    def _text(self, row: Sequence[int]) -> str:
-        return "".join("N" if i == self.unknown_id else self._names[i] for i in row if i == self.unknown_id or self._known[i])
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the bases of tokens."""
+        return "".join("N" if i == self.unknown_id else self._names[i] for i in ids if i == self.unknown_id or self._known[i])
 
     def padded_to(self, n_vocab: int) -> BPETokenizer:
         """Return the tokenizer with further ids up to n_vocab, which no sequence has."""
@@ -188,6 +195,18 @@ class BPETokenizer:
         names = [self._names.get(i, f"<unused{i}>") for i in range(self.n_vocab)]
         names = [name.upper() if len(name) == 1 else name for name in names]  # a normalizer may have made them lower case
         return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
+
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name."""
+        import tokenizers
+
+        text = json.dumps(self.to_dict()["model"], ensure_ascii=False)
+        if self._learned:
+            framed = read_as_genoformer_does(
+                tokenizers.Tokenizer.from_str(text), SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1]
+            )
+            text = framed.to_str()
+        return {TOKENIZER: text + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
 
     def to_dict(self) -> dict[str, Any]:
         padded = {"n_vocab": self._n_padded} if self._n_padded else {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, decode
 from genoformer.tokenizers.base import CLS, MASK, PAD, SEP, SPECIAL, UNK, Encoding, MaskedWindows
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
+from genoformer.tokenizers.text import ReadsText
 
 DIGIT_BASES = "ATCG"  # DNABERT counts its k-mers in this order, the last base fastest
 DIGITS = np.array([DIGIT_BASES.index(base) for base in "ACGT"] + [0], dtype=np.uint16)  # code -> digit; N is masked out
@@ -19,14 +23,14 @@ _CODE_OF_DIGIT = np.array(["ACGT".index(base) for base in DIGIT_BASES], dtype=np
 
 
 @dataclass(frozen=True)
-class KmerTokenizer:
+class KmerTokenizer(ReadsText):
     """Overlapping k-mers with the ids of DNABERT's vocabulary files, `[CLS] k-mers [SEP]`.
 
     id = 5 + sum of digit_i * 4^(k-1-i) with digits A0 T1 C2 G3 (Ji et al. 2021, `vocab_kmer.txt`). A k-mer with an N
     is [UNK]. With stride > 1 the last token ends at the end of the sequence, so that every base is covered.
 
-    >>> KmerTokenizer(3).encode(encode("AAAT")[None]).ids.tolist()
-    [[2, 5, 6, 3]]
+    >>> KmerTokenizer(3)("AAAT")["input_ids"]
+    [2, 5, 6, 3]
     """
 
     k: int = 6
@@ -68,6 +72,14 @@ class KmerTokenizer:
     def sliding(self) -> bool:
         return self.stride == 1
 
+    @property
+    def disjoint(self) -> bool:
+        return self.k == 1
+
+    @property
+    def n_phases(self) -> int:
+        return self.stride
+
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(ids >= len(SPECIAL))
 
@@ -107,7 +119,7 @@ class KmerTokenizer:
         offsets[1:-1, 0], offsets[1:-1, 1] = starts, starts + self.k
         return Encoding(ids, np.broadcast_to(offsets, (n_windows, *offsets.shape)))
 
-    def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
+    def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
         """Decode ids [B, T] to codes [B, L]; a base that no known k-mer covers is N.
 
         `length` is needed only if stride > 1 and the last token is not a full stride after the one before.
@@ -124,6 +136,11 @@ class KmerTokenizer:
             base = _CODE_OF_DIGIT[np.maximum(numbers, 0) // 4 ** (self.k - 1 - i) % 4]
             codes[:, starts + i] = np.where(known, base, codes[:, starts + i])
         return codes
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the bases of tokens; with stride > 1 the last token is taken for a full stride after the one before."""
+        body = [i for i in ids if i not in (PAD, CLS, SEP)]
+        return decode(self.codes_from_ids(np.array([[CLS, *body, SEP]]))[0]) if body else ""
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
         """Mask the bases [target, end) of each window, to predict the base at `target`; both [B], `end` defaults to target + 1.
@@ -157,6 +174,20 @@ class KmerTokenizer:
         candidates = len(SPECIAL) + others[..., None] + step[..., None] * DIGITS[:4].astype(np.int64)
         return MaskedWindows(ids, rows + 1, np.where(valid[..., None], candidates, UNK), valid)
 
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name.
+
+        For k > 1 it is BertTokenizer, which reads k-mers with spaces between them, as DNABERT's own tokenizer does.
+        """
+        if self.stride != 1:
+            raise ConfigError("Hugging Face's layouts hold k-mers of stride 1 only; save in genoformer's layout instead.")
+        vocab = "\n".join(self.vocab) + "\n"
+        if self.k == 1:
+            bases = tokenizer_of_bases(self.vocab, SPECIAL[UNK], SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1])
+            return {VOCAB: vocab, TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
+        config = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "tokenize_chinese_chars": False}
+        return {VOCAB: vocab, TOKENIZER_CONFIG: json.dumps(config, indent=1) + "\n"}
+
     def to_dict(self) -> dict[str, Any]:
         return {"tokenizer": self.name, "k": self.k, "stride": self.stride}
 
@@ -169,8 +200,8 @@ class KmerTokenizer:
 class BaseTokenizer(KmerTokenizer):
     """One token per base: the k-mer tokenizer with k = 1.
 
-    >>> BaseTokenizer().encode(encode("ACGTN")[None]).ids.tolist()
-    [[2, 5, 7, 8, 6, 1, 3]]
+    >>> BaseTokenizer()("ACGTN")["input_ids"]
+    [2, 5, 7, 8, 6, 1, 3]
     """
 
     k: int = 1

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.minhash import N_READ, concatenated
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, runs_of_bases, subtract
+from genoformer.genome.regions import runs_of_bases, subtract
 
 # The weight of the shorter context, in bases seen. Measured by leaving out each of three slices of hg38 (chr2, chr10,
 # chr11; 8.3 Mb) in turn: 48 to 96 are within 0.004 bits of the best for 5+5 and 0.008 for order 11, while 8 costs 0.04

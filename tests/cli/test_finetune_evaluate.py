@@ -13,7 +13,7 @@ from commands import assert_refused, run
 import genoformer as gf
 from genoformer.files import sha256_of
 from genoformer.genome.codes import decode, encode, reverse_complement
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 
 MOTIF = "TGACGTCATT"
@@ -92,7 +92,7 @@ def test_finetune_prints_the_folder_and_its_mcc(made, tmp_path) -> None:
     for metric, row in found["over_members"].items():  # two seeds: Student's interval is 12.7 standard errors wide
         if row["value"] is not None:  # one of them may have failed
             assert -1 <= row["low"] <= row["value"] <= row["high"] <= 1, metric
-    manifest = registry.read_manifest(tmp_path / "run/seed-3")
+    manifest = folders.read_manifest(tmp_path / "run/seed-3")
     assert manifest is not None
     assert manifest["command"].startswith("genoformer ")
     assert (manifest["finetune"]["batch_size"], manifest["finetune"]["epochs"], manifest["finetune"]["seed"]) == (64, 0.5, 3)
@@ -328,8 +328,11 @@ def test_options_of_finetune_that_are_refused(made, tmp_path, options, words) ->
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--baselines", "svm", "--train", "set/train.tsv"], "baseline 'svm' is unknown"),
-        (["--baselines", "cnn"], "name it with --train"),
+        (
+            ["--baselines", "svm", "--train", "set/train.tsv"],
+            "--baselines is 'svm', expected kmer_regression, cnn or",
+        ),
+        (["--baselines", "cnn"], "--baselines needs the training data of the models, found none"),
         (["-o", "set"], "metrics.json, which another program made"),
         (["-m", "model"], "is named twice"),
         (["--device", "tpu"], "is not on this machine"),
@@ -382,7 +385,7 @@ def test_two_genomes_with_blacklist_and_repeats_and_on_to_finetune(made, tmp_pat
     (tmp_path / "p.toml").write_text(PRETRAIN)
     result = run("pretrain", "-c", tmp_path / "p.toml", "-o", tmp_path / "lm")
     assert result.exit_code in (0, 1), (result.output, result.exception)  # 1: in four steps nothing is learned
-    manifest = registry.read_manifest(tmp_path / "lm")
+    manifest = folders.read_manifest(tmp_path / "lm")
     assert manifest is not None
     one, two = manifest["genomes"]
     assert (one["train"], one["valid"], two["train"], two["valid"]) == ({"a": 4000}, {"held": 3000}, {"b": 3000}, {})
@@ -392,6 +395,6 @@ def test_two_genomes_with_blacklist_and_repeats_and_on_to_finetune(made, tmp_pat
 
     tuned = run("finetune", made / "set/valid.tsv", "-m", tmp_path / "lm", "-o", tmp_path / "tuned", "--epochs", 1)
     assert tuned.exit_code in (0, 1), tuned.output
-    after = registry.read_manifest(tmp_path / "tuned")
+    after = folders.read_manifest(tmp_path / "tuned")
     assert after is not None
     assert after["start"]["manifest"] == manifest

@@ -18,17 +18,8 @@ from hypothesis import strategies as st
 from pysam import bcftools
 
 from genoformer.errors import FileFormatError, MissingFileError
-from genoformer.formats.vcf import (
-    COLUMNS,
-    ENCODING,
-    ERRORS,
-    Record,
-    batches,
-    open_vcf,
-    overlapping,
-    read_variants,
-    seekable_copy,
-)
+from genoformer.formats.vcf import COLUMNS, Record, batches, open_vcf, overlapping, read_variants
+from genoformer.formats.vcf_text import ENCODING, ERRORS, seekable_copy
 from genoformer.genome.region_text import parse_region
 
 HEADER = [

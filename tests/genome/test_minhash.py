@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.minhash import Sketch, hashes, sampled
-from genoformer.genome.reference import Genome
 
 dna = st.text(alphabet="ACGTN", max_size=60).map(encode)
 
@@ -95,20 +93,6 @@ def test_matches_tells_sequences_apart() -> None:
         n_found, n_sampled = Sketch.of([here], k=21).matches(queries, n_read=n_read)
         assert n_found.tolist() == [80, 0, 0, 0, 20]
         assert n_sampled.tolist() == [80, 70, 0, 0, 20]
-
-
-@pytest.mark.parametrize("n_read", [1, 37, 1 << 22])
-def test_a_genome_in_pieces_is_the_genome(make_fasta: Callable[..., Path], n_read: int) -> None:
-    first, second = decode(random_codes(300)), "N" * 100 + decode(random_codes(150, seed=1)) + "NNN"
-    with Genome(make_fasta(chr1=first, chr2=second)) as genome:
-        whole = Sketch.of([encode(first), encode(second)], k=15, scale=3)
-        assert Sketch.from_genome(genome, k=15, scale=3, n_read=n_read).hashes.tolist() == whole.hashes.tolist()
-        part = Sketch.of(encode(first), k=15, scale=3).hashes.tolist()
-        assert Sketch.from_genome(genome, ["1"], k=15, scale=3, n_read=n_read).hashes.tolist() == part
-        inside = {"chr1": np.array([[10, 60], [200, 214]]), "chr2": np.array([[90, 180]])}
-        expected = Sketch.of([encode(first[10:60]), encode(second[90:180])], k=15, scale=1)
-        found = Sketch.from_genome(genome, intervals=inside, k=15, scale=1, n_read=n_read)
-        assert found.hashes.tolist() == expected.hashes.tolist()
 
 
 def test_windows_are_sequences_each() -> None:

@@ -12,15 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
+from genoformer.formats.bed import Region, read_bed, read_regions
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import (
-    Region,
     merge,
     n_overlaps,
     on_reference,
-    read_bed,
     read_on_reference,
-    read_regions,
     runs_of_bases,
     split_by_contig,
     subtract,

@@ -15,17 +15,18 @@ from scoring_jobs import run_haplotypes, run_pairs, scoring
 from small_models import small_enformer
 
 from genoformer.errors import ConfigError, FileFormatError, PreflightError
+from genoformer.formats.bed import Region
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
 from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
 from genoformer.models import registry
 from genoformer.models.track_model import one_hot
+from genoformer.resume_folder import JobError
 from genoformer.scoring.effect_table import HaplotypeSummary
 from genoformer.scoring.noise import measure
-from genoformer.scoring.parts import JobError, PartLimits
+from genoformer.scoring.parts import PartLimits
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring
 from genoformer.scoring.track_scorer import TrackScorer

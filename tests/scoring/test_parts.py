@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.formats.vcf import Record
-from genoformer.scoring.parts import JobError, PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
+from genoformer.resume_folder import JobError
+from genoformer.scoring.parts import PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
 
 JOB = {"scores": "LLR", "VCF": "v1", "model": "m1"}
 RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 1 to 8
@@ -22,7 +23,7 @@ RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 
 def compute(records: Sequence[Record]) -> PartResult:
     """The score of a record is its POS."""
     values = np.array([[record.pos] for record in records], dtype=np.float32)
-    return PartResult.of(np.zeros(len(records), dtype=np.uint8), values)
+    return PartResult(np.zeros(len(records), dtype=np.uint8), values)
 
 
 def counting(done: list[list[int]], stop_at: int | None = None) -> Callable[[Sequence[Record]], PartResult]:

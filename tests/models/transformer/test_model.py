@@ -10,7 +10,7 @@ import torch
 from genoformer.catalog import shipped
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.token_model import successors, window_log2_likelihood
 from genoformer.models.transformer.attention import alibi_slopes, rotate, sinusoidal_positions
 from genoformer.models.transformer.config import EncoderConfig
@@ -283,6 +283,6 @@ def test_devices_that_are_not_there_are_refused(device) -> None:
 def test_a_folder_that_is_no_model_does_not_hide_a_shipped_one(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
-    assert registry.resolve_model("demo") == shipped()["demo"]
+    assert folders.resolve_model("demo") == shipped()["demo"]
     (tmp_path / "demo" / "config.json").write_text("{}")
-    assert registry.resolve_model("demo").resolve() == tmp_path / "demo"
+    assert folders.resolve_model("demo").resolve() == tmp_path / "demo"
