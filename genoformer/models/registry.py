@@ -354,7 +354,7 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Any:
     kind, shape = _own_class(folder, config)
     tensors = read_tensors(folder / WEIGHTS)
     check_size(shape, tensors, folder / WEIGHTS)
-    model = empty_model(kind, shape, tied=kind.may_be_tied)
+    model = empty_model(kind, shape)
     model.read_assets(folder)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N
 from genoformer.inference.runtime import to_device
-from genoformer.models.token_model import base_posterior, successors
+from genoformer.models.token_model import successors
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.random_streams import RandomStream
@@ -45,7 +45,9 @@ def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
     if not tokenizer.masks_bases:
         return f"a {tokenizer.name} token stands for several bases, and their number depends on the sequence"
     if causal and not tokenizer.sliding:
-        return f"with stride = {tokenizer.to_dict().get('stride')} a token of a causal model brings several new bases at once"
+        if (stride := tokenizer.to_dict().get("stride")) is None:
+            return f"a causal model of {tokenizer.name} has no probability of one base given those before it"
+        return f"with stride = {stride} a token of a causal model brings several new bases at once"
     return None
 
 
@@ -63,8 +65,7 @@ def bits_of(model: Encoder, queried: QueriedBases, batch_size: int) -> NDArray[n
 
 
 def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
-    hidden = model.tokenizer.mask_bases(codes, target)
-    log2_p = base_posterior(model, *(to_device(model, x) for x in hidden)).double().cpu().numpy()
+    log2_p = model.base_log2_probs(codes, target, target + 1).double().cpu().numpy()
     rows = np.arange(len(codes))
     return np.asarray(-log2_p[rows, codes[rows, target]])
 

@@ -218,7 +218,7 @@ def loaded_qwen3() -> Any:
 
     torch.manual_seed(0)
     shape = {**SHAPES["qwen3"], "n_vocab": 64, "width": 32, "n_layers": 3, "n_heads": 4, "n_kv_heads": 2, "ffn_width": 48}
-    model = Encoder(EncoderConfig(**shape, causal=True)).eval()
+    model = Encoder(EncoderConfig(**shape)).eval()
     model.tokenizer = BPE
     return perturbed(model)
 

@@ -95,6 +95,8 @@ def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> di
     tensors = with_prefix(tensors, "esm", ("embeddings", "encoder", "pooler"))
     if "lm_head.bias" not in tensors and "lm_head.decoder.bias" in tensors:
         tensors["lm_head.bias"] = tensors["lm_head.decoder.bias"]
+    if config.get("position_embedding_type", "absolute") != "absolute":  # in older files, and not used
+        tensors.pop("esm.embeddings.position_embeddings.weight", None)
     return tensors
 
 
