@@ -34,10 +34,8 @@ class PredictionPlan(NamedTuple):
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {cost.gigabytes(n)}" for name, n in self.memory.items())
-        n_bins, windows = (
-            self.length // self.head.bin_size,
-            "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows",
-        )
+        n_bins = self.length // self.head.bin_size
+        windows = "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows"
         return cost.table(
             {
                 "parameters": f"{self.n_parameters:,}",

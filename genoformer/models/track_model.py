@@ -74,7 +74,8 @@ class TrackModel(Model):
     @classmethod
     def timing_config(cls, config: Any, length: int) -> Any:
         """Return the configuration of a model to measure speed with, for windows of `length` bases; may be less deep."""
-        return replace(config, context_length=length, target_bins=0)
+        all_bins = {"target_bins": 0} if hasattr(config, "target_bins") else {}
+        return replace(config, context_length=length, **all_bins)
 
     def write_tables(self, folder: Path) -> None:
         for head, table in self.targets.items():
