@@ -24,9 +24,9 @@ from genoformer.inference.tracks import TrackPredictor
 from genoformer.interpretation.ism import mutagenesis, sequence_mutageneses
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.models import registry
+from genoformer.models import families, registry
 from genoformer.models.base import Bins, Head
-from genoformer.models.registry import Family
+from genoformer.models.families import Family
 from genoformer.models.track_model import PlainEngine, one_hot
 
 MODEL = two_resolutions()
@@ -37,10 +37,10 @@ TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 1000))
 
 @pytest.fixture(autouse=True)
 def _family(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(registry.FAMILIES, "two", Family("two_resolutions:TwoResolutions"))
-    registry.families.cache_clear()
+    monkeypatch.setitem(families.FAMILIES, "two", Family("two_resolutions:TwoResolutions"))
+    families.families.cache_clear()
     yield
-    registry.families.cache_clear()
+    families.families.cache_clear()
 
 
 @pytest.fixture

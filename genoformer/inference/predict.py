@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.bed import Intervals
-from genoformer.formats.track_table import Track, read_targets
+from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
@@ -18,7 +18,7 @@ from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, Predi
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import Predicted, TrackSelection, predict_tracks, tracks_of
-from genoformer.models import registry
+from genoformer.models import families, registry
 from genoformer.models.base import Classifies, Head, Model, PredictsTracks, has, remedy, require
 from genoformer.models.folders import members_of, resolve_model
 from genoformer.models.track_model import head_named
@@ -121,12 +121,12 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
     config = model.config if is_loaded else registry.load_config(model, PredictsTracks)
     heads = model.track_heads if is_loaded else registry.read_heads(model)
     head = heads[head_named(heads, request.head)]
-    table = read_targets(request.targets) if request.targets else None
+    table = open_targets(request.targets)
     known = tracks_of(heads, request.head, table)
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
     if request.both_strands and table is None and head.table is None:
         name = "the model" if is_loaded else model
-        raise ConfigError(f"{name} has no table with the strand pairs of its tracks; give one with --targets.")
+        raise OptionError("both_strands", f"is on, but {name} has no table with the strand pairs of its tracks; give targets.")
     pairs = known.strand_pairs if request.both_strands else None
     selection = TrackSelection(request.head, numbers, pairs)
     notes = [*genome.notes, *regions.notes]
@@ -141,7 +141,7 @@ def _kind_of(model: str | Path | Model) -> Any:
         return model
     folder = resolve_model(model)
     member = folder / members_of(folder)[0] if members_of(folder) else model
-    kind = registry.class_of(registry.load_config(member))
+    kind = families.class_of(registry.load_config(member))
     if not has(kind, needs):
         raise CheckpointError(f"{model} {kind.purpose}; give {remedy(needs)}.")
     return kind

@@ -15,7 +15,7 @@ from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model, Origin
-from genoformer.models.registry import model_class
+from genoformer.models.families import model_class
 from genoformer.models.token_model import check_tokenizer
 from genoformer.tasks import Task, make_task
 
@@ -37,7 +37,7 @@ class ClassifierConfig:
     dropout: float = 0.1  # DNABERT
     target_mean: tuple[float, ...] = ()  # of each value in the training data; predicted is (value - mean) / standard deviation
     target_std: tuple[float, ...] = ()
-    family: str = "transformer"  # of the encoder; one of `registry.families()`
+    family: str = "transformer"  # of the encoder; one of `families.families()`
     head: HeadKind = "norm-gelu"  # norm, dense, GELU, linear; "tanh": BERT's pooler and ESM's, "gelu-norm": ModernBERT's
     head_bias: bool = True  # of the dense layer of "gelu-norm" and of the output of "linear"
 
@@ -91,6 +91,7 @@ class SequenceClassifier(Model):
 
     config_type = ClassifierConfig
     may_be_tied = True  # those of the encoder
+    purpose = "is a fine-tuned model, which predicts classes, labels or values"
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -164,7 +165,11 @@ class SequenceClassifier(Model):
         encoding = self.tokenizer.encode(codes)
         device = self.out.weight.device
         ids, is_base = (torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base))
-        logits: Tensor = self(ids, is_base, self.encoder.keep(ids))
+        keep = self.encoder.keep(ids)
+        if self.config.pooling == "cls":  # the last layer computes only the first token
+            first = torch.zeros(len(ids), 1, dtype=torch.long, device=device)
+            return self.head(self.encoder.embed(ids, keep, first), is_base[:, :1])
+        logits: Tensor = self(ids, is_base, keep)
         return logits
 
     def head(self, x: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:

@@ -18,7 +18,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.task_metrics import collapsed
-from genoformer.models import folders, registry
+from genoformer.models import families, folders, registry
 from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
@@ -209,7 +209,7 @@ def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> S
     model = SequenceClassifier(
         ClassifierConfig(
             encoder=_with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
-            family=registry.family_of(encoder),
+            family=families.family_of(encoder),
             task=task.kind,
             classes=task.names,
             window=window,
