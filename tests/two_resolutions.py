@@ -59,6 +59,9 @@ class TwoResolutions(TrackModel):
             x = F.avg_pool1d(x, 4)
         return x[..., bins.first : bins.first + bins.n]
 
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.out]
+
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
         tracks = F.softplus(self.out[self.head_named(head)](embedding.transpose(1, 2))).transpose(1, 2)
         return tracks if only is None else tracks[:, only]

@@ -51,7 +51,7 @@ class ClassifierConfig:
                 f"{len(self.target_mean)} in target_mean and {len(self.target_std)} in target_std for {len(self.classes)} "
                 f"outputs of {self.task}: give {n_expected} of each."
             )
-        if self.pooling == "cls" and getattr(self.encoder, "causal", False):
+        if self.pooling == "cls" and model_class(self.family).is_causal(self.encoder):
             raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")

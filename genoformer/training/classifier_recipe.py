@@ -190,11 +190,6 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenMod
     return encoder, encoder.config.context_length
 
 
-def _with_dropout(config: Any, dropout: float) -> Any:
-    """Return the configuration with a rate of dropout, if the family has one."""
-    return replace(config, dropout=dropout) if hasattr(config, "dropout") else config
-
-
 def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
     """Return a predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
@@ -208,7 +203,7 @@ def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> S
     task = targets.task.scaled(targets.values)
     model = SequenceClassifier(
         ClassifierConfig(
-            encoder=_with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
+            encoder=encoder.with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
             family=families.family_of(encoder),
             task=task.kind,
             classes=task.names,
