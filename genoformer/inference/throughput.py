@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ def measured_rate(
     n = _multiply_adds(family, short, training=training)
     codes = np.random.default_rng(0).integers(0, 4, (1, short.context_length), dtype=np.uint8)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # weights and dropout
-        model = family(short)
+        model = cast(Any, family)(short)
         if training:
             with evaluating(model, device) as lent:
                 return n / _fastest(_step(lent.train(), codes, precision), device)

@@ -33,6 +33,8 @@ from genoformer.models.base import (
     require,
 )
 from genoformer.models.enformer.model import Enformer
+from genoformer.models.token_model import TokenModel
+from genoformer.models.track_model import TrackModel
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
@@ -109,6 +111,43 @@ def test_scores_and_embeddings_of_many_sequences_need_a_token_model(make_fasta) 
         gf.embed(["ACGT"], Flat())
     with pytest.raises(CheckpointError, match=message):
         gf.score([("chr1", 50, "C", "T")], genome, Flat())
+
+
+@dataclass(frozen=True)
+class GuessableConfig:
+    """Names of fields from which nothing follows."""
+
+    n_vocab: int = 9
+    width: int = 8
+    context_length: int = 30
+    max_tokens: int = 32
+    causal: bool = True
+    position: str = "rotary"
+    dropout: float = 0.1
+    target_bins: int = 0
+    bin_size: int = 8
+    heads: tuple[str, ...] = ()
+
+
+def test_nothing_is_guessed_from_the_names_of_fields_and_parts() -> None:
+    config = GuessableConfig()
+    tokens = TokenModel()
+    tokens.config, tokens.tokenizer = config, BaseTokenizer()
+    assert not tokens.causal
+    assert tokens.longest_window == 30  # bases of 32 tokens, of which two are [CLS] and [SEP]
+    assert TokenModel.with_dropout(config, 0.5) is config
+    tracks = TrackModel()
+    tracks.heads = torch.nn.ModuleDict()
+    with pytest.raises(NotImplementedError, match="TrackModel defines no output_parts"):
+        tracks.output_parts()
+
+
+def test_a_transformer_states_what_it_can() -> None:
+    assert (CAUSAL.causal, MASKED.causal, Encoder.is_causal(CAUSAL.config)) == (True, False, True)
+    assert MASKED.longest_window is None  # rotary
+    assert small_encoder(BaseTokenizer(), position="learned", max_tokens=32).longest_window == 30
+    assert Encoder.with_dropout(MASKED.config, 0.25).dropout == 0.25
+    assert TRACKS.output_parts() == [TRACKS.heads]
 
 
 def test_a_tuple_stands_for_any_of_its_members() -> None:
