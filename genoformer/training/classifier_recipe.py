@@ -17,7 +17,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.task_metrics import collapsed
-from genoformer.models import folders, registry
+from genoformer.models import families, folders, registry
 from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
@@ -187,11 +187,6 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenMod
     return encoder, encoder.config.context_length
 
 
-def _with_dropout(config: Any, dropout: float) -> Any:
-    """Return the configuration with a rate of dropout, if the family has one."""
-    return replace(config, dropout=dropout) if hasattr(config, "dropout") else config
-
-
 def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
     """Return a predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
@@ -205,8 +200,8 @@ def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> S
     task = targets.task.scaled(targets.values)
     model = SequenceClassifier(
         ClassifierConfig(
-            encoder=_with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
-            family=registry.family_of(encoder),
+            encoder=encoder.with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
+            family=families.family_of(encoder),
             task=task.kind,
             classes=task.names,
             window=window,

@@ -77,7 +77,7 @@ class PretrainRecipe:
             if plan.objective == "masked"
             else OBJECTIVES[plan.objective](self.tokenizer)
         )
-        self.no_bits = why_no_bits(self.tokenizer, self.model.config.causal)
+        self.no_bits = why_no_bits(self.tokenizer, self.model.causal)
         self.queried = None
         if not self.no_bits and self.genomes.held:
             held_out = RandomWindows(self.genomes.held, length, plan.batch_size, plan.seed + 1)
@@ -159,9 +159,9 @@ def _checked_shape(config: PretrainConfig, begun: Encoder | None, start: str | P
     """Return the fields of [model]; raise ConfigError if they or the objective do not fit the start model."""
     if begun and (config.model or config.tokenizer != PretrainConfig().tokenizer):
         raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [model] and [tokenizer].")
-    if begun and begun.config.causal != (config.training.objective == "causal"):
-        raise ConfigError(f"{start} is {'causal' if begun.config.causal else 'masked'}; set objective to that.")
-    if begun and begun.config.output == "none":
+    if begun and begun.causal != (config.training.objective == "causal"):
+        raise ConfigError(f"{start} is {'causal' if begun.causal else 'masked'}; set objective to that.")
+    if begun and not begun.predicts_tokens:
         raise ConfigError(f"{start} has no head that predicts tokens, which pretrain trains; start from a model with one.")
     if set(config.model) & {"n_vocab", "causal"}:
         raise ConfigError("[model]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")

@@ -11,7 +11,7 @@ from commands import run
 from genoformer_cli.models import convert
 from small_models import small_enformer
 
-from genoformer.models import cost, registry
+from genoformer.models import cost, families, registry
 from genoformer.models.base import PredictsTracks
 
 
@@ -24,7 +24,7 @@ def tracks(tmp_path: Path) -> Path:
 
 def test_every_layout_can_be_converted_to() -> None:
     (option,) = (p for p in convert.params if p.name == "layout")
-    for layout in (registry.OWN, "hf", *registry.formats()):
+    for layout in (families.OWN, "hf", *families.formats()):
         assert layout.removesuffix("-classifier") in (option.help or "")  # type: ignore[attr-defined]
 
 

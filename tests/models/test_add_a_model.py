@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from genoformer_cli.main import main
 
 from genoformer.errors import CheckpointError
-from genoformer.models import registry
+from genoformer.models import families, registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "add_a_model.md"
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.S)
@@ -60,7 +60,7 @@ def folder(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(installed)
         patch.chdir(folder)
-        registry.families.cache_clear()
+        families.families.cache_clear()
         exec(compile(script, "page", "exec"), {})
         for line in commands:
             words = line.split()
@@ -69,7 +69,7 @@ def folder(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             assert done.exit_code == 0, f"{line}\n{done.stderr}"
             (folder / f"{words[1]}.{words[-1]}.out").write_text(done.stdout + done.stderr)
         yield folder
-    registry.families.cache_clear()
+    families.families.cache_clear()
 
 
 def test_both_families_score_every_allele(folder) -> None:
@@ -100,6 +100,6 @@ def test_the_fine_tuned_model_is_saved_with_its_family_and_evaluated(folder) -> 
 
 
 def test_a_family_that_is_not_installed_is_refused(folder, monkeypatch) -> None:
-    monkeypatch.setattr(registry, "families", lambda: registry.FAMILIES)
+    monkeypatch.setattr(registry, "families", lambda: families.FAMILIES)
     with pytest.raises(CheckpointError, match=r"toy_family\.language:ToyLanguage.*install its package"):
         registry.load(folder / "toy_language")
