@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import given_options, track_options
+from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 
@@ -24,7 +24,10 @@ from .verbosity import Command, print_note
     help="Model folder; several form an ensemble and need -o.",
 )
 @click.option(
-    "-s", "--scores", metavar="NAMES", help="Scores, separated by commas.  [default: LLR,PLL; for a track model SAD,SAR501]"
+    "-s",
+    "--scores",
+    metavar="NAMES",
+    help="Scores, separated by commas.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="File to write.  [default: calibration.npz in the model's folder]"
@@ -32,9 +35,8 @@ from .verbosity import Command, print_note
 @shared.context
 @shared.strand
 @track_options
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
-)
+@class_options
+@shared.workers
 @shared.device
 @click.pass_context
 def calibrate(

@@ -166,7 +166,7 @@ def _read_excluded(paths: tuple[str, ...]) -> dict[str, Any]:
     """Return the intervals of all BED files by contig."""
     import numpy as np
 
-    from genoformer.genome.regions import read_bed
+    from genoformer.formats.bed import read_bed
 
     intervals: dict[str, Any] = {}
     for path in paths:

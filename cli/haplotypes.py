@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import given_options, track_options
+from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
@@ -21,11 +21,15 @@ _common = shared.option_group(
         type=shared.MODEL,
         multiple=True,
         default=["mini-tracks"],
-        help="Track model: a folder, or a name from `models list`; several form an ensemble.  [default: mini-tracks]",
+        help="Track model or fine-tuned model: a folder, or a name from `models list`; several form an ensemble.  "
+        "[default: mini-tracks]",
     ),
     click.option("-o", "--output", required=True, type=click.Path(), help="TSV to write."),
     click.option(
-        "-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Track scores, separated by commas."
+        "-s",
+        "--scores",
+        metavar="NAMES",
+        help="Scores, separated by commas.  [default: SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
     ),
     shared.context,
     shared.strand,
@@ -42,6 +46,7 @@ _common = shared.option_group(
 @shared.columns
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
 @track_options
+@class_options
 @click.pass_context
 def haplotypes(
     ctx: click.Context, vcf: str, output: str, bed: str, columns: str | None, samples: str | None, **options: Any
@@ -87,6 +92,7 @@ def haplotypes(
     help="Maximum distance of the two variants in bases.",
 )
 @track_options
+@class_options
 @click.pass_context
 def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any) -> None:
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).

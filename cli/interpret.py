@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import window_options
+from .track_options import tile, window_options
 from .verbosity import Group, print_note
 
 
@@ -145,12 +145,21 @@ def attention(**options: Any) -> None:
 @_of_tracks
 @_patterns
 @click.option(
-    "-s", "--score", metavar="NAME", help="Score to map; see `score --explain`.  [default: LLR; for a track model SAD]"
+    "-s",
+    "--score",
+    metavar="NAME",
+    help="Score to map; see `score --explain`.  [default: LLR; for a track model SAD; for a fine-tuned model the logit]",
 )
 @click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
-@shared.strand
+@click.option(
+    "--strand",
+    type=click.Choice(["both", "forward"]),
+    help="Average over both strands, or use only the forward strand.  [default: both; for the logit of a class, the strands of "
+    "the model's training]",
+)
 @shared.context
 @window_options
+@tile
 def ism(**options: Any) -> None:
     """Score every single-base change (in-silico mutagenesis, ISM) as `genoformer score` would.
 
@@ -162,7 +171,7 @@ def ism(**options: Any) -> None:
     Every change is scored in the window that `score` would use; --context, --shifts and --anchor work as in `score`. For a VCF,
     the `score` values of its variants, including insertions and deletions, are in variants.tsv and below the figures. Without
     --tracks, the map of a track model is the sum over all tracks. For a fine-tuned model, the map is the change of a class's
-    logit.
+    logit for the sequence of the region alone, or with -s LOGIT or -s DIFF the score of each change in its window.
     """
     from genoformer.interpretation.ism_maps import map_ism
     from genoformer.interpretation.request import IsmOptions, MotifOptions
@@ -184,7 +193,7 @@ def ism(**options: Any) -> None:
 )
 @click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
 @click.option(
-    "--steps", "n_steps", type=click.IntRange(min=2), default=50, show_default=True, help="Steps of integrated gradients."
+    "--steps", "n_steps", type=click.IntRange(min=2), metavar="N", help="Steps of integrated gradients.  [default: 50]"
 )
 def attribution(**options: Any) -> None:
     """Compute how much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
@@ -262,17 +271,13 @@ def motifs(motifs: Path, known: Path | None, nearest: int, scan: Path | None, fa
 
 def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> None:
     """Call a method with a request and with its options, each a dataclass of `kinds`, and print the notes of the result."""
-    from dataclasses import fields
-
-    from genoformer import inference
-    from genoformer.interpretation.request import InterpretationRequest
+    from genoformer.interpretation.request import build_request
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(options["out"])
-    parts = [kind(**{field.name: options.pop(field.name) for field in fields(kind) if field.name in options}) for kind in kinds]
-    request = InterpretationRequest(**{**options, "device": inference.resolve_device(options["device"])})
+    request, parts = build_request(options, *kinds)
     with progress_bar("regions") as progress:
         result = method(request, *parts, progress=progress)
     for note in result.notes:

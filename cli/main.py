@@ -22,6 +22,7 @@ from . import (
     predict,
     pretrain,
     report,
+    sample,
     score,
 )
 from .errors import refuse
@@ -112,6 +113,7 @@ main.add_command(finetune.finetune)
 main.add_command(evaluate.evaluate)
 main.add_command(embed.embed)
 main.add_command(predict.predict)
+main.add_command(sample.sample)
 main.add_command(interpret.interpret)
 main.add_command(annotate.annotate)
 main.add_command(enrich.enrich)

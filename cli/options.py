@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
+NAMES = {"spec": "tracks", "files": "annotations", "match": "match_on"}  # name of a parameter -> name of the option in Python
 
 
 class _ModelName(click.ParamType):
@@ -70,6 +71,9 @@ precision = click.option(
 )
 batch_size = click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Windows per batch.  [default: chosen automatically]"
+)
+workers = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
 )
 force = click.option("--force", is_flag=True, help="Continue even if the check of the VCF against the FASTA fails.")
 

@@ -22,7 +22,7 @@ def open_streams() -> None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
-_OUTPUTS = ("output", "out", "matrix", "pca", "figures", "folder")  # names of the options that give an output file or folder
+_OUTPUTS = ("output", "out", "matrix", "pca", "figures", "folder", "calls")  # options that give an output file or folder
 
 
 def refuse_own_inputs(ctx: click.Context) -> None:

@@ -11,16 +11,21 @@ from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.option("-f", "--fasta", required=True, type=click.Path(), help="Genome FASTA; plain, bgzipped or gzipped.")
+@click.argument("data", type=click.Path(), required=False)
+@click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, for regions or a BED; plain, bgzipped or gzipped.")
 @click.option(
     "-m",
     "--model",
     type=shared.MODEL,
     required=True,
-    help="Track model: a folder (genoformer or enformer-pytorch layout), or a name from `models list`.",
+    help="Track model or fine-tuned model: a folder, or a name from `models list`.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(), help="Output: .bw (one track), .parquet, .png, or a folder for one bigWig per track."
+    "-o",
+    "--output",
+    type=click.Path(),
+    help="Output: .bw (one track or class), .parquet, .png, or a folder for one bigWig per track or class; of DATA: .tsv or "
+    ".parquet.",
 )
 @click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
 @shared.columns
@@ -30,61 +35,95 @@ from .verbosity import Command, print_note
 @shared.targets
 @shared.head
 @click.option(
+    "--classes",
+    metavar="NAMES",
+    multiple=True,
+    help="Classes of a fine-tuned model: enhancer or enhancer,promoter; may be repeated.  [default: all; in regions, of two "
+    "classes the second]",
+)
+@click.option(
+    "--step",
+    type=int,
+    metavar="BASES",
+    help="Distance of the windows of a fine-tuned model, and length of a bin.  [default: half of the window]",
+)
+@click.option(
+    "--calls", type=click.Path(), help="BED of the windows at or above the threshold, merged where they overlap or touch."
+)
+@click.option(
+    "--threshold", type=float, metavar="VALUE", help="Least probability (or value) of a call.  [default: 0.5 for probabilities]"
+)
+@click.option(
     "--both-strands/--no-both-strands",
-    default=False,
-    show_default=True,
-    help="Average over both strands; needs a table with the strand pairs of the tracks.",
+    default=None,
+    help="Average over both strands; for tracks it needs a table with their strand pairs.  [default: no for tracks; a "
+    "fine-tuned model: as in its training]",
 )
 @shared.device
 @shared.precision
 @shared.batch_size
+@click.option(
+    "--part-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Windows (or sequences) that a fine-tuned model predicts and saves together.  [default: chosen automatically]",
+)
 @click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the tracks of a .png.")
 @click.option(
     "--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the tracks of a .png; may be repeated."
 )
-@click.option("--plan", is_flag=True, help="Print parameters, memory and time, then exit; no model is loaded.")
-def predict(output: str | None, gtf: str | None, elements: tuple[str, ...], plan: bool, **options: Any) -> None:
-    """Predict tracks for regions, whole contigs, or a whole genome.
+@click.option(
+    "--force", is_flag=True, help="Replace an existing folder, and existing outputs of a fine-tuned model in regions."
+)
+@click.option("--plan", is_flag=True, help="Print parameters, windows and, for tracks, memory and time, then exit.")
+def predict(output: str | None, calls: str | None, plan: bool, force: bool, **options: Any) -> None:
+    """Predict tracks or classes for regions, whole contigs or a genome, or the classes of the sequences in DATA.
 
     \b
     genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' \\
         --gtf gencode.gtf.gz -o liver.png
     genoformer predict -f hg38.fa -m MODEL --contigs chr20 --tracks 4828 -o k562.bw
     genoformer predict -f hg38.fa -m MODEL -b peaks.bed -o peaks.parquet
+    genoformer predict promoters.fa -m FINE_TUNED -o promoters.tsv
+    genoformer predict peaks.bed -f hg38.fa -m FINE_TUNED -o peaks.tsv
+    genoformer predict -f hg38.fa -m FINE_TUNED --contigs chr20 --step 50 -o promoters.bw \\
+        --calls promoters.bed --threshold 0.9
 
     Bins begin at multiples of the model's bin size; the first and last bin of a region are cut to it. Windows overlap, and only
     the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does not
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
+
+    A fine-tuned model in regions: bins begin at multiples of --step, and the value of a bin is the probability (or value) of
+    the one window with the same centre. The window has the length of the model's training, and reads N beyond the contig. A
+    bin has no value if fewer than half of the bases of its window are known. Calls are whole windows, cut at the ends of the
+    contig. Their BED has the columns chrom, start, end, class, score (the largest probability times 1,000; 0 for a
+    regression), a dot, and the largest value. An interrupted run resumes with the same command. Existing outputs are kept
+    unless --force is given.
+
+    DATA: a FASTA, a CSV or TSV with a column sequence, or a BED with -f. The table has the name of each sequence (of a BED:
+    chrom, start, end, name and strand) and a column for each class. Logits of the windows of a long sequence are averaged.
     """
     from pathlib import Path
 
-    from genoformer.genome.genes import read_landmarks
     from genoformer.inference import with_runtime
-    from genoformer.inference.predict import PredictionRequest, open_prediction
-    from genoformer.writers.tracks import TrackOutput, new_sink
+    from genoformer.inference.predict import open_prediction
+    from genoformer.inference.prediction_request import PredictionFiles, PredictionRequest
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(None if plan else output)
+    lock_outputs(*(() if plan else (output, calls)))
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
     with open_prediction(with_runtime(PredictionRequest, **options)) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")
         if output is None or plan:
-            click.echo(prediction.cost().text())
+            click.echo(prediction.cost())
             return
-        genome, path = prediction.genome, Path(output)
-        landmarks = read_landmarks(genome, gtf, elements)
-        target = TrackOutput(path, genome.contigs, prediction.tracks, prediction.intervals, landmarks)
-        with new_sink(target) as sink, progress_bar("windows") as progress:
-            summary = prediction.run(sink, progress=progress)
-    n_tracks = len(prediction.tracks)
-    tracks = "1 track" if n_tracks == 1 else f"{n_tracks:,} tracks"
-    if summary.n_unknown:
-        note = f"{summary.n_unknown:,} of the {summary.n_bins:,} bins hold nothing but N (gaps of the assembly)"
-        print_note(f"Note: {note}; their predictions have no meaning.")
-    windows = "1 window" if summary.n_windows == 1 else f"{summary.n_windows:,} windows"
-    bins = f"{summary.n_bins:,} bins of {prediction.config.bin_size}"
-    print_note(f"{path}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s")
+        files = PredictionFiles(Path(output), Path(calls) if calls else None, **drawn, force=force)
+        with progress_bar(prediction.unit) as progress:
+            notes = prediction.write(files, progress)
+    for note in notes:
+        print_note(note)

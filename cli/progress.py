@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .verbosity import is_quiet, is_verbose, print_detail
+from .verbosity import level, print_detail
 
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
     """Yield a callback for `genoformer.progress.Progress`, or None if no progress is shown."""
-    if is_quiet():
+    if level() < 0:
         yield None
-    elif is_verbose():
+    elif level() > 0:
         stages = _Stages(unit)
         yield stages.report
         stages.end()

@@ -12,7 +12,7 @@ import click
 
 from . import options as shared
 from .annotate import element_option
-from .track_options import given_options, track_options
+from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 
@@ -26,13 +26,15 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     for score in SCORES.values():
         alleles = {"substitution": "SNV and MNV", "indel": "insertions and deletions", "any": "every allele"}[score.alleles]
         sign = "signed" if score.signed else "not signed"
-        of = "; of tracks" if score.of_tracks else ""
+        of = "; of tracks" if score.of_tracks else "; of classes" if score.of_classes else ""
         click.echo(f"{score.name}  (INFO {score.column.key}; {alleles}; {score.unit}; {sign}{of})")
         click.echo(click.wrap_text(score.meaning, 78, "    ", "    "))
         click.echo(click.wrap_text(f"= {score.function.__doc__ or ''}", 78, "    ", "    ") + "\n")
     click.echo("--indels, how tracks of alleles of different length are compared:")
     for name, meaning in INDELS.items():
         click.echo(f"    {name:10} {meaning}")
+    click.echo("\nNext to each score X of a model of tracks, or of a fine-tuned model with several classes:")
+    click.echo("    GF_X_TRACK    the track, or GF_X_CLASS the class, that X is of: the one where |X| is largest")
     click.echo("\nNext to each score X of a model of tracks:")
     click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
     click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
@@ -60,7 +62,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     "-s",
     "--scores",
     metavar="NAMES",
-    help="Scores to compute, separated by commas; see --explain.  [default: LLR,PLL; for a track model SAD,SAR501]",
+    help="Scores to compute, separated by commas; see --explain.  [default: LLR,PLL; for a track model SAD,SAR501; for a "
+    "fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
 @click.option(
@@ -72,12 +75,13 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @shared.precision
 @shared.batch_size
 @track_options
+@class_options
 @element_option
 @click.option(
     "--matrix",
     type=click.Path(),
     metavar="FILE",
-    help="File for the scores of all tracks (LOGSED: of all genes): .parquet, or .h5ad for AnnData.",
+    help="File for the scores of all tracks (LOGSED: of all genes) or classes: .parquet, or .h5ad for AnnData.",
 )
 @click.option(
     "--calibration",
@@ -98,9 +102,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     metavar="N",
     help="Score N random records again with the reference implementation (CPU, float32) and compare.",
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
-)
+@shared.workers
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -113,6 +115,14 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     default="local",
     show_default=True,
     help="Engine that runs the processes: local, ray, or ray:ADDRESS of a cluster.",
+)
+@click.option(
+    "--part-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=4_096,
+    show_default=True,
+    help="Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF.",
 )
 @click.option("--shard", metavar="I/N", help="Score only part I of N, such as in a job array; then run: genoformer merge OUT.")
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse if a part is missing (genoformer merge).")
@@ -145,11 +155,13 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     \b
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -m my_promoters/ -o out.vcf.gz
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
     With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
     score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.
+    With a fine-tuned model, LOGIT and DIFF are of the strongest class and of those chosen with --classes.
     With -a, each record lists the elements that it overlaps, as in `genoformer annotate`. An allele that cannot be scored is
     kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome with the other allele, as in a
     corrected file; the records do not change, and GF_FIX names the correction. Repeat the command to resume an interrupted run.
@@ -266,7 +278,7 @@ def merge(ctx: click.Context, output: str) -> None:
 
 
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
-    from genoformer.formats.vcf import seekable_copy
+    from genoformer.formats.vcf_text import seekable_copy
     from genoformer.genome.preflight import preflight
     from genoformer.progress import Progress
 

@@ -1,4 +1,4 @@
-"""Options of the commands that score variants with a track model."""
+"""Options of the commands that score variants with a track model or a fine-tuned model."""
 
 from __future__ import annotations
 
@@ -31,6 +31,20 @@ window_options = shared.option_group(
         help="Position of windows: on a grid that neighbouring variants share, or centred on the variant.",
     ),
 )
+tile = click.option(
+    "--tile",
+    type=click.Choice(["mean", "max"]),
+    help="For a fine-tuned model, score the variant in several windows (those of --shifts, or five with the variant at 10, 30, "
+    "50, 70 and 90 %), and keep the mean or the largest |score|.  [default: one window, the variant in its middle]",
+)
+class_options = shared.option_group(
+    click.option(
+        "--classes",
+        metavar="NAMES",
+        help="Classes of a fine-tuned model, by name or pattern, separated by commas.  [default: all; of two, the second]",
+    ),
+    tile,
+)
 track_options = shared.option_group(
     shared.tracks,
     shared.targets,
@@ -38,13 +52,12 @@ track_options = shared.option_group(
     click.option("--gtf", type=click.Path(), help="Gene annotation, for LOGSED."),
     window_options,
 )
-_NAMES = {"spec": "tracks", "files": "annotations"}  # names of parameters -> names of options of a job
 
 
 def given_options(ctx: click.Context, *others: str) -> dict[str, Any]:
     """Return the options that the user gave, by the names of a job's options; defaults and `others` are left out."""
     return {
-        _NAMES.get(name, name): value
+        shared.NAMES.get(name, name): value
         for name, value in ctx.params.items()
         if name not in others and ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from .options import NAMES
 from .output_lock import refuse_addresses, refuse_own_inputs
 
 _LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its commands share; -1, 0 or 1
@@ -57,13 +58,26 @@ class Command(click.Command):
         self.params += talk_options()
 
     def invoke(self, ctx: click.Context) -> Any:
+        from genoformer import __version__
+        from genoformer.errors import OptionError
+
         refuse_addresses(ctx)
         refuse_own_inputs(ctx)
         start = time.monotonic()
-        print_detail(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
-        result = super().invoke(ctx)
+        print_detail(f"{ctx.command_path}: genoformer {__version__}, Python {sys.version.split()[0]}")
+        try:
+            result = super().invoke(ctx)
+        except OptionError as error:
+            raise OptionError(error.option, error.problem, error.flag or flag_of(ctx, error.option)) from error
         print_detail(f"{ctx.command_path}: {time.monotonic() - start:,.1f} s, at most {_peak():,.0f} MB of memory")
         return result
+
+
+def flag_of(ctx: click.Context, option: str) -> str:
+    """Return the flag of a command for an option by its name in Python; empty if the command has no such flag."""
+    names = {option, *(name for name, of_python in NAMES.items() if of_python == option)}
+    flags = [parameter.opts for parameter in ctx.command.params if parameter.name in names]
+    return max(flags[0], key=len) if flags and flags[0][0].startswith("-") else ""
 
 
 class Group(click.Group):
@@ -78,13 +92,13 @@ class Group(click.Group):
 
 def print_note(text: str) -> None:
     """Print a line on stderr, unless -q was given."""
-    if _level() >= 0:
+    if level() >= 0:
         click.echo(text, err=True)
 
 
 def print_detail(text: str) -> None:
     """Print a line on stderr if -v was given."""
-    if _level() > 0:
+    if level() > 0:
         click.echo(text, err=True)
 
 
@@ -111,27 +125,14 @@ def warnings_as_notes() -> Iterator[None]:
         yield
 
 
-def is_quiet() -> bool:
-    return _level() < 0
-
-
-def is_verbose() -> bool:
-    return _level() > 0
-
-
 def wants_traceback(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(_DEBUG, False))
 
 
-def _level() -> int:
+def level() -> int:
+    """Return -1 after -q, 1 after -v, otherwise 0."""
     ctx = click.get_current_context(silent=True)
     return ctx.meta.get(_LEVEL, 0) if ctx is not None else 0
-
-
-def _version() -> str:
-    from genoformer import __version__
-
-    return __version__
 
 
 def _peak() -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from genoformer.inference import Floats, TokenEmbeddings
     from genoformer.inference.embed import Embedder
     from genoformer.interpretation.ism import Mutagenesis
-    from genoformer.models.base import Need
+    from genoformer.models.base import Model, Need
     from genoformer.models.enformer.model import Enformer
     from genoformer.models.heads import SequenceClassifier
     from genoformer.models.transformer.model import Encoder
@@ -57,7 +57,7 @@ def pull(name: str) -> list[Path]:
 def score(
     variants: str | Path | Iterable[Variant] | pd.DataFrame,
     fasta: Fasta,
-    model: str | Path | Encoder | Enformer | Sequence[str | Path | Encoder | Enformer] = "mini-human",
+    model: str | Path | Model | Sequence[str | Path | Model] = "mini-human",
     scores: str | Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -65,9 +65,9 @@ def score(
 
     variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
     model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
-    language model, SAD and SAR501 for a track model. options: the options of the command, such as region, strand, tracks,
-    gtf, shifts, matrix, noise_places, fix, force, device (see `scoring.options.ScoreOptions`); a file may also be the object
-    read from it.
+    language model, SAD and SAR501 for a track model, LOGIT and DIFF for a fine-tuned model. options: those of the command, such
+    as region, strand, tracks, gtf, shifts, classes, tile, matrix, noise_places, fix, force, device (see
+    `scoring.options.ScoreOptions`); a file may also be the object read from it.
 
     The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
     VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA.
@@ -97,35 +97,35 @@ def score(
         return read_score_table(out)
 
 
-def predict(fasta: Fasta, region: str | None, model: str | Path | Enformer, **options: Any) -> pd.DataFrame:
-    """Return the predicted tracks of a track model for a region ("chr1:1-200,000", 1-based): a row for each bin.
+def predict(
+    fasta: Fasta | None, region: str | None, model: str | Path | Enformer | SequenceClassifier, **options: Any
+) -> pd.DataFrame:
+    """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based): a row for each bin.
 
-    Columns: chrom, start and end of the bin (0-based half-open), and one for each track, as in the Parquet of
-    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome), head,
-    tracks ("0-10", "CAGE", "*liver*"), targets, both_strands, device, precision, batch_size; see `PredictionRequest`.
+    Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
+    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome); for a track
+    model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, step, threshold (returns calls,
+    one row each) and data (a file of sequences, one row each); both_strands, device, precision, batch_size; see
+    `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
     >>> list(table.columns[:3]), len(table.columns) - 3
     (['chrom', 'start', 'end'], 3)
     """
-    import pandas as pd
-
     from genoformer.inference import with_runtime
-    from genoformer.inference.predict import PredictionRequest, open_prediction
-    from genoformer.models.base import PredictsTracks
-    from genoformer.writers.tracks import CollectedTracks, column_names
+    from genoformer.inference.predict import open_prediction
+    from genoformer.inference.prediction_request import PredictionRequest
+    from genoformer.models.base import Classifies, PredictsTracks
 
-    loaded = _loaded(model, PredictsTracks)
-    region = None if region is None else _text_of(region)
-    collected = CollectedTracks()
-    with _opened(fasta) as genome:
-        request = with_runtime(PredictionRequest, fasta=genome, model=loaded, region=region, **options)
-        with open_prediction(request) as prediction:
-            prediction.run(collected)
-    chroms, starts, ends, values = collected.columns()
-    tracks = pd.DataFrame(values.T, columns=column_names(prediction.tracks))
-    return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
+    options |= {
+        "model": model if isinstance(model, str | Path) else _loaded(model, (PredictsTracks, Classifies)),
+        "region": None if region is None else _text_of(region),
+    }
+    with ExitStack() as stack:
+        genome = None if fasta is None else stack.enter_context(_opened(fasta))
+        request = with_runtime(PredictionRequest, fasta=genome, **options)
+        return stack.enter_context(open_prediction(request)).table()
 
 
 def embed(
@@ -164,7 +164,7 @@ def embed_tokens(
     return [of_layer for (of_layer,) in embedder.tokens(encode_texts(sequences))]
 
 
-def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
+def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "auto") -> pd.DataFrame:
     """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
     >>> from genoformer.models import registry
@@ -215,33 +215,34 @@ def mutagenesis(
     score: str | None = None,
     *,
     gtf: str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     **options: Any,
 ) -> Mutagenesis:
     """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
 
-    score: a name of `SCORES`; by default LLR, or SAD for a track model. For a track model the map is the sum over tracks; for a
-    fine-tuned model it is the change of the logit of a class. gtf: genes, for scores of genes. options: the other fields of
-    `IsmOptions` (tracks, head, output, strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
+    score: a name of `SCORES`; by default LLR, SAD for a track model (the sum over tracks), and for a fine-tuned model the
+    change of the logit of a class (`output`) for the region alone. gtf: genes, for scores of genes. options: the other fields
+    of `IsmOptions`, such as tracks, output, strand, context, shifts and tile, as in `genoformer interpret ism`.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
     >>> found.names, found.values.shape, found.importance.shape
     (['LLR'], (1, 10, 4), (1, 10, 4))
     """
-    from genoformer.inference import resolve_device
-    from genoformer.interpretation.ism_maps import make_ism
+    from genoformer.interpretation.ism_maps import open_ism
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.request import IsmOptions
+    from genoformer.interpretation.request import InterpretationRequest, IsmOptions
+    from genoformer.interpretation.session import open_session
     from genoformer.models.base import Classifies, Embeds, PredictsTracks
 
     loaded = _loaded(model, (Embeds, PredictsTracks, Classifies))
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
-        locus = Locus(region, chrom, start, genome.window(chrom, start, end - start))
+        loci = [Locus(region, chrom, start, genome.window(chrom, start, end - start))]
         genes = Path(gtf) if gtf is not None else None
-        ism = make_ism(loaded, genome, IsmOptions(score, **options), gtf=genes, device=resolve_device(device))
-        (result,) = ism.maps(loaded, [locus])
+        request = InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device)
+        session, ism = open_ism(open_session(request), IsmOptions(score, **options))
+        (result,) = ism.maps(session.model, session.loci)
     return result
 
 
@@ -249,43 +250,37 @@ def attention(
     sequences: Sequence[str],
     model: str | Path | Encoder | Enformer | SequenceClassifier,
     *,
-    profile: Literal["viz", "cls", "received", "rollout", "entropy"] = "received",
-    layers: Sequence[int] = (-1,),
-    heads: Sequence[int] = (),
-    query: int | None = None,
-    device: str = "cpu",
+    device: str = "auto",
+    **options: Any,
 ) -> list[Floats]:
-    """Return attention profiles over the bases of DNA sequences: [L] for each.
+    """Return attention profiles over the bases of DNA sequences: [L] for each, as `genoformer interpret attention` maps them.
 
-    profile: "received", attention to a base; "cls", attention from [CLS] or the middle bin; "viz", DNABERT-viz's projection of
-    "cls"; "rollout", attention rollout through all layers; "entropy", entropy of the attention from a base. layers: numbers
-    from 0, negative numbers count from the last. heads: numbers from 0, all by default. query: the query token or bin.
+    options: the fields of `AttentionOptions`. profile: "viz" (default), DNABERT-viz's projection of "cls"; "cls", attention
+    from [CLS] or the middle bin; "received", attention to a base; "rollout", attention rollout through all layers; "entropy",
+    entropy of the attention from a base. layers: numbers from 0, negative numbers count from the last. heads: numbers from 0,
+    all by default. query: the query token or bin.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
     """
-    from genoformer.inference import resolve_device
-    from genoformer.interpretation.attention_maps import attention_profiles
+    from genoformer.interpretation.attention_maps import compute_attention
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.request import AttentionOptions
+    from genoformer.interpretation.request import AttentionOptions, InterpretationRequest
+    from genoformer.interpretation.session import open_session
     from genoformer.models.base import Attends, Classifies
 
     loci = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(encode_texts(sequences))]
-    return attention_profiles(
-        _loaded(model, (Attends, Classifies)),
-        loci,
-        AttentionOptions(profile, layers, heads, query),
-        device=resolve_device(device),
-    )
+    session = open_session(InterpretationRequest(loci, _loaded(model, (Attends, Classifies)), device=device))
+    return compute_attention(session, AttentionOptions(**options), session.loci)
 
 
-def evaluate(
-    data: str | Path, model: str | Path, *, train: str | Path | None = None, baselines: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return metrics of a fine-tuned model on labelled sequences (CSV, TSV, FASTA), each with its 95 % interval, as a dict.
+def evaluate(data: str | Path, model: str | Path | Sequence[str | Path], **options: Any) -> dict[str, Any]:
+    """Return metrics of a fine-tuned model on labelled sequences, each with its 95 % interval, as `genoformer evaluate` prints.
 
-    train: the training sequences of the model; the `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
-    them and compared with the model.
+    data: CSV, TSV, FASTA, or a BED with `fasta`. model: the name of a model or its folder; predictions of several are averaged.
+    options: the options of the command: fasta, label, train, baselines, out, device, precision, seed. With train, the training
+    sequences of the model, the baselines are trained on them and compared with the model; by default these are
+    "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`.
 
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
@@ -301,9 +296,11 @@ def evaluate(
     """
     from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
-    if not isinstance(model, str | Path):
-        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
-    return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
+    models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else list(model)
+    for name in models:
+        if not isinstance(name, str | Path):
+            raise ConfigError(f"model is a {type(name).__name__}; give the name of a model or its folder.")
+    return evaluate_models(EvaluationJob(data, [str(name) for name in models], **options))
 
 
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
@@ -346,5 +343,7 @@ def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[st
     from genoformer.inference.embed import Embedder, EmbeddingRequest
     from genoformer.models.base import READS_TOKENS
 
+    if files := [name for name in ("output", "pca") if name in options]:
+        raise TypeError(f"got an unexpected keyword argument {files[0]!r}: the vectors are returned, and no file is written")
     layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
     return Embedder(with_runtime(EmbeddingRequest, model=_loaded(model, READS_TOKENS), layers=layers, **options))

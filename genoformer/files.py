@@ -47,18 +47,24 @@ def atomic_write(path: Path, *, durable: bool = False, exclusive: bool = False) 
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, may_replace: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Yield a new folder next to `path`; rename it to `path` after success, and remove it after an error.
 
-    Raises ConfigError if `path` exists and is not an empty folder.
+    Raises ConfigError if `path` exists and is not an empty folder, unless may_replace returns True for it.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    is_full = path.is_dir() and any(path.iterdir())
+    if (path.exists() and not path.is_dir()) or (is_full and not (may_replace and may_replace(path))):
         raise ConfigError(f"{path} exists and is not an empty folder; name another folder, or remove it.")
     path = resolve_link(path)
     part = _unique_path(path)
     part.mkdir()
     try:
         yield part
+        if is_full:
+            old = path.replace(_unique_path(path))
+            part.replace(path)
+            shutil.rmtree(old)
+            return
         if path.is_dir():
             path.rmdir()
         part.replace(path)

@@ -39,6 +39,7 @@ class Task(ABC):
     has_scale: ClassVar[bool] = False  # a trained predictor holds `mean` and `std`
     one_class: ClassVar[bool] = False  # exactly one output is true of a sequence
     multi_label: ClassVar[bool] = False
+    has_log_odds: ClassVar[bool] = True  # the outputs are probabilities
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
@@ -66,6 +67,13 @@ class Task(ABC):
     @abstractmethod
     def values(self, logits: Tensor) -> Tensor:
         """Convert logits [..., C] to probabilities, or to values in their own unit."""
+
+    def log_odds(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Convert logits [..., C] to the log-odds log(p / (1 - p)) of each output, in nats, float64.
+
+        Raises ConfigError for values, which have no probability.
+        """
+        raise ConfigError(f"{', '.join(self.names)}: values of a {self.kind} have no log-odds; take the values themselves.")
 
     @abstractmethod
     def mean_loss(self, targets: NDArray[Any], predicted: Floats) -> float:
@@ -167,6 +175,25 @@ class Classification(Task):
     def values(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1)
 
+    def log_odds(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Convert logits x [..., C] to log-odds: log(p / (1 - p)) of a softmax is x_c - log(sum of exp(x) of other classes).
+
+        With two classes it is the difference of their logits.
+        """
+        x = np.asarray(logits, dtype=np.float64)
+        if self.binary:
+            return x - x[..., ::-1]
+        top = x.argmax(-1)[..., None]
+        shifted = x - np.take_along_axis(x, top, axis=-1)
+        e = np.exp(shifted)
+        others = e.sum(-1, keepdims=True) - e  # at least 1, except at the most likely class, where the difference loses digits
+        np.put_along_axis(shifted, top, -np.inf, axis=-1)
+        second = shifted.max(-1, keepdims=True)
+        log_rest = second + np.log(np.exp(shifted - second).sum(-1, keepdims=True))
+        np.put_along_axis(shifted, top, -log_rest, axis=-1)
+        np.put_along_axis(others, top, 1.0, axis=-1)
+        return shifted - np.log(others)
+
     def mean_loss(self, targets: NDArray[Any], predicted: Floats) -> float:
         return float(-np.log(_inside(predicted)[np.arange(len(predicted)), targets]).mean())
 
@@ -224,6 +251,9 @@ class MultiLabel(Task):
     def values(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
 
+    def log_odds(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        return np.asarray(logits, dtype=np.float64)
+
     def mean_loss(self, targets: NDArray[Any], predicted: Floats) -> float:
         p = _inside(predicted)
         return float(-(targets * np.log(p) + (1 - targets) * np.log(1 - p)).mean())
@@ -244,6 +274,7 @@ class Regression(Task):
     kind = "regression"
     word = "value"
     has_scale = True
+    has_log_odds = False
 
     def loss(self, logits: Tensor, targets: Tensor, reduction: str = "none") -> Tensor:
         import torch

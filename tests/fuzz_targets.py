@@ -33,20 +33,21 @@ from genoformer.annotation.variant_regions import read_variant_regions
 from genoformer.datasets.sequences import read_labelled, read_sequences
 from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_scores, read_truth
+from genoformer.formats.bed import read_bed, read_regions
 from genoformer.formats.bigwig import BigWig, write_bigwig
 from genoformer.formats.gtf import read_tss
+from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.genes import read_genes
 from genoformer.genome.genotypes import genotypes
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import read_bed, read_regions
-from genoformer.interpretation.matrices import read_matrices
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.report.scored import read_scored
 from genoformer.scoring.calibration import FILE as CALIBRATION
 from genoformer.scoring.calibration import GRID, Calibration
@@ -304,7 +305,6 @@ def _tables(_: Path) -> Target:
 def _values(track: Any) -> None:
     for contig in list(track.contigs)[:5]:
         track.values(contig, 0, 20)
-        track.binned(contig, 0, 4, 8)
     track.close()
 
 
@@ -458,7 +458,7 @@ def _models(folder: Path) -> Target:
         if kind == "ensemble":
             _each(lambda: registry.load_ensemble(here))
         else:
-            _each(load, calibration, lambda: registry.read_manifest(here), lambda: registry.layout_of(here))
+            _each(load, calibration, lambda: folders.read_manifest(here), lambda: registry.layout_of(here))
 
     return Target(st.sampled_from(files).flatmap(of), run)
 

@@ -158,14 +158,6 @@ def command_and_exit(arguments: Sequence[str]) -> None:
         os._exit(stop.code if isinstance(stop.code, int) else 1)
 
 
-def in_small_parts(arguments: Sequence[str]) -> None:
-    """The command with parts of three records, in a process of its own."""
-    from genoformer.scoring import parts
-
-    parts.PART_RECORDS, parts._TOGETHER = 3, 1
-    command(arguments)
-
-
 def finished(child: BaseProcess, said: Path) -> None:
     child.join(300)
     assert child.exitcode == 0, (child.exitcode, said.read_text()[-3000:])

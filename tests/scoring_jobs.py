@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from genoformer.formats.bed import Region
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
 from genoformer.models.enformer.model import Enformer
+from genoformer.models.heads import SequenceClassifier
 from genoformer.models.transformer.model import Encoder
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.effect_table import HaplotypeSummary
@@ -25,16 +26,25 @@ from genoformer.scoring.parts import PartResult
 from genoformer.scoring.plan import Summary, score_variants
 from genoformer.scoring.scorers import VariantScorer, make_scorer
 from genoformer.scoring.scores import parse_scores
-from genoformer.scoring.settings import Scoring, TrackOptions
+from genoformer.scoring.settings import ON_CPU, ClassOptions, Runtime, Scoring, TrackOptions
 from genoformer.scoring.track_scorer import TrackScorer
 
-Models = Encoder | Enformer | Sequence[Encoder | Enformer]
+Models = Encoder | Enformer | SequenceClassifier | Sequence[Encoder | Enformer | SequenceClassifier]
 
 
-def scoring(models: Models, scores: str, *, context: int | None = None, both_strands: bool = True, **options: Any) -> Scoring:
+def scoring(
+    models: Models,
+    scores: str,
+    *,
+    context: int | None = None,
+    both_strands: bool = True,
+    classes: ClassOptions | None = None,
+    **options: Any,
+) -> Scoring:
     """Settings of scores; options: fields of TrackOptions."""
     several = tuple(models) if isinstance(models, Sequence) else (models,)
-    return Scoring(several, tuple(parse_scores(scores)), context, both_strands, TrackOptions(**options) if options else None)
+    of_tracks = TrackOptions(**options) if options else None
+    return Scoring(several, tuple(parse_scores(scores)), context, both_strands, of_tracks, classes)
 
 
 def scorer_of(models: Models, genome: Genome, scores: str, *, batch_size: int | None = None, **options: Any) -> VariantScorer:
@@ -76,9 +86,11 @@ def run_haplotypes(
     return score_haplotypes(HaplotypeJob(vcf, genome, settings, tuple(regions), output, chosen, checks=Checks(**checks)))
 
 
-def run_pairs(vcf: Path, genome: Genome, settings: Scoring, within: int, output: Path, **checks: Any) -> HaplotypeSummary:
+def run_pairs(
+    vcf: Path, genome: Genome, settings: Scoring, within: int, output: Path, *, runtime: Runtime = ON_CPU, **checks: Any
+) -> HaplotypeSummary:
     """Write a table of pairs; checks: fields of Checks."""
-    return score_pairs(PairsJob(vcf, genome, settings, within, output, checks=Checks(**checks)))
+    return score_pairs(PairsJob(vcf, genome, settings, within, output, runtime, Checks(**checks)))
 
 
 @dataclass
@@ -96,6 +108,6 @@ class Mortal:
                 left[0].unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
             values = np.array([[record.pos] for record in records], dtype=np.float32)
-            return PartResult.of(np.zeros(len(records), np.uint8), values)
+            return PartResult(np.zeros(len(records), np.uint8), values)
 
         return count

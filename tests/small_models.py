@@ -10,7 +10,8 @@ from torch import nn
 
 from genoformer.models.enformer.model import Enformer, EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 
 SHAPE: dict[str, Any] = {"width": 16, "n_layers": 2, "n_heads": 2, "ffn_width": 24, "position": "rotary"}
 M = TypeVar("M", bound=nn.Module)
@@ -83,14 +84,26 @@ def random_onehot(n: int, length: int, seed: int = 0, *, unknown: float = 0.05) 
     return (onehot * (torch.rand(n, length, 1, generator=generator) >= unknown)).transpose(1, 2).contiguous()
 
 
-def small_classifier(tokenizer: Any) -> SequenceClassifier:
-    """A classifier of three classes in eval mode, with its tokenizer."""
+def small_classifier(
+    tokenizer: Any,
+    task: str = "classification",
+    classes: tuple[str, ...] = ("a", "b", "c"),
+    *,
+    seed: int = 3,
+    std: float = 0.3,
+    **fields: Any,
+) -> SequenceClassifier:
+    """A fine-tuned model in eval mode, with its tokenizer, by default of three classes.
+
+    std: of its weights; the larger, the more a base changes. fields: of its configuration.
+    """
     encoder = small_encoder(tokenizer, context_length=40)
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
+    scale = {"target_mean": (1.5,) * len(classes), "target_std": (2.5,) * len(classes)} if task == "regression" else {}
     model = SequenceClassifier(
-        ClassifierConfig(encoder.config, "classification", classes=("a", "b", "c"), window=40, overlap=0)
+        ClassifierConfig(encoder.config, task, classes=classes, **{"window": 40, "overlap": 0, **scale, **fields})
     ).eval()
     model.tokenizer = tokenizer
     for p in model.parameters():
-        nn.init.normal_(p, std=0.3)
+        nn.init.normal_(p, std=std)
     return model

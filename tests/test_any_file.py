@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sample_files import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TARGETS, TRANSFAC
 
 from genoformer.datasets.sequences import read_labelled, read_sequences
+from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.genome.reference import Genome
-from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 
 DEMO = Path(str(files("genoformer_data") / "models" / "demo"))

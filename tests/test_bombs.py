@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,14 +19,14 @@ from genoformer.annotation.genes import read_gene_map
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import FileFormatError
 from genoformer.evaluation.variants import read_truth
-from genoformer.formats import fasta, fasta_index, text, vcf
+from genoformer.formats.bed import read_bed
+from genoformer.formats.fasta import Fasta
+from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
-from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf import VcfLimits, open_vcf
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import read_bed
-from genoformer.interpretation.matrices import read_matrices
 
 HEADER = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 MEASURED = """
@@ -35,10 +36,10 @@ from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
 from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_truth
-from genoformer.genome.regions import read_bed
+from genoformer.formats.bed import read_bed
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
-from genoformer.interpretation.matrices import read_matrices
+from genoformer.formats.motif_files import read_matrices
 from genoformer.datasets.sequences import read_labelled
 
 def vcf(path):
@@ -101,31 +102,44 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a line, and with a small gzip of many lines, of slightly more than 64 MiB each."""
+    folder = tmp_path_factory.mktemp("large")
+    n_bytes = (1 << 26) + (1 << 18)
+    (folder / "line").write_bytes(b"#" + b"a" * n_bytes + b"\n")
+    line = b"#" + b"a" * 65_534 + b"\n"
+    (folder / "gzip").write_bytes(gzip.compress(line * (n_bytes >> 16), mtime=0))
+    return folder
+
+
 @pytest.mark.parametrize("kind", READERS)
-def test_lines_and_gzips_have_a_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(text, "LONGEST", 100_000)
+def test_lines_and_gzips_have_a_most(tmp_path: Path, large: Path, kind: str) -> None:
     path = tmp_path / ("a.txt" if kind == "labelled" else "a.bdg")  # .bdg are regions, which hold no sequences
-    path.write_bytes(b"#" + b"a" * 200_000 + b"\n")
-    with pytest.raises(FileFormatError, match=r"has a line of more than 100,000 bytes"):
+    path.symlink_to(large / "line")
+    with pytest.raises(FileFormatError, match=r"has a line of more than 67,108,864 bytes"):
         READERS[kind](path)
     if kind in ("labelled", "targets", "truth"):  # whose first line says already that it is none
         return
-    monkeypatch.setattr(text, "_SMALL", 1_000_000)
-    path.write_bytes(gzip.compress(b"# aaa\n" * 1_000_000))
+    path.unlink()
+    path.symlink_to(large / "gzip")
     with pytest.raises(FileFormatError, match=r"unpacks to more than 100 times its size.*gunzip"):
         READERS[kind](path)
 
 
-def test_lines_of_a_vcf_have_a_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vcf, "_LONGEST", 3_000_000)
+def test_lines_of_a_vcf_have_a_most(tmp_path: Path) -> None:
     path = tmp_path / "a.vcf"
     path.write_bytes(HEADER + b"1\t5\t.\tA\t" + b"C" * 5_000_000 + b"\n")
-    with open_vcf(path) as file, pytest.raises(FileFormatError, match=r"a.vcf, line 3: more than 3,000,000 bytes without"):
+    refused = r"a.vcf, line 3: more than 3,000,000 bytes without"
+    with open_vcf(path, limits=VcfLimits(line_bytes=3_000_000)) as file, pytest.raises(FileFormatError, match=refused):
         list(file)
-    monkeypatch.setattr(vcf, "_MOST_HEADER", 1_000)
+    with open_vcf(path) as file:
+        assert [len(record.alts[0]) for record in file] == [5_000_000]
     path.write_bytes(b"##fileformat=VCFv4.2\n" + b"##a\n" * 1_000 + HEADER)
     with pytest.raises(FileFormatError, match="a header of more than 1,000 lines"):
-        open_vcf(path)
+        open_vcf(path, limits=VcfLimits(header_lines=1_000))
+    with open_vcf(path, limits=VcfLimits(header_lines=1_003)) as file:
+        assert len(file.header) == 1_003
 
 
 @pytest.mark.parametrize("pack", [lambda text: text, gzip.compress, bgzipped])
@@ -135,13 +149,13 @@ def test_a_contig_on_one_line(
 ) -> None:
     """Of a line that is longer than what is read at a time the middle is not kept while the index is made."""
     monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fasta_index, "INDEX_BYTES", 1_000)
     letters = np.random.default_rng(0).choice(list("ACGTN"), 20_001).tolist()
     texts = {"a": "".join(letters), "b": "".join(letters[:1_999]), "c": "ACG", "d": "".join(letters[:7_000])}
     content = b"".join(
         b">%b  of it%b%b%b%b" % (n.encode(), b"x" * 5_000 * (n == "b"), newline, t.encode(), newline) for n, t in texts.items()
     )
     (tmp_path / "a.fa").write_bytes(pack(content))
+    Fasta(tmp_path / "a.fa", index_bytes=1_000)  # which stores the index
     for _ in range(2):
         with Genome(tmp_path / "a.fa") as genome:
             assert {name: decode(genome.window(name, 0, n)) for name, n in genome.contigs.items()} == texts
@@ -149,7 +163,7 @@ def test_a_contig_on_one_line(
     spoilt = content.replace(texts["a"].encode(), (texts["a"][:9_000] + " " + texts["a"][9_000:]).encode())
     (tmp_path / "b.fa").write_bytes(pack(spoilt))
     with pytest.raises(FileFormatError, match="line 2: a space or control character inside the sequence"):
-        Genome(tmp_path / "b.fa")
+        Fasta(tmp_path / "b.fa", index_bytes=1_000)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +212,8 @@ def test_a_gzipped_fasta_leaves_room_on_the_disk(tmp_path: Path, monkeypatch: py
     path = tmp_path / "g.fa.gz"
     path.write_bytes(gzip.compress(b">chr1\n" + b"N" * 1_000_000))
     monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fasta, "SPARE", 1 << 62)
-    with pytest.raises(FileFormatError, match=r"cannot be decompressed to .*MB would be left of the disk"):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=(1 << 29) - 1))
+    with pytest.raises(FileFormatError, match=r"cannot be decompressed to .*less than 512 MB would be left of the disk"):
         Genome(path)
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]

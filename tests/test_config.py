@@ -16,7 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig, preset
 from genoformer.models.heads import ClassifierConfig
-from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
 from genoformer.training.config import FinetuneConfig, PretrainConfig, model_fields
 from genoformer.training.resume import RUN, begin
 from genoformer.training.track_config import TracksConfig

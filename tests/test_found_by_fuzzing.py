@@ -21,13 +21,13 @@ from genoformer.annotation.random_regions import read_sizes
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.evaluation.variants import read_scores, read_truth
+from genoformer.formats.bed import read_regions
 from genoformer.formats.bigwig import BigWig, write_bigwig
 from genoformer.formats.gtf import read_tss
+from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import blocks_of
-from genoformer.genome.regions import read_regions
-from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 from genoformer.scoring.calibration import Calibration
 from genoformer.training.config import PretrainConfig
@@ -143,12 +143,12 @@ def test_calibrations(tmp_path: Path) -> None:
     path = tmp_path / "calibration.npz"
     for content in (b"", b"PK\x05\x06" + bytes(18), b"\x80\x04N."):
         path.write_bytes(content)
-        with pytest.raises(registry.CheckpointError, match="is no calibration of genoformer"):
+        with pytest.raises(registry.CheckpointError, match="is not a calibration of genoformer"):
             Calibration.load(path)
     for about in ("[]", "{}", "[" * 10_000, '{"background": 1}'):
         with path.open("wb") as file:
             np.savez(file, about=np.array(about))
-        with pytest.raises(registry.CheckpointError, match="is no calibration of genoformer"):
+        with pytest.raises(registry.CheckpointError, match="is not a calibration of genoformer"):
             Calibration.load(path)
 
 
@@ -160,7 +160,7 @@ def test_toml_that_no_parser_likes(tmp_path: Path, text: str) -> None:
 
 
 def checkpoint_of(config: PretrainConfig) -> object:
-    from genoformer.models.transformer.model import EncoderConfig
+    from genoformer.models.transformer.config import EncoderConfig
 
     return EncoderConfig.from_dict(dict(config.model))
 

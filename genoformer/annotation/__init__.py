@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 
-from genoformer.annotation.element_labels import STATES
-from genoformer.annotation.elements import Elements, named_file, read_elements, read_files
-from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
+from genoformer.annotation.elements import read_files
+from genoformer.annotation.genes import FLANK, PROMOTER, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import named_file
 from genoformer.formats.gtf import is_gene_file
 
 __all__ = [
-    "FLANK",
-    "PARTS",
-    "PROMOTER",
-    "STATES",
     "Annotations",
-    "Elements",
-    "GeneMap",
     "read_annotations",
-    "read_elements",
-    "read_files",
-    "read_gene_map",
-    "read_sites",
 ]
 
 
@@ -48,7 +38,7 @@ def read_annotations(
     gtfs = [path for _, path in map(named_file, files) if is_gene_file(path)] + ([gtf] if gtf else [])
     if len(gtfs) + bool(tss) > 1:
         raise ConfigError(
-            f"{len(gtfs) + bool(tss)} files of TSSs are given, but only one GTF, GFF3 or --tss is allowed; leave some out."
+            f"found {len(gtfs) + bool(tss)} files of genes or TSSs, expected one GTF, GFF3 or BED of TSSs; leave the others out."
         )
     genes = read_gene_map(gtfs[0], promoter=promoter, flank=flank) if gtfs else read_sites(tss) if tss else None
     return Annotations(read_files([file for file in files if not is_gene_file(file)], columns), genes)

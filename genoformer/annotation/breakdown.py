@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from genoformer.annotation.frequency import CLASSES, UNKNOWN, classes_of, frequency_reader
 from genoformer.annotation.overlap import Annotations, FieldValues
 from genoformer.errors import ConfigError
-from genoformer.formats.vcf import ENCODING, ERRORS
 from genoformer.formats.vcf_blocks import Block
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.natural import natural
 
 

@@ -22,10 +22,11 @@ from genoformer.addresses import refuse_address
 from genoformer.annotation.gene_tables import read_gene_table, with_strand
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.files import sha256_of
+from genoformer.formats.bed import read_regions
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.gtf import format_note, strand_note
 from genoformer.genome.contigs import ContigIndex
-from genoformer.genome.regions import merge, read_regions, subtract
+from genoformer.genome.regions import merge, subtract
 from genoformer.writers import Field, Source
 
 Integers = NDArray[np.int64]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from genoformer.annotation.enrichment import fold_of, q_of
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, FileFormatError
+from genoformer.formats.bed import Intervals
 from genoformer.formats.bigwig import BigWig
-from genoformer.genome.regions import Intervals, merge
+from genoformer.genome.regions import merge
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]

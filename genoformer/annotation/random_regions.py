@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from genoformer.annotation.variant_regions import VariantRegions
 from genoformer.errors import ConfigError, FileFormatError
+from genoformer.formats.bed import Intervals
 from genoformer.formats.text import numbered_lines
 from genoformer.genome.assemblies import BUILDS
 from genoformer.genome.contigs import ContigIndex, ContigMap, join_names, without_chr
 from genoformer.genome.digits import is_count
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, runs_of_bases, subtract
+from genoformer.genome.regions import merge, runs_of_bases, subtract
 
 Integers = NDArray[np.int64]
 

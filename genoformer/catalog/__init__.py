@@ -2,11 +2,10 @@
 
 from genoformer.catalog.cache import folder_of, is_here, pulled_model, shipped
 from genoformer.catalog.entries import Entry, Remote, entry_named, read_catalog
-from genoformer.catalog.pull import Pulled, pull
+from genoformer.catalog.pull import pull
 
 __all__ = [
     "Entry",
-    "Pulled",
     "Remote",
     "entry_named",
     "folder_of",

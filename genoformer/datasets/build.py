@@ -17,9 +17,10 @@ from genoformer.datasets.request import SPLITS, DatasetRequest, require_windows
 from genoformer.datasets.sites import Positives, Site, codes_of, notes_of, positive_sites
 from genoformer.datasets.targets import NEGATIVE
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, gc_share
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, read_on_reference, split_by_contig
+from genoformer.genome.regions import read_on_reference, split_by_contig
 
 _ADVICE = {  # by the most frequent reason, if all windows of a class were dropped
     "no_contig": "are file and FASTA of one assembly?",

@@ -73,12 +73,18 @@ class Leakage:
         return {**self.__dict__, "min_share": MIN_SHARE, "percent": round(self.percent, 4), "classes": each}
 
 
-def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labels: Sequence[str] = ()) -> Leakage:
+def leakage(
+    train: Sequence[Codes] | Codes,
+    other: Sequence[Codes] | Codes,
+    labels: Sequence[str] = (),
+    *,
+    exact_bases: int = EXACT_BASES,
+) -> Leakage:
     """Count the sequences of `other` that occur in `train`; codes [L] each, of any lengths.
 
     A sequence has leaked if at least half of its k-mers, counted with repeats, occur anywhere in `train` on either
     strand, or if it is an exact duplicate on either strand. k is 31, or 16 if the median length of `other` is below 100
-    bases. All k-mers of `train` are kept up to 33 million bases, and a sample of them above. labels: classes of `other`,
+    bases. All k-mers of `train` are kept up to `exact_bases`, and a sample of them above. labels: classes of `other`,
     to count each class separately.
 
     >>> from genoformer.genome.codes import encode
@@ -88,7 +94,7 @@ def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labe
     """
     lengths = [len(sequence) for sequence in other]
     k = SHORT_K if lengths and float(np.median(lengths)) < LONG else LONG_K
-    scale = -(-sum(len(sequence) for sequence in train) // EXACT_BASES) or 1
+    scale = -(-sum(len(sequence) for sequence in train) // exact_bases) or 1
     n_found, n_sampled = Sketch.of(train, k, scale).matches(other)
     known = {_digest(sequence) for sequence in train}
     same = _are_in(known, other)

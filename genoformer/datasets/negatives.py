@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from genoformer.datasets.shuffle import dinucleotide_shuffle
 from genoformer.datasets.sites import Site
 from genoformer.datasets.targets import NEGATIVE
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N, gc_share
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, runs_of_bases, subtract
+from genoformer.genome.regions import runs_of_bases, subtract
 
 GC_BINS = 50  # 2 % points each, 6 bases of 300; few windows match in finer bins
 _ROUNDS = 12

@@ -9,6 +9,7 @@ from pathlib import Path
 from genoformer.datasets.headers import MissingLabelError
 from genoformer.datasets.several import decimal_comma, split_labels
 from genoformer.errors import FileFormatError
+from genoformer.formats.bed import Region
 from genoformer.genome.codes import Codes, encode
 from genoformer.genome.contigs import join_names
 
@@ -35,6 +36,7 @@ class LabelledSequences:
     notes: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
     n_labels: int = 0  # fields after | of FASTA headers that were read as labels; 0 for other files
+    regions: tuple[Region, ...] = ()  # rows of a BED, as in the file; () for other files
 
     def __len__(self) -> int:
         return len(self.sequences)

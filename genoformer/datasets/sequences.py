@@ -14,13 +14,13 @@ from genoformer.datasets.region_files import are_regions, has_bed_suffix
 from genoformer.datasets.sequence_rows import KIND, LabelledSequences, SequenceRows
 from genoformer.datasets.sequence_tables import read_table
 from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.formats.bed import read_regions
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.text import numbered_lines
 from genoformer.genome.beyond import beyond
 from genoformer.genome.codes import reverse_complement
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import read_regions
 
 
 def read_labelled(
@@ -185,4 +185,4 @@ def _from_bed(rows: SequenceRows, fasta: Path, requested: tuple[str, ...] | None
     notes += [f"{path.name}: {note}" for note in layout_of(path).notes]
     if n_beyond:
         notes.append(f"{n_beyond:,} rows reach beyond the end of their contig: the bases there are N.")
-    return rows.done(columns, notes)
+    return replace(rows.done(columns, notes), regions=tuple(regions))

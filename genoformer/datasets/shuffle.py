@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from genoformer.genome.codes import Codes
 
 _LETTERS = 5  # A, C, G, T and N, which is treated like any other letter
-_ROWS = 2048  # rows shuffled in one batch
 
 
-def dinucleotide_shuffle(codes: Codes, random: np.random.Generator) -> Codes:
+def dinucleotide_shuffle(codes: Codes, random: np.random.Generator, *, batch_size: int = 2_048) -> Codes:
     """Shuffle each row of codes [B, L] with all dinucleotide counts unchanged; the first and the last base stay.
 
     All sequences with these dinucleotides are equally likely. A sequence is a walk over letters, with its dinucleotides
     as edges. A random walk over the same edges consists of a random spanning tree, whose edges are the last to leave
     their letters, and a random order of the other edges (Altschul and Erickson 1985, Molecular Biology and Evolution
     2:526). The tree is drawn from the list of all trees, weighted by the numbers of edges, so that no draw is rejected.
+
+    batch_size: number of rows that are shuffled together; the result depends on it.
 
     >>> from genoformer.genome.codes import decode, encode
     >>> decode(dinucleotide_shuffle(encode("AAACCC")[None], np.random.default_rng(0))[0])  # there is no other one
@@ -29,7 +30,7 @@ def dinucleotide_shuffle(codes: Codes, random: np.random.Generator) -> Codes:
         raise ValueError(f"codes have the shape {codes.shape}, but should be [B, L].")
     if codes.shape[1] < 3:
         return codes.copy()
-    parts = [_shuffled(codes[i : i + _ROWS], random) for i in range(0, len(codes), _ROWS)]
+    parts = [_shuffled(codes[i : i + batch_size], random) for i in range(0, len(codes), batch_size)]
     return np.concatenate(parts) if parts else codes.copy()
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.formats.bed import Intervals, Region, read_regions
 from genoformer.formats.bed_columns import columns_by_file
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.gtf import format_note, is_gene_file, read_tss, strand_note
@@ -19,7 +20,7 @@ from genoformer.genome.beyond import beyond, row_text
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, Region, n_overlaps, read_regions
+from genoformer.genome.regions import n_overlaps
 
 Files = Mapping[str, str | os.PathLike[str]]  # class name -> BED, narrowPeak, broadPeak or GTF
 Spans = Mapping[str, tuple[int, int]]  # class name -> bases before the anchor, and bases from the anchor on

@@ -16,6 +16,7 @@ from genoformer.datasets.request import SPLITS, TrackSetRequest, require_windows
 from genoformer.datasets.track_set import SMALLEST, Window, first_bin, new_track_set
 from genoformer.errors import ConfigError, ContigError
 from genoformer.files import sha256_of
+from genoformer.formats.bed import Intervals, read_regions
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.track_table import Track, TrackTable, read_targets, scaled
 from genoformer.formats.tracks import TrackSource, open_track
@@ -23,20 +24,12 @@ from genoformer.genome.bins import Values, summarise
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, count_noun, join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import (
-    Intervals,
-    merge,
-    n_overlaps,
-    overlapping_rows,
-    read_on_reference,
-    read_regions,
-    split_by_contig,
-)
+from genoformer.genome.regions import merge, n_overlaps, overlapping_rows, read_on_reference, split_by_contig
 from genoformer.progress import Progress, ProgressCallback
 
 LENGTH = 196_608  # default length of a window in bases; Enformer
 _NONE: Intervals = np.empty((0, 2), dtype=np.int64)
-OPEN = 256  # track files open at a time; the limit of a process is about 1,000, and each has its index in memory
+N_OPEN = 256  # track files open at a time; the limit of a process is about 1,000, and each has its index in memory
 
 
 @dataclass
@@ -84,8 +77,11 @@ def build_tracks(
     return build_track_set(request, progress=progress)
 
 
-def build_track_set(request: TrackSetRequest, *, progress: ProgressCallback = None) -> BuiltTracks:
-    """Find the windows, and write their sequence and tracks; rules and errors: see `build_tracks`."""
+def build_track_set(request: TrackSetRequest, *, n_open: int = N_OPEN, progress: ProgressCallback = None) -> BuiltTracks:
+    """Find the windows, and write their sequence and tracks; rules and errors: see `build_tracks`.
+
+    n_open: number of track files that are open at a time.
+    """
     genome = request.genome
     table = _read_table(request)
     candidates = _candidates(request)
@@ -96,7 +92,7 @@ def build_track_set(request: TrackSetRequest, *, progress: ProgressCallback = No
     if request.blacklist is not None:
         masked = {chrom: merge(rows) for chrom, rows in read_on_reference(request.blacklist, genome).items()}
     windows = _split(_usable(candidates, request, masked, built), request, built)
-    batches = [table.tracks[i : i + OPEN] for i in range(0, len(table), OPEN)]
+    batches = [table.tracks[i : i + n_open] for i in range(0, len(table), n_open)]
     n_steps = len(windows) * (1 + len(batches))
     steps = itertools.count(1)
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from genoformer.evaluation.examples import Examples, Floats, refuse_one_class, split
 from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
-_MAX_ITER = 300  # lbfgs iterations for each C; the weakest penalties chosen in practice take about 100
-
 
 class Table(NamedTuple):
     """Scaled features [N, F], dense or sparse, and targets [N] or [N, K]."""
@@ -45,6 +43,7 @@ class Penalties(NamedTuple):
 
     inverse: Sequence[float]
     ridge: Sequence[float]
+    max_iter: int = 300  # of lbfgs, for each C; the weakest penalties chosen in practice take about 100
 
 
 def split_rows(
@@ -72,13 +71,13 @@ def fit_linear(train: Table, held_out: Table | None, task: Task, penalties: Pena
 
 
 def _fit_classes(fitted: Linear, whole: Table, part: Table, held_out: Table, penalties: Penalties) -> None:
-    _logistic(fitted, whole, part, held_out, penalties.inverse)
+    _logistic(fitted, whole, part, held_out, penalties)
 
 
 def _fit_labels(fitted: Linear, whole: Table, part: Table, held_out: Table, penalties: Penalties) -> None:
     for label in range(fitted.task.n_outputs):
         tables = [Table(t.x, t.y[:, label].astype(np.int64)) for t in (whole, part, held_out)]
-        _logistic(fitted, tables[0], tables[0] if part is whole else tables[1], tables[2], penalties.inverse)
+        _logistic(fitted, tables[0], tables[0] if part is whole else tables[1], tables[2], penalties)
 
 
 def _fit_values(fitted: Linear, whole: Table, part: Table, held_out: Table, penalties: Penalties) -> None:
@@ -114,18 +113,19 @@ _REGRESSIONS: dict[type[Task], _Regression] = {
 }
 
 
-def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Sequence[float]) -> None:
+def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, penalties: Penalties) -> None:
     """Choose C by the loss on the held-out table, from fits on the part, and then fit the whole table."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    cs, max_iter = penalties.inverse, penalties.max_iter
     if len(np.unique(part.y)) < 2:
         fitted.models.append(float(whole.y.mean()))
         fitted.warnings.append(f"label {len(fitted.models) - 1} does not vary in training: its share is predicted")
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # we report it
-        model = LogisticRegression(max_iter=_MAX_ITER, tol=1e-4, warm_start=True)
+        model = LogisticRegression(max_iter=max_iter, tol=1e-4, warm_start=True)
         best, chosen = np.inf, cs[0]
         for c in cs:  # from the strongest penalty; each fit starts at the previous solution
             model.set_params(C=c).fit(part.x, part.y)
@@ -140,8 +140,8 @@ def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Se
             model.fit(whole.x, whole.y)
     fitted.models.append(model)
     fitted.notes.append(f"C = {chosen:g} of {', '.join(f'{c:g}' for c in cs)} (validation loss {best:.4f})")
-    if model.n_iter_.max() >= _MAX_ITER:
-        fitted.warnings.append(f"lbfgs was stopped after {_MAX_ITER} iterations")
+    if model.n_iter_.max() >= max_iter:
+        fitted.warnings.append(f"lbfgs was stopped after {max_iter} iterations")
 
 
 def _log_loss(model: Any, table: Table) -> float:

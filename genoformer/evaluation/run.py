@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 
 from genoformer import inference
-from genoformer.datasets.sequences import LabelledSequences, read_labelled
+from genoformer.datasets.sequence_rows import LabelledSequences
+from genoformer.datasets.sequences import read_labelled
 from genoformer.datasets.targets import targets_for
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import Baseline
 from genoformer.evaluation.intervals import Estimate, or_none, over_runs
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.report import check_folder, evaluate, write_json
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.heads import SequenceClassifier
+from genoformer.option_checks import check_choice, check_kind, check_names, check_number
 from genoformer.tasks import Task
 
 
@@ -30,34 +32,52 @@ class EvaluationJob:
 
     models: folders of runs, whose predictions are averaged. fasta: genome of a BED. label: label columns; () finds them. train:
     the training sequences of the models; baselines (names of BASELINES; None: all, with `train`) are trained on them. out:
-    folder for metrics.json and the figures.
+    folder for metrics.json and the figures. seed: of the intervals and the baselines.
+
+    Raises ConfigError for unknown baselines, and for baselines without training data.
     """
 
     data: str | Path
     models: Sequence[str]
     fasta: str | Path | None = None
-    label: Sequence[str] = ()
+    label: str | Sequence[str] = ()
     train: str | Path | None = None
-    baselines: Sequence[str] | None = None
+    baselines: str | Sequence[str] | None = None  # text: names separated by commas
     out: str | Path | None = None
-    device: str = "cpu"
+    device: str = "auto"
     precision: str = "float32"
     seed: int = 0
 
-    def check(self) -> None:
-        """Raise ConfigError for unknown baselines, baselines without training data, and a folder that is no report."""
+    def __post_init__(self) -> None:
         if not self.models:
             raise ConfigError("no model to evaluate; name at least one.")
-        if unknown := [name for name in self.baselines or () if name not in BASELINES]:
-            raise ConfigError(f"baseline {unknown[0]!r} is unknown; known are {', '.join(BASELINES)}.")
+        for name in ("data", "fasta", "train", "out"):
+            check_kind(name, getattr(self, name), (str, Path), "a path")
+        check_names("label", self.label, "names of columns")
+        check_number("seed", self.seed, 0)
+        check_names("baselines", self.baselines, "names of baselines")
+        if isinstance(self.baselines, str):
+            names = tuple(name.strip() for name in self.baselines.split(",") if name.strip())
+            object.__setattr__(self, "baselines", names)
+        for name in self.baselines or ():
+            check_choice("baselines", name, BASELINES)
         if self.baselines and self.train is None:
-            raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
+            raise OptionError("baselines", "needs the training data of the models, found none; name it with the option train.")
+        inference.Runtime(self.device, self.precision)  # checks its own options
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Label columns; None: to be found."""
+        return [self.label] if isinstance(self.label, str) else list(self.label) or None
+
+    def check(self) -> None:
+        """Raise ConfigError for an output folder that is no report."""
         if self.out is not None:
             check_folder(Path(self.out))
 
     def read(self, models: Mapping[str, SequenceClassifier]) -> tuple[LabelledSequences, LabelledSequences | None]:
         """Read the sequences, and the training sequences if they are named, with the labels that the models predict."""
-        columns = list(self.label) or None
+        columns = self.columns
         multi_label = any(model.task.multi_label for model in models.values())
         train = None
         if self.train is not None:
@@ -88,7 +108,7 @@ def evaluate_models(job: EvaluationJob, tell: Callable[[str], None] = lambda tex
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
         tell(f"predicting with {name}")
-        if overlap := registry.training_overlap_note(model, name, data.sequences, data.path.name):
+        if overlap := folders.training_overlap_note(model, name, data.sequences, data.path.name):
             warnings.append(overlap)
         with inference.evaluating(model, inference.resolve_device(job.device), job.precision) as ready:
             predicted = inference.predictions(ready, data.sequences)
@@ -142,16 +162,16 @@ def _over_members(names: Sequence[str], rows: Sequence[Mapping[str, Estimate]]) 
     return {"members": members, "over_members": {name: estimate.to_dict() for name, estimate in means.items()}}
 
 
-def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
+def load_named_models(paths: Sequence[str]) -> dict[str, SequenceClassifier]:
     """Load the predictors of runs by name; a run with several members gives each member under its folder.
 
     Raises CheckpointError for a folder without a fine-tuned model, ConfigError for a folder that is named twice.
     """
     found: dict[str, SequenceClassifier] = {}
-    for folder in folders:
-        if list(folders).count(folder) > 1:
+    for folder in paths:
+        if list(paths).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
-        names = [f"/{name}" for name in registry.members_of(folder)] or [""]
+        names = [f"/{name}" for name in folders.members_of(folder)] or [""]
         models = registry.load_ensemble(folder)
         found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found

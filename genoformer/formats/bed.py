@@ -74,12 +74,12 @@ def read_bed(path: str | os.PathLike[str], columns: str | None = None) -> dict[s
     return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in rows_of_contig.items() if rows}
 
 
-def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False, columns: str | None = None) -> Iterator[Region]:
+def read_regions(path: str | os.PathLike[str], *, columns: str | None = None) -> Iterator[Region]:
     """Yield the rows of a BED-like file, plain or gzipped, in file order; streamed. Rows of BED12 are not split into blocks.
 
     `bed_kinds` decides the meaning of each column. A "." in the name or score column means no value.
 
-    zero_length: also accept rows with END equal to START, a position between two bases. columns: in the format of `--columns`.
+    columns: in the format of `--columns`.
 
     Raises: MissingFileError; FileFormatError with the line number.
 
@@ -92,7 +92,7 @@ def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False, col
     """
     path = Path(path)
     layout = layout_of(path, columns)
-    for row in bed_rows(path, zero_length=zero_length, layout=layout):
+    for row in bed_rows(path, layout=layout):
         yield region_of(row, layout, path)
 
 
@@ -146,11 +146,12 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
     return row.start + offset if offset >= 0 else None
 
 
-def bed_rows(
-    path: Path, *, zero_length: bool = False, columns: str | None = None, layout: Layout | None = None
-) -> Iterator[Row]:
-    """Yield the rows of a BED-like file; streamed. Comments, track and browser lines and column names are skipped."""
-    layout = layout_of(path, columns) if layout is None else layout
+def bed_rows(path: Path, *, zero_length: bool = False, layout: Layout | None = None) -> Iterator[Row]:
+    """Yield the rows of a BED-like file; streamed. Comments, track and browser lines and column names are skipped.
+
+    zero_length: also accept rows with END equal to START, a position between two bases. layout: None is that of the file.
+    """
+    layout = layout or layout_of(path)
     chrom, first, last, base = layout.chrom, layout.start, layout.end, layout.base
     needed = max(chrom, first, last) + 1
     lines = ((number, line) for number, line in numbered_lines(path, KIND) if number > layout.skipped and not is_comment(line))

@@ -19,7 +19,7 @@ from genoformer.errors import ConfigError, ContigError, FileFormatError, Missing
 from genoformer.files import atomic_write
 from genoformer.formats.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.formats.pointers import refuse_pointer
-from genoformer.genome.bins import Values, summarise
+from genoformer.genome.bins import Values
 from genoformer.genome.contigs import ContigMap, join_names
 
 Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
@@ -67,10 +67,6 @@ class BigWig:
         values = np.zeros(2 * len(starts) + 1, dtype=np.float32)
         values[1::2] = row_values
         return np.repeat(values, np.diff(edges))
-
-    def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
-        """Return the values of `n_bins` bins from `start`, float32 [N]."""
-        return summarise(self.values(chrom, start, start + n_bins * bin_size), bin_size, summary)
 
     def intervals(self, chrom: str, start: int, end: int) -> list[tuple[int, int, float]]:
         """Return the intervals with a value in [start, end), clipped to it: (start, end, value), sorted by position."""
@@ -148,8 +144,8 @@ def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with new_bigwig(Path(folder, "a.bw"), {"chr1": 1000}) as file:
     ...         file.add("chr1", [0, 128], [128, 256], [0.5, 2])
-    ...     BigWig(Path(folder, "a.bw")).binned("chr1", 0, 3, 128).tolist()
-    [0.5, 2.0, 0.0]
+    ...     BigWig(Path(folder, "a.bw")).values("chr1", 126, 130).tolist()
+    [0.5, 0.5, 2.0, 2.0]
     """
     path = Path(path)
     if not contig_lengths:

@@ -13,7 +13,7 @@ from typing import Any
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.fasta_bytes import Source, block_size, open_source
-from genoformer.formats.fasta_index import cached_path, read_index
+from genoformer.formats.fasta_index import INDEX_BYTES, cached_path, read_index
 from genoformer.formats.file_kinds import format_of_bytes
 from genoformer.formats.pointers import refuse_pointer
 
@@ -30,17 +30,19 @@ _HINTS = {  # format -> advice for a file of this format given as a FASTA
 class Fasta:
     """FASTA file with its index. The file stays closed until `opened` is called; each process opens its own handle.
 
+    index_bytes: number of bytes that are read at a time while an index is built.
+
     Attributes: index (name -> Contig, in file order), notes (sentences on what was done in addition to opening the file).
 
     Raises: FileFormatError if the file is missing, empty, truncated, or not FASTA.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, index_bytes: int = INDEX_BYTES) -> None:
         self.notes: list[str] = []
         kind = _kind(path)
         self._path = _decompressed(path, self.notes) if kind == "gzip" else path  # the file that bases are read from
         self._size = self._path.stat().st_size
-        self.index, self._places = read_index(self._path, kind == "bgzip", self.notes)
+        self.index, self._places = read_index(self._path, kind == "bgzip", self.notes, n_bytes=index_bytes)
         self._source: Source | None = None
         self._pid = 0
 

@@ -18,7 +18,7 @@ from genoformer.errors import FileFormatError
 from genoformer.files import atomic_write, cache_folder
 from genoformer.formats.fasta_bytes import BlockOffsets, Plain, Source, block_size, open_source, scan_blocks
 
-INDEX_BYTES = 1 << 22  # read at a time while the index is built
+INDEX_BYTES = 1 << 22  # bytes read at a time while the index is built
 _LONG_NAME = 1 << 16  # bytes of a > line
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _Found = TypeVar("_Found")
@@ -41,8 +41,11 @@ class Contig(NamedTuple):
 Index = dict[str, Contig]  # in file order
 
 
-def read_index(path: Path, bgzipped: bool, notes: list[str]) -> tuple[Index, BlockOffsets]:
-    """Return the index of a FASTA and its block offsets; build and store each of them if it is missing or wrong."""
+def read_index(path: Path, bgzipped: bool, notes: list[str], *, n_bytes: int = INDEX_BYTES) -> tuple[Index, BlockOffsets]:
+    """Return the index of a FASTA and its block offsets; build and store each of them if it is missing or wrong.
+
+    n_bytes: number of bytes that are read at a time.
+    """
     made: dict[str, bytes] = {}
     places: BlockOffsets = []
     if bgzipped:
@@ -58,7 +61,7 @@ def read_index(path: Path, bgzipped: bool, notes: list[str]) -> tuple[Index, Blo
     source = open_source(path, places)
     index = _first_valid_index(path, ".fai", lambda fai: _parsed_fai(fai, source), notes)
     if not index:
-        index = _built(path, source)
+        index = _built(path, source, n_bytes)
         rows = ["\t".join(map(str, (name, *contig))) for name, contig in index.items()]
         made[".fai"] = "".join(row + "\n" for row in rows).encode()
     if made:
@@ -167,7 +170,7 @@ def _fits(index: Index, source: Source) -> bool:
     return True
 
 
-def _built(path: Path, source: Source) -> Index:
+def _built(path: Path, source: Source, n_bytes: int) -> Index:
     """Build the index in one pass over whole lines; refuse with a line number a layout that an index cannot describe."""
     index: Index = {}
     name = ""
@@ -183,7 +186,7 @@ def _built(path: Path, source: Source) -> Index:
     def refuse(line: int, problem: str, remedy: str = "Rewrite the FASTA, say with `seqkit seq -w 60`") -> FileFormatError:
         return FileFormatError(f"{path}, line {line}: {problem}. {remedy}.")
 
-    for base, text, cut in _whole_lines(source):
+    for base, text, cut in _whole_lines(source, n_bytes):
         letters = np.frombuffer(text, dtype=np.uint8)
         blanks = np.flatnonzero(letters <= ord(" "))  # mostly line ends
         ends = blanks[letters[blanks] == ord("\n")]  # [n lines]
@@ -236,17 +239,17 @@ def _built(path: Path, source: Source) -> Index:
     return index
 
 
-def _whole_lines(source: Source) -> Iterator[tuple[int, bytes, int]]:
+def _whole_lines(source: Source, n_bytes: int) -> Iterator[tuple[int, bytes, int]]:
     """Yield (offset, text, 0) for pieces of the file that end in a line end; one is added if the last line has none.
 
     A line longer than such a piece, for example a whole chromosome, loses its middle if that holds no blank. It is yielded
     alone as (offset, text, number of bytes left out).
     """
     begin, parts, cut = 0, list[bytes](), 0
-    for at in range(0, source.size, INDEX_BYTES):
-        text = source.read(at, min(at + INDEX_BYTES, source.size))
+    for at in range(0, source.size, n_bytes):
+        text = source.read(at, min(at + n_bytes, source.size))
         if isinstance(source, Plain):
-            source.forget(at, min(at + INDEX_BYTES, source.size))
+            source.forget(at, min(at + n_bytes, source.size))
         if cut and b"\n" in text:  # the long line ends
             first, _, text = text.partition(b"\n")
             yield begin, b"".join([*parts, first, b"\n"]), cut

@@ -19,7 +19,7 @@ from genoformer.formats.bed import Row, bed_rows, blocks_of
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bigwig import BigWig, own_name
 from genoformer.formats.text import numbered_lines
-from genoformer.genome.bins import Values, summarise
+from genoformer.genome.bins import Values
 
 _BEDGRAPH = "a bedGraph file"
 _LARGEST = 2**31 - 1  # positions are int32; no contig of a bedGraph or peak file is longer
@@ -38,9 +38,6 @@ class TrackSource(Protocol):
 
     def values(self, chrom: str, start: int, end: int) -> Values:
         """Return the values of the bases [start, end), float32 [L]; 0 for bases without a value and beyond the contig ends."""
-
-    def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
-        """Return the values of `n_bins` bins from `start`, float32 [N]; `summary` is a key of `bins.SUMMARIES`."""
 
     def close(self) -> None:
         """Close the file and drop the data read from it; the next read opens it again."""
@@ -116,9 +113,6 @@ class _Table(ABC):
         if name is not None:
             self._paint(every[name], start, end, out)
         return out
-
-    def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
-        return summarise(self.values(chrom, start, start + n_bins * bin_size), bin_size, summary)
 
     def close(self) -> None:
         self._rows = None

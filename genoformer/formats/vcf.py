@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -25,8 +26,6 @@ from genoformer.genome.region_text import Interval
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
-_LONGEST = 1 << 27  # bytes in a line; a line of 500,000 samples with all fields has half as many
-_MOST_HEADER = 1_000_000  # lines
 _ALTS: dict[str, tuple[str, ...]] = {".": ()} | {base: (base,) for base in "ACGTacgt"}
 
 
@@ -41,6 +40,17 @@ class Record(NamedTuple):
     alts: tuple[str, ...]  # empty if ALT is "."
 
 
+@dataclass(frozen=True)
+class VcfLimits:
+    """Maximum sizes in a VCF; a larger file is refused before it fills the memory."""
+
+    line_bytes: int = 1 << 27  # a line of 500,000 samples with all fields has half as many
+    header_lines: int = 1_000_000
+
+
+VCF_LIMITS = VcfLimits()
+
+
 class VariantFile:
     """Open VCF or BCF: the header immediately, the records by iterating once. Use `open_vcf` to make one.
 
@@ -48,7 +58,15 @@ class VariantFile:
     names in the #CHROM line. format: "vcf", "gzip", "bgzip" or "bcf". notes: sentences on unusual properties of the file.
     """
 
-    def __init__(self, path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fingerprint: bool = False,
+        name: str | Path | None = None,
+        limits: VcfLimits = VCF_LIMITS,
+    ) -> None:
+        self._limits = limits
         self._closing = ExitStack()
         self._hash = hashlib.sha256() if fingerprint else None
         self._sha256: str | None = None
@@ -134,7 +152,7 @@ class VariantFile:
 
     def _split(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
         """Yield (1-based number of the first line, whole lines that end in LF) from chunks of bytes."""
-        number, pending, size = 1, [], 0
+        number, pending, size, most = 1, [], 0, self._limits.line_bytes
         for chunk in chunks:
             if self._hash:
                 self._hash.update(chunk)
@@ -142,9 +160,9 @@ class VariantFile:
             if cut == 0:
                 pending.append(chunk)
                 size += len(chunk)
-                if size > _LONGEST:
+                if size > most:
                     raise FileFormatError(
-                        f"{self.name}, line {number}: more than {_LONGEST:,} bytes without a line end; give a VCF."
+                        f"{self.name}, line {number}: more than {most:,} bytes without a line end; give a VCF."
                     )
                 continue
             block = _unix(b"".join([*pending, chunk[:cut]]))
@@ -160,7 +178,7 @@ class VariantFile:
     # Header
 
     def _read_header(self) -> None:
-        first, size = "", 0
+        first, size, limits = "", 0, self._limits
         for number, block in self._blocks:
             lines = _lines(block)
             for i, line in enumerate(lines):
@@ -169,10 +187,10 @@ class VariantFile:
                 if line.startswith("#"):
                     self.header.append(line)
                     size += len(line)
-                    if len(self.header) > _MOST_HEADER or size > _LONGEST:
+                    if len(self.header) > limits.header_lines or size > limits.line_bytes:
                         raise FileFormatError(
-                            f"{self.name} has a header of more than {_MOST_HEADER:,} lines or {_LONGEST:,} letters; "
-                            "leave out what is not needed (bcftools annotate -x)."
+                            f"{self.name} has a header of more than {limits.header_lines:,} lines or "
+                            f"{limits.line_bytes:,} letters; leave out what is not needed (bcftools annotate -x)."
                         )
                     if not line.startswith("#CHROM"):
                         continue
@@ -226,7 +244,9 @@ class VariantFile:
         raise FileFormatError(f"{self.name}, line {number}: {problem}")
 
 
-def open_vcf(path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None) -> VariantFile:
+def open_vcf(
+    path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None, limits: VcfLimits = VCF_LIMITS
+) -> VariantFile:
     """Open a VCF or BCF (plain, gzip, bgzip; "-" and named pipes are first copied to a temporary file).
 
     fingerprint: compute `.sha256` of the decompressed text while reading. name: name of the file in messages, if `path` is a
@@ -239,7 +259,7 @@ def open_vcf(path: str | Path, *, fingerprint: bool = False, name: str | Path | 
     2000
     """
     refuse_address(path)
-    return VariantFile(path, fingerprint=fingerprint, name=name)
+    return VariantFile(path, fingerprint=fingerprint, name=name, limits=limits)
 
 
 def read_variants(path: str | Path) -> Iterator[Record]:
@@ -248,14 +268,17 @@ def read_variants(path: str | Path) -> Iterator[Record]:
         yield from file
 
 
-def batches(records: Iterable[Record], n: int) -> Iterator[list[Record]]:
-    """Yield records in lists of at most n, and shorter lists if the lines are long, so that memory stays bounded."""
+def batches(records: Iterable[Record], n: int, *, n_bytes: int = MAX_BATCH_BYTES) -> Iterator[list[Record]]:
+    """Yield records in lists of at most n, and shorter lists if the lines are long, so that memory stays bounded.
+
+    n_bytes: a list ends with the record whose line brings the total to more than this number of characters.
+    """
     batch: list[Record] = []
     size = 0
     for record in records:
         batch.append(record)
         size += len(record.line)
-        if len(batch) == n or size > MAX_BATCH_BYTES:
+        if len(batch) == n or size > n_bytes:
             yield batch
             batch, size = [], 0
     if batch:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.formats.reach import Doubts, reach
-from genoformer.formats.vcf import ENCODING, ERRORS, VariantFile
+from genoformer.formats.vcf import VariantFile
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.digits import DIGITS
 
 Integers = NDArray[np.int64]

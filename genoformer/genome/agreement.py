@@ -146,6 +146,8 @@ def judge(evidence: Sequence[Evidence], q: float, fixes: Sequence[str] = ()) -> 
 
     A contig with few disagreeing records takes the cause of the whole file.
     """
+    if not any(e.counts.disagree or e.counts.outside or e.has_other_length or e.may_be_other_mitochondrion for e in evidence):
+        return [Judgement(e, True if e.counts.n else None) for e in evidence]  # the rule has nothing to weigh
     file = _as_a_file(evidence, q, fixes)
     judgements = []
     for e in evidence:

@@ -127,7 +127,7 @@ def findings(
     unfixed = [of for of in judged if of.counts.both_ways and not of.fix and not of.is_other]
     if unfixed:
         sentences.append(_of_either_order(total(of.counts for of in unfixed).both_ways, _names(unfixed)))
-    return sentences + ([text] if (text := _not_fixed(judged, fixes)) else [])
+    return sentences + ([text] if fixes and (text := _not_fixed(judged, fixes)) else [])
 
 
 def _of_either_order(n: int, contigs: str) -> str:
@@ -189,7 +189,7 @@ def refusal(
         f"REF of {vcf} agrees with {reference} in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} "
         f"(by chance in about {100 * chance:.0f} %)"
     )
-    not_fixed = _not_fixed(judged, fixes)
+    not_fixed = _not_fixed(judged, fixes) if fixes else None
     causes = [of.cause for of in judged if of.cause and not of.evidence.is_contradicted]
     cause = max(causes, key=lambda cause: sum(of.counts.n for of in judged if of.cause is cause)) if causes else None
     group = [of for of in judged if of.cause is cause]
@@ -234,24 +234,28 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
     )
 
 
-def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
+def _agreement_despite_lengths(group: Sequence[Judgement]) -> tuple[str, str, str]:
+    """Return the two lengths of each contig, the fraction of records whose REF agrees, and a remark if they are few."""
     counts = total(of.counts for of in group)
-    remark = "; so few may agree by chance" if counts.n < _TOLD else ""
     lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    agree = f"{percent(counts.agree, counts.n)} of {counted(counts.n, 'record')}"
+    return lengths, agree, "; so few may agree by chance" if counts.n < _TOLD else ""
+
+
+def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
+    lengths, agree, remark = _agreement_despite_lengths(group)
     return (
-        f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {percent(counts.agree, counts.n)} of "
-        f"{counted(counts.n, 'record')} there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
+        f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {agree} "
+        "there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
         f"{remark}."
     )
 
 
 def _other_accessions(group: Sequence[Judgement], vcf: str, reference: str) -> str:
-    counts = total(of.counts for of in group)
-    remark = "; so few may agree by chance" if counts.n < _TOLD else ""
-    lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    lengths, agree, remark = _agreement_despite_lengths(group)
     return (
         f"contigs of {vcf} are named by accessions of sequences of other lengths than {reference} has ({lengths}), but REF "
-        f"agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} there, so they are scored (is the FASTA "
+        f"agrees in {agree} there, so they are scored (is the FASTA "
         f"a part?){remark}."
     )
 
@@ -268,8 +272,6 @@ def _cause(cause: Cause, counts: Counts, group: Sequence[Judgement], n_all: int)
 def _not_fixed(judged: Sequence[Judgement], fixes: Sequence[str]) -> str | None:
     """Return the reason why a requested fix was not applied."""
     left = [of for of in judged if not of.fix and of.counts.disagree and not of.evidence.is_other_mitochondrion]
-    if not fixes:
-        return None
     option = f"--fix {','.join(fixes)}"
     if not any(of.fix or of.counts.disagree for of in judged):
         n = total(of.counts for of in judged).both_ways

@@ -11,10 +11,11 @@ import numpy as np
 
 from genoformer.errors import ContigError
 from genoformer.files import sha256_of
+from genoformer.formats.bed import Intervals, named_file
 from genoformer.formats.gtf import EXON, gene_rows, without_exons
 from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, named_file, read_on_reference
+from genoformer.genome.regions import merge, read_on_reference
 
 
 class Gene(NamedTuple):

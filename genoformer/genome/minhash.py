@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -15,16 +15,14 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.arrays import read_arrays
 from genoformer.genome.codes import Codes, N
-from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
 
 Hashes = NDArray[np.uint64]
 
 K = 31  # a 31-mer is nearly unique in a mammalian genome (4^31 = 4.6e18), and odd, so it is no palindrome
 GENOME_SCALE = 1000  # one k-mer in a thousand: 3 million of the human genome, 24 MB (sourmash's default)
 _FORMAT = 1
-_CHUNK = 1 << 17  # k-mers hashed at a time: 1 MiB per array, which stays in the processor's cache
-_READ = 1 << 22  # bases read at a time
+N_HASHED = 1 << 17  # k-mers hashed at a time: 1 MiB per array, which stays in the processor's cache
+N_READ = 1 << 22  # bases read at a time
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, the step of splitmix64
 _NONE: Hashes = np.empty(0, dtype=np.uint64)
 
@@ -59,13 +57,16 @@ def canonical_kmers(codes: Codes, k: int) -> tuple[Hashes, NDArray[np.bool_]]:
     return np.minimum(forward, backward), n_unknown[k:] == n_unknown[:-k]
 
 
-def sampled(codes: Codes, k: int = K, scale: int = 1) -> tuple[NDArray[np.int64], Hashes]:
-    """Return the start positions of the sampled k-mers in codes [L], int64 [n], and their hashes, uint64 [n], in order."""
+def sampled(codes: Codes, k: int = K, scale: int = 1, *, n_hashed: int = N_HASHED) -> tuple[NDArray[np.int64], Hashes]:
+    """Return the start positions of the sampled k-mers in codes [L], int64 [n], and their hashes, uint64 [n], in order.
+
+    n_hashed: number of k-mers that are hashed at a time.
+    """
     _check(k, scale)
     limit = np.uint64((2**64 - 1) // scale)
     places, kept = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.uint64)]
-    for start in range(0, len(codes) - k + 1, _CHUNK):
-        chunk = codes[start : start + _CHUNK + k - 1]
+    for start in range(0, len(codes) - k + 1, n_hashed):
+        chunk = codes[start : start + n_hashed + k - 1]
         if chunk.min() >= N:
             continue
         kmers, is_known = canonical_kmers(chunk, k)
@@ -104,8 +105,8 @@ def _check(k: int, scale: int) -> None:
         raise ConfigError(f"scale = {scale}: one k-mer in `scale` is sampled, so that it must be 1 or more; correct it.")
 
 
-def concatenated(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
-    """Yield concatenated sequences (codes, start of each), about 4 million bases at a time; an N between two breaks k-mers."""
+def concatenated(sequences: Codes | Iterable[Codes], n_read: int = N_READ) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
+    """Yield concatenated sequences (codes, start of each), n_read bases or more at a time; an N between two breaks k-mers."""
     if isinstance(sequences, np.ndarray) and sequences.ndim == 1:
         sequences = [sequences]
     parts: list[Codes] = []
@@ -116,7 +117,7 @@ def concatenated(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, ND
         starts.append(size)
         parts += [sequence, gap]
         size += len(sequence) + 1
-        if size >= _READ:
+        if size >= n_read:
             yield np.concatenate(parts), np.array(starts)
             parts, starts, size = [], [], 0
     if starts:
@@ -162,34 +163,6 @@ class Sketch:
         _check(k, scale)
         return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in concatenated(sequences)))
 
-    @classmethod
-    def from_genome(
-        cls,
-        genome: Genome,
-        contigs: Sequence[str] | None = None,
-        *,
-        intervals: Mapping[str, Intervals] | None = None,
-        k: int = K,
-        scale: int = GENOME_SCALE,
-    ) -> Self:
-        """Make the sketch of a genome, of some contigs (None: all), or of intervals; constant memory.
-
-        A k-mer belongs to an interval if it lies completely inside.
-        """
-        _check(k, scale)
-        if intervals is None:
-            names = list(genome.contigs) if contigs is None else contigs
-            intervals = {chrom: np.array([[0, genome.contigs[genome.resolve(chrom)]]]) for chrom in names}
-        elif contigs is not None:
-            raise ValueError("contigs and intervals are both given, but only one is allowed; leave one out.")
-        pieces = (
-            genome.window(genome.resolve(chrom), at, min(_READ + k - 1, int(end) - at))
-            for chrom, rows in intervals.items()
-            for start, end in rows
-            for at in range(int(start), int(end) - k + 1, _READ)
-        )
-        return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece in pieces))
-
     def add(self, sequences: Codes | Iterable[Codes]) -> Self:
         """Return a sketch that also holds these sequences."""
         more = type(self).of(sequences, self.k, self.scale)
@@ -219,13 +192,15 @@ class Sketch:
         query = type(self).of(sequences, self.k, self.scale)
         return Containment(int(self.holds(query.hashes).sum()), len(query.hashes))
 
-    def matches(self, sequences: Codes | Iterable[Codes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def matches(
+        self, sequences: Codes | Iterable[Codes], *, n_read: int = N_READ
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the numbers of k-mers of each sequence in the sketch, and the numbers sampled, int64 [n] both.
 
-        A k-mer counts as often as it occurs in the sequence.
+        A k-mer counts as often as it occurs in the sequence. n_read: number of bases that are read at a time.
         """
         n_found, n_sampled = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        for piece, starts in concatenated(sequences):
+        for piece, starts in concatenated(sequences, n_read):
             places, hashes = sampled(piece, self.k, self.scale)
             owner = np.searchsorted(starts, places, side="right") - 1
             n_sampled.append(np.bincount(owner, minlength=len(starts)))
@@ -260,13 +235,13 @@ class Sketch:
         return cls(k, scale, hashes)
 
 
-def _union(parts: Iterable[Hashes]) -> Hashes:
-    """Return all hashes, sorted, each once; merged whenever the new hashes outnumber the old ones."""
+def _union(parts: Iterable[Hashes], n_new_min: int = N_READ) -> Hashes:
+    """Return all hashes, sorted, each once; merged whenever the new hashes outnumber the old ones and n_new_min."""
     old, new, n_new = _NONE, list[Hashes](), 0
     for part in parts:
         new.append(part)
         n_new += len(part)
-        if n_new > max(len(old), _READ):
+        if n_new > max(len(old), n_new_min):
             old, new, n_new = _each_once([old, *new]), [], 0
     return _each_once([old, *new])
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from genoformer.errors import ConfigError, PreflightError
 from genoformer.formats.vcf import batches, open_vcf, overlapping
 from genoformer.genome.agreement import Evidence, Judgement, judge
+from genoformer.genome.assemblies import BUILDS
 from genoformer.genome.causes import chance_of
 from genoformer.genome.contigs import (
-    BUILDS,
     ContigMap,
     builds_of_accessions,
     canonical_key,

@@ -9,29 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, ContigError
-from genoformer.formats.bed import Intervals, Region, bed_rows, named_file, read_bed, read_regions
+from genoformer.formats.bed import Intervals, read_bed
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
-
-__all__ = [
-    "Intervals",
-    "Region",
-    "bed_rows",
-    "merge",
-    "n_overlaps",
-    "named_file",
-    "on_reference",
-    "read_bed",
-    "read_on_reference",
-    "read_regions",
-    "runs_of_bases",
-    "split_by_contig",
-    "subtract",
-    "overlapping_rows",
-]
-_SCAN = 1 << 20  # bases read at a time while looking for N
-
 
 # --- intervals of one contig
 
@@ -90,13 +71,16 @@ def n_overlaps(queries: Intervals, intervals: Intervals) -> NDArray[np.int64]:
 # --- allowed window positions
 
 
-def runs_of_bases(genome: Genome, chrom: str, gap: int = 0) -> Intervals:
-    """Return the runs of known bases of a contig, [n, 2]; an N-run of at most `gap` bases does not split a run."""
+def runs_of_bases(genome: Genome, chrom: str, gap: int = 0, *, n_read: int = 1 << 20) -> Intervals:
+    """Return the runs of known bases of a contig, [n, 2]; an N-run of at most `gap` bases does not split a run.
+
+    n_read: number of bases that are read at a time.
+    """
     length = genome.contigs[chrom]
     edges = [np.zeros(0, dtype=np.int64)]
     before = False
-    for start in range(0, length, _SCAN):
-        called = genome.window(chrom, start, min(_SCAN, length - start)) < N
+    for start in range(0, length, n_read):
+        called = genome.window(chrom, start, min(n_read, length - start)) < N
         if called[0] != before:
             edges.append(np.array([start]))
         edges.append(start + 1 + np.flatnonzero(called[1:] != called[:-1]))
@@ -118,12 +102,12 @@ def on_reference(intervals_of_file: Mapping[str, Intervals], genome: Genome) -> 
     return {chrom: np.concatenate(rows) for chrom, rows in parts.items()}
 
 
-def read_on_reference(path: str | os.PathLike[str], genome: Genome, columns: str | None = None) -> dict[str, Intervals]:
+def read_on_reference(path: str | os.PathLike[str], genome: Genome) -> dict[str, Intervals]:
     """Read a BED and rename its contigs to the names of a genome; contigs that the genome lacks are left out.
 
     Raises ConfigError if no interval remains, for example a blacklist that would exclude nothing.
     """
-    read = read_bed(path, columns)
+    read = read_bed(path)
     genome.contig_map(read)  # adds a note on names that fit several contigs
     intervals = on_reference(read, genome)
     if not intervals:

@@ -23,7 +23,10 @@ class Sample:
         """Add a batch of records."""
         first = -self._n_records % self._step
         some = batch[first :: self._step]
-        self._kept += [(record.chrom, record.pos - 1, record.ref[:1], _has_bases(record)) for record in some]
+        self._kept += [
+            (record.chrom, record.pos - 1, record.ref[:1], is_plain(record.ref) and any(map(is_plain, record.alts)))
+            for record in some
+        ]
         self._n_records += len(batch)
         while len(self._kept) > _MOST:
             self._kept = self._kept[::2]
@@ -42,7 +45,3 @@ class Sample:
         known = [(chrom, start, bases) for chrom, start, _, bases in self._kept if names[chrom] is not None]
         spread = known[:: max(1, -(-len(known) // _MOST_PLACES))]
         return [(chrom, start) for chrom, start, bases in spread if bases or not with_bases]
-
-
-def _has_bases(record: Record) -> bool:
-    return is_plain(record.ref) and any(map(is_plain, record.alts))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 Align = Literal["left", "right", "symmetric"]
 
 _ACGT = "ACGTacgt"
-_SPAN_GAP = 8_192  # bases between two records; reading a smaller gap costs less than a second look-up
-_SPAN_MAX = 1 << 22  # bases fetched in one call; bounds the memory
 
 
 class ContigNames(Protocol):
@@ -192,15 +190,25 @@ def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames
     return states
 
 
-def _bases_at(genome: Genome, contig: str, places: NDArray[np.int64], firsts: NDArray[np.int64]) -> Codes:
+def _bases_at(
+    genome: Genome,
+    contig: str,
+    places: NDArray[np.int64],
+    firsts: NDArray[np.int64],
+    *,
+    max_gap: int = 8_192,
+    max_span: int = 1 << 22,
+) -> Codes:
     """Return the codes at positions [n]; `firsts` are the indices at which each REF begins.
 
     Positions increase, except where REFs overlap. Nearby positions are read in one window, single bases in one call.
+    max_gap: bases between two REFs of one window; reading a smaller gap costs less than a second look-up. max_span: REFs of
+    one window begin in the same interval of this length, which bounds the memory.
     """
     out = np.empty(len(places), dtype=np.uint8)
     starts = places[firsts]
     reach = np.maximum.accumulate(places[np.append(firsts[1:], len(places)) - 1])
-    breaks = (starts[1:] - reach[:-1] > _SPAN_GAP) | (starts[1:] // _SPAN_MAX != starts[:-1] // _SPAN_MAX)
+    breaks = (starts[1:] - reach[:-1] > max_gap) | (starts[1:] // max_span != starts[:-1] // max_span)
     begins = firsts[np.append(0, np.flatnonzero(breaks) + 1)]
     ends = np.append(begins[1:], len(places))
     lone = begins[ends - begins == 1]

@@ -1,24 +1,19 @@
 """Arrays -> batches -> model -> arrays: posteriors of bases, predictions and embeddings of sequences."""
 
-from genoformer.inference.base_probabilities import allele_embeddings, likelihoods, posteriors, predict_bases
-from genoformer.inference.classes import Predictions, predictions
+from genoformer.inference.base_probabilities import likelihoods, posteriors, predict_bases
+from genoformer.inference.classes import predictions
 from genoformer.inference.embeddings import (
-    SequenceEmbeddings,
     TokenEmbeddings,
     WindowSize,
     embedding_window,
     sequence_embeddings,
     token_embeddings,
 )
-from genoformer.inference.runtime import PRECISIONS, Floats, Runtime, evaluating, n_cores, resolve_device, threads, with_runtime
+from genoformer.inference.runtime import Floats, Runtime, evaluating, n_cores, resolve_device, threads, with_runtime
 
 __all__ = [
-    "allele_embeddings",
-    "PRECISIONS",
     "Floats",
-    "Predictions",
     "Runtime",
-    "SequenceEmbeddings",
     "TokenEmbeddings",
     "WindowSize",
     "evaluating",

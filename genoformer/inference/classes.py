@@ -22,18 +22,26 @@ class Predictions(NamedTuple):
     n_windowed: int
 
 
-def predictions(model: SequenceClassifier, sequences: Sequence[Codes]) -> Predictions:
+def predictions(
+    model: SequenceClassifier,
+    sequences: Sequence[Codes],
+    *,
+    both_strands: bool | None = None,
+    batch_size: int | None = None,
+) -> Predictions:
     """Return the predictions of a fine-tuned model for sequences of any length, in their order.
 
     A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; logits of both strands
-    are averaged too, if the model was trained with both strands.
+    are averaged too, if the model was trained with both strands, or as `both_strands` requires. batch_size: windows in a batch,
+    chosen automatically if None.
     """
     config, tokenizer = model.config, model.tokenizer
     windows = windows_of(sequences, config.window, config.overlap, shortest=tokenizer.min_bases)
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # similar lengths together, the longest first
     total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
-    at_once = max(1, tokens_at_once(model) // config.window)
-    strands = (False, True) if config.both_strands else (False,)
+    at_once = batch_size or max(1, tokens_at_once(model) // config.window)
+    both = config.both_strands if both_strands is None else both_strands
+    strands = (False, True) if both else (False,)
     for first in range(0, len(order), at_once):
         rows = order[first : first + at_once]
         for backward in strands:

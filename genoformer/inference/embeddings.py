@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -19,7 +20,7 @@ from genoformer.models.token_model import TokenModel
 from genoformer.tokenizers import Tokenizer
 
 Vector = Literal["mean", "max", "cls"]  # pooling to one vector per sequence
-_HELD_BASES = 32_768  # bases of sequences whose token embeddings are in memory: 100 MB at a width of 768
+GROUP_BASES = 32_768  # bases of sequences whose token embeddings are in memory: 100 MB at a width of 768
 
 
 class SequenceEmbeddings(NamedTuple):
@@ -152,12 +153,13 @@ def token_embeddings(
     windows: WindowSize = OWN_WINDOW,
     both_strands: bool = False,
     batch_size: int | None = None,
+    group_bases: int = GROUP_BASES,
 ) -> Iterator[TokenEmbeddings]:
     """Return an iterator over sequences, with a vector for each token (for single-base tokens: each base).
 
     Parameters as in `sequence_embeddings`. If a sequence is cut into windows, each token comes from the window in which it
     is farthest from an end. With both_strands, the vector is the mean with the token of the same bases on the other strand.
-    Memory holds one sequence, or some short ones, at a time.
+    Memory holds one sequence, or short ones of at most `group_bases` in total, at a time.
 
     Raises: ConfigError as there; also if windows or strands have other tokens than the sequence (true for all tokenizers
     except k-mers of stride 1), or if an overlap of less than k - 1 bases would leave tokens out.
@@ -179,10 +181,11 @@ def token_embeddings(
         raise ConfigError("the strands of a sequence have other tokens, of other bases; leave out both strands, or pool.")
     if longest > window and each_base and overlap < k - 1:
         raise ConfigError(f"overlap = {overlap}: a {k}-mer across two windows is in neither; give {k - 1}.")
-    forward = _token_vectors(model, sequences, layer, window, overlap, batch_size, backward=False)
+    vectors = partial(_token_vectors, model, sequences, layer, window, overlap, batch_size, group_bases)
+    forward = vectors(backward=False)
     if not both_strands:
         return forward
-    backward = _token_vectors(model, sequences, layer, window, overlap, batch_size, backward=True)
+    backward = vectors(backward=True)
     half = np.float32(0.5)
     pairs = zip(forward, backward, strict=True)
     return (TokenEmbeddings(half * (a.values + b.values[::-1]), a.spans) for a, b in pairs)
@@ -195,6 +198,7 @@ def _token_vectors(
     window: int,
     overlap: int,
     batch_size: int | None,
+    group_bases: int,
     *,
     backward: bool,
 ) -> Iterator[TokenEmbeddings]:
@@ -202,7 +206,7 @@ def _token_vectors(
     after = 0
     while after < len(sequences):
         before = int(ends[after - 1]) if after else 0
-        first, after = after, max(after + 1, int(np.searchsorted(ends, before + _HELD_BASES, side="right")))
+        first, after = after, max(after + 1, int(np.searchsorted(ends, before + group_bases, side="right")))
         group = [reverse_complement(codes) if backward else codes for codes in sequences[first:after]]
         yield from _tokens_of_group(model, group, layer, window, overlap, batch_size)
 

@@ -1,4 +1,4 @@
-"""PredictionRequest -> open_prediction(): genome, regions, tracks and model, resolved and checked -> run() -> sink."""
+"""PredictionRequest -> open_prediction(): genome, regions, outputs and model, resolved and checked -> files or a table."""
 
 from __future__ import annotations
 
@@ -6,51 +6,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from genoformer.errors import ConfigError
-from genoformer.formats.track_table import Track, TrackTable, read_targets
+from genoformer.errors import CheckpointError, ConfigError, OptionError
+from genoformer.formats.bed import Intervals
+from genoformer.formats.track_table import Track, TrackTable, open_targets
+from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
-from genoformer.inference.regions import resolve_regions
-from genoformer.inference.runtime import CPU, Runtime
-from genoformer.inference.track_plan import PredictionPlan, plan_prediction
+from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
+from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
+from genoformer.inference.regions import ResolvedRegions, resolve_regions
+from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import Predicted, TrackSelection, predict_tracks, tracks_of
 from genoformer.models import registry
-from genoformer.models.base import PredictsTracks
-from genoformer.models.track_model import TrackModel, head_named
+from genoformer.models.base import Classifies, Model, PredictsTracks, has, remedy, require
+from genoformer.models.folders import members_of, resolve_model
+from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback
-from genoformer.writers.tracks import TrackSink
+from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
-class PredictionRequest:
-    """Tracks to predict and their regions: one of `region`, `bed` and `contigs`, or the whole genome."""
-
-    fasta: str | Path | Genome
-    model: str | Path | TrackModel
-    region: str | None = None  # chr1:1-200,000, 1-based as in samtools
-    bed: str | Path | None = None
-    columns: str | None = None  # columns of the BED, as in --columns
-    contigs: Sequence[str] = ()  # names; one text may hold several, separated by commas
-    tracks: str | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
-    targets: str | Path | None = None  # table of the head's tracks, for a model without its own
-    head: str | None = None  # None: the only head
-    both_strands: bool = False  # mean of both strands
-    runtime: Runtime = CPU
-
-    @property
-    def contig_names(self) -> list[str]:
-        texts = [self.contigs] if isinstance(self.contigs, str) else self.contigs
-        names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
-        if self.contigs and not names:
-            raise ConfigError("--contigs names no contigs; name some, or leave it out for the whole genome.")
-        return names
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A request whose regions and tracks are resolved; the model is loaded by `run`."""
+class TrackPrediction:
+    """Tracks of regions, resolved and checked; `write` and `table` load the model and predict them."""
 
     request: PredictionRequest
     genome: Genome
@@ -59,54 +40,110 @@ class Prediction:
     tracks: Sequence[Track]
     selection: TrackSelection
     notes: Sequence[str]
+    unit = "windows"
 
-    def cost(self) -> PredictionPlan:
-        """Return parameters, memory and time of `run`; the model is not loaded."""
-        request = self.request
-        return plan_prediction(
-            self.config, self.intervals, head=request.head, both_strands=request.both_strands, runtime=request.runtime
-        )
+    def cost(self) -> str:
+        """Return parameters, memory and time of a prediction as text; the model is not loaded."""
+        head, both = self.request.head, bool(self.request.both_strands)
+        return plan_prediction(self.config, self.intervals, head=head, both_strands=both, runtime=self.request.runtime).text()
 
     def run(self, sink: TrackSink, *, progress: ProgressCallback = None) -> Predicted:
         """Load the model and write the predictions to a sink; see `predict_tracks`."""
-        model = self.request.model
+        model: Any = self.request.model
         loaded = registry.load(model, PredictsTracks) if isinstance(model, str | Path) else model
         runtime = self.request.runtime
         return predict_tracks(self.genome, loaded, self.intervals, self.selection, sink, runtime=runtime, progress=progress)
 
+    def table(self, progress: ProgressCallback = None) -> pd.DataFrame:
+        """Return a row for each bin: chrom, start, end, and a column for each track."""
+        import pandas as pd
+
+        collected = CollectedTracks()
+        self.run(collected, progress=progress)
+        chroms, starts, ends, values = collected.columns()
+        tracks = pd.DataFrame(values.T, columns=column_names(self.tracks))
+        return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
+
+    def write(self, files: PredictionFiles, progress: ProgressCallback = None) -> list[str]:
+        """Write the tracks to the output, and return notes on them."""
+        if files.calls is not None:
+            raise ConfigError("--calls needs a fine-tuned model, found a track model; leave it out.")
+        landmarks = read_landmarks(self.genome, files.gtf, files.elements)
+        target = TrackOutput(files.output, self.genome.contigs, self.tracks, self.intervals, landmarks, files.force)
+        with new_sink(target) as sink:
+            summary = self.run(sink, progress=progress)
+        notes = []
+        if summary.n_unknown:
+            of_all = f"{summary.n_unknown:,} of the {summary.n_bins:,} bins hold nothing but N (gaps of the assembly)"
+            notes.append(f"Note: {of_all}; their predictions have no meaning.")
+        n_tracks = len(self.tracks)
+        tracks = "1 track" if n_tracks == 1 else f"{n_tracks:,} tracks"
+        windows = "1 window" if summary.n_windows == 1 else f"{summary.n_windows:,} windows"
+        bins = f"{summary.n_bins:,} bins of {self.config.bin_size}"
+        return [*notes, f"{files.output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
+
 
 @contextmanager
-def open_prediction(request: PredictionRequest) -> Iterator[Prediction]:
+def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | ClassPrediction | SequencePrediction]:
     """Resolve and check a request; the genome is open in the block, and stays open if it was.
 
-    Raises: ConfigError for tracks that the model does not have, and for both strands if no table has the strand pairs; the
-    errors of `resolve_regions` and of `registry.load`.
+    Raises: ConfigError for tracks or classes that the model does not have, for options of another kind of model, and for both
+    strands if no table has the strand pairs of the tracks; the errors of `resolve_regions`, `read_sequences` and
+    `registry.load`.
     """
+    model, is_classifier = request.model, has(_kind_of(request.model), Classifies)
+    if is_classifier:
+        request.refuse(OF_TRACKS, "needs a track model, found a fine-tuned model")
+    else:
+        request.refuse(OF_CLASSES, "needs a fine-tuned model, found a track model")
+    if request.data is not None:
+        yield resolve_sequences(request)
+        return
     fasta = request.fasta
+    if fasta is None:
+        or_data = ", or name a file of sequences" if is_classifier else ""
+        raise ConfigError(f"no genome is named; give its FASTA with -f{or_data}.")
     with nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta) as genome:
         regions = resolve_regions(
             genome, bed=request.bed, region=request.region, contigs=request.contig_names, columns=request.columns
         )
-        config, tables = _config_and_tables(request.model)
-        table = read_targets(request.targets) if request.targets else None
-        known = tracks_of(config, tables, request.head, table)
-        numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
-        if request.both_strands and table is None and head_named(config.heads, request.head) not in tables:
-            name = request.model if isinstance(request.model, str | Path) else "the model"
-            raise ConfigError(f"{name} has no table with the strand pairs of its tracks; give one with --targets.")
-        pairs = known.strand_pairs if request.both_strands else None
-        yield Prediction(
-            request,
-            genome,
-            regions.intervals,
-            config,
-            [known[i] for i in numbers],
-            TrackSelection(request.head, numbers, pairs),
-            [*genome.notes, *regions.notes],
-        )
+        notes = [*genome.notes, *regions.notes]
+        if is_classifier:
+            yield resolve_windows(request, genome, regions.intervals, notes)
+        else:
+            yield _resolve_tracks(request, model, genome, regions)
 
 
-def _config_and_tables(model: str | Path | TrackModel) -> tuple[Any, Mapping[str, TrackTable]]:
+def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions) -> TrackPrediction:
+    """Check the options of a track model."""
+    config, tables = _config_and_tables(model)
+    table = open_targets(request.targets)
+    known = tracks_of(config, tables, request.head, table)
+    numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
+    if request.both_strands and table is None and head_named(config.heads, request.head) not in tables:
+        name = model if isinstance(model, str | Path) else "the model"
+        raise OptionError("both_strands", f"is on, but {name} has no table with the strand pairs of its tracks; give targets.")
+    pairs = known.strand_pairs if request.both_strands else None
+    selection = TrackSelection(request.head, numbers, pairs)
+    notes = [*genome.notes, *regions.notes]
+    return TrackPrediction(request, genome, regions.intervals, config, [known[i] for i in numbers], selection, notes)
+
+
+def _kind_of(model: str | Path | Model) -> Any:
+    """Return the class of a model that predicts tracks or classes, without reading weights."""
+    needs = (PredictsTracks, Classifies)
+    if not isinstance(model, str | Path):
+        require(model, needs)
+        return model
+    folder = resolve_model(model)
+    member = folder / members_of(folder)[0] if members_of(folder) else model
+    kind = registry.class_of(registry.load_config(member))
+    if not has(kind, needs):
+        raise CheckpointError(f"{model} {kind.purpose}; give {remedy(needs)}.")
+    return kind
+
+
+def _config_and_tables(model: Any) -> tuple[Any, Mapping[str, TrackTable]]:
     """Return the configuration of a model and the track tables of its heads, without reading weights."""
     if isinstance(model, str | Path):
         return registry.load_config(model, PredictsTracks), registry.read_tables(model)

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError, ContigError
+from genoformer.formats.bed import Intervals, read_bed
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.genome.beyond import first_beyond
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
-from genoformer.genome.regions import Intervals, merge, on_reference, read_bed
+from genoformer.genome.regions import merge, on_reference
 
 
 class ResolvedRegions(NamedTuple):

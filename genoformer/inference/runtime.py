@@ -17,6 +17,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model
 from genoformer.models.token_model import TokenModel
+from genoformer.option_checks import check_choice, check_kind, check_number
 
 Floats = NDArray[np.float32]
 M = TypeVar("M", bound=Model)
@@ -31,8 +32,12 @@ def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Ite
     """Yield the model in eval mode, on a device, in a precision; the original model is restored at the end."""
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}.")
+    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if device not in names:
+        raise ConfigError(f"device {device!r} is not on this machine; give one of {', '.join(names)}.")
     parameter = next(model.parameters())
-    target, dtype = _device(device), PRECISIONS[precision]
+    target, dtype = torch.device(device), PRECISIONS[precision]
     training = model.training
     if parameter.device != target or parameter.dtype != dtype:
         moved: M = copy.deepcopy(model)
@@ -62,14 +67,6 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _device(name: str) -> torch.device:
-    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-    if name not in names:
-        raise ConfigError(f"device {name!r} is not on this machine; give one of {', '.join(names)}.")
-    return torch.device(name)
-
-
 def resolve_device(name: str) -> str:
     """Return the device of a name; "auto" is cuda if available, else cpu."""
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
@@ -87,11 +84,10 @@ class Runtime:
     batch_size: int | None = None  # windows; None: chosen for the device
 
     def __post_init__(self) -> None:
+        check_kind("device", self.device, str, "auto, or the name of a device such as cpu or cuda:0")
         object.__setattr__(self, "device", resolve_device(self.device))
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision is {self.precision!r}; give one of {', '.join(PRECISIONS)}.")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"batch_size is {self.batch_size}; give 1 or more windows, or None.")
+        check_choice("precision", self.precision, PRECISIONS)
+        check_number("batch_size", self.batch_size, 1, "windows")
 
 
 CPU = Runtime()

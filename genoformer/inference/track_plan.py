@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from genoformer.genome.regions import Intervals
+from genoformer.formats.bed import Intervals
 from genoformer.inference.runtime import CPU, PRECISIONS, Runtime
 from genoformer.inference.throughput import measured_rate
 from genoformer.inference.track_prediction import TrackConfig, cells_of, kept_bins, windows_at_once

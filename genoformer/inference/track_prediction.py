@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, overlapping_rows
+from genoformer.genome.regions import overlapping_rows
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.track_model import TrackModel, head_named
@@ -104,7 +105,7 @@ def predict_tracks(
                         raise CheckpointError(
                             f"the model predicts NaN or infinite values at {chrom}:{start + 1:,}; are its weights damaged?"
                         )
-                    for bins in _within(chrom, start, size, values, rows):
+                    for bins in bins_within(chrom, start, size, values, rows):
                         sink.add(bins)
                         n_bins += len(bins.starts)
                         n_unknown += int(gaps[(bins.starts - start) // size].sum())
@@ -156,7 +157,7 @@ def cells_of(config: TrackConfig, intervals: Mapping[str, Intervals]) -> dict[st
     }
 
 
-def _within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[BinnedTracks]:
+def bins_within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[BinnedTracks]:
     """Yield the bins of a cell [K, n] that overlap the intervals, cut to them."""
     end = start + size * values.shape[1]
     for begin, stop in overlapping_rows(rows, start, end).tolist():

@@ -14,7 +14,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched
 from genoformer.models.base import Bins, TrackEngine, TrackWindow
-from genoformer.models.track_model import PlainEngine, TrackModel
+from genoformer.models.track_model import TrackModel
 
 
 class WindowRequest(NamedTuple):
@@ -121,13 +121,3 @@ class TrackPredictor:
             return self.model.tracks(self.engine.embed(codes[part], bins), self.head)
 
         return run_batched(run, len(codes), batch_size, (self.model.track_heads[self.head].n_tracks, bins.n))
-
-
-def plain_tracks(
-    model: TrackModel, codes: Codes, head: str, n_bins: int | None, tracks: NDArray[np.int64], *, backward: bool = False
-) -> TrackPrediction:
-    """Compute `TrackPredictor.predict_edits` of one window with `PlainEngine`: whole sequences [B, L], one by one."""
-    predictor = TrackPredictor(model, head, n_bins, PlainEngine(model))
-    request = WindowRequest(0, codes.shape[1], list(codes[1:]), embedding=True)
-    (prediction,) = predictor.predict_edits(codes[0], [request], tracks=tracks, backward=backward)
-    return prediction

@@ -28,37 +28,43 @@ def row(steps: Iterable[AttentionWeights], layers: Sequence[int], query: int) ->
     return torch.stack([weights(query, 1)[:, :, 0] for weights in _chosen(steps, layers)], dim=1)
 
 
-def attention_received(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
+def attention_received(
+    steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int, max_weights: int = MAX_WEIGHTS
+) -> Tensor:
     """Return the attention that each key receives, the mean over all queries: [B, layers, H, T]."""
-    means = [sum(part.sum(2) for part in _parts(weights, n_tokens)) / n_tokens for weights in _chosen(steps, layers)]
+    means = [
+        sum(part.sum(2) for part in _parts(weights, n_tokens, max_weights)) / n_tokens for weights in _chosen(steps, layers)
+    ]
     return torch.stack(means, dim=1)  # type: ignore[arg-type]
 
 
-def entropy(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
+def entropy(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int, max_weights: int = MAX_WEIGHTS) -> Tensor:
     """Return the entropy of the attention of each query in bits, [B, layers, H, T]: 0 for one key, log2 T for equal weights."""
     by_layer = []
     for weights in _chosen(steps, layers):
-        parts = [-torch.xlogy(part, part).sum(-1) for part in _parts(weights, n_tokens)]
+        parts = [-torch.xlogy(part, part).sum(-1) for part in _parts(weights, n_tokens, max_weights)]
         by_layer.append(torch.cat(parts, dim=-1) / np.log(2))
     return torch.stack(by_layer, dim=1)
 
 
-def block(steps: Iterable[AttentionWeights], layers: Sequence[int], queries: slice, keys: slice) -> Tensor:
+def block(
+    steps: Iterable[AttentionWeights], layers: Sequence[int], queries: slice, keys: slice, max_weights: int = MAX_WEIGHTS
+) -> Tensor:
     """Return the attention weights from some queries to some keys, the mean over heads: [B, layers, M, K]."""
     by_layer = []
     for weights in _chosen(steps, layers):
-        parts = _parts(weights, queries.stop - queries.start, queries.start)
+        parts = _parts(weights, queries.stop - queries.start, max_weights, queries.start)
         by_layer.append(torch.cat([part[..., keys].mean(1) for part in parts], dim=1))
     return torch.stack(by_layer, dim=1)
 
 
-def rollout(steps: Iterable[AttentionWeights], n_tokens: int, query: int) -> Tensor:
+def rollout(steps: Iterable[AttentionWeights], n_tokens: int, query: int, max_weights: int = MAX_WEIGHTS) -> Tensor:
     """Return the attention rollout of one query through all layers: [B, T], each row sums to 1 (Abnar and Zuidema 2020).
 
     Each layer is a matrix: half the identity (its input), half the mean attention over heads. The rollout is the product of
     these matrices from the last layer to the first. Memory holds T x T of each layer, without heads.
     """
-    means = [torch.cat([part.mean(1) for part in _parts(weights, n_tokens)], dim=1) for weights in steps]
+    means = [torch.cat([part.mean(1) for part in _parts(weights, n_tokens, max_weights)], dim=1) for weights in steps]
     flow = torch.zeros(len(means[0]), n_tokens, dtype=means[0].dtype, device=means[0].device)
     flow[:, query] = 1
     for mean in reversed(means):
@@ -75,11 +81,11 @@ def _chosen(steps: Iterable[AttentionWeights], layers: Sequence[int]) -> Iterato
             return
 
 
-def _parts(weights: AttentionWeights, n: int, first: int = 0) -> Iterator[Tensor]:
+def _parts(weights: AttentionWeights, n: int, max_weights: int, first: int = 0) -> Iterator[Tensor]:
     """Yield the weights [B, H, m, T] of n queries in chunks of limited size; the first chunk, of one query, gives the shape."""
     one = weights(first, 1)
     yield one
-    size = max(1, MAX_WEIGHTS // max(1, one.numel()))
+    size = max(1, max_weights // max(1, one.numel()))
     for at in range(first + 1, first + n, size):
         yield weights(at, min(size, first + n - at))
 
@@ -88,11 +94,13 @@ class AttentionReader:
     """Reader of the attention of a model on sequences of one length, codes [B, L], in batches.
 
     layers: numbers from 0, negative numbers count from the last layer; the last layer by default.
-    heads: numbers from 0, all by default.
+    heads: numbers from 0, all by default. max_weights: number of attention weights in memory at a time.
     Raises ConfigError for an unknown layer or head.
     """
 
-    def __init__(self, model: Model, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()) -> None:
+    def __init__(
+        self, model: Model, layers: Sequence[int] = (-1,), heads: Sequence[int] = (), *, max_weights: int = MAX_WEIGHTS
+    ) -> None:
         core: Any = (
             model if has(model, Attends) else getattr(model, "encoder", model)
         )  # a fine-tuned model reads with its encoder
@@ -106,6 +114,7 @@ class AttentionReader:
         self.layers = sorted({i % self.n_layers for i in layers})
         self.heads = sorted(set(heads)) or list(range(n_heads))
         self.n_heads, self.has_all_heads = len(self.heads), len(self.heads) == n_heads
+        self.max_weights = max_weights
 
     def n_units(self, length: int) -> int:
         """Return the number of tokens or bins of a sequence, or the largest number if it depends on the bases."""
@@ -129,15 +138,21 @@ class AttentionReader:
 
     def attention_received(self, codes: Codes) -> Floats:
         """Return the attention that each token or bin receives, the mean over all queries: [B, layers, H, T]."""
-        return self._run(codes, lambda steps, n: attention_received(steps, self.layers, n), (len(self.layers), self.n_heads))
+        return self._run(
+            codes,
+            lambda steps, n: attention_received(steps, self.layers, n, self.max_weights),
+            (len(self.layers), self.n_heads),
+        )
 
     def entropy(self, codes: Codes) -> Floats:
         """Return the entropy of the attention of each query in bits: [B, layers, H, T]."""
-        return self._run(codes, lambda steps, n: entropy(steps, self.layers, n), (len(self.layers), self.n_heads))
+        return self._run(
+            codes, lambda steps, n: entropy(steps, self.layers, n, self.max_weights), (len(self.layers), self.n_heads)
+        )
 
     def rollout(self, codes: Codes, query: int = 0) -> Floats:
         """Return the attention rollout of one query through all layers: [B, T]."""
-        return self._run(codes, lambda steps, n: rollout(steps, n, query), ())
+        return self._run(codes, lambda steps, n: rollout(steps, n, query, self.max_weights), ())
 
     def block(self, codes: Codes, queries: slice, keys: slice) -> Floats:
         """Return the attention weights from some queries to some keys, the mean over heads: [B, layers, M, K]."""
@@ -146,7 +161,9 @@ class AttentionReader:
             if not 0 <= part.start < part.stop <= n:
                 raise ConfigError(f"{name} {part.start} to {part.stop}: the sequences have {n} of them, numbered from 0.")
         shape = (len(self.layers), queries.stop - queries.start, keys.stop - keys.start)
-        return self._run(codes, lambda steps, _: block(steps, self.layers, queries, keys), shape[:-1], shape[-1])
+        return self._run(
+            codes, lambda steps, _: block(steps, self.layers, queries, keys, self.max_weights), shape[:-1], shape[-1]
+        )
 
     def matrix(self, codes: Codes) -> tuple[Floats, NDArray[np.int64]]:
         """Return the attention of one sequence [L], query x key [T, T], and the base edges of its tokens or bins [T + 1].
@@ -175,7 +192,7 @@ class AttentionReader:
             reduced = reduce(steps, n if fixed else self.model.spans(codes[part]).shape[1])
             return torch.nn.functional.pad(reduced, (0, width - reduced.shape[-1]))  # fewer tokens than the maximum
 
-        batch_size = max(1, MAX_WEIGHTS // (self.n_heads * n * 64)) if fixed else 1  # BPE: no attention to padding
+        batch_size = max(1, self.max_weights // (self.n_heads * n * 64)) if fixed else 1  # BPE: no attention to padding
         return run_batched(run, len(codes), batch_size, (*shape, width))
 
     def _of_heads(self, weights: AttentionWeights) -> AttentionWeights:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, hypergeom
 
 from genoformer.errors import ConfigError
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N, decode
-from genoformer.interpretation.matrices import Matrix
-from genoformer.scoring.scores import Floats
+from genoformer.inference import Floats
 
 
 class DiscoveryLimits(NamedTuple):
@@ -84,7 +84,9 @@ def high_regions(scores: Floats, shortest: int = 5, min_fold: float = 10.0) -> l
     return [(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= shortest]
 
 
-def enrichment(candidates: Sequence[str], positive: Sequence[str], negative: Sequence[str], *, once: bool = True) -> Floats:
+def enrichment(
+    candidates: Sequence[str], positive: Sequence[str], negative: Sequence[str], *, once: bool = True
+) -> NDArray[np.float64]:
     """Return the q value of each candidate: hypergeometric enrichment in positive sequences, Benjamini-Hochberg corrected.
 
     p is sf(x - 1; N, K, n): N is the number of all sequences, K of positive sequences, n of sequences that contain the

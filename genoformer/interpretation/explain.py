@@ -1,4 +1,4 @@
-"""Explanation of one variant: a language model's base predictions around both alleles, or the scored track of a track model.
+"""Explanation of one variant: base predictions of a language model, the scored track of a track model, or a class.
 
 Windows, strands, shifts, alignment and tracks come from the scorer, so figures and texts agree with `score`.
 """
@@ -21,6 +21,7 @@ from genoformer.inference.runtime import Floats
 from genoformer.interpretation.attribution import attributions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
+from genoformer.scoring.class_scorer import ClassScorer
 from genoformer.scoring.scorers import VariantScorer
 from genoformer.scoring.scores import Score
 from genoformer.scoring.sequence_scorer import SequenceScorer
@@ -46,7 +47,7 @@ class Printed(NamedTuple):
 
     score: Score
     value: float
-    track: str | None = None
+    track: str | None = None  # or the class
     remade: bool = True  # True if the scorer at hand has the model that computed the score
 
     @property
@@ -82,8 +83,10 @@ def explain(scorer: VariantScorer, variant: Variant, *, flank: int = 25, printed
     variant.chrom is the contig name of the FASTA. The logos of a language model show the information content of its
     prediction of each base from all others. A track model gives the track of `printed`, or else the strongest track of the
     scorer's first score, in the compared bins (of the shift nearest to 0). Its logos show gradient x input of the track's sum
-    over the bins shown, on the forward strand. printed: the score in a file, which is reported unchanged; a remark reports a
-    different result of the scorer. Other packages register the explanation of their own scorers with `explain.register`.
+    over the bins shown, on the forward strand. The logos of a fine-tuned model show gradient x input of the logit of the class
+    of `printed`, or else of the class with the largest first score. printed: the score in a file, which is reported unchanged;
+    a remark reports a different result of the scorer. Other packages register the explanation of their own scorers with
+    `explain.register`.
     """
     raise ConfigError(f"variants scored by {type(scorer).__name__} have no explanation; use a model of genoformer.")
 
@@ -135,6 +138,42 @@ def _difference(printed: Printed, value: float, scale: float) -> str:
 
 
 @explain.register
+def _(scorer: ClassScorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
+    short = trimmed(normalise(variant, scorer.genome))
+    shift = min(scorer.shifts, key=abs)
+    start = scorer.window_start(short) + shift
+    alleles = place_alleles(scorer.genome, short, start, scorer.window, "symmetric")
+    values = scorer.layout.strongest(scorer.score_each([variant]))[0][0]  # [scores, K]
+    names = [score.name for score in scorer.scores]
+    which = names.index(printed.score.name) if printed is not None and printed.score.name in names else 0
+    classes = scorer.layout.names
+    named = [k for k, name in enumerate(classes) if printed is not None and name == printed.track]
+    chosen = named[0] if named else int(np.abs(values[which]).argmax())
+    target = AttributionTarget(int(scorer.classes[chosen]))
+    loci = [Locus("", variant.chrom, start, codes) for codes in (alleles.ref, alleles.alt)]
+    by_model = [[one.values[0] for one in attributions(model, loci, output=target)] for model in scorer.models]
+    logos = np.mean(by_model, axis=0)
+    first = max(0, short.start - start - flank)
+    cut = slice(first, first + 2 * flank + max(len(variant.ref), len(variant.alt)))
+    value = float(values[which, chosen])
+    is_printed = printed is not None and printed.score.name == names[which]
+    text = printed.text if printed is not None and is_printed else f"{names[which]} {rounded(value)}"
+    remark = _difference(printed, value, abs(printed.value)) if printed is not None and is_printed else ""
+    strands = "mean of both strands" if scorer.both_strands else "forward strand"
+    moved = (
+        f", {scorer.tile or 'mean'} of {len(scorer.shifts)} windows, shift {shift:+d} drawn" if len(scorer.shifts) > 1 else ""
+    )
+    return VariantExplanation(
+        _locus(variant, start + first, alleles, first, cut.stop - first),
+        logos[0][cut],
+        logos[1][cut],
+        "gradient x input",
+        f"{classes[chosen]}: {text} ({strands}, windows of {scorer.window:,} bases{moved}).{remark} Logos: contribution of "
+        f"each base to the logit of {classes[chosen]}, on the forward strand.",
+    )
+
+
+@explain.register
 def _(scorer: TrackScorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
     compared = min(scorer.compared(variant), key=lambda one: abs(one.shift))
     drawn = _choose_track(scorer, variant, compared, printed)
@@ -148,8 +187,8 @@ def _(scorer: TrackScorer, variant: Variant, *, flank: int = 25, printed: Printe
     length = 2 * flank + max(len(variant.ref), len(variant.alt))
     cut = slice(inside, inside + length)
     edges = compared.first + np.arange(low, high + 1) * scorer.bin_size
-    about = scorer.layout.about
-    name = (about[drawn.track].description if about is not None else "") or scorer.layout.names[drawn.track]
+    about = scorer.layout.outputs.descriptions
+    name = (about[drawn.track] if about is not None else "") or scorer.layout.names[drawn.track]
     text = _describe_score(scorer, variant, compared, printed, drawn)
     return VariantExplanation(
         _locus(variant, variant.start - flank, alleles, inside, length),

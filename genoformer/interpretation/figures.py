@@ -15,12 +15,12 @@ import numpy as np
 
 from genoformer import plots
 from genoformer.files import save_figure
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.genes import VisibleAnnotation
+from genoformer.inference import Floats
 from genoformer.interpretation.explain import VariantExplanation
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.loci import Locus
-from genoformer.interpretation.matrices import Matrix
-from genoformer.scoring.scores import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from genoformer.errors import ConfigError
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N
-from genoformer.interpretation.matrices import Matrix
 from genoformer.models.track_model import one_hot
 
 MIN_SITES = 10  # minimum number of positions of a filter with a motif

@@ -83,7 +83,7 @@ def mutagenesis(
     codes = genome.window(chrom, start, end - start)
     columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
     if scorer.layout is not None and scorer.layout.has_column_per_track:
-        strongest = {score.name for score in scorer.scores if score.of_tracks}  # the strongest track differs between changes
+        strongest = {score.name for score in scorer.scores if score.per_output}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
     values = np.full((len(columns), len(codes), 4), np.nan)
     known = np.flatnonzero(codes < N)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genoformer.errors import ConfigError
+from genoformer.errors import OptionError
 from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats
@@ -24,7 +24,7 @@ from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.scores import parse_scores
-from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import ClassOptions, Runtime, Scoring, TrackOptions
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Ism:
         scoring = replace(self.scoring, models=(model,))
         with open_scorer(self.genome, scoring, Runtime(self.device)) as scorer:
             maps = mutageneses(scorer, self.genome, loci, progress=progress)
-        return [ism.summed(scoring.names) for ism in maps]
+        name = scoring.names if scoring.classes is None else f"{scoring.names} of {self.target.name(model)}"
+        return [ism.summed(name) for ism in maps]
 
 
 def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | None = None, device: str = "cpu") -> Ism:
@@ -53,11 +54,9 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
     """
     target = choose_target(model, output=options.output, tracks=options.tracks, head=options.head)
     if has(model, Classifies):
-        if options.score is not None or options.context is not None or options.windows != AlleleComparison():
-            raise ConfigError(
-                "--score, --context, --shifts, --indels and --anchor need a model without classes; leave them out."
-            )
-        return Ism(target, genome, None, device)
+        return Ism(target, genome, _class_scoring(model, target, options), device)
+    if options.tile is not None:
+        raise OptionError("tile", "needs a fine-tuned model; leave it out, or choose another model.")
     scores = parse_scores(options.score or ("SAD" if has(model, PredictsTracks) else "LLR"))
     of_tracks = None
     if has(model, PredictsTracks):
@@ -69,10 +68,37 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
             genes=read_genes(gtf, genome) if with_genes and gtf else None,
             settings=options.windows,
         )
-    elif options.windows != AlleleComparison():
-        raise ConfigError("--shifts, --indels and --anchor need a track model; leave them out, or change -m.")
-    scoring = Scoring((model,), tuple(scores), options.context, options.strand == "both", of_tracks)
+    elif changed := options.changed_windows:
+        raise OptionError(changed[0], "needs a track model, found a language model; leave it out, or choose another model.")
+    scoring = Scoring((model,), tuple(scores), options.context, options.strand != "forward", of_tracks)
     return Ism(target, genome, scoring, device)
+
+
+def _class_scoring(model: Any, target: AttributionTarget, options: IsmOptions) -> Scoring | None:
+    """Return the scores of a class in the windows of `score`; without a score None: the logit of the sequence of each locus."""
+    changed = options.changed_windows
+    if of_tracks := [name for name in changed if name != "shifts"]:
+        raise OptionError(of_tracks[0], "needs a track model, found a fine-tuned model; leave it out, or choose another model.")
+    if options.score is None:
+        of_score = [name for name in ("strand", "context", "tile") if getattr(options, name) is not None]
+        if unused := [*of_score, *changed]:
+            problem = "needs a score, as the logit of a class is that of the sequence alone; leave it out, or give a score."
+            raise OptionError(unused[0], problem)
+        return None
+    classes = ClassOptions((target.number,), options.windows.shifts, options.tile)
+    scores = tuple(parse_scores(options.score))
+    return Scoring((model,), scores, options.context, options.strand != "forward", classes=classes)
+
+
+def open_ism(session: Session, options: IsmOptions) -> tuple[Session, Ism]:
+    """Return the ISM that options describe for the model of a session, and the session with the loci that the ISM reads.
+
+    Raises the errors of `make_ism`.
+    """
+    request = session.request
+    genome, loci = session.on_genome()
+    ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)
+    return (session if ism.scoring is None else replace(session, loci=loci)), ism
 
 
 def map_ism(
@@ -82,17 +108,13 @@ def map_ism(
     *,
     progress: ProgressCallback = None,
 ) -> Result:
-    """Write ISM maps: each change as a `genoformer score`, or as the effect on a class of a fine-tuned model.
+    """Write ISM maps: each change as a `genoformer score`, or as the effect on the logit of a class for the sequence itself.
 
     For a VCF the scores of its variants are also written, as in `score` (insertions and deletions have PLL instead of LLR).
     Raises the errors of `open_session` and `make_ism`, and ConfigError for a score that is defined only for insertions and
     deletions.
     """
-    session = open_session(request, motifs, progress)
-    classifies = has(session.model, Classifies)
-    genome, loci = session.on_genome()
-    session = session if classifies else replace(session, loci=loci)
-    ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)
+    session, ism = open_ism(open_session(request, motifs, progress), options)
     variant_notes, variants = _write_variants(session, ism, options)
     maps = ism.maps(session.model, session.loci, session.progress_for("ism"))
 
@@ -106,7 +128,9 @@ def map_ism(
     ]
     session = replace(session, loci=on_contig)
     importance = [mutagenesis.base_importance[0] for mutagenesis in maps]
-    checks, report = check_loci(session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=classifies)
+    checks, report = check_loci(
+        session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=ism.scoring is None
+    )
     written = session.write([one.values[0] for one in maps], f"mutagenesis {maps[0].names[0]}", importance)
     notes = join_notes(variant_notes, (one.text() for one in checks))
     files: list[Path] = []
@@ -128,7 +152,7 @@ def _write_variants(session: Session, ism: Ism, options: IsmOptions) -> tuple[li
         scoring = replace(scoring, scores=tuple(parse_scores("LLR,PLL")))
     if scoring.tracks is not None and options.tracks is None:
         scoring = replace(scoring, tracks=replace(scoring.tracks, tracks=None))
-    path = session.request.out / VARIANTS
+    path = session.request.folder / VARIANTS
     with open_scorer(ism.genome, scoring, Runtime(ism.device)) as scorer:
         notes = write_variant_scores(path, scorer, session.loci, session.alleles)
         windows = describe_windows(scorer)

@@ -8,12 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.formats.motif_files import read_matrices, write_meme
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N
 from genoformer.inference import n_cores, threads
-
-__all__ = ["Hit", "Match", "Matrix", "fimo", "read_matrices", "tomtom", "trimmed", "write_meme"]
 
 _FEW = 1_000  # number of targets below which decoys are added
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N
-from genoformer.interpretation.matrices import Matrix
-from genoformer.scoring.scores import Floats
+from genoformer.inference import Floats
 
 
 class Pattern(NamedTuple):

@@ -9,13 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError
+from genoformer.formats.motif_files import read_matrices, write_meme
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation import figures
 from genoformer.interpretation.dnabert_viz import DiscoveryLimits, discover
 from genoformer.interpretation.filters import filter_matrices, first_convolution
 from genoformer.interpretation.loci import Locus, read_loci
-from genoformer.interpretation.matrices import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
+from genoformer.interpretation.matrices import Hit, Match, fimo, tomtom, trimmed
 from genoformer.interpretation.modisco import patterns
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.interpretation.session import Result, Session, merge, open_session
@@ -90,11 +92,11 @@ def _write_matched(session: Session, matrices: Sequence[Matrix], known: Path | N
 
 def _write_motifs(session: Session, matrices: Sequence[Matrix], titles: Sequence[str]) -> Result:
     """Write motifs.meme, and a figure of each matrix with its title."""
-    path = session.request.out / "motifs.meme"
+    path = session.request.folder / "motifs.meme"
     write_meme(path, matrices)
     files = [path]
     for i, (matrix, title) in enumerate(zip(matrices, titles, strict=True)):
-        files += figures.draw_motif(session.request.out / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)
+        files += figures.draw_motif(session.request.folder / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)
     return Result(notes=(f"{path}: {len(matrices):,} motifs",), files=tuple(files))
 
 

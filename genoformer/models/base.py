@@ -50,6 +50,11 @@ class Model(nn.Module):
         return {}
 
     @property
+    def fused_rows(self) -> Mapping[str, tuple[int, ...]]:
+        """Suffix of the name of a module -> rows of the modules that other layouts have in its place, if they differ."""
+        return {}
+
+    @property
     def lacks(self) -> Mapping[type, str]:
         """Capabilities that this configuration does not have although its class has the methods -> the reason."""
         return {}
@@ -233,7 +238,8 @@ class TrackEngine(Protocol):
 # --- refusal
 
 Need = type | tuple[type, ...]
-SCORES_VARIANTS: Need = (Embeds, PredictsTracks)
+SCORES_VARIANTS: Need = (Embeds, PredictsTracks, Classifies)
+SCORES_HAPLOTYPES: Need = (PredictsTracks, Classifies)
 READS_TOKENS: Need = (Embeds, Classifies)
 
 _REMEDIES: dict[type, str] = {

@@ -7,14 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-READ = "genoformer reads its own models, BERT with DNABERT's k-mers, and Enformer as enformer-pytorch has it"
+READ = (
+    "genoformer reads its own models, BERT (DNABERT, GROVER, GENA-LM), DNABERT-2, ESM and the Nucleotide Transformer, "
+    "ModernBERT, Llama, Qwen3, and Enformer as enformer-pytorch has it"
+)
 
 # model_type of a config.json -> the models that use it, if the type alone is not clear; DNA models come first
 _FAMILIES = {
-    "esm": "ESM, or the Nucleotide Transformer and AgroNT",
-    "caduceus": "Caduceus",
-    "hyenadna": "HyenaDNA",
-    "stripedhyena": "Evo",
+    "caduceus": "Caduceus, a state-space model and no transformer",
+    "hyenadna": "HyenaDNA, which has long convolutions and is no transformer",
+    "stripedhyena": "Evo, which has long convolutions between its attention layers",
+    "mamba": "Mamba, a state-space model and no transformer",
     "borzoi": "Borzoi",
     "GPN": "GPN",
     "ConvNet": "GPN",

@@ -28,7 +28,7 @@ class NameMap(NamedTuple):
 
     rename: Mapping[str, str]  # their template -> our template, of a tensor or of a module with its tensors
     fuse: Mapping[str, tuple[str, ...]] = {}  # our module -> their modules, concatenated along the first dimension
-    tied: Mapping[str, str] = {}  # their tensor -> the one that it must equal; read from it, and not written
+    tied: Mapping[str, str] = {}  # their tensor -> the one that it equals unless it is in the file; not written while tied
     copies: Mapping[str, str] = {}  # their module -> another name under which they store it too; both must be equal
     suffixes: Mapping[str, str] = {}  # suffixes of older files -> today's
     axes: Mapping[str, tuple[Any, ...]] = {}  # suffix of our names -> index that gives their shape, with sides of length 1
@@ -39,13 +39,13 @@ class NameMap(NamedTuple):
         return _translated(name, self.rename)
 
     def read(self, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-        """Return their tensors under our names; raise CheckpointError if copies or tied tensors differ."""
+        """Return their tensors under our names; raise CheckpointError if two copies differ."""
         for old, new in self.suffixes.items():
             tensors = {name.removesuffix(old) + new if name.endswith(old) else name: t for name, t in tensors.items()}
         theirs = self._without_copies(tensors, path)
         for copy, original in self.tied.items():
-            if original in theirs and not torch.equal(theirs.setdefault(copy, theirs[original]), theirs[original]):
-                raise CheckpointError(f"{path}: {copy} is not tied to {original}, as it is in this architecture; not read.")
+            if original in theirs:
+                theirs.setdefault(copy, theirs[original])
         named = {}
         fused: dict[str, dict[str, Tensor]] = {}
         for name, tensor in theirs.items():
@@ -62,18 +62,28 @@ class NameMap(NamedTuple):
                 named[whole] = torch.cat([parts[name] for name in names])
         return named
 
-    def write(self, tensors: Mapping[str, Tensor], buffers: frozenset[str] = frozenset()) -> dict[str, Tensor]:
-        """Return our tensors under their names; buffers are stored under both names of a copy."""
+    def write(
+        self,
+        tensors: Mapping[str, Tensor],
+        buffers: frozenset[str] = frozenset(),
+        sizes: Mapping[str, tuple[int, ...]] = {},
+    ) -> dict[str, Tensor]:
+        """Return our tensors under their names; buffers are stored under both names of a copy.
+
+        sizes: suffix of the name of a module of ours -> rows of the modules of theirs that are fused in it; by default equal.
+        """
         back = {ours: theirs for theirs, ours in self.rename.items()}
         named: dict[str, Tensor] = {}
         for name, tensor in tensors.items():
             parts = self._parts_of(name)
             if parts:
-                for (_, theirs), piece in zip(parts, tensor.chunk(len(parts)), strict=True):
+                rows = next((n for suffix, n in sizes.items() if name.rpartition(".")[0].endswith(suffix)), None)
+                pieces = tensor.chunk(len(parts)) if rows is None else tensor.split(list(rows))
+                for (_, theirs), piece in zip(parts, pieces, strict=True):
                     named[theirs] = piece.contiguous()
                 continue
             theirs_name = _translated(name, back, backward=True)
-            if theirs_name is None or theirs_name in self.tied:
+            if theirs_name is None or self._is_tied(theirs_name, tensor, tensors):
                 continue
             axes = next((axes for suffix, axes in self.axes.items() if name.endswith(suffix)), None)
             named[theirs_name] = tensor if axes is None else tensor[axes]
@@ -95,6 +105,11 @@ class NameMap(NamedTuple):
                         "from two models, save it again from one."
                     )
         return named
+
+    def _is_tied(self, name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> bool:
+        """True if a tensor of this name of theirs is the same as its original, in memory."""
+        original = self.ours(self.tied[name]) if name in self.tied else None
+        return original in tensors and tensors[str(original)].data_ptr() == tensor.data_ptr()
 
     def _part(self, name: str) -> tuple[str, str] | None:
         """Return our tensor that one of their tensors is a part of, and its own name; None if it is not part of one."""
@@ -148,6 +163,7 @@ class WeightFormat(NamedTuple):
     check: Callable[[dict[str, Tensor], Path, dict[str, Any]], dict[str, Tensor]] | None = None  # their tensors, as they are
     read_assets: Callable[[Any, Path], None] | None = None  # model, folder: sets the tokenizer
     write_assets: Callable[[Any, Path], None] | None = None
+    in_transformers: Callable[[Any], bool] | None = None  # configuration of the encoder: a class of transformers computes it
 
 
 def read_foreign(layout: WeightFormat, kind: type[Any], folder: Path, config: dict[str, Any]) -> Any:
@@ -164,6 +180,9 @@ def read_foreign(layout: WeightFormat, kind: type[Any], folder: Path, config: di
     if layout.read_assets is not None:
         layout.read_assets(model, folder)
     own = model.state_dict()
+    for copy in layout.names.tied:  # of a decoder that this model does not have
+        if (name := layout.names.ours(copy)) not in own:
+            named.pop(str(name), None)
     fitted = {name: _reshaped(tensor, own[name]) if name in own else tensor for name, tensor in named.items()}
     return load_checked(model, fitted, path, weights_sha256(path))
 
@@ -174,7 +193,7 @@ def write_foreign(layout: WeightFormat, model: Model, folder: Path, dtype: torch
     if layout.write_assets is not None:
         layout.write_assets(model, folder)
     buffers = frozenset(name for name, _ in model.named_buffers())
-    write_tensors(folder / WEIGHTS, layout.names.write(model.state_dict(), buffers), dtype)
+    write_tensors(folder / WEIGHTS, layout.names.write(model.state_dict(), buffers, model.fused_rows), dtype)
     return config
 
 

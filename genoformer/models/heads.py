@@ -19,7 +19,8 @@ from genoformer.models.registry import model_class
 from genoformer.models.token_model import check_tokenizer
 from genoformer.tasks import Task, make_task
 
-Pooling = Literal["mean-max", "mean", "max", "cls"]
+Pooling = Literal["mean-max", "mean", "max", "cls", "last", "mean-all"]
+HeadKind = Literal["norm-gelu", "tanh", "gelu-norm", "linear"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,13 @@ class ClassifierConfig:
     target_mean: tuple[float, ...] = ()  # of each value in the training data; predicted is (value - mean) / standard deviation
     target_std: tuple[float, ...] = ()
     family: str = "transformer"  # of the encoder; one of `registry.families()`
+    head: HeadKind = "norm-gelu"  # norm, dense, GELU, linear; "tanh": BERT's pooler and ESM's, "gelu-norm": ModernBERT's
+    head_bias: bool = True  # of the dense layer of "gelu-norm" and of the output of "linear"
 
     def __post_init__(self) -> None:
-        if self.pooling not in get_args(Pooling):
-            raise ConfigError(f"pooling = {self.pooling!r}: allowed are {', '.join(get_args(Pooling))}.")
+        for name, value, allowed in (("pooling", self.pooling, get_args(Pooling)), ("head", self.head, get_args(HeadKind))):
+            if value not in allowed:
+                raise ConfigError(f"{name} = {value!r}: allowed are {', '.join(allowed)}.")
         n_expected = len(self.classes) if make_task(self.task, self.classes).has_scale else 0
         if len(self.target_mean) != n_expected or len(self.target_std) != n_expected:
             raise ConfigError(
@@ -53,6 +57,11 @@ class ClassifierConfig:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
         if not 0 <= self.overlap < self.window:
             raise ConfigError(f"overlap = {self.overlap}: give 0 up to, not including, the window of {self.window} bases.")
+
+    @property
+    def context_length(self) -> int:
+        """Number of bases that the model reads at once: its window."""
+        return self.window
 
     @property
     def min_layers(self) -> int:
@@ -82,6 +91,7 @@ class SequenceClassifier(Model):
 
     config_type = ClassifierConfig
     may_be_tied = True  # those of the encoder
+    purpose = "is a fine-tuned model, which predicts classes, labels or values"
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -89,16 +99,28 @@ class SequenceClassifier(Model):
         self.encoder = model_class(config.family)(config.encoder)
         width = config.encoder.width
         n_features = width * (2 if config.pooling == "mean-max" else 1)
-        self.norm = nn.LayerNorm(n_features)
         self.dropout = nn.Dropout(config.dropout)
-        self.hidden = nn.Linear(n_features, width)
-        self.out = nn.Linear(width, len(config.classes))
+        if config.head == "norm-gelu":
+            self.norm = nn.LayerNorm(n_features)
+        if config.head != "linear":
+            self.hidden = nn.Linear(n_features, width, bias=config.head_bias or config.head != "gelu-norm")
+        if config.head == "gelu-norm":
+            norm = config.encoder
+            self.norm = nn.LayerNorm(width, norm.norm_eps, bias=norm.norm_bias)
+        n_last = n_features if config.head == "linear" else width
+        self.out = nn.Linear(n_last, len(config.classes), bias=config.head_bias or config.head != "linear")
         nn.init.normal_(self.out.weight, std=0.02)
-        nn.init.zeros_(self.out.bias)
+        if self.out.bias is not None:
+            nn.init.zeros_(self.out.bias)
 
     @property
     def tied(self) -> Mapping[str, str]:
         return {f"encoder.{a}": f"encoder.{b}" for a, b in self.encoder.tied.items()}
+
+    @property
+    def fused_rows(self) -> Mapping[str, tuple[int, ...]]:
+        rows: Mapping[str, tuple[int, ...]] = self.encoder.fused_rows
+        return rows
 
     @property
     def task(self) -> Task:
@@ -136,31 +158,50 @@ class SequenceClassifier(Model):
 
     def forward(self, ids: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
         """Map ids, is_base (as in `Encoding`) and keep (False = padding), all [B, T], to logits [B, C]."""
-        return self.head(self.encoder.embed(ids, keep), is_base)
+        return self.head(self.encoder.embed(ids, keep), is_base, keep)
 
     def logits(self, codes: Codes) -> Tensor:
         """Map codes [B, L] to logits [B, C] with the model's tokenizer, on the model's device."""
         encoding = self.tokenizer.encode(codes)
         device = self.out.weight.device
-        found: Tensor = self(*(torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base)))
-        return found
+        ids, is_base = (torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base))
+        keep = self.encoder.keep(ids)
+        if self.config.pooling == "cls":  # the last layer computes only the first token
+            first = torch.zeros(len(ids), 1, dtype=torch.long, device=device)
+            return self.head(self.encoder.embed(ids, keep, first), is_base[:, :1])
+        logits: Tensor = self(ids, is_base, keep)
+        return logits
 
-    def head(self, x: Tensor, is_base: Tensor) -> Tensor:
-        """Map the encoder's output [B, T, D] to logits [B, C]; is_base [B, T] is True at tokens of bases."""
-        x = self.norm(pool(x, is_base, self.config.pooling))  # [B, D or 2 D]
-        return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
+    def head(self, x: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Map the encoder's output [B, T, D] to logits [B, C]; is_base [B, T] is True at tokens of bases, keep at all."""
+        x = pool(x, is_base, self.config.pooling, keep)  # [B, D or 2 D]
+        if self.config.head == "linear":  # Llama's: no hidden layer
+            return self.out(x)
+        if self.config.head == "tanh":  # BERT's pooler: dense, tanh
+            return self.out(self.dropout(torch.tanh(self.hidden(x))))
+        if self.config.head == "gelu-norm":  # ModernBERT's
+            return self.out(self.dropout(self.norm(F.gelu(self.hidden(x)))))
+        return self.out(self.dropout(F.gelu(self.hidden(self.dropout(self.norm(x))))))
 
 
-def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
+def pool(x: Tensor, is_base: Tensor, how: Pooling, keep: Tensor | None = None) -> Tensor:
     """Pool hidden states [B, T, D] to [B, D], or to [B, 2 D] for "mean-max", which concatenates mean and maximum.
 
-    Mean and maximum are over the tokens of bases (is_base [B, T]), without special tokens; "cls" is the first state.
+    Mean and maximum are over the tokens of bases (is_base [B, T]), without special tokens; "cls" is the first state, "last"
+    the last one, "mean-all" the mean over all tokens, special ones included (keep [B, T] is False at padding).
     """
     if how == "cls":
         return x[:, 0]
-    body = is_base[..., None]  # [B, T, 1]
+    if how == "last":
+        if keep is None:
+            return x[:, -1]
+        at = torch.arange(x.shape[1], device=x.device)
+        return x[torch.arange(len(x), device=x.device), torch.where(keep, at, 0).amax(1)]
+    if how == "mean-all" and keep is None:
+        return x.mean(1)
+    body = (keep if how == "mean-all" and keep is not None else is_base)[..., None]  # [B, T, 1]
     mean = (x * body).sum(1) / body.sum(1).clamp(min=1)
-    if how == "mean":
+    if how in ("mean", "mean-all"):
         return mean
     largest = x.masked_fill(~body, -torch.inf).amax(1)
     return largest if how == "max" else torch.cat([mean, largest], dim=-1)

@@ -124,21 +124,23 @@ class TokenModel(Model):
 
         See `base_posterior`.
         """
-        masked = self.tokenizer.mask_bases(codes, target, end)
-        return base_posterior(self, *(self._to_device(field) for field in masked))
+        ids, rows, candidates, valid = (self._to_device(field) for field in self.tokenizer.mask_bases(codes, target, end))
+        return base_posterior(self, ids, rows, candidates, valid, self.keep(ids))
 
     def sequence_log2_prob(self, codes: Codes) -> Tensor:
         """Return log2 P(sequence) of a causal model, [B, L] -> [B]; see `window_log2_likelihood`."""
         return window_log2_likelihood(self, self.tokenizer, self._to_device(self.tokenizer.encode(codes).ids))
 
-    def log_likelihood(self, ids: Tensor, candidates: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def log_likelihood(
+        self, ids: Tensor, candidates: Callable[[Tensor], Tensor] | None = None, keep: Tensor | None = None
+    ) -> Tensor:
         """Return log P(token t+1 | tokens up to t) in nats, [B, T-1], of a causal model.
 
         `candidates` maps ids [B, T] to the tokens [B, T, C] that may follow each; the probabilities are then renormalised over
         them (only four overlapping k-mers can follow a k-mer).
         """
         self._require_causal("likelihood")
-        logits = self(ids)[:, :-1]
+        logits = self(ids, keep)[:, :-1]
         if candidates is not None:
             allowed = candidates(ids)[:, :-1]
             log_p = logits.gather(-1, allowed).log_softmax(-1)
@@ -152,24 +154,40 @@ class TokenModel(Model):
         generator: torch.Generator,
         temperature: float = 1.0,
         candidates: Callable[[Tensor], Tensor] | None = None,
+        past: list[Any] | None = None,
     ) -> Tensor:
         """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
 
-        `candidates` as in `log_likelihood`, e.g. `successors` for overlapping k-mers.
+        temperature: logits are divided by it; 0 takes the most probable token. `candidates` as in `log_likelihood`, e.g.
+        `successors` for overlapping k-mers. past: from `new_past`, or from the call that drew the last tokens of the prompt.
         """
         self._require_causal("sampling")
         ids = prompt
+        past = self.new_past() if past is None else past
         for _ in range(n_tokens):
-            last = torch.full((len(ids), 1), ids.shape[1] - 1, device=ids.device)
-            logits = self.logits_at(ids, last)[:, 0] / temperature  # [B, V]
-            if candidates is not None:
-                allowed = candidates(ids[:, -1:])[:, 0]  # [B, C]
-                choice = logits.gather(-1, allowed).softmax(-1).multinomial(1, generator=generator)
-                chosen = allowed.gather(-1, choice)
+            logits = self._next_logits(ids, past)  # [B, V]
+            allowed = None if candidates is None else candidates(ids[:, -1:])[:, 0]  # [B, C]
+            if allowed is not None:
+                logits = logits.gather(-1, allowed)
+            if temperature == 0:
+                chosen = logits.argmax(-1, keepdim=True)
             else:
-                chosen = logits.softmax(-1).multinomial(1, generator=generator)
-            ids = torch.cat([ids, chosen], dim=1)
+                p = (logits.float() / temperature).softmax(-1).cpu()  # so that a seed draws the same on every device
+                chosen = p.multinomial(1, generator=generator).to(ids.device)
+            ids = torch.cat([ids, chosen if allowed is None else allowed.gather(-1, chosen)], dim=1)
         return ids
+
+    def new_past(self) -> list[Any] | None:
+        """Return empty keys and values for each layer, which `sample` keeps; None if the model cannot reuse them."""
+        return None
+
+    def _next_logits(self, ids: Tensor, past: list[Any] | None) -> Tensor:
+        """Return the logits [B, V] of the token after ids [B, T]; with `past`, only tokens that are not in it are computed."""
+        new, reuse = ids, dict[str, Any]()
+        if past is not None:
+            new, reuse["past"] = ids[:, past[0].n_tokens :], past
+        last = torch.full((len(new), 1), new.shape[1] - 1, device=ids.device)
+        return self.head(self.embed(new, rows=last, **reuse))[:, 0]
 
     def _require_causal(self, what: str) -> None:
         if not self.causal:
@@ -193,12 +211,12 @@ def check_tokenizer(tokenizer: Any, n_vocab: int, model: str) -> None:
         )
 
 
-def read_tokenizer(folder: Path, n_vocab: int) -> Any:
+def read_tokenizer(folder: Path, n_vocab: int, name: str = TOKENIZER) -> Any:
     """Read the tokenizer of a model folder; raise CheckpointError if its vocabulary has another size."""
-    tokenizer = load_tokenizer(folder / TOKENIZER)
+    tokenizer = load_tokenizer(folder / name)
     if tokenizer.n_vocab != n_vocab:
         raise CheckpointError(
-            f"{folder}: tokenizer.json has {tokenizer.n_vocab} tokens, config.json {n_vocab}; copy the model folder again."
+            f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}; copy the model folder again."
         )
     return tokenizer
 
@@ -212,14 +230,21 @@ def successors(tokenizer: Any, ids: Tensor) -> Tensor:
     return stem[..., None] + torch.arange(4, device=ids.device) + tokenizer.first_kmer
 
 
-def base_posterior(model: TokenModel, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor) -> Tensor:
+def base_posterior(
+    model: TokenModel, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor, keep: Tensor | None = None
+) -> Tensor:
     """Return log2 P(base) at the target of each window, [B, 4] in the order A, C, G, T, from one forward pass.
 
-    Parameters are the fields of `KmerTokenizer.mask_bases` as tensors. The logits of each token are renormalised over its four
-    candidates, the log-probabilities are averaged over the tokens, and the average is renormalised; for k = 1 this is the plain
-    masked marginal. NaN if no token is valid (N all around).
+    Parameters are the fields of `Tokenizer.mask_bases` as tensors. For each token the logits of its candidates are renormalised
+    over the four bases (with candidates [B, M, 4, G], of which G carry each base, their probabilities are summed); the
+    log-probabilities are averaged over the tokens, and the average is renormalised. For k = 1 this is the plain masked
+    marginal. NaN if no token is valid (N all around).
     """
-    log_p = model.logits_at(ids, rows, candidates).float().log_softmax(-1)  # [B, M, 4]
+    if candidates.dim() == 4:
+        logits = model.logits_at(ids, rows, keep=keep).float()  # [B, M, V]
+        log_p = logits.gather(-1, candidates.flatten(2)).unflatten(-1, candidates.shape[2:]).logsumexp(-1).log_softmax(-1)
+    else:
+        log_p = model.logits_at(ids, rows, candidates, keep).float().log_softmax(-1)  # [B, M, 4]
     weight = valid.float() / valid.sum(1, keepdim=True)  # NaN where nothing is valid
     return (log_p * weight[..., None]).nan_to_num(nan=0.0).sum(1).log_softmax(-1).where(
         valid.any(1)[:, None], torch.nan
@@ -229,9 +254,15 @@ def base_posterior(model: TokenModel, ids: Tensor, rows: Tensor, candidates: Ten
 def window_log2_likelihood(model: TokenModel, tokenizer: Any, ids: Tensor) -> Tensor:
     """Return log2 P(window) of a causal model, [B].
 
-    It is the sum over all bases after the first k-mer, each given the bases before it. Tokens with an N, and tokens that follow
-    one, are left out of the sum.
+    Overlapping k-mers: the sum over all bases after the first k-mer, each given the bases before it, renormalised over the four
+    k-mers that can follow. Tokens with an N, and tokens that follow one, are left out of the sum. Other tokens: the sum of
+    log P(token | tokens before) over all tokens that name bases and follow another token.
     """
+    if not tokenizer.sliding:
+        keep = model.keep(ids)
+        log_p = model.log_likelihood(ids, keep=keep)
+        counted = torch.from_numpy(tokenizer.known(ids[:, 1:].cpu().numpy())).to(ids.device)
+        return log_p.masked_fill(~counted, 0.0).sum(1) / math.log(2)
     log_p = model.log_likelihood(ids, lambda tokens: successors(tokenizer, tokens))  # [B, T-1]
     kmer = ids >= tokenizer.first_kmer
     counted = kmer[:, 1:] & kmer[:, :-1]

@@ -14,6 +14,7 @@ from genoformer.plots.style import GREY, MANY, RED, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_FEW = 3  # overlaps below which a cell is pale
 _TWENTY = (  # matplotlib's tab20
     "#1F77B4",
     "#AEC7E8",
@@ -103,12 +104,10 @@ def trait_matrix(
     fold: ArrayLike,
     overlaps: ArrayLike,
     marked: ArrayLike,
-    *,
-    few: int = 3,
 ) -> Axes:
     """Draw traits by annotations, [T, A]: colour is log2 of observed / expected, text is overlaps, marked cells have a frame.
 
-    fold is NaN if nothing is expected. Cells without overlaps are white; cells with fewer than `few` overlaps are pale.
+    fold is NaN if nothing is expected. Cells without overlaps are white; cells with fewer than 3 overlaps are pale.
     """
     from matplotlib.colors import TwoSlopeNorm
     from matplotlib.patches import Rectangle
@@ -118,7 +117,7 @@ def trait_matrix(
         shade = np.log2(np.asarray(fold, dtype=float))
     shade = np.where(n > 0, np.clip(shade, -3, 3), np.nan)
     image = ax.imshow(shade, cmap="RdBu_r", norm=TwoSlopeNorm(0, -3, 3), aspect="auto")
-    image.set_alpha(np.where(n >= few, 1.0, 0.35))
+    image.set_alpha(np.where(n >= _FEW, 1.0, 0.35))
     for y, x in np.ndindex(n.shape):
         if n[y, x]:
             ax.text(
@@ -128,7 +127,7 @@ def trait_matrix(
                 ha="center",
                 va="center",
                 fontsize="x-small",
-                color="white" if abs(shade[y, x]) > 2.2 and n[y, x] >= few else "black",
+                color="white" if abs(shade[y, x]) > 2.2 and n[y, x] >= _FEW else "black",
             )
         if framed[y, x]:
             ax.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, fill=False, edgecolor="black", lw=1.6))

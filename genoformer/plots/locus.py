@@ -180,7 +180,6 @@ def attention_map(
     keys: ArrayLike,
     *,
     chrom: str = "",
-    label: str = "attention",
     elements: Mapping[str, ArrayLike] | None = None,
 ) -> Axes:
     """Draw attention weights, query x key [M, K], over their edges in bases, [M + 1] and [K + 1]; queries are rows.
@@ -232,7 +231,7 @@ def attention_map(
     ax.tick_params(axis="y", labelsize="small", pad=3 + 3.5 * len(elements or {}))
     ax.set_ylabel("query base", fontsize="small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
-    bar.set_label(label, fontsize="small")
+    bar.set_label("attention", fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
     return ax
 

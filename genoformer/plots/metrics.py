@@ -203,9 +203,7 @@ def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str
     return ax
 
 
-def two_histograms(
-    ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str = "fraction of variants", bins: int = 40
-) -> Axes:
+def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bins: int = 40) -> Axes:
     """Draw the histograms of two groups as fractions over common bins; each label has its n."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
     everything = np.concatenate(list(arrays.values()))
@@ -221,7 +219,7 @@ def two_histograms(
             alpha=0.55,
             label=f"{name} (n = {len(values):,})",
         )
-    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.3 * ax.get_ylim()[1]))  # room for the legend
+    ax.set(xlabel=xlabel, ylabel="fraction of variants", ylim=(0, 1.3 * ax.get_ylim()[1]))  # room for the legend
     ax.legend(frameon=False, fontsize="small", loc="upper left")
     return plain(ax)
 

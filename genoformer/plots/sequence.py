@@ -36,18 +36,16 @@ def letters(codes: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
     return np.where(is_observed, np.asarray(values)[:, None], 0.0)
 
 
-def heat_map(
-    ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "", limit: float | None = None
-) -> Axes:
+def heat_map(ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "") -> Axes:
     """Draw the effect of each single-base change, [L, 4], in rows A C G T; a dot marks the reference base.
 
-    Blue lowers the output, orange raises it. The scale is symmetric and ends at `limit`, or the 99th percentile of |value|.
+    Blue lowers the output, orange raises it. The scale is symmetric and ends at the 99th percentile of |value|.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     effects = np.asarray(values, dtype=float)
     known = np.abs(effects[np.isfinite(effects)])
-    top = limit or (float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
+    top = (float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
     colours = LinearSegmentedColormap.from_list("lower or raise", [BLUE, "#FFFFFF", ORANGE]).with_extremes(bad="#DDDDDD")
     extent = (first - 0.5, first + len(effects) - 0.5, 3.5, -0.5)
     image = ax.imshow(effects.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, cast, get_args
 
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
-from genoformer.models.base import Model, PredictsTracks, has
+from genoformer.models.base import Classifies, Model, PredictsTracks, has
 from genoformer.scoring.scorers import VariantScorer, default_scores, make_scorer
 from genoformer.scoring.scores import SCORES, Score
-from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions, sha256_of_models
+from genoformer.scoring.settings import AlleleComparison, ClassOptions, Scoring, Tile, TrackOptions, sha256_of_models
 
 
 class Remade(NamedTuple):
@@ -58,6 +59,14 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
 def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome, scores: Sequence[Score]) -> VariantScorer:
     """Return the scorer with these options. Raises ConfigError or ValueError for options that do not fit the models."""
     context = options.get("context", "")
+    settings = Scoring(
+        tuple(models),
+        tuple(scores or default_scores(models[0])),
+        context=int(context) if context.isdecimal() else None,
+        both_strands=options.get("strands", "both") == "both",
+    )
+    if has(models[0], Classifies) and "head" not in options:
+        return make_scorer(genome, replace(settings, classes=_class_options(options)))
     how: dict[str, Any] = {name: options[name] for name in ("indels", "anchor") if name in options}
     if "shifts" in options:
         how["shifts"] = tuple(int(text) for text in options["shifts"].split(","))
@@ -65,13 +74,14 @@ def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome,
     of_tracks = None
     if how or tracks or "head" in options:
         of_tracks = TrackOptions(options.get("head"), tracks=tracks, settings=AlleleComparison(**how))
-    return make_scorer(
-        genome,
-        Scoring(
-            tuple(models),
-            tuple(scores or default_scores(models[0])),
-            context=int(context) if context.isdecimal() else None,
-            both_strands=options.get("strands", "both") == "both",
-            tracks=of_tracks,
-        ),
-    )
+    return make_scorer(genome, replace(settings, tracks=of_tracks))
+
+
+def _class_options(options: Mapping[str, str]) -> ClassOptions:
+    """Return the classes and windows in a header; ConfigError for a way to tile that is unknown."""
+    classes = tuple(int(text) for text in options["classes"].split(",")) if "classes" in options else None
+    shifts = tuple(int(text) for text in options.get("shifts", "0").split(","))
+    tile = options.get("tile", "mean")
+    if tile not in get_args(Tile):
+        raise ConfigError(f"tile is {tile!r}; expected one of {', '.join(get_args(Tile))}.")
+    return ClassOptions(classes, shifts, cast(Tile, tile) if len(shifts) > 1 else None)

@@ -109,8 +109,9 @@ def _printed(scored: Scored, row: Sequence[Any], which: int, same_models: bool) 
     score = SCORES.get(scored.scores[which].name)
     if score is None:
         return None
-    track = scored.column_of("TRACK", which)
-    return Printed(score, row[len(FIXED) + which], row[track] if track is not None else None, same_models)
+    names = (scored.column_of(word, which) for word in ("TRACK", "CLASS"))
+    output = next((row[column] for column in names if column is not None), None)
+    return Printed(score, row[len(FIXED) + which], output, same_models)
 
 
 def _title(scored: Scored, row: Sequence[Any], which: int, variant: Variant, word: str | None) -> str:

@@ -78,7 +78,8 @@ class Scored:
     def of_tracks(self) -> bool:
         """True if the first score is of a track model; such scores depend on the start of the window."""
         keys = {column.key for column in self.scores}
-        return "shifts" in self.options or bool(keys & {f"{self.scores[0].key}_TRACK", f"{self.scores[0].key}_NOISE"})
+        moved = "shifts" in self.options and "tile" not in self.options  # tiled windows are those of a fine-tuned model
+        return moved or bool(keys & {f"{self.scores[0].key}_TRACK", f"{self.scores[0].key}_NOISE"})
 
     def column_of(self, what: str, score: int = 0) -> int | None:
         """Return the row index of a column that belongs to a score, such as TRACK, SE or NOISE; None without one."""

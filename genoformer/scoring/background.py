@@ -19,9 +19,7 @@ def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tupl
 
     Raises ConfigError if no allele of the background has a score.
     """
-    path, scoring = job.output, job.scoring
-    if scoring.tracks is not None:
-        scoring = replace(scoring, tracks=replace(scoring.tracks, tracks=None))
+    path, scoring = job.output, job.scoring.of_all_outputs()
     scorer = make_scorer(job.genome, scoring)
     folder = path.with_name(f".{path.name}.work")
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +39,7 @@ def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tupl
     )
     if not summary.scored:
         raise ConfigError(f"no allele of {job.background} has a score; give a background of variants of this genome.")
-    names = [] if scorer.layout is None else scorer.layout.unique_names
+    names = [] if scorer.matrix_layout is None else scorer.matrix_layout.unique_names
     grids = grids_of(matrix or table, scoring.scores, names)
     calibration = Calibration(
         Path(job.background).name, summary.scored, scoring.sha256, compared_options(scorer), scorer.inputs, grids

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import CheckpointError
+from genoformer.errors import CheckpointError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.arrays import read_arrays
 from genoformer.formats.vcf import Record
@@ -25,7 +25,7 @@ FILE = "calibration.npz"  # in the model folder
 GRID = np.linspace(0, 1, 1001)
 GENES = "GTF"  # key in the inputs of a scorer
 _FEW = 500  # alleles; a smaller background gets a warning
-NOT_COMPARED = ("tracks", "genes", "matrix")  # options that do not change the values of a track
+NOT_COMPARED = ("tracks", "classes", "genes", "matrix")  # options that do not change the values of a track
 
 
 class Calibration(NamedTuple):
@@ -45,18 +45,20 @@ class Calibration(NamedTuple):
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """Read a calibration; CheckpointError if the file is not one."""
+        """Read a calibration; MissingFileError without a file, CheckpointError if it is not a calibration."""
+        if not path.is_file():
+            raise MissingFileError(f"{path} does not exist, expected a calibration; make one with `calibrate`.")
         try:
             grids = read_arrays(path)
             about = json.loads(str(grids.pop("about")))
             if any(grid.ndim != 2 or grid.shape[1] != len(GRID) or grid.dtype.kind != "f" for grid in grids.values()):
-                raise ValueError("grids of another length, or of no fractions")
+                raise ValueError(f"its grids are not {len(GRID):,} quantiles each")
             kinds = {name: type(value) for name, value in about.items()}
             if kinds != {"background": str, "n_alleles": int, "model": str, "options": dict, "inputs": dict}:
-                raise ValueError("it does not say what it was made with")
+                raise ValueError("its background, model and options are not recorded")
             return cls(**about, grids=grids)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise CheckpointError(f"{path} is no calibration of genoformer ({error}); make it with `calibrate`.") from error
+            raise CheckpointError(f"{path} is not a calibration of genoformer: {error}; make one with `calibrate`.") from error
 
     def incompatibility(self, scorer: VariantScorer, sha256: str) -> str | None:
         """Return the reason why the scores of a scorer cannot be compared with the background; None if they can."""
@@ -125,13 +127,13 @@ def compared_options(scorer: VariantScorer) -> dict[str, str]:
 def quantile_columns(scorer: VariantScorer, calibration: Calibration) -> Quantiles:
     """Return the quantile columns for all scores of a scorer that the calibration covers."""
     layout = scorer.layout
-    tracks = np.zeros(1, dtype=np.int64) if layout is None else layout.tracks
+    tracks = np.zeros(1, dtype=np.int64) if layout is None else layout.outputs.numbers
     places = {column.name: i for i, column in enumerate(scorer.columns)}
     sources, columns = [], []
 
     def add(score: Score, name: str, track: int, row: int) -> None:
         sources.append((score.name, places[name], track, row))
-        same = " of the same track" if score.of_tracks else ""
+        same = f" of the same {layout.word}" if layout is not None and score.per_output else ""
         background = f"{calibration.n_alleles:,} alleles of {calibration.background}"
         meaning = f"Share of the {background} whose |{score.name}|{same} is not larger."
         columns.append(Column(f"{name}_Q", "share", meaning, of=name))
@@ -139,8 +141,9 @@ def quantile_columns(scorer: VariantScorer, calibration: Calibration) -> Quantil
     for score in scorer.scores:
         if not calibration.covers(score, scorer):
             continue
-        add(score, score.name, places.get(f"{score.name}_TRACK", -1), int(tracks[0]) if score.of_tracks else 0)
-        if layout is not None and score.of_tracks and layout.has_column_per_track:
+        track = -1 if layout is None else places.get(layout.name_column(score), -1)
+        add(score, score.name, track, int(tracks[0]) if score.per_output else 0)
+        if layout is not None and score.per_output and layout.has_column_per_track:
             for number, name in zip(tracks.tolist(), layout.unique_names, strict=True):
                 add(score, f"{score.name}_{name}", -1, number)
     return Quantiles(calibration, sources, tracks, columns)
@@ -167,6 +170,6 @@ def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dic
     for i, track in enumerate(tracks):
         values = column(track)
         for score in scores:
-            if score.of_tracks or i == 0:
+            if score.per_output or i == 0:
                 rows[score.name].append(grid(values[(names == score.name) & counts]))
     return {name: np.array(of, dtype=np.float32) for name, of in rows.items()}

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
+from genoformer.formats.bed import Region
 from genoformer.formats.vcf import Record, VariantFile, batches
 from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, exchanged_alt
 from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
 from genoformer.genome.readings import Reading, shifted
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
 from genoformer.genome.variants import Status, Variant
 from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.ploidies import Ploidies
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.scorers import HaplotypeScorer
 
 _AT_ONCE = 4_096  # records
 SWAP_OR_STRAND = "swap or strand"  # the alleles of a genotype are unknown
@@ -34,7 +34,7 @@ class Window(NamedTuple):
     centre: int
 
 
-def windows_of(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[Window]:
+def windows_of(scorer: HaplotypeScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[Window]:
     """Yield the window around the centre of each region."""
     for region in regions:
         contig = genome.resolve(region.chrom)
@@ -63,7 +63,7 @@ def carriers_of(
     genome: Genome,
     fit: Fit,
     windows: Sequence[Window],
-    scorer: TrackScorer,
+    scorer: HaplotypeScorer,
     columns: Sequence[int],
     left_out: Counter[str],
     fixed: Counter[str],
@@ -122,7 +122,7 @@ class _Touched(NamedTuple):
 
 
 def _touched(
-    file: Iterable[Record], genome: Genome, fit: Fit, windows: Sequence[Window], scorer: TrackScorer
+    file: Iterable[Record], genome: Genome, fit: Fit, windows: Sequence[Window], scorer: HaplotypeScorer
 ) -> Iterator[_Touched]:
     """Yield the records whose corrected REF overlaps a window."""
     of_contig: dict[str, list[int]] = {}

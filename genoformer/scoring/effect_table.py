@@ -10,11 +10,12 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write, sha256_of
 from genoformer.genome.fit import Fit
-from genoformer.genome.preflight import Preflight, check_preflight, preflight
+from genoformer.genome.preflight import check_preflight, preflight
+from genoformer.genome.preflight_result import Preflight
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.job import HaplotypeJob, PairsJob
 from genoformer.scoring.parts import THREADS, RowFolder, Rows
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.scorers import HaplotypeScorer
 from genoformer.tables import tsv_line
 
 N_ROWS, N_SEQUENCES = "rows", "sequences"  # keys in the counts of a part
@@ -39,7 +40,7 @@ class EffectTable(NamedTuple):
     """A table to write: its columns, and what its parts depend on."""
 
     job: HaplotypeJob | PairsJob
-    scorer: TrackScorer
+    scorer: HaplotypeScorer
     preflight: Preflight
     header: Sequence[str]
     ticket: dict[str, str]  # entries for job.json
@@ -82,10 +83,11 @@ class EffectTable(NamedTuple):
             **({"fix": ",".join(fix)} if fix else {}),
             **self.scorer.options,
             **self.scorer.inputs,
+            **self.job.runtime.parts.fingerprint(),
         }
 
 
-def check_input(job: HaplotypeJob | PairsJob, scorer: TrackScorer) -> tuple[Preflight, Fit]:
+def check_input(job: HaplotypeJob | PairsJob, scorer: HaplotypeScorer) -> tuple[Preflight, Fit]:
     """Compare the VCF with the genome, and return the result and how the records are read. Raises PreflightError."""
     checks = job.checks
     checked = preflight(job.vcf, job.genome, max_length=scorer.longest_allele, asked=checks.fix, force=checks.force)

@@ -19,8 +19,7 @@ from genoformer.scoring.carriers import Inside, Window, carriers_of, windows_of
 from genoformer.scoring.effect_table import N_ROWS, N_SEQUENCES, EffectTable, HaplotypeSummary, check_input
 from genoformer.scoring.job import HaplotypeJob
 from genoformer.scoring.parts import Rows
-from genoformer.scoring.scorers import open_track_scorer
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.scorers import HaplotypeScorer, open_haplotype_scorer
 from genoformer.scoring.track_scores import TrackScores, weighted_sum, zeros_like
 from genoformer.tables import MISSING, tsv_line
 
@@ -37,7 +36,7 @@ def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) ->
 
     Raises: ConfigError if the VCF has no samples or lacks a requested one; PreflightError.
     """
-    with open_track_scorer(job.genome, job.scoring, job.runtime) as scorer:
+    with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
         checked, fit = check_input(job, scorer)
         left_out: Counter[str] = Counter()
         fixed: Counter[str] = Counter()
@@ -66,7 +65,7 @@ def _samples(job: HaplotypeJob, known: Sequence[str]) -> list[str]:
     return list(job.samples or known)
 
 
-def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples: Sequence[str]) -> Rows:
+def _rows_of_region(scorer: HaplotypeScorer, window: Window, inside: Inside, samples: Sequence[str]) -> Rows:
     variants, carriers = inside.variants, inside.carriers
     numbers: dict[tuple[int, ...], int] = {(): 0}  # variants of a chromosome -> number of its sequence; 0 is the reference
     sequences = [
@@ -97,14 +96,14 @@ def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples
     return Rows("".join(lines), {N_ROWS: len(lines), N_SEQUENCES: len(haplotypes), "overlapping": n_overlapping})
 
 
-def _scores(scorer: TrackScorer, window: Window, haplotypes: Sequence[Sequence[Variant]]) -> list[TrackScores]:
+def _scores(scorer: HaplotypeScorer, window: Window, haplotypes: Sequence[Sequence[Variant]]) -> list[TrackScores]:
     """Return the scores of the reference chromosome, then of each haplotype, against the reference."""
     if not all(score.zero_at_reference for score in scorer.scores):
         return scorer.haplotypes(window.contig, window.start, window.centre, [[], *haplotypes])
     if haplotypes:
         scores = scorer.haplotypes(window.contig, window.start, window.centre, haplotypes)
         return [zeros_like(scores[0]), *scores]
-    values = np.where([score.of_tracks for score in scorer.scores], 0.0, np.nan)[:, None] * np.ones(len(scorer.tracks))
+    values = np.where([score.per_output for score in scorer.scores], 0.0, np.nan)[:, None] * np.ones(len(scorer.layout.names))
     values[:, 0] = 0
     n_shifts = scorer.layout.n_shifts
     return [TrackScores(values, {}, (TrackScores(values, {}),) * (n_shifts if n_shifts > 1 else 0))]

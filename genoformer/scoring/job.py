@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genoformer.annotation import Annotations
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Region
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
-from genoformer.models import registry
-from genoformer.models.base import PredictsTracks
+from genoformer.models import folders
+from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.options import (
     CalibrateOptions,
     ModelName,
+    NamedModels,
+    Options,
     ScoreOptions,
     TableOptions,
     load_models,
@@ -35,7 +37,7 @@ class Outputs:
     """Files of a scoring run, and the columns that are added to the scores."""
 
     sink: str | Path | Sink  # .vcf, .vcf.gz, .tsv, .parquet, or "-" for VCF on standard output
-    matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track; the sink has only some tracks
+    matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track or class; the sink has only some
     calibration: Calibration | None = None  # adds the quantile of each score among those of a background
     annotations: Annotations | None = None  # adds the elements and genes that each record overlaps
 
@@ -87,12 +89,11 @@ class ScoringJob:
         >>> job.scoring.names, job.scoring.both_strands, job.model_name
         ('LLR,PLL', False, 'demo')
         """
-        opened, named = open_genome(genome), load_models(models)
-        parsed = parse_options(ScoreOptions, options, named.models)
+        opened, named, parsed, scoring = _read(ScoreOptions, genome, models, options)
         return cls(
             vcf,
             opened,
-            read_scoring(opened, named.models, parsed),
+            scoring,
             Outputs(output, parsed.matrix, read_calibration(parsed.calibration, named), read_elements(parsed.annotations)),
             parsed.runtime,
             Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
@@ -107,7 +108,7 @@ class CalibrationJob:
 
     background: str | Path
     genome: Genome
-    scoring: Scoring  # all tracks of the head are scored, also if `scoring.tracks` selects some
+    scoring: Scoring  # all tracks of the head, or all classes, are scored, also if `scoring` selects some
     output: Path
     runtime: Runtime = ON_CPU
     checks: Checks = Checks(n_noise=0)
@@ -126,9 +127,7 @@ class CalibrationJob:
 
         output: None is a file in the folder of the model; ConfigError for an ensemble, which has no folder.
         """
-        opened, named = open_genome(genome), load_models(models)
-        parsed = parse_options(CalibrateOptions, options, named.models)
-        scoring = read_scoring(opened, named.models, parsed)
+        opened, named, parsed, scoring = _read(CalibrateOptions, genome, models, options)
         if output is None and len(named.names) != 1:
             raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
         path = calibration_path(named.names[0]) if output is None else Path(output)
@@ -161,9 +160,7 @@ class HaplotypeJob:
         **options: Any,
     ) -> HaplotypeJob:
         """Build a job from names, paths and text, as `genoformer haplotypes` takes them; options: fields of `TableOptions`."""
-        opened, named = open_genome(genome), load_models(models, PredictsTracks)
-        parsed = parse_options(TableOptions, options, named.models)
-        scoring = read_scoring(opened, named.models, parsed)
+        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
         chosen = tuple(samples) if samples is not None else None
         return cls(Path(vcf), opened, scoring, tuple(regions), Path(output), chosen, parsed.runtime, checks)
@@ -192,18 +189,25 @@ class PairsJob:
         **options: Any,
     ) -> PairsJob:
         """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
-        opened, named = open_genome(genome), load_models(models, PredictsTracks)
-        parsed = parse_options(TableOptions, options, named.models)
+        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
-        scoring = read_scoring(opened, named.models, parsed)
         return cls(Path(vcf), opened, scoring, within, Path(output), parsed.runtime, checks)
 
 
-def open_genome(genome: str | Path | Genome) -> Genome:
-    """Return the genome of a FASTA, or an open genome itself."""
-    return genome if isinstance(genome, Genome) else Genome(genome)
+def _read(
+    kind: type[Options],
+    genome: str | Path | Genome,
+    models: ModelName | Sequence[ModelName],
+    options: Mapping[str, Any],
+    need: Need = SCORES_VARIANTS,
+) -> tuple[Genome, NamedModels, Options, Scoring]:
+    """Return the open genome, the models, the options as an object, and the settings that the scores depend on."""
+    opened = genome if isinstance(genome, Genome) else Genome(genome)
+    named = load_models(models, need)
+    parsed = parse_options(kind, options, named.models)
+    return opened, named, parsed, read_scoring(opened, named.models, parsed)
 
 
 def calibration_path(model: str | Path) -> Path:
     """Return the path of the calibration that a model's folder holds or gets."""
-    return registry.resolve_model(model) / FILE
+    return folders.resolve_model(model) / FILE

@@ -1,4 +1,4 @@
-"""Scores of every track -> Parquet or AnnData, one row per ALT and score (and gene), one column per track."""
+"""Scores of every track or class -> Parquet or AnnData, a row per ALT and score (and gene), a column per track or class."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write
 from genoformer.formats.vcf import Record
-from genoformer.scoring.scores import Floats
 from genoformer.scoring.track_scores import TrackColumns
+from genoformer.writers.base import Floats
 from genoformer.writers.parquet import ParquetRows, Row
 
 PLACES = ("chrom", "pos", "id", "ref", "alt", "score")
@@ -127,9 +127,9 @@ def _write_anndata(part: Path, numbers: Path, rows: Sequence[Row], layout: Track
         name: values if name in _TYPES else pd.Categorical(texts(values)) for name, values in places.items()
     }
     obs = pd.DataFrame(columns, index=texts([str(i) for i in range(len(rows))]))
-    about: dict[str, Any] = {"track": pd.Categorical(texts(layout.names))}
-    if layout.about is not None:
-        about["description"] = pd.Categorical(texts([track.description for track in layout.about]))
+    about: dict[str, Any] = {layout.word: pd.Categorical(texts(layout.names))}
+    if layout.outputs.descriptions is not None:
+        about["description"] = pd.Categorical(texts(layout.outputs.descriptions))
     var = pd.DataFrame(about, index=texts(tracks))
     AnnData(np.asarray(x), obs=obs, var=var).write_h5ad(part)
 

@@ -70,20 +70,21 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 
 
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
-    """Measure the noise floors of a scorer at n positions among or near `places` (contig and base).
+    """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    None if there are no such positions, or no floor because scores do not depend on the start of the window.
+    places: contig and 0-based position.
     """
-    if scorer.layout is None:
+    layout = scorer.layout
+    if layout is None or not scorer.has_noise_floor:
         return None
     variants = _substitutions(scorer, genome, list(places), n)
     if not variants:
         return None
     noise = scorer.noise(variants)
     kinds = ([of.of_nothing for of in noise], [of.of_window for of in noise])
-    indel, substitution = (_floors(scorer, np.abs(scorer.layout.strongest(scores)[0]), scorer.layout) for scores in kinds)
+    indel, substitution = (_floors(scorer, np.abs(layout.strongest(scores)[0]), layout) for scores in kinds)
     return NoiseFloor(
-        len(variants), len(scorer.layout.tracks), tuple(column.of for column in flag_columns(scorer)), indel, substitution
+        len(variants), len(layout.names), tuple(column.of for column in flag_columns(scorer)), indel, substitution
     )
 
 
@@ -107,9 +108,9 @@ def _floors(scorer: VariantScorer, values: Floats, layout: TrackColumns) -> Floa
     """Reduce |values| [n, scores, K] to one floor per score column; 0 for a score that is not 0 for equal alleles."""
     floors = []
     for i, score in enumerate(scorer.scores):
-        of_score = values[:, i] if score.of_tracks else values[:, i, :1]
+        of_score = values[:, i] if score.per_output else values[:, i, :1]
         columns = [of_score.max(-1)]
-        if score.of_tracks and layout.has_column_per_track:
+        if score.per_output and layout.has_column_per_track:
             columns += list(of_score.T)
         for column in columns:
             floor = np.quantile(column, QUANTILE) if len(column) >= LEAST_PLACES else column.max()
@@ -119,7 +120,7 @@ def _floors(scorer: VariantScorer, values: Floats, layout: TrackColumns) -> Floa
 
 def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list[Column]:
     """Return a flag column for each score column of a track model; without a floor its description is empty."""
-    columns = [column for column in scorer.columns if not column.words and not column.of] if scorer.layout else []
+    columns = [column for column in scorer.columns if not column.words and not column.of] if scorer.has_noise_floor else []
     flags = []
     for i, column in enumerate(columns):
         meaning = _meaning(column.name, i, floor) if floor is not None else ""

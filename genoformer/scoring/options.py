@@ -4,43 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from genoformer.annotation import Annotations, read_annotations
-from genoformer.errors import ConfigError
-from genoformer.formats.track_table import TrackTable, read_targets
+from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
+from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import tracks_of
-from genoformer.models import registry
-from genoformer.models.base import SCORES_VARIANTS, Model, Need, PredictsTracks, has, require
+from genoformer.models import folders, registry
+from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
+from genoformer.option_checks import (
+    check_choice,
+    check_flag,
+    check_kind,
+    check_names,
+    check_number,
+    check_tracks,
+    whole_numbers,
+)
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
-from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, ClassOptions, Runtime, Scoring, Tile, TrackOptions
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
-_OF_TRACKS = (
-    "tracks",
-    "targets",
-    "head",
-    "gtf",
-    "shifts",
-    "indels",
-    "anchor",
-    "matrix",
-    "noise_places",
-)  # for track models only
+_TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "noise_places")
+_CLASSES_ONLY = ("classes", "tile")
+_TRACKS_OR_CLASSES = ("shifts", "matrix")
+_NEEDS: dict[str, tuple[type, ...]] = {  # options that only some models have -> the capabilities
+    **dict.fromkeys(_TRACKS_ONLY, (PredictsTracks,)),
+    **dict.fromkeys(_CLASSES_ONLY, (Classifies,)),
+    **dict.fromkeys(_TRACKS_OR_CLASSES, (PredictsTracks, Classifies)),
+}
+_KINDS: dict[type, str] = {PredictsTracks: "a track model", Classifies: "a fine-tuned model", Embeds: "a language model"}
 
 
 @dataclass(frozen=True)
 class ScorerOptions:
     """Options of every command that scores variants; where a file is expected, the object that was read from it also works."""
 
-    scores: str | Sequence[str] | None = None  # None: LLR,PLL, or SAD,SAR501 for a track model
+    scores: str | Sequence[str] | None = None  # None: LLR,PLL, SAD,SAR501 for a track model, LOGIT,DIFF for a fine-tuned one
     context: int | None = None  # bases of a window; None: that of the model
     strand: Literal["both", "forward"] = "both"
     tracks: str | Sequence[int] | None = None  # None: all of the head
@@ -50,9 +60,26 @@ class ScorerOptions:
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
     anchor: Anchor = "grid"
+    classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
+    tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
     device: str = "auto"  # a GPU if there is one
     precision: str = "float32"
     batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value of another kind or out of its range."""
+        check_names("scores", self.scores, "names of scores")
+        check_number("context", self.context, 1, "bases")
+        check_choice("strand", self.strand, ("both", "forward"))
+        check_tracks("tracks", self.tracks)
+        check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
+        check_kind("head", self.head, str, "the name of a head")
+        check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
+        AlleleComparison.parse(self.shifts, self.indels, self.anchor)
+        check_names("classes", self.classes, "names of classes")
+        if self.tile is not None:
+            check_choice("tile", self.tile, get_args(Tile))
+        _ = self.runtime  # checks its own options
 
     @property
     def runtime(self) -> Runtime:
@@ -75,6 +102,25 @@ class ScoreOptions(ScorerOptions):
     workers: int | None = None
     threads: int | None = None
     engine: str = "local"
+    part_size: int = PART_LIMITS.records
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        if not isinstance(self.annotations, Annotations):
+            check_names("annotations", self.annotations, "NAME=FILE or Annotations")
+        check_kind("matrix", self.matrix, (str, Path), "the path of a file")
+        check_kind("calibration", self.calibration, (str, Path, Calibration), "the path of a file, or a Calibration")
+        check_number("noise_places", self.noise_places, 0)
+        check_number("verify", self.verify, 0, "records")
+        check_number("part_size", self.part_size, 1, "records")
+        check_flag("force", self.force)
+        check_names("fix", self.fix, "names of fixes")
+        fixes_named(self.fix)
+
+    @property
+    def parts(self) -> PartLimits:
+        return PartLimits(records=self.part_size)
 
 
 @dataclass(frozen=True)
@@ -88,9 +134,14 @@ class CalibrateOptions(ScorerOptions):
 class TableOptions(ScorerOptions):
     """Options of `genoformer haplotypes` and `genoformer pairs`, with their defaults."""
 
-    scores: str | Sequence[str] | None = "SAD,SAR501"
     force: bool = False
     fix: str | Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("force", self.force)
+        check_names("fix", self.fix, "names of fixes")
+        fixes_named(self.fix)
 
 
 Options = TypeVar("Options", bound=ScorerOptions)
@@ -105,11 +156,11 @@ class NamedModels(NamedTuple):
     @property
     def label(self) -> str:
         """Name for messages and headers: the folders, joined by "+"."""
-        return "+".join(registry.resolve_model(name).resolve().name for name in self.names) or "model"
+        return "+".join(folders.resolve_model(name).resolve().name for name in self.names) or "model"
 
     def calibration(self) -> Calibration | None:
         """Return the calibration in the folder of a single model, if there is one; an ensemble has none of its own."""
-        path = registry.resolve_model(self.names[0]) / FILE if len(self.names) == 1 else None
+        path = folders.resolve_model(self.names[0]) / FILE if len(self.names) == 1 else None
         return Calibration.load(path) if path is not None and path.is_file() else None
 
 
@@ -132,15 +183,15 @@ def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VAR
 def parse_options(kind: type[Options], options: Mapping[str, Any], models: Sequence[Model]) -> Options:
     """Return the options as an object; None stands for a default.
 
-    Raises TypeError for an unknown option, ConfigError for an option of track models with a language model.
+    Raises TypeError for an unknown option, ConfigError for an option that the model does not have.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    of_tracks = [name for name in _OF_TRACKS if name in given]
     parsed = kind(**given)
-    if of_tracks and not has(models[0], PredictsTracks):
-        raise ConfigError(
-            f"option {of_tracks[0]} needs a track model, found a language model; leave it out, or choose another model."
-        )
+    for name in (name for name in _NEEDS if name in given):
+        if not has(models[0], _NEEDS[name]):
+            needed = " or ".join(_KINDS[capability] for capability in _NEEDS[name])
+            found = next(text for capability, text in _KINDS.items() if has(models[0], capability))
+            raise OptionError(name, f"needs {needed}, found {found}; leave it out, or choose another model.")
     return parsed
 
 
@@ -148,7 +199,8 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
     scores = tuple(_scores(options.scores, models[0]))
     tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
-    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks)
+    classes = _class_options(models[0], options) if has(models[0], Classifies) else None
+    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, classes)
 
 
 def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
@@ -158,26 +210,44 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
 
 
 def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
-    table = read_targets(options.targets) if isinstance(options.targets, str | Path) else options.targets
+    table = open_targets(options.targets)
     known = tracks_of(model.config, model.targets, options.head, table)
     head = model.head_named(options.head)
-    tracks = known.choose(options.tracks) if isinstance(options.tracks, str) and options.tracks else options.tracks or None
     return TrackOptions(
         head=head,
         targets=table or model.targets.get(head),
-        tracks=tracks,
+        tracks=None if options.tracks is None else known.choose(options.tracks),
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
-        settings=parse_comparison(options.shifts, options.indels, options.anchor),
+        settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
     )
 
 
-def parse_comparison(shifts: str | Sequence[int], indels: Indels, anchor: Anchor) -> AlleleComparison:
-    """Return the settings of windows; ConfigError for shifts that are not whole numbers."""
-    texts = shifts.split(",") if isinstance(shifts, str) else shifts
-    try:
-        return AlleleComparison(tuple(int(text) for text in texts), indels, anchor)
-    except ValueError as error:
-        raise ConfigError(f"--shifts {shifts}: give whole numbers and commas, such as -1,0,1.") from error
+def _class_options(model: Any, options: ScorerOptions) -> ClassOptions:
+    classes = None if options.classes is None else choose_classes(model.task.names, options.classes)
+    return ClassOptions(classes, whole_numbers("shifts", options.shifts, "-1,0,1"), options.tile)
+
+
+def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[int]:
+    """Return the numbers of the classes that a list of names or a text selects, each once, in the order of the text.
+
+    Commas separate the names in a text; a name may hold commas if it is the whole text. A part with * ? [...] is a pattern.
+    Raises OptionError for a part that selects no class, with the names of the classes.
+
+    >>> choose_classes(("promoter", "enhancer", "other"), "other,*er")
+    [2, 0, 1]
+    """
+    parts = (
+        [chosen] if isinstance(chosen, str) and chosen in names else chosen.split(",") if isinstance(chosen, str) else chosen
+    )
+    if not parts:
+        raise OptionError("classes", "is empty, expected classes of the model; name some, or leave it out.")
+    numbers: list[int] = []
+    for part in (str(part).strip() for part in parts):
+        matched = [names.index(part)] if part in names else [i for i, name in enumerate(names) if fnmatchcase(name, part)]
+        if not matched:
+            raise OptionError("classes", f"has {part!r}, expected classes of the model; name some of {', '.join(names)}.")
+        numbers += matched
+    return list(dict.fromkeys(numbers))
 
 
 def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels) -> Calibration | None:
@@ -189,6 +259,6 @@ def read_calibration(calibration: Calibration | str | Path | None, models: Named
 
 def read_elements(annotations: Annotations | str | Sequence[str]) -> Annotations | None:
     """Return annotations, read from NAME=FILE; None if there are none."""
-    if isinstance(annotations, str | list | tuple):
-        return read_annotations(annotations) if annotations else None
-    return annotations  # type: ignore[return-value]
+    if isinstance(annotations, Annotations):
+        return annotations
+    return read_annotations(annotations) if annotations else None

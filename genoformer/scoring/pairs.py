@@ -27,12 +27,9 @@ from genoformer.scoring.effect_table import (
 )
 from genoformer.scoring.job import PairsJob
 from genoformer.scoring.parts import Rows
-from genoformer.scoring.scorers import open_track_scorer
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.scorers import HaplotypeScorer, open_haplotype_scorer
 from genoformer.scoring.track_scores import weighted_sum
 from genoformer.tables import MISSING, rounded, tsv_line
-
-_PAIRS = 64  # pairs in a part
 
 
 def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> HaplotypeSummary:
@@ -43,26 +40,25 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
     the corrected ones.
     Raises ConfigError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
-    with open_track_scorer(job.genome, job.scoring, job.runtime) as scorer:
-        if not 1 <= job.within <= scorer.longest_allele:
-            raise ConfigError(
-                f"pairs within {job.within:,} bases: give 1 to {scorer.longest_allele:,}, a quarter of the window."
-            )
+    with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
+        if not 1 <= job.within <= scorer.window // 4:
+            raise ConfigError(f"pairs within {job.within:,} bases: give 1 to {scorer.window // 4:,}, a quarter of the window.")
         checked, fit = check_input(job, scorer)
         left_out: Counter[str] = Counter()
         fixed: Counter[str] = Counter()
         with open_vcf(job.vcf) as file:
             alts = scorable(file, job.genome, scorer.longest_allele, left_out, fit, fixed)
             pairs = _neighbour_pairs(alts, job.within, left_out)
-            parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, _PAIRS)), []))
+            n = job.runtime.parts.pairs
+            parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, n)), []))
             table = EffectTable(job, scorer, checked, _header(scorer), {"within": str(job.within)}, "pairs", None)
             summary = table.write(parts, progress)
     left_out.update(summary.left_out)
     return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
 
 
-def _header(scorer: TrackScorer) -> list[str]:
-    kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if scorer.layout.n_shifts > 1 else []), "TRACK")
+def _header(scorer: HaplotypeScorer) -> list[str]:
+    kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if scorer.layout.n_shifts > 1 else []), scorer.layout.word.upper())
     names = []
     for score in scorer.scores:
         names += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.input.per_gene else []))]
@@ -108,7 +104,7 @@ def _neighbour_pairs(alts: Iterable[tuple[Record, Variant]], within: int, left_o
         recent.append((record, variant))
 
 
-def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
+def _rows_of_pairs(scorer: HaplotypeScorer, pairs: Sequence[_Pair]) -> Rows:
     lines = []
     for other, variant, kept in pairs:
         middle = (kept[0].start + kept[1].end) // 2
@@ -125,7 +121,7 @@ def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
             gene = int(genes[0, i])
             fields += [rounded(scorer.layout.value(of, i, k, gene)) for of in scores]
             fields += [rounded(float(of[0, i, k])) for of in (more, errors) if of is not None]
-            fields.append(scorer.layout.names[k] if score.of_tracks else MISSING)
+            fields.append(scorer.layout.names[k] if score.per_output else MISSING)
             if score.input.per_gene:
                 fields.append(scorer.layout.name_of_gene(gene))
         lines.append(tsv_line(fields) + "\n")

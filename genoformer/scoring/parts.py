@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,23 +15,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.config import current_option
-from genoformer.errors import GenoformerError
-from genoformer.files import atomic_write, resolve_link, write_text
-from genoformer.formats.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf, overlapping
+from genoformer.files import atomic_write
+from genoformer.formats.vcf import Record, open_vcf, overlapping
+from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
-from genoformer.scoring.scores import TrackScoreMatrix
+from genoformer.resume_folder import JobError, ResumeFolder, folder_of
 from genoformer.writers import Floats
 
 STATUSES = list(Status)  # parts store their indices
 THREADS = "number of threads"  # key in a job
-PART_RECORDS = 4_096  # largest number of records in a part
-_PART_OPERATIONS = 5e11  # in a part: about ten seconds on a core, so that work spreads evenly over several cores
-_TOGETHER = 16  # largest number of records in a part of a very large model, whose records share work
 
 
-class JobError(GenoformerError):
-    """The resume folder cannot be used, for example because it belongs to a run with other settings."""
+@dataclass(frozen=True)
+class PartLimits:
+    """Maximum size of a part; a run resumes only from parts of the same limits."""
+
+    records: int = 4_096
+    operations: float = 5e11  # about ten seconds on a core, so that work spreads evenly over several cores
+    sharing_records: int = 16  # of a very large model, whose records share work
+    pairs: int = 64  # of `genoformer pairs`
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the limits as text, for the folder of an interrupted run; the defaults are not stored."""
+        return {} if self == PART_LIMITS else {"part size": str(self)}
+
+
+PART_LIMITS = PartLimits()
 
 
 class PartResult(NamedTuple):
@@ -41,14 +49,8 @@ class PartResult(NamedTuple):
 
     statuses: NDArray[np.uint8]  # [ALTs], index into STATUSES
     values: Floats  # [ALTs, columns], NaN if missing
-    rows: NDArray[np.int32]  # [R, 4], as in `scores.TrackScoreMatrix`; R = 0 without a matrix
-    matrix: Floats  # [R, K]
-
-    @classmethod
-    def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: TrackScoreMatrix | None = None) -> PartResult:
-        """Build a result; without a matrix, its rows are empty."""
-        none = TrackScoreMatrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
-        return cls(statuses, values, *(matrix or none))
+    rows: NDArray[np.int32] = np.zeros((0, 4), dtype=np.int32)  # [R, 4], as in TrackScoreMatrix; no rows without a matrix
+    matrix: Floats = np.zeros((0, 0), dtype=np.float32)  # [R, K]
 
 
 Compute = Callable[[Sequence[Record]], PartResult]
@@ -59,52 +61,6 @@ class Parts(Protocol):
 
     def get(self, i: int) -> PartResult | None: ...
     def put(self, i: int, scored: PartResult) -> None: ...
-
-
-class ResumeFolder:
-    """Finished parts next to the output, in .OUT.parts/; the same job resumes from them, another job is refused.
-
-    job: all that the parts depend on, such as the sha256 of the VCF, the model and the options.
-    """
-
-    ending: str
-
-    def __init__(self, output: Path | None, job: dict[str, str]) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None else _folder_of(output)
-        try:
-            self.path.mkdir(exist_ok=True)
-        except FileExistsError as error:
-            raise JobError(f"{self.path} is a file, expected a folder for finished parts; remove it.") from error
-        self.n_found = len(self.numbers())
-        ticket = self.path / "job.json"
-        self.is_new = not ticket.is_file()
-        if ticket.is_file() or self.n_found:
-            before = _read(ticket)
-            changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
-            if changed:
-                raise JobError(
-                    f"{self.path} holds unfinished work with another {', '.join(changed)}; "
-                    "repeat that run to finish it, or remove the folder to start over."
-                )
-        else:
-            write_text(ticket, json.dumps(job, indent=1))
-
-    def _name(self, i: int) -> Path:
-        return self.path / f"{i:08d}{self.ending}"
-
-    def numbers(self) -> set[int]:
-        """Return the numbers of the stored parts, including damaged ones; other files have names that are not numbers."""
-        return {int(path.stem) for path in self.path.glob(f"*{self.ending}") if path.stem.isdecimal()}
-
-    def note(self, command: Sequence[str]) -> None:
-        """Store the command that started the work and its working directory."""
-        write_text(self.path / "command.json", json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
-
-    def remove(self) -> None:
-        """Delete the folder, job.json last, so that an interrupted delete can be repeated."""
-        for i in sorted(self.numbers()):
-            self._name(i).unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 class PartFolder(ResumeFolder):
@@ -154,14 +110,14 @@ def resumed_threads(output: Path | None) -> int | None:
     if output is None:
         return None
     try:
-        return int(json.loads((_folder_of(output) / "job.json").read_text(encoding="utf-8"))[THREADS])
+        return int(json.loads((folder_of(output) / "job.json").read_text(encoding="utf-8"))[THREADS])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def resumed_command(output: Path) -> tuple[Path, list[str]]:
     """Return the working directory and the command of the unfinished work for an output; JobError if there is none."""
-    note = _folder_of(output) / "command.json"
+    note = folder_of(output) / "command.json"
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
         return Path(noted["folder"]), [current_option(str(text)) for text in noted["command"]]
@@ -171,12 +127,7 @@ def resumed_command(output: Path) -> tuple[Path, list[str]]:
         ) from error
 
 
-def _folder_of(output: Path) -> Path:
-    whole = resolve_link(output)
-    return whole.with_name(f".{whole.name}.parts")
-
-
-def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
+def part_size(operations: float, shared: int, longest: int = 1, limits: PartLimits = PART_LIMITS) -> PartSize:
     """Return the size of a part; the larger the model, the fewer its records.
 
     operations: arithmetic operations per record. shared: bases over which records share work; for a very large model, records
@@ -187,8 +138,9 @@ def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
     >>> part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
     (PartSize(n=16, within=98304, weighed=False), PartSize(n=67, within=0, weighed=True))
     """
-    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), MAX_BATCH_BYTES // max(1, longest)))
-    return PartSize(n, weighed=n < PART_RECORDS) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
+    n = max(1, min(limits.records, int(limits.operations / operations), MAX_BATCH_BYTES // max(1, longest)))
+    n_sharing = min(limits.records, limits.sharing_records)
+    return PartSize(n_sharing, shared) if shared and n < n_sharing else PartSize(n, weighed=n < limits.records)
 
 
 class PartSize(NamedTuple):
@@ -237,12 +189,8 @@ class Partition:
     def parts(self) -> Iterator[list[Record]]:
         """Yield the records of each part; each call reads the VCF from the start."""
         with open_vcf(self.vcf) as file:
-            yield from self.of(file)
-
-    def of(self, file: VariantFile) -> Iterator[list[Record]]:
-        """Yield the records of each part from an open VCF."""
-        records = overlapping(file, self.region, self.contigs)
-        return chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
+            records = overlapping(file, self.region, self.contigs)
+            yield from chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 
 def run_local(
@@ -291,13 +239,3 @@ def chunks(
         spent += spends
     if chunk:
         yield chunk
-
-
-def _read(ticket: Path) -> dict[str, str]:
-    try:
-        job = json.loads(ticket.read_text(encoding="utf-8"))
-        if isinstance(job, dict):
-            return job
-    except (OSError, ValueError):
-        pass
-    raise JobError(f"{ticket.parent} has no readable job.json, so its run is unknown; remove the folder to start over.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +14,16 @@ from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
-from genoformer.formats.vcf import Record, seekable_copy
+from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import seekable_copy
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.fit import Fit
-from genoformer.genome.preflight import Preflight, check_preflight, preflight
+from genoformer.genome.preflight import check_preflight, preflight
+from genoformer.genome.preflight_result import Preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import Status
-from genoformer.models import registry
+from genoformer.models import folders
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.assembly import AddedColumns, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
@@ -32,7 +34,7 @@ from genoformer.scoring.parts import STATUSES, THREADS, PartFolder, Partition, P
 from genoformer.scoring.quality import verify_note
 from genoformer.scoring.scorers import VariantScorer, open_reference_scorer, open_scorer
 from genoformer.scoring.scores import check_unique_info_keys
-from genoformer.scoring.settings import Scoring, TrackOptions
+from genoformer.scoring.settings import Scoring
 from genoformer.scoring.worker import fix_columns, score_records
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, plan_workers, run_parts
 from genoformer.writers import Column, Header, Provenance, Sink, UnfitRecordError, open_sink
@@ -148,6 +150,8 @@ class Plan:
             with open_reference_scorer(job.genome, self.scoring, job.runtime) as reference:
                 again = partial(score_records, genome=job.genome, scorer=reference, names=self.fit)
                 self.notes.append(verify_note(self.partition.parts, self.parts, checks.n_verify, self.columns, again))
+        if not self.scorer.has_noise_floor:  # that of scores which depend on where the window begins
+            return
         n = n_places(self.scorer, self.preflight.n_records, checks.n_noise)
         floor = measure(self.scorer, job.genome, self.preflight.places, n)
         if floor is not None:
@@ -210,9 +214,10 @@ def open_plan(
     region = parse_region(job.region, job.genome.contigs) if job.region else None
     scoring = _with_matrix(job, sink)
     with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
-        flags = flag_columns(scorer) if checks.n_noise != 0 else []
+        flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
-        matrix = MatrixFile(outputs.matrix, scorer.layout) if outputs.matrix is not None and scorer.layout else None
+        layout = scorer.matrix_layout
+        matrix = MatrixFile(outputs.matrix, layout) if outputs.matrix is not None and layout else None
         checked = preflight(
             vcf,
             job.genome,
@@ -235,7 +240,7 @@ def open_plan(
         parts = PartFolder(sink.path, _fingerprint(job, scoring, checked, fit, workers.threads) | options | scorer.inputs)
         if job.shard is None and sink.path is not None:  # several shards may run together
             lock.enter_context(lock_folder(parts.path, sink.path))
-        size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest)
+        size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest, job.runtime.parts)
         contigs = tuple(job.genome.contigs) if region else ()
         partition = Partition(vcf, region, checked.n_records, size, job.shard, scorer.cost, contigs)
         if job.assemble:
@@ -254,13 +259,13 @@ def open_plan(
 
 
 def _with_matrix(job: ScoringJob, sink: Sink) -> Scoring:
-    """Return the settings of the scores, with the values of every track if the job has a matrix."""
+    """Return the settings of the scores, with the values of every track or class if the job has a matrix."""
     matrix = job.outputs.matrix
     if matrix is None:
         return job.scoring
     if sink.path is not None and Path(matrix).absolute() == sink.path.absolute():
         raise ConfigError(f"{matrix}: the output and the matrix would be one file; give the matrix another name.")
-    return replace(job.scoring, tracks=replace(job.scoring.tracks or TrackOptions(), matrix=True))
+    return job.scoring.with_matrix()
 
 
 def _check_sink(job: ScoringJob, sink: Sink, checked: Preflight, columns: Sequence[Column]) -> None:
@@ -304,6 +309,7 @@ def _fingerprint(job: ScoringJob, scoring: Scoring, checked: Preflight, fit: Fit
         "version": __version__,
         "statuses": ",".join(STATUSES),  # parts store their indices
         "contigs left out": ",".join(sorted(fit.others)),
+        **job.runtime.parts.fingerprint(),
     }
 
 
@@ -315,7 +321,7 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     what = f"the sequence around the records of {checked.vcf}"
     windows = partial(_sample_windows, genome=job.genome, length=scorer.window)
     overlaps = (
-        registry.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
+        folders.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
     )
     notes = list(dict.fromkeys(note for note in overlaps if note))
     known = [window for window in windows(checked.places_with_bases) if window[scorer.window // 2] < N]

@@ -1,4 +1,4 @@
-"""Evidence that scores compare: one class per kind, which asks a language model or a track model for it."""
+"""Evidence that scores compare: one class per kind, which asks a language model, a track model or a classifier for it."""
 
 from __future__ import annotations
 
@@ -35,11 +35,22 @@ class TrackEvidence(Protocol):
     def embedding(self, width: int) -> AllelePair: ...  # [D], mean over these bins
 
 
+class ClassEvidence(Protocol):
+    """Evidence of a fine-tuned model for a list of variants; one pair [n, C] per strand."""
+
+    @property
+    def log_odds(self) -> list[AllelePair]: ...  # log p / (1 - p) of each class or label, in nats
+    @property
+    def values(self) -> list[AllelePair]: ...  # probability of each class or label, or the values of a regression
+
+
 @dataclass(frozen=True)
 class ScoreInput:
     """Evidence that a score compares; the subclasses below are all kinds."""
 
     of_tracks: ClassVar[bool] = False  # True: one value per track, from a track model
+    of_classes: ClassVar[bool] = False  # True: one value per class, label or value, from a fine-tuned model
+    needs_probabilities: ClassVar[bool] = False  # True: the outputs have to be probabilities, not values of a regression
     per_gene: ClassVar[bool] = False  # True: one value per track and gene in the window
     needs_bases: ClassVar[bool] = False  # True: the model has to predict single bases
     needs_both_sides: ClassVar[bool] = False  # True: the model has to see the bases on both sides
@@ -50,6 +61,10 @@ class ScoreInput:
 
     def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
         """Return the evidence of a track model; None if a track model has none of this kind, or has it per gene."""
+        return None
+
+    def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
+        """Return the evidence of a fine-tuned model; None if a fine-tuned model has none of this kind."""
         return None
 
     @property
@@ -121,3 +136,21 @@ class GeneTracks(ScoreInput):
     @property
     def bins(self) -> str:
         return "the exons of a gene"
+
+
+class ClassLogits(ScoreInput):
+    """Log-odds of each class or label for both alleles."""
+
+    of_classes = needs_probabilities = True
+
+    def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
+        return evidence.log_odds
+
+
+class ClassValues(ScoreInput):
+    """Probability of each class or label, or the values of a regression, for both alleles."""
+
+    of_classes = True
+
+    def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
+        return evidence.values

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, cast
 
 from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.base import Model, PredictsTracks, has, require
-from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Score, ScoreBatch, parse_scores
+from genoformer.models.base import SCORES_HAPLOTYPES, Classifies, Model, PredictsTracks, has, require
+from genoformer.scoring.class_scorer import ClassScorer
+from genoformer.scoring.scores import (
+    DEFAULT_CLASS_SCORES,
+    DEFAULT_SCORES,
+    DEFAULT_TRACK_SCORES,
+    Score,
+    ScoreBatch,
+    parse_scores,
+)
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.scoring.track_scores import Noise, TrackColumns
+from genoformer.scoring.track_scores import Noise, TrackColumns, TrackScores
 from genoformer.writers import Column
 
 
@@ -33,7 +41,11 @@ class VariantScorer(Protocol):
     @property
     def columns(self) -> list[Column]: ...
     @property
-    def layout(self) -> TrackColumns | None: ...  # of the columns and of a matrix; None for a model without tracks
+    def layout(self) -> TrackColumns | None: ...  # of the columns; None for a language model
+    @property
+    def matrix_layout(self) -> TrackColumns | None: ...  # of a matrix
+    @property
+    def has_noise_floor(self) -> bool: ...  # True: scores depend on where their window begins
     @property
     def flops_per_variant(self) -> float: ...  # arithmetic operations for an SNV
     @property
@@ -43,28 +55,56 @@ class VariantScorer(Protocol):
     @property
     def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by kind
     @property
-    def n_matrix(self) -> int: ...  # tracks of `ScoreBatch.matrix`; 0 without a matrix
+    def n_matrix(self) -> int: ...  # tracks or classes of `ScoreBatch.matrix`; 0 without a matrix
     def cost(self, record: Record) -> int: ...  # of all its ALTs, in units of an SNV
     def score(self, variants: Sequence[Variant]) -> ScoreBatch: ...
     def noise(self, variants: Sequence[Variant]) -> list[Noise]: ...  # empty if scores do not depend on the window's start
     def reference_scorer(self) -> VariantScorer: ...  # the reference implementation of the same scores
 
 
+class HaplotypeScorer(VariantScorer, Protocol):
+    """Scorer that also compares sequences with several variants with the reference."""
+
+    @property
+    def layout(self) -> TrackColumns: ...
+    def window_start(self, variant: Variant) -> int: ...
+    def haplotypes(
+        self, chrom: str, start: int, centre: int, haplotypes: Sequence[Sequence[Variant]], *, anchor: int | None = None
+    ) -> list[TrackScores]: ...
+
+
 def default_scores(model: Model) -> list[Score]:
     """Return the scores that a model computes by default."""
-    return parse_scores(DEFAULT_TRACK_SCORES if has(model, PredictsTracks) else DEFAULT_SCORES)
+    if has(model, PredictsTracks):
+        return parse_scores(DEFAULT_TRACK_SCORES)
+    if has(model, Classifies):
+        scores = parse_scores(DEFAULT_CLASS_SCORES)
+        has_log_odds = cast(Classifies, model).task.has_log_odds
+        return [score for score in scores if has_log_odds or not score.input.needs_probabilities]
+    return parse_scores(DEFAULT_SCORES)
 
 
 def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> VariantScorer:
     """Return the scorer of a model or an ensemble; ConfigError for scores or options that it does not support."""
-    kinds = {has(model, PredictsTracks) for model in scoring.models}
+    kinds = {_scorer_class(model) for model in scoring.models}
     if len(kinds) > 1:
-        raise ConfigError("an ensemble is of language models or of models of tracks, not of both; score them apart.")
-    if kinds == {True}:
-        return TrackScorer(genome, scoring, batch_size=batch_size)
-    if scoring.tracks is not None:
-        raise ConfigError("tracks, heads, shifts, genes and a matrix are of a model of tracks, and this is a language model.")
-    return SequenceScorer(genome, scoring, batch_size=batch_size)
+        raise ConfigError(
+            "found models of several kinds in an ensemble, expected only language models, track models or fine-tuned models; "
+            "score each kind alone."
+        )
+    (kind,) = kinds
+    if scoring.tracks is not None and kind is not TrackScorer:
+        which = "a fine-tuned model" if kind is ClassScorer else "a language model"
+        raise ConfigError(f"found options of tracks with {which}, expected a track model; leave them out, or give one.")
+    if scoring.classes is not None and kind is not ClassScorer:
+        raise ConfigError("found options of classes, but the model has no classes; leave them out, or give a fine-tuned model.")
+    return kind(genome, scoring, batch_size=batch_size)
+
+
+def _scorer_class(model: Model) -> type[TrackScorer] | type[ClassScorer] | type[SequenceScorer]:
+    if has(model, PredictsTracks):
+        return TrackScorer
+    return ClassScorer if has(model, Classifies) else SequenceScorer
 
 
 @contextmanager
@@ -85,12 +125,12 @@ def open_scorer(genome: Genome, scoring: Scoring, runtime: Runtime = ON_CPU) -> 
 
 
 @contextmanager
-def open_track_scorer(genome: Genome, scoring: Scoring, runtime: Runtime = ON_CPU) -> Iterator[TrackScorer]:
-    """Open the scorer of track models, which also scores haplotypes; CheckpointError for other models."""
+def open_haplotype_scorer(genome: Genome, scoring: Scoring, runtime: Runtime = ON_CPU) -> Iterator[HaplotypeScorer]:
+    """Open the scorer of models that also score haplotypes, which language models do not: they raise CheckpointError."""
     for model in scoring.models:
-        require(model, PredictsTracks)
-    with _on_device(scoring, runtime) as on_device:
-        yield TrackScorer(genome, on_device, batch_size=runtime.batch_size)
+        require(model, SCORES_HAPLOTYPES)
+    with open_scorer(genome, scoring, runtime) as scorer:
+        yield cast(HaplotypeScorer, scorer)
 
 
 @contextmanager

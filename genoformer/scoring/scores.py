@@ -10,8 +10,25 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
+from genoformer.scoring.formulas import (
+    change,
+    cosine_distance,
+    d1,
+    d2,
+    entropy,
+    euclidean_distance,
+    js,
+    log_odds_change,
+    log_ratio,
+    log_sad,
+    sad,
+    sar,
+    sax,
+)
 from genoformer.scoring.score_inputs import (
     AlleleLikelihood,
+    ClassLogits,
+    ClassValues,
     Embedding,
     GeneTracks,
     Posterior,
@@ -53,8 +70,18 @@ class Score(NamedTuple):
 
     @property
     def of_tracks(self) -> bool:
-        """True if the score needs a track model; other scores need a language model, except those of embeddings (any model)."""
+        """True if the score needs a track model."""
         return self.input.of_tracks
+
+    @property
+    def of_classes(self) -> bool:
+        """True if the score needs a fine-tuned model."""
+        return self.input.of_classes
+
+    @property
+    def per_output(self) -> bool:
+        """True if the score has one value for each track or class."""
+        return self.input.of_tracks or self.input.of_classes
 
     @property
     def column(self) -> Column:
@@ -68,69 +95,6 @@ def check_unique_info_keys(columns: Sequence[Column]) -> None:
         if column.key in seen:
             raise ConfigError(f"{seen[column.key]} and {column.name} would both be {column.key} in a VCF; rename the tracks.")
         seen[column.key] = column.name
-
-
-def log_ratio(ref: Floats, alt: Floats) -> Floats:
-    """log2 P(alt) - log2 P(ref), from the log2 probabilities [B] of both; Benegas et al. 2023 (GPN), in bits here."""
-    return alt - ref
-
-
-def entropy(ref: Floats, alt: Floats) -> Floats:
-    """-sum p log2 p over the four bases, from log2 p [B, 4]; it depends on the position only, so `alt` is ignored."""
-    return -(np.exp2(ref) * ref).sum(-1)
-
-
-def cosine_distance(ref: Floats, alt: Floats) -> Floats:
-    """1 - cos(ref, alt) of embeddings [B, D]; exactly 0 for equal embeddings, despite rounding."""
-    norms = np.linalg.norm(ref, axis=-1) * np.linalg.norm(alt, axis=-1)
-    distances = np.maximum(0, 1 - (ref * alt).sum(-1) / np.maximum(norms, 1e-30))
-    return np.where((ref == alt).all(-1), np.zeros_like(distances), distances)
-
-
-def euclidean_distance(ref: Floats, alt: Floats) -> Floats:
-    """|alt - ref| of embeddings [B, D]."""
-    return np.linalg.norm(alt - ref, axis=-1)
-
-
-# Track scores: ref and alt [..., N] are the bins of a track in a window
-
-
-def sad(ref: Floats, alt: Floats) -> Floats:
-    """sum(alt - ref); Kelley et al. 2018 (Basset's SAD, over the bins as in Basenji)."""
-    return (alt - ref).sum(-1)
-
-
-def sar(ref: Floats, alt: Floats) -> Floats:
-    """log2(1 + sum alt) - log2(1 + sum ref); SAR of Basenji, logSED of Borzoi over a gene, DIFF_LOG2_SUM of AlphaGenome."""
-    return np.log2(1 + alt.sum(-1)) - np.log2(1 + ref.sum(-1))
-
-
-def log_sad(ref: Floats, alt: Floats) -> Floats:
-    """sum of log2(1 + alt) - log2(1 + ref); logSUM of baskerville."""
-    return (np.log2(1 + alt) - np.log2(1 + ref)).sum(-1)
-
-
-def sax(ref: Floats, alt: Floats) -> Floats:
-    """alt - ref in the bin with the largest |alt - ref|; SAX of Basenji."""
-    difference = alt - ref
-    return np.take_along_axis(difference, np.abs(difference).argmax(-1)[..., None], axis=-1)[..., 0]
-
-
-def d1(ref: Floats, alt: Floats) -> Floats:
-    """sum |alt - ref|; D1 of baskerville."""
-    return np.abs(alt - ref).sum(-1)
-
-
-def d2(ref: Floats, alt: Floats) -> Floats:
-    """sqrt(sum (alt - ref)^2); D2 of baskerville and Borzoi."""
-    return np.sqrt(((alt - ref) ** 2).sum(-1))
-
-
-def js(ref: Floats, alt: Floats) -> Floats:
-    """(KL(p || q) + KL(q || p)) / 2 of p, q = ref, alt + the 25th percentile of ref, over their sums; JS of baskerville."""
-    pseudocount = np.percentile(ref, 25, axis=-1, keepdims=True)
-    p, q = ((x + pseudocount) / np.maximum((x + pseudocount).sum(-1, keepdims=True), 1e-30) for x in (ref, alt))
-    return ((p - q) * (np.log(np.maximum(p, 1e-30)) - np.log(np.maximum(q, 1e-30)))).sum(-1) / 2
 
 
 def parse_scores(names: str) -> list[Score]:
@@ -263,7 +227,7 @@ SCORES: dict[str, Score] = {
             unit="units of the track",
             meaning=(
                 "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most. "
-                "Of the two tracks of a strand pair together it is the square root of the sum of both squares."
+                "The score of a strand pair is the square root of the sum of the two squares."
             ),
             function=d2,
         ),
@@ -274,8 +238,8 @@ SCORES: dict[str, Score] = {
             signed=False,
             unit="nats",
             meaning=(
-                "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each "
-                "with the 25th percentile of ref added and divided by its sum (baskerville's JS)."
+                "Change of the shape of the track: mean of the Kullback-Leibler divergences of alt from ref and of ref from "
+                "alt. The 25th percentile of ref is added to both tracks, and each is divided by its sum (baskerville's JS)."
             ),
             function=js,
         ),
@@ -334,8 +298,31 @@ SCORES: dict[str, Score] = {
             ),
             function=sar,
         ),
+        Score(
+            "LOGIT",
+            ClassLogits(),
+            "any",
+            signed=True,
+            unit="nats",
+            meaning=(
+                "Change of the log-odds log(p / (1 - p)) of a class or label, natural logarithm: for a label or two classes "
+                "the change of the logit itself, for more classes that of the log-odds of one class against all others; "
+                "positive: the alternative makes the class more likely."
+            ),
+            function=log_odds_change,
+        ),
+        Score(
+            "DIFF",
+            ClassValues(),
+            "any",
+            signed=True,
+            unit="probability or value",
+            meaning="p(alt) - p(ref) of a class or label; for a regression value(alt) - value(ref), in the unit of the value.",
+            function=change,
+        ),
     )
 }
 
 DEFAULT_SCORES = "LLR,PLL"  # for language models: each allele gets one of the two
 DEFAULT_TRACK_SCORES = "SAD,SAR501"
+DEFAULT_CLASS_SCORES = "LOGIT,DIFF"  # for fine-tuned models; for a regression DIFF alone

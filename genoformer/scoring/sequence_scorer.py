@@ -27,12 +27,18 @@ class SequenceScorer:
     Raises ConfigError for scores that the models do not support.
     """
 
+    has_noise_floor = False  # each variant is in the middle of its window
+
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
-        if bad := [score.name for score in scoring.scores if score.of_tracks]:
-            raise ConfigError(
-                f"{', '.join(bad)} is of tracks, and this is a language model; choose LLR, PLL, ENTROPY, COSINE or L2, or name "
-                "a model of tracks with -m."
-            )
+        for kind, needed, bad in (
+            ("tracks", "a model of tracks", [score.name for score in scoring.scores if score.of_tracks]),
+            ("classes", "a fine-tuned model", [score.name for score in scoring.scores if score.of_classes]),
+        ):
+            if bad:
+                raise ConfigError(
+                    f"{', '.join(bad)} is of {kind}, and this is a language model; choose LLR, PLL, ENTROPY, COSINE or L2, or "
+                    f"name {needed} with -m."
+                )
         self.scores, self.models = list(scoring.scores), cast("tuple[Encoder, ...]", scoring.models)
         self.genome, self.both_strands = genome, scoring.both_strands
         self.readers = [self._reader(model, scoring.context, batch_size) for model in self.models]
@@ -45,7 +51,7 @@ class SequenceScorer:
             n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands)
             self.flops_per_variant += 2.0 * cost.count_parameters(model) * n_tokens
         self.columns: list[Column] = [score.column for score in self.scores]
-        self.sharing_distance, self.n_matrix, self.layout = 0, 0, None
+        self.sharing_distance, self.n_matrix, self.layout, self.matrix_layout = 0, 0, None, None
         self.inputs: dict[str, str] = {}
         lengths = dict.fromkeys(reader.length for reader in self.readers)
         self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if self.both_strands else "forward"}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from genoformer import inference
+from genoformer.errors import OptionError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
-from genoformer.models.base import Model
-from genoformer.scoring.alignment import Indels
+from genoformer.models.base import Classifies, Model, has
+from genoformer.option_checks import check_choice, check_number, whole_numbers
+from genoformer.scoring.alignment import INDELS, Indels
+from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scores import Score
-from genoformer.scoring.windows import Anchor
+from genoformer.scoring.windows import ANCHORS, Anchor
 
 
 class AlleleComparison(NamedTuple):
@@ -22,6 +25,16 @@ class AlleleComparison(NamedTuple):
     shifts: tuple[int, ...] = (0,)  # bases by which windows are shifted; scores are averaged over shifts
     indels: Indels = "realign"
     anchor: Anchor = "grid"  # or "variant": each window is centred on its variant, and no work is shared
+
+    @classmethod
+    def parse(cls, shifts: str | Sequence[int], indels: Indels, anchor: Anchor) -> AlleleComparison:
+        """Return the settings that options describe; shifts are numbers, or text with commas.
+
+        Raises OptionError for shifts that are not whole numbers, and for an unknown method or anchor.
+        """
+        check_choice("indels", indels, INDELS)
+        check_choice("anchor", anchor, ANCHORS)
+        return cls(whole_numbers("shifts", shifts, "-1,0,1"), indels, anchor)
 
 
 DEFAULT_COMPARISON = AlleleComparison()
@@ -39,6 +52,19 @@ class TrackOptions:
     matrix: bool = False  # True: also return the values of every track
 
 
+Tile = Literal["mean", "max"]
+
+
+@dataclass(frozen=True)
+class ClassOptions:
+    """Options of the scores of a fine-tuned model: the classes, and the windows of a variant."""
+
+    classes: Sequence[int] | None = None  # numbers of classes, labels or values; None: all, of two classes the second
+    shifts: tuple[int, ...] = (0,)  # bases by which windows are shifted; 0: the variant is in the middle
+    tile: Tile | None = None  # combine the windows by their mean, or by the largest |score|; None: the mean over `shifts`
+    matrix: bool = False  # True: also return the values of every class
+
+
 @dataclass(frozen=True)
 class Scoring:
     """Settings that the values of scores depend on."""
@@ -48,6 +74,17 @@ class Scoring:
     context: int | None = None  # bases of a window; None: that of the model
     both_strands: bool = True  # True: average over both strands
     tracks: TrackOptions | None = None  # for track models only; None: the defaults
+    classes: ClassOptions | None = None  # for fine-tuned models only; None: the defaults
+
+    def with_matrix(self) -> Scoring:
+        """Return the settings with the values of every track or class."""
+        if has(self.models[0], Classifies):
+            return replace(self, classes=replace(self.classes or ClassOptions(), matrix=True))
+        return replace(self, tracks=replace(self.tracks or TrackOptions(), matrix=True))
+
+    def of_all_outputs(self) -> Scoring:
+        """Return the settings without a selection of tracks."""
+        return self if self.tracks is None else replace(self, tracks=replace(self.tracks, tracks=None))
 
     @property
     def names(self) -> str:
@@ -71,6 +108,14 @@ class Runtime(inference.Runtime):
     workers: int | None = None  # processes, each with the model; None: chosen for the size of the model and the run
     threads: int | None = None  # CPU threads per process; None: one if several processes run a small model, else all cores
     engine: str = "local"  # or "ray" or "ray:ADDRESS"
+    parts: PartLimits = PART_LIMITS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("workers", self.workers, 1)
+        check_number("threads", self.threads, 1)
+        if not isinstance(self.engine, str) or (self.engine != "local" and self.engine.partition(":")[0] != "ray"):
+            raise OptionError("engine", f"is {self.engine!r}, expected local, ray or ray:ADDRESS; give one of them.")
 
 
 ON_CPU = Runtime()

@@ -1,4 +1,7 @@
-"""Track scores of variants, and their layout as a table (one row per variant) or a matrix (one row per variant and score)."""
+"""Scores of variants on each track or class, and their layout as a table (a row per variant) or a matrix (variant and score).
+
+An output is a track of a head, or a class, label or value of a fine-tuned model.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,15 @@ from genoformer.writers import Column, Floats, key_of
 
 
 class TrackScores(NamedTuple):
-    """Scores of one variant, or of a combination of variants."""
+    """Scores of one variant, or of a combination of variants, on each of K tracks or classes."""
 
     values: Floats  # [scores, K]; NaN for gene scores; a score without tracks has only the first of K, the others are NaN
     genes: dict[int, Floats]  # number of each gene in the window -> [gene scores, K]
     shifts: tuple[TrackScores, ...] = ()  # mean over the models for each shift; empty for a single shift
+
+    def only(self, outputs: NDArray[np.int64]) -> TrackScores:
+        """Return the scores on some outputs, by their indices in K; gene scores are not of classes and are left out."""
+        return TrackScores(self.values[:, outputs], {}, tuple(one.only(outputs) for one in self.shifts))
 
     @property
     def errors(self) -> TrackScores:
@@ -36,6 +43,24 @@ class Noise(NamedTuple):
 
     of_nothing: TrackScores  # reference against itself moved by one base, as an indel moves the sequence too
     of_window: TrackScores  # change of the scores of a substitution if its window moves by one base
+
+
+class Outputs(NamedTuple):
+    """The outputs that scores are of: tracks of a head, or classes of a fine-tuned model."""
+
+    word: str  # "track" or "class"
+    numbers: NDArray[np.int64]  # [K], in the head or among the classes
+    names: list[str]  # [K]
+    descriptions: list[str] | None = None  # [K]
+    named_alone: bool = False  # a lone output is named in the meaning of its column
+
+    @classmethod
+    def of_tracks(cls, head: str, tracks: NDArray[np.int64], targets: TrackTable | None) -> Outputs:
+        """Return tracks of a head; targets: the table of its tracks, if known."""
+        numbers = tracks.tolist()
+        if targets is None:
+            return cls("track", tracks, [f"{head}_{i}" for i in numbers])
+        return cls("track", tracks, [targets[i].identifier for i in numbers], [targets[i].description for i in numbers])
 
 
 def _standard_error(each: Sequence[Floats]) -> Floats:
@@ -74,42 +99,36 @@ def zeros_like(like: TrackScores) -> TrackScores:
 
 
 class TrackColumns:
-    """Tracks and genes of the scores, and the output columns for them."""
+    """Tracks (or classes) and genes of the scores, and the output columns for them."""
 
     def __init__(
-        self,
-        scores: Sequence[Score],
-        head: str,
-        tracks: NDArray[np.int64],
-        targets: TrackTable | None,
-        genes: Genes | None,
-        *,
-        chosen: bool,
-        n_shifts: int = 1,
+        self, scores: Sequence[Score], outputs: Outputs, genes: Genes | None = None, *, chosen: bool, n_shifts: int = 1
     ) -> None:
         """Set up the layout.
 
-        chosen: also add one column per track, next to the strongest. n_shifts: with several, each score gets an error column.
+        chosen: also add one column per output, next to the strongest. n_shifts: with several, each score gets an error column.
         """
-        self.scores, self.genes, self.chosen, self.n_shifts = list(scores), genes, chosen, n_shifts
-        self.tracks = tracks
-        numbers = tracks.tolist()
-        self.about = None if targets is None else [targets[i] for i in numbers]
-        self.names = [f"{head}_{i}" if targets is None else targets[i].identifier for i in numbers]
+        self.scores, self.outputs, self.genes = list(scores), outputs, genes
+        self.chosen, self.n_shifts = chosen, n_shifts
+        self.names, self.word = outputs.names, outputs.word
         n = Counter(map(key_of, self.names))
         self.unique_names = [
-            f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(numbers, self.names, strict=True)
+            f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(outputs.numbers.tolist(), self.names, strict=True)
         ]
         self.of_genes = [i for i, score in enumerate(self.scores) if score.input.per_gene]
 
     @property
     def has_column_per_track(self) -> bool:
-        """True if each track has its own column next to the strongest."""
+        """True if each track or class has its own column next to the strongest."""
         return self.chosen and len(self.names) > 1
+
+    def name_column(self, score: Score) -> str:
+        """Return the name of the column with the strongest track or class of a score, which exists if there are several."""
+        return f"{score.name}_{self.word.upper()}"
 
     @property
     def columns(self) -> list[Column]:
-        """Columns of `table`: for each score the strongest track, its name, and each chosen track."""
+        """Columns of `table`: for each score the strongest output, its name, and each chosen output."""
         found: list[Column] = []
 
         def add(name: str, score: Score, meaning: str) -> None:
@@ -119,11 +138,13 @@ class TrackColumns:
                 found.append(Column(f"{name}_SE", score.unit, error, of=name))
 
         for score in self.scores:
-            if not score.of_tracks or len(self.names) == 1:
-                add(score.name, score, score.meaning)
+            if not score.per_output or len(self.names) == 1:
+                alone = score.per_output and self.outputs.named_alone
+                add(score.name, score, f"{score.meaning} Of {self.names[0]}." if alone else score.meaning)
             else:
-                add(score.name, score, f"{score.meaning} Of the track where it is largest (or smallest).")
-                found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(self.names)))
+                add(score.name, score, f"{score.meaning} Of the {self.word} where it is largest (or smallest).")
+                meaning = f"The {self.word} that {score.name} is of."
+                found.append(Column(self.name_column(score), f"a {self.word}", meaning, tuple(self.names)))
                 if self.chosen:
                     for name in self.unique_names:
                         add(f"{score.name}_{name}", score, f"{score.name} of {name}.")
@@ -179,7 +200,7 @@ class TrackColumns:
             found.extend(of[rows, score, track] for of in (values, errors) if of is not None)
 
         for i, score in enumerate(self.scores):
-            if not score.of_tracks or len(self.names) == 1:
+            if not score.per_output or len(self.names) == 1:
                 add(i, 0)
             else:
                 strongest = np.abs(values[:, i]).argmax(-1)

@@ -47,13 +47,13 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: VariantScor
         values = np.hstack([values, np.where(is_fixed, fixes, np.nan)[:, None].astype(np.float32)])
     n_tracks = scorer.n_matrix
     matrix = _expand_to_all_alts(scores.matrix, rows, records, len(scorer.scores), n_tracks) if n_tracks else None
-    return PartResult.of(np.array([_NUMBER[status] for status in statuses], dtype=np.uint8), values, matrix)
+    return PartResult(np.array([_NUMBER[status] for status in statuses], dtype=np.uint8), values, *(matrix or ()))
 
 
 def fix_columns(fixes: Sequence[str]) -> list[Column]:
     """Return the column with the correction of each ALT, if corrections are requested."""
     meaning = ", ".join(f"{word} ({text})" for word, text in FIX_MEANING.values())
-    text = f"How REF, ALT or POS was read for the scores of this ALT, where not as written: {meaning}."
+    text = f"Correction of REF, ALT or POS for the scores of this ALT, missing if they were read as written: {meaning}."
     return [Column("FIX", "a fix", text, FIX_WORDS)] if fixes else []
 
 

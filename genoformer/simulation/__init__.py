@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from genoformer.simulation.grammar import Element, Gene, Instance
-from genoformer.simulation.regulation import Expression, Link
-from genoformer.simulation.variants import Record
+from genoformer.simulation.regulation import Expression
 from genoformer.simulation.world import World, simulate
 
-__all__ = ["Element", "Expression", "Gene", "Instance", "Link", "Record", "World", "simulate"]
+__all__ = ["Element", "Expression", "Gene", "Instance", "World", "simulate"]

@@ -18,17 +18,18 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.task_metrics import collapsed
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
 from genoformer.models.token_model import TokenModel
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.training.config import FinetuneConfig, TuningConfig, model_fields, tokenizer_of
 from genoformer.training.loop import FitResult, Monitor, Trainable
-from genoformer.training.recipe import Finished, training_sketch
+from genoformer.training.recipe import Finished, start_record, training_sketch
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import LabelledSet, case_weights
 
@@ -70,13 +71,10 @@ class ClassifierRecipe:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        start = None
-        if self.start is not None:
-            start = {"sha256": self.encoder.sha256, "manifest": registry.read_manifest(self.start)}
         return {
             "data": self.data.record,
             "task": self.task,
-            "start": start,
+            "start": start_record(self.encoder, self.start),
             "shape": {"tokenizer": dict(self.config.tokenizer), "model": dict(self.config.model)},
             "finetune": asdict(self.plan),
         }
@@ -136,7 +134,7 @@ class ClassifierRecipe:
 
     def reload(self, folder: Path) -> MemberResult:
         """Return the result of a member that an interrupted run finished; ConfigError if its settings differ."""
-        before, now = (json.loads(json.dumps(m)) for m in (registry.read_manifest(folder) or {}, self.settings))
+        before, now = (json.loads(json.dumps(m)) for m in (folders.read_manifest(folder) or {}, self.settings))
         if changed := [name for name in ("task", "start", "shape", "finetune", "data") if before.get(name) != now[name]]:
             raise ConfigError(
                 f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
@@ -170,7 +168,7 @@ class ClassifierRecipe:
                 f"experience of longer distances; window = {self.made_for} in [finetune] avoids them."
             )
         for part, what in ((train, "the training data"), (valid, "the validation data")):
-            if note := registry.training_overlap_note(self.encoder, str(self.start), part, what):
+            if note := folders.training_overlap_note(self.encoder, str(self.start), part, what):
                 notes.append(note)
         return notes
 

@@ -12,7 +12,7 @@ from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.models.heads import Pooling
 from genoformer.models.tuning import TUNE
-from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
+from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
 
@@ -149,13 +149,17 @@ class FinetuneConfig:
 
         changed: fields of [finetune] that override the file.
         """
-        tables = tables_of(path) if path is not None else {}
-        table = checked(TuningConfig, tables.get("finetune", {}), f"{path}, [finetune]")
-        values = {**tables, "finetune": TuningConfig(**table | changed)}
-        return cls(**checked(cls, values, str(path)))
+        return cls(**tables_with(cls, path, "finetune", TuningConfig, changed))
 
 
-def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> KmerTokenizer | BPETokenizer:
+def tables_with(file: type[Any], path: Path | None, name: str, table: type[Any], changed: dict[str, Any]) -> dict[str, Any]:
+    """Return the checked tables of a TOML file of type `file`, with the table `name` as a `table` with changed fields."""
+    tables = tables_of(path) if path is not None else {}
+    values = checked(table, tables.get(name, {}), f"{path}, [{name}]")
+    return checked(file, {**tables, name: table(**values | changed)}, str(path))
+
+
+def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> Tokenizer:
     """Return the tokenizer of a [tokenizer] table.
 
     learn: function from vocabulary size to a BPE tokenizer of the training data; None if there is no training data.

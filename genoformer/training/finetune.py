@@ -12,7 +12,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from genoformer.datasets.leakage import leakage
-from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.targets import hint_at_values, targets_for, targets_of
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
@@ -20,7 +20,7 @@ from genoformer.evaluation.intervals import Estimate, over_runs
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.task_metrics import METRICS
 from genoformer.files import check_overwrite, write_text
-from genoformer.models import registry
+from genoformer.models import folders
 from genoformer.progress import ProgressCallback
 from genoformer.training import resume
 from genoformer.training.classifier_recipe import ClassifierRecipe, MemberResult, TrainingData
@@ -173,7 +173,7 @@ def _training_data(job: FinetuneJob, tell: Callable[[str], None]) -> tuple[Train
 def _members(job: FinetuneJob) -> Iterator[tuple[Path, str | Path | None, int]]:
     """Yield the folder, the start model and the seed of each member; folders of starts of equal names are numbered."""
     starts: Sequence[str | Path | None] = job.starts or [None]
-    names = ["" if start is None else registry.resolve_model(start).resolve().name for start in starts]
+    names = ["" if start is None else folders.resolve_model(start).resolve().name for start in starts]
     first = job.config.finetune.seed
     for i, (start, name) in enumerate(zip(starts, names, strict=True), 1):
         unique = name if names.count(name) == 1 else f"{name}-{i}"
@@ -213,7 +213,7 @@ def _write_ensemble(
         "metrics": {name: together[name].to_dict() for name in over_members},
         "over_members": {name: estimate.to_dict() for name, estimate in over_members.items()},
     }
-    write_text(folder / registry.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
+    write_text(folder / folders.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
 
 
 def _is_finetuned(manifest: dict[str, Any]) -> bool:

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N
-from genoformer.genome.minhash import concatenated
+from genoformer.genome.minhash import N_READ, concatenated
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, runs_of_bases, subtract
-
-_SCAN = 1 << 20  # bases read at a time
+from genoformer.genome.regions import runs_of_bases, subtract
 
 # The weight of the shorter context, in bases seen. Measured by leaving out each of three slices of hg38 (chr2, chr10,
 # chr11; 8.3 Mb) in turn: 48 to 96 are within 0.004 bits of the best for 5+5 and 0.008 for order 11, while 8 costs 0.04
@@ -140,10 +139,12 @@ class CountModels:
         return found
 
 
-def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: bool = False) -> dict[int, NDArray[np.integer]]:
+def count_kmers(
+    chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: bool = False, n_read: int = N_READ
+) -> dict[int, NDArray[np.integer]]:
     """Count each n-mer in chunks [L], for several n: n -> counts [4^n], with the first base as the most significant digit.
 
-    n-mers that contain an N are left out.
+    n-mers that contain an N are left out. n_read: number of bases that are counted at a time.
 
     >>> from genoformer.genome.codes import encode
     >>> count_kmers([encode("AAC")], [2])[2][:4].tolist()  # AA AC AG AT
@@ -151,7 +152,7 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
     """
     # common short n-mers can exceed 4 billion in a genome; n-mers of 9 and more do not, and their tables are large
     counts = {n: np.zeros(4**n, dtype=np.int64 if n < 9 else np.uint32) for n in sorted(set(sizes))}
-    for piece, _ in concatenated(chunks):  # in large pieces, so that few tables of 4^n are made
+    for piece, _ in concatenated(chunks, n_read):  # in large pieces, so that few tables of 4^n are made
         digits, known = (piece & 3).astype(np.int32), piece < N
         number, whole = digits, known
         for n in range(1, max(counts) + 1):
@@ -167,8 +168,10 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
     return counts
 
 
-def stretches(genome: Genome, contigs: Iterable[str], without: Mapping[str, Intervals] | None = None) -> Iterator[Codes]:
-    """Yield the sequence of contigs without N: codes [L] of each run of known bases, cut at every 2^20 bases.
+def stretches(
+    genome: Genome, contigs: Iterable[str], without: Mapping[str, Intervals] | None = None, *, n_read: int = 1 << 20
+) -> Iterator[Codes]:
+    """Yield the sequence of contigs without N: codes [L] of each run of known bases, cut at every n_read bases.
 
     A cut loses the contexts across it, so a dozen bases in a million are not counted at order 11. without: intervals
     [n, 2] of each contig to leave out.
@@ -186,8 +189,8 @@ def stretches(genome: Genome, contigs: Iterable[str], without: Mapping[str, Inte
         if without is not None and contig in without:
             runs = subtract(runs, without[contig])
         for first, last in runs.tolist():
-            for start in range(first, last, _SCAN):
-                yield genome.window(contig, start, min(_SCAN, last - start))
+            for start in range(first, last, n_read):
+                yield genome.window(contig, start, min(n_read, last - start))
 
 
 def _chain(context: Context) -> Iterator[Context]:

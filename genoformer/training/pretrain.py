@@ -13,9 +13,10 @@ import numpy as np
 from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.genome.minhash import GENOME_SCALE
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import Embeds
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
@@ -27,7 +28,7 @@ from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import FitResult, Trainable
 from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
-from genoformer.training.recipe import Finished, Run, run_recipe, training_sketch
+from genoformer.training.recipe import Finished, Run, run_recipe, start_record, training_sketch
 from genoformer.training.windows import RandomWindows, iter_unmasked
 
 _BPE_WINDOWS = 2_000  # windows from which a BPE vocabulary is learned
@@ -54,7 +55,7 @@ def pretrain(
     Raises ConfigError for settings that cannot be trained, TrainingError when the loss is not finite.
     """
     done = run_recipe(lambda: PretrainRecipe(config, start), Run(folder, config.training.seed, command), progress)
-    return registry.read_manifest(folder) if done is not None else None
+    return folders.read_manifest(folder) if done is not None else None
 
 
 class PretrainRecipe:
@@ -86,12 +87,9 @@ class PretrainRecipe:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Settings of the run; the hash of the start model is that from before the training."""
-        start = None
-        if self.start is not None:
-            start = {"sha256": self.model.sha256, "manifest": registry.read_manifest(self.start)}
         return {
             "genomes": self.genomes.record,
-            "start": start,
+            "start": start_record(self.model, self.start),
             "tokenizer": {field: value for field, value in self.tokenizer.to_dict().items() if field != "model"},
             "model": asdict(self.model.config),
             "training": asdict(self.plan),

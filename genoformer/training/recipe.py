@@ -15,7 +15,7 @@ from genoformer import __version__
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.minhash import Sketch
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import Model
 from genoformer.progress import ProgressCallback
 from genoformer.training import resume
@@ -77,7 +77,7 @@ def run_recipe(build: Callable[[], Recipe[R]], run: Run, progress: ProgressCallb
     if fitted is None:
         return None
     finished = recipe.finish(fitted, run.folder, progress)
-    finished.sketch.save(run.folder / registry.SKETCH)
+    finished.sketch.save(run.folder / folders.SKETCH)
     registry.save(finished.model, run.folder, manifest=manifest | finished.record)
     resume.finished(run.folder)
     return finished.report
@@ -85,7 +85,7 @@ def run_recipe(build: Callable[[], Recipe[R]], run: Run, progress: ProgressCallb
 
 def refuse_finished(folder: Path) -> None:
     """Refuse, with ConfigError, a folder that holds a finished run."""
-    if any((folder / name).exists() for name in ("config.json", registry.ENSEMBLE)):
+    if any((folder / name).exists() for name in ("config.json", folders.ENSEMBLE)):
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
 
 
@@ -100,8 +100,13 @@ def packages() -> dict[str, str]:
     return {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__}
 
 
+def start_record(model: Model, start: str | Path | None) -> dict[str, Any] | None:
+    """Return the hash and the manifest of the model that a run starts from, before it is trained; None without one."""
+    return None if start is None else {"sha256": model.sha256, "manifest": folders.read_manifest(start)}
+
+
 def training_sketch(sequences: Iterable[Codes], scale: int, start: str | Path | None = None) -> Sketch:
     """Return a sketch of the k-mers that a model was trained on, including those of the model that it started from."""
     sketch = Sketch.of(sequences, scale=scale)
-    before = registry.read_sketch(start) if start is not None else None
+    before = folders.read_sketch(start) if start is not None else None
     return sketch if before is None else sketch.joined(before)

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from genoformer.config import checked
 from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
 from genoformer.models.enformer.model import PRESETS, EnformerConfig, preset
 from genoformer.models.tuning import TUNE
-from genoformer.training.config import model_fields, tables_of
+from genoformer.training.config import model_fields, tables_with
 from genoformer.training.losses import TRACK_LOSSES
 from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.track_batches import Crop
@@ -67,10 +66,7 @@ class TracksConfig:
 
         changed: fields of [tracks] that override the file.
         """
-        tables = tables_of(path) if path is not None else {}
-        table = checked(TrackTuningConfig, tables.get("tracks", {}), f"{path}, [tracks]")
-        values = {**tables, "tracks": TrackTuningConfig(**table | changed)}
-        return cls(**checked(cls, values, str(path)))
+        return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed))
 
 
 def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None, head: str) -> EnformerConfig:

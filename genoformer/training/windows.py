@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, n_overlaps, subtract
+from genoformer.genome.regions import merge, n_overlaps, subtract
 from genoformer.training.kmer_baseline import stretches
 from genoformer.training.random_streams import RandomStream
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from genoformer.errors import ConfigError
 from genoformer.writers.base import (
     NO_CELLS,
-    STATUS_KEY,
     Cells,
     Column,
     Field,
@@ -18,7 +17,6 @@ from genoformer.writers.base import (
     Sink,
     Source,
     UnfitRecordError,
-    WriteError,
     escaped,
     key_of,
     number,
@@ -29,7 +27,6 @@ from genoformer.writers.vcf import VCFSink, VCFWriter
 __all__ = [
     "NO_CELLS",
     "SINKS",
-    "STATUS_KEY",
     "Cells",
     "Column",
     "Field",
@@ -44,7 +41,6 @@ __all__ = [
     "UnfitRecordError",
     "VCFSink",
     "VCFWriter",
-    "WriteError",
     "escaped",
     "key_of",
     "number",

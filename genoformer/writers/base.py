@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.files import atomic_write, locked, partial_path, resolve_link
-from genoformer.formats.vcf import ENCODING, ERRORS, Record
+from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.variants import Status
 from genoformer.tables import MISSING, rounded
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write
 from genoformer.writers.parquet import ParquetRows

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_folder, atomic_write
+from genoformer.formats.bed import Intervals
 from genoformer.formats.bigwig import BigWigWriter, new_bigwig
 from genoformer.formats.track_table import Track
 from genoformer.genome.genes import LocusAnnotation
-from genoformer.genome.regions import Intervals
 from genoformer.writers.parquet import ParquetRows
 from genoformer.writers.track_figure import MAX_BINS, MAX_PANELS, draw_tracks
 
@@ -47,7 +47,8 @@ class TrackOutput(NamedTuple):
     """Path of predictions, and what the formats need to know before the first bin.
 
     contigs: name -> length of all contigs of the genome. tracks: the written tracks, in their order. intervals: the intervals
-    of the predictions. landmarks: genes and elements, drawn above a figure.
+    of the predictions. landmarks: genes and elements, drawn above a figure. force: replace a folder of an earlier prediction.
+    option: the option that chooses tracks, for messages.
     """
 
     path: Path
@@ -55,6 +56,8 @@ class TrackOutput(NamedTuple):
     tracks: Sequence[Track]
     intervals: Mapping[str, Intervals]
     landmarks: LocusAnnotation = LocusAnnotation()
+    force: bool = False
+    option: str = "--tracks"
 
 
 class CollectedTracks:
@@ -108,8 +111,8 @@ class ParquetTracks:
 def _one_bigwig(output: TrackOutput) -> Iterator[TrackSink]:
     if len(output.tracks) > 1:
         raise ConfigError(
-            f"{output.path}: a bigWig holds one track, not {len(output.tracks):,}; choose one with --tracks, or name a folder, "
-            "without .bw."
+            f"{output.path}: a bigWig holds one track, not {len(output.tracks):,}; choose one with {output.option}, or name a "
+            "folder, without .bw."
         )
     with new_bigwig(output.path, output.contigs) as file:
         yield BigWigTracks([file])
@@ -120,10 +123,10 @@ def _bigwigs(output: TrackOutput) -> Iterator[TrackSink]:
     tracks = output.tracks
     if len(tracks) > MAX_FILES:
         raise ConfigError(
-            f"{len(tracks):,} tracks need as many open files; choose up to {MAX_FILES} with --tracks, or write .parquet."
+            f"{len(tracks):,} tracks need as many open files; choose up to {MAX_FILES} with {output.option}, or write .parquet."
         )
     names = file_names(tracks)
-    with atomic_folder(output.path) as part:
+    with atomic_folder(output.path, may_replace=_is_prediction if output.force else None) as part:
         with ExitStack() as stack:
             yield BigWigTracks([stack.enter_context(new_bigwig(part / name, output.contigs)) for name in names])
         with (part / TABLE).open("w", encoding="utf-8", newline="") as file:
@@ -150,7 +153,9 @@ def parquet_rows(path: Path, names: Sequence[str], most_rows: int = _MOST_ROWS) 
 @contextmanager
 def _figure(output: TrackOutput) -> Iterator[TrackSink]:
     if len(output.tracks) > MAX_PANELS:
-        raise ConfigError(f"a figure shows up to {MAX_PANELS} tracks, not {len(output.tracks):,}; choose some with --tracks.")
+        raise ConfigError(
+            f"a figure shows up to {MAX_PANELS} tracks, not {len(output.tracks):,}; choose some with {output.option}."
+        )
     n = sum(map(len, output.intervals.values()))
     if n != 1:
         raise ConfigError(f"a figure shows one region, not {n:,}; give one with -r, or write .bw or .parquet.")
@@ -160,6 +165,16 @@ def _figure(output: TrackOutput) -> Iterator[TrackSink]:
     draw_tracks(output.path, chroms[0], np.append(starts, ends[-1]), values, output.tracks, output.landmarks)
 
 
+def _is_prediction(folder: Path) -> bool:
+    """True if all files of a folder are those that its table of tracks lists."""
+    try:
+        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+            names = {row["file"] for row in csv.DictReader(file, delimiter="\t")}
+    except (OSError, KeyError, ValueError, csv.Error):
+        return False
+    return {path.name for path in folder.iterdir()} <= {TABLE, *names}
+
+
 def file_names(tracks: Sequence[Track]) -> list[str]:
     """Return a bigWig name for each track: its identifier, unsafe characters replaced by _; equal names get the track number.
 
@@ -167,16 +182,16 @@ def file_names(tracks: Sequence[Track]) -> list[str]:
     ['CAGE_a_b.0.bw', 'cage_a_b.7.bw', 'x.bw']
     """
     safe = [re.sub(r"[^A-Za-z0-9+=@-]+", "_", track.identifier)[:120] for track in tracks]
-    return [f"{name}.bw" for name in _unique_names(safe, tracks)]
+    return [f"{name}.bw" for name in unique_names(safe, tracks)]
 
 
 def column_names(tracks: Sequence[Track]) -> list[str]:
     """Return a Parquet column name for each track: its identifier; equal identifiers get the track number."""
     taken = ["chrom", "start", "end"]
-    return _unique_names([track.identifier for track in tracks], tracks, taken)
+    return unique_names([track.identifier for track in tracks], tracks, taken)
 
 
-def _unique_names(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[str] = ()) -> list[str]:
+def unique_names(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[str] = ()) -> list[str]:
     """Return names that differ in more than case; names that do not differ get the number of the track."""
     n = Counter(name.lower() for name in (*names, *taken))
     numbered = [f"{name}.{track.index}" for name, track in zip(names, tracks, strict=True)]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from genoformer import annotation
 from genoformer.annotation import element_tables as module
 from genoformer.annotation.element_labels import STATES
-from genoformer.annotation.elements import named_file, read_elements, read_files
+from genoformer.annotation.elements import read_elements, read_files
 from genoformer.annotation.overlap import contig_notes
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.formats.bed import named_file
 from genoformer.formats.bed_kinds import layout_of
 
 
@@ -189,6 +190,10 @@ def test_malformed_files_are_refused(tmp_path: Path, name: str, rows: list[str],
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"nowhere\.bed"):
         read_elements(tmp_path / "nowhere.bed")
+    with pytest.raises(MissingFileError, match=r"^X does not exist, expected an existing file or NAME=FILE; give one"):
+        read_files(["X"])
+    with pytest.raises(MissingFileError, match=r"nowhere\.bed does not exist or is no file; give a BED"):
+        read_files([f"X={tmp_path / 'nowhere.bed'}"])
     cut = tmp_path / "a.bed.gz"
     cut.write_bytes(gzip.compress(b"1\t0\t10\n" * 5_000)[:60])
     with pytest.raises(FileFormatError, match="cannot be read"):

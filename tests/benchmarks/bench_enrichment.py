@@ -104,7 +104,8 @@ def planted() -> list[Row]:
 
 def union_of_peaks(hg19: Path, folder: Path) -> str:
     """The nine peak sets as one file."""
-    from genoformer.genome.regions import merge, read_bed
+    from genoformer.formats.bed import read_bed
+    from genoformer.genome.regions import merge
 
     peaks = [read_bed(path)["chr20"] for path in sorted((hg19 / "annotation" / "tf_chip").glob("*.gz"))]
     (folder / "peaks.bed").write_text("".join(f"chr20\t{a}\t{b}\n" for a, b in merge(np.concatenate(peaks)).tolist()))
@@ -125,8 +126,8 @@ def catalog() -> list[Row]:
     from genoformer.annotation.figures import controls_figure, save
     from genoformer.annotation.random_regions import read_sizes
     from genoformer.annotation.study import describe, enrich_variants
+    from genoformer.formats.bed import read_bed
     from genoformer.genome.reference import Genome
-    from genoformer.genome.regions import read_bed
 
     hg19 = data_folder() / "hg19"
     folder = hg19 / "annotation"

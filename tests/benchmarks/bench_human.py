@@ -10,14 +10,15 @@ N_BASES = 20_000  # of each held-out contig
 
 
 def main() -> list[Row]:
+    from genoformer.formats.bed import read_bed
     from genoformer.genome.reference import Genome
-    from genoformer.genome.regions import on_reference, read_bed
-    from genoformer.models import registry
+    from genoformer.genome.regions import on_reference
+    from genoformer.models import folders, registry
     from genoformer.training.config import TrainingConfig
     from genoformer.training.report import compare
     from genoformer.training.windows import Source
 
-    data, manifest = data_folder(), registry.read_manifest(MODEL)
+    data, manifest = data_folder(), folders.read_manifest(MODEL)
     assert manifest is not None
     genomes = {path.name: path for path in data.glob("hg*/*.fa.gz")}
     sources = [(Genome(genomes[g["fasta"]["name"]]), g) for g in manifest["genomes"]]

@@ -24,7 +24,7 @@ import json, sys, time
 import numpy as np, torch
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.attention_maps import attention_profiles
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import KmerTokenizer
 n, length, width, heads, layers = map(int, sys.argv[1:])
 tokenizer = KmerTokenizer(6)
@@ -80,7 +80,7 @@ def speed() -> list[Row]:
     from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
     from genoformer.models.track_model import one_hot
-    from genoformer.models.transformer.model import EncoderConfig
+    from genoformer.models.transformer.config import EncoderConfig
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
     def classes(tokenizer: Any, window: int, **shape: Any) -> SequenceClassifier:

@@ -79,7 +79,7 @@ def _share(row: Row) -> float:
 def windows(world: Path, length: int, every: int) -> Places:
     """Of a simulated world."""
     from genoformer import Genome
-    from genoformer.genome.regions import read_regions
+    from genoformer.formats.bed import read_regions
 
     rng = np.random.default_rng(0)
     genome = Genome(world / "genome.fa.gz")
@@ -131,8 +131,8 @@ def trained(folder: Path) -> tuple[Path, Any]:
     """The world, and a classifier of tiles inside and outside of its elements, contig chrS8 held out."""
     from genoformer import Genome, simulate
     from genoformer.datasets.sequences import read_labelled
+    from genoformer.formats.bed import read_regions
     from genoformer.genome.codes import decode
-    from genoformer.genome.regions import read_regions
     from genoformer.models import registry
     from genoformer.training.config import FinetuneConfig, TuningConfig
     from genoformer.training.finetune import FinetuneJob, finetune
@@ -202,7 +202,8 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
 
 def families(what: str, places: Places, matrices: Sequence[Any]) -> Row:
     """Planted families among motifs, and how many of the motifs are one; sites and places as said above."""
-    from genoformer.interpretation.matrices import Matrix, fimo, tomtom, trimmed
+    from genoformer.formats.motif_matrix import Matrix
+    from genoformer.interpretation.matrices import fimo, tomtom, trimmed
     from genoformer.simulation.motifs import load_motifs
 
     known = [Matrix(name, np.exp2(motif.log2p)) for name, motif in load_motifs().items()]

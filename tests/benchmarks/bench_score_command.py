@@ -42,7 +42,8 @@ def small_model() -> Any:
     """One layer, width 8, 3-mers, windows of 32 bases."""
     import torch
 
-    from genoformer.models.transformer.model import Encoder, EncoderConfig
+    from genoformer.models.transformer.config import EncoderConfig
+    from genoformer.models.transformer.model import Encoder
     from genoformer.tokenizers import KmerTokenizer
 
     torch.manual_seed(1)

@@ -78,14 +78,14 @@ def track_set() -> TrackSet:
 
 def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> TrackFit:
     """The recipe with some fields changed, trained, and how it fits the validation windows."""
-    from genoformer.models import registry
+    from genoformer.models import folders
     from genoformer.training.track_config import TracksConfig
     from genoformer.training.tracks import train_tracks
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
     tracks = replace(recipe.tracks, **changed.get("tracks", {}))
-    if finished := registry.resolve_model(OUT / name) if (OUT / name / "config.json").exists() else None:
-        made = registry.read_manifest(finished) or {}
+    if finished := folders.resolve_model(OUT / name) if (OUT / name / "config.json").exists() else None:
+        made = folders.read_manifest(finished) or {}
         if made["tracks"] != asdict(tracks) or made["model"] != {**recipe.model, **changed.get("model", {})}:
             raise SystemExit(f"{finished} was trained in another way; remove it.")
     else:

@@ -76,7 +76,8 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     from transformers.utils import logging
 
     from genoformer.models import registry
-    from genoformer.models.transformer.model import Encoder, EncoderConfig
+    from genoformer.models.transformer.config import EncoderConfig
+    from genoformer.models.transformer.model import Encoder
     from genoformer.tokenizers import KmerTokenizer
     from genoformer.training.language import LanguageModelBatches, language_model_loss
     from genoformer.training.loop import Trainable, _Training

@@ -84,10 +84,10 @@ def baselines(vcf: Path, fasta: Path) -> dict[str, dict]:
     from genoformer.formats.vcf import open_vcf
     from genoformer.genome.contigs import canonical_key
     from genoformer.genome.reference import Genome
-    from genoformer.models import registry
+    from genoformer.models import folders
     from genoformer.training.kmer_baseline import Context, CountModels
 
-    genome, manifest = Genome(fasta), registry.read_manifest("mini-human")
+    genome, manifest = Genome(fasta), folders.read_manifest("mini-human")
     assert manifest is not None
     genomes = {path.name: path for path in data_folder().glob("hg*/*.fa.gz")}
     slices = [(Genome(genomes[g["fasta"]["name"]]), name) for g in manifest["genomes"] for name in g["train"]]

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "windows": "Windows of a genome",
     "tokenizer": "Tokenizer",
     "scoring": "Scoring SNVs with a model of DNABERT-6's size",
+    "classifier_score": "Scoring SNVs with a fine-tuned model of DNABERT-6's size",
     "score_command": "The whole of `genoformer score` with a very small model",
     "training": "Pre-training, and the batches that it feeds on",
     "human": "The human model that ships",

@@ -22,7 +22,7 @@ from genoformer.catalog import Entry, Remote, folder_of, is_here, pull
 from genoformer.catalog.cache import read_receipt, staging_of
 from genoformer.errors import CatalogError, CheckpointError, ConfigError, DownloadError
 from genoformer.files import cache_folder, lock_folder
-from genoformer.models import registry
+from genoformer.models import folders, registry
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -441,12 +441,12 @@ def test_a_pulled_model_has_a_name(server: Server, tiny_model_folder: Path, monk
 
 def test_a_model_of_another_catalog_has_a_name_too(server: Server, tiny_model_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="no model folder"):
-        registry.resolve_model("theirs")
+        folders.resolve_model("theirs")
     folder = pull(on_hub(server, tiny_model_folder), endpoint=server.address).folder
-    assert registry.resolve_model("theirs") == folder
+    assert folders.resolve_model("theirs") == folder
     (folder / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="no model folder"):
-        registry.resolve_model("theirs")
+        folders.resolve_model("theirs")
 
 
 # --- the command

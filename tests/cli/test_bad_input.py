@@ -45,13 +45,7 @@ from genoformer.writers.tables import ParquetWriter
 
 PROGRAM = str(Path(sys.executable).with_name("genoformer"))  # as installed beside the running interpreter
 PART = 400  # records of a part, for runs that are killed in the middle
-SMALL_PARTS = f"""
-import sys
-from genoformer.scoring import parts
-parts.PART_RECORDS = {PART}
-from genoformer_cli.main import main
-main(sys.argv[1:])
-"""
+PARTS_OF_TEN = ("--part-size", 10)
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -512,24 +506,19 @@ def big(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> Bi
     rows = (f"chr1\t{i}\tv{i}\t{base}\t{alts[base]}\t.\tPASS\tN={i}" for i, base in enumerate(bases, 1))
     vcf.write_text("\n".join(["##fileformat=VCFv4.2", f"##contig=<ID=chr1,length={10 * PART}>", COLUMNS, *rows]) + "\n")
     world = World(folder, fasta, tiny_model_folder, folder / "whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "PART_RECORDS", PART)
-        for name in ("out.vcf", "out.vcf.gz"):
-            assert_scored(score(world, vcf, out=name))
+    for name in ("out.vcf", "out.vcf.gz"):
+        assert_scored(score(world, vcf, out=name))
     return Big(world, vcf, folder / "whole")
 
 
 @pytest.mark.parametrize(
     ("sent", "status", "name"), [(signal.SIGKILL, -signal.SIGKILL, "out.vcf"), (signal.SIGINT, 130, "out.vcf.gz")]
 )
-def test_killed_and_repeated(
-    big: Big, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, status: int, name: str
-) -> None:
-    monkeypatch.setattr(parts, "PART_RECORDS", PART)
+def test_killed_and_repeated(big: Big, tmp_path: Path, sent: signal.Signals, status: int, name: str) -> None:
     out, kept = tmp_path / name, tmp_path / f".{name}.parts"
-    command = ["score", big.vcf, "-f", big.world.fasta, "-m", big.world.model, "-o", out]
+    command = ["score", big.vcf, "-f", big.world.fasta, "-m", big.world.model, "-o", out, "--part-size", str(PART)]
     process = subprocess.Popen(
-        [sys.executable, "-c", SMALL_PARTS, *command],
+        [PROGRAM, *command],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -558,11 +547,6 @@ def test_killed_and_repeated(
 MIXED = (*SOUND, *REASONS)
 
 
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "PART_RECORDS", 10)
-
-
 @contextlib.contextmanager
 def interrupted(target: object, name: str, n: int) -> Iterator[None]:
     """The n-th call of target.name is Ctrl-C."""
@@ -578,7 +562,6 @@ def interrupted(target: object, name: str, n: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("suffix", SINKS)
 def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path], suffix: str) -> None:
     vcf, name = make_vcf(*MIXED), f"out{suffix}"
@@ -594,22 +577,21 @@ def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path],
     ]
     for target, function, n, n_parts in stages:
         with interrupted(target, function, n):
-            result = score(world, vcf, out=name)
+            result = score(world, vcf, *PARTS_OF_TEN, out=name)
         assert (result.exit_code, "Interrupted" in result.stderr) == (130, True)
         assert len(list((world.out / f".{name}.parts").glob("*.npz"))) == n_parts
         assert name not in names(world.out)
-    again = score(world, vcf, out=name)
+    again = score(world, vcf, *PARTS_OF_TEN, out=name)
     assert_scored(again)
     assert "7 parts were there" in again.stderr
     assert {path.name[3:]: path.read_bytes() for path in world.out.glob("out*")} == whole
     assert not list(world.out.glob(".*"))
 
 
-@pytest.mark.usefixtures("small_parts")
 def test_another_command_does_not_go_on(world: World, make_vcf: Callable[..., Path], make_fasta: Callable[..., Path]) -> None:
     vcf = make_vcf(*MIXED)
     with interrupted(plan, "score_records", 3):
-        score(world, vcf)
+        score(world, vcf, *PARTS_OF_TEN)
     parts = world.out / ".out.vcf.parts"
     before = {path.name: path.read_bytes() for path in parts.iterdir()}
     other_vcf = make_vcf(*MIXED[:-1], name="other.vcf")
@@ -626,30 +608,29 @@ def test_another_command_does_not_go_on(world: World, make_vcf: Callable[..., Pa
         (world, other_vcf, (), "VCF"),
         (other_fasta, vcf, (), "FASTA, reference"),
         (other_model, vcf, (), "model"),
+        (world, vcf, ("--part-size", 9), "part size"),
     ]:
-        result = score(where, changed_vcf, *options)
+        result = score(where, changed_vcf, *PARTS_OF_TEN, *options)
         assert_refused(result, parts, f"unfinished work with another {named};", "repeat that run to finish it, or remove")
         assert {path.name: path.read_bytes() for path in parts.iterdir()} == before
         assert names(world.out) == {parts.name}
-    assert_scored(score(world, vcf))
+    assert_scored(score(world, vcf, *PARTS_OF_TEN))
     assert names(world.out) == {"out.vcf"}
 
 
-@pytest.mark.usefixtures("small_parts")
 def test_a_torn_part_is_done_again(world: World, make_vcf: Callable[..., Path]) -> None:
     vcf = make_vcf(*MIXED)
     assert_scored(score(world, vcf, out="whole.vcf"))
     with interrupted(plan, "score_records", 5):
-        score(world, vcf)
+        score(world, vcf, *PARTS_OF_TEN)
     part = world.out / ".out.vcf.parts" / "00000001.npz"
     part.write_bytes(part.read_bytes()[:100])
-    again = score(world, vcf)
+    again = score(world, vcf, *PARTS_OF_TEN)
     assert_scored(again)
     assert "3 parts were there" in again.stderr
     assert (world.out / "out.vcf").read_bytes() == (world.out / "whole.vcf").read_bytes()
 
 
-@pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("suffix", SINKS)
 @pytest.mark.parametrize(("room", "n_parts"), [(400, 0), (1_500, 20)])
 def test_out_of_disk(
@@ -662,13 +643,13 @@ def test_out_of_disk(
     assert_scored(score(world, vcf, out=f"whole{suffix}"))
     capfd.readouterr()
     with no_file_larger_than(room):
-        result = score(world, vcf, "-q", out=name)
+        result = score(world, vcf, "-q", *PARTS_OF_TEN, out=name)
     assert_refused(result, "disk", "run the same command again")
     assert result.stderr.count("\n") == 1
     assert capfd.readouterr().err == ""  # htslib keeps quiet
     assert [path for path in names(world.out) if "out" in path] == [f".{name}.parts"]
     assert len(list((world.out / f".{name}.parts").glob("*.npz"))) == n_parts
-    assert_scored(score(world, vcf, out=name))
+    assert_scored(score(world, vcf, *PARTS_OF_TEN, out=name))
     whole = {path.name[5:]: path.read_bytes() for path in world.out.glob("whole*")}
     assert {path.name[3:]: path.read_bytes() for path in world.out.glob("out*")} == whole
     assert not list(world.out.glob(".*"))
@@ -1086,8 +1067,7 @@ def test_any_records_come_out_again(tiny_model_folder: Path, data: st.DataObject
     newline = data.draw(st.sampled_from(["\n", "\r\n"]))
     text = newline.join(["##fileformat=VCFv4.2", f"{COLUMNS}\tFORMAT\tann", *rows, ""]).encode()
     chosen = data.draw(st.sampled_from(["LLR,PLL", "ENTROPY", "COSINE,L2,LLR", ",".join(SCORES)]))
-    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "PART_RECORDS", 5)
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.vcf").write_bytes(text)
         (folder / "in.fa").write_bytes(fasta)
@@ -1102,6 +1082,7 @@ def test_any_records_come_out_again(tiny_model_folder: Path, data: st.DataObject
                 out,
                 scores=chosen,
                 force=True,
+                part_size=5,
                 strand="both" if data.draw(st.booleans()) else "forward",
             )
         except GenoformerError as error:

@@ -67,6 +67,10 @@ class World:
             "pairs": ["pairs", v, "-f", f, *long, "--within", "20", "-o", "{out}.tsv"],
             "predict": ["predict", "-f", f, "-m", self.tracks, "--head", "human", "-b", bed, "-o", "{out}.parquet"],
             "predict to a folder": ["predict", "-f", f, "-m", self.tracks, "--head", "human", "-b", bed, "-o", "{out}"],
+            "predict --calls": [
+                *("predict", "-f", f, "-m", self.tracks, "-o", self.folder / "other", "--calls", "{out}.bed"),
+            ],
+            "sample": ["sample", self.tiny, "-o", "{out}.fa"],
             "embed": ["embed", labels, *tiny, "-o", "{out}.npy"],
             "embed --pca": ["embed", labels, *tiny, "-o", self.folder / "other.npy", "--pca", "{out}.png"],
             "enrich": ["enrich", v, "-a", f"E={bed}", "-f", f, "-o", "{out}"],
@@ -106,6 +110,7 @@ def words(command: list[object], place: Path) -> list[str]:
 
 NAMES = [
     *("score", "score --matrix", "annotate", "annotate --figures", "haplotypes", "pairs", "predict", "predict to a folder"),
+    *("predict --calls", "sample"),
     *("embed", "embed --pca", "enrich", "interpret", "report", "calibrate", "pretrain", "finetune", "finetune --task tracks"),
     *("evaluate", "evaluate variants", "simulate", "build", "tracks", "convert", "demo"),
 ]
@@ -169,12 +174,12 @@ def test_every_command_that_writes_is_tried_here() -> None:
         for name, command in getattr(group, "commands", {}).items():
             look(command, (*at, name))
             names = {parameter.name for parameter in command.params}
-            if names & {"output", "out", "folder", "matrix", "figures", "pca"}:
+            if names & {"output", "out", "folder", "matrix", "figures", "pca", "calls"}:
                 found.add(" ".join((*at, name)))
 
     look(main, ())
     assert found == {
-        *("score", "merge", "calibrate", "haplotypes", "pairs", "pretrain", "finetune", "embed", "predict"),
+        *("score", "merge", "calibrate", "haplotypes", "pairs", "pretrain", "finetune", "embed", "predict", "sample"),
         *("evaluate sequences", "evaluate variants", "interpret attention", "interpret ism", "interpret attribution"),
         *("annotate", "enrich", "report", "models convert", "data simulate", "data build", "data tracks", "demo"),
     } | ({"interpret filters"} & found)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import finished, in_small_parts, started
+from processes import command, finished, started
 from small_models import small_enformer
 
 from genoformer.models import registry
@@ -37,6 +37,8 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "SAD,D2",
         "--noise-places",
         "3",
+        "--part-size",
+        "3",
         "-q",
     ]
     return ["score", str(folder / "in.vcf"), "-f", str(folder / "g.fa"), *options]
@@ -53,7 +55,7 @@ def test_killed_twenty_times(arguments: list[str], tmp_path: Path) -> None:
 
     def undisturbed(name: str) -> float:
         began = time.monotonic()
-        finished(started(in_small_parts, [*arguments, *outputs(name)], said), said)
+        finished(started(command, [*arguments, *outputs(name)], said), said)
         return time.monotonic() - began
 
     most = undisturbed("whole")
@@ -62,7 +64,7 @@ def test_killed_twenty_times(arguments: list[str], tmp_path: Path) -> None:
     moments, parts = random.Random(7), tmp_path / ".out.vcf.gz.parts"
     kills, stages = 0, set()
     while kills < KILLS:
-        child = started(in_small_parts, [*arguments, *outputs("out")], said)
+        child = started(command, [*arguments, *outputs("out")], said)
         before = len(list(parts.glob("*.npz")))
         if moments.random() < 0.8:  # once some parts have been done; else at any moment, that of starting too
             enough = min(before + moments.randint(1, 12), 80)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import environment
+from processes import environment, genoformer
 from small_models import small_encoder
 
 from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer
-
-DRIVER = """
-import sys
-from genoformer.scoring import parts
-parts.PART_RECORDS = 3
-from genoformer_cli.main import main
-main(sys.argv[1:])
-"""
 
 
 @pytest.fixture
@@ -34,8 +25,8 @@ def command(tmp_path: Path) -> list[str]:
     head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     (tmp_path / "in.vcf").write_text("\n".join([*head, *rows]) + "\n")
     registry.save(small_encoder(BaseTokenizer()), tmp_path / "model")
-    options = ["-f", str(tmp_path / "g.fa"), "-m", str(tmp_path / "model"), "-q"]
-    return [sys.executable, "-c", DRIVER, "score", str(tmp_path / "in.vcf"), *options]
+    options = ["-f", str(tmp_path / "g.fa"), "-m", str(tmp_path / "model"), "-q", "--part-size", "3"]
+    return genoformer("score", tmp_path / "in.vcf", *options)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

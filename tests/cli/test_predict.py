@@ -51,7 +51,7 @@ def test_the_same_numbers_in_every_format(tmp_path: Path, fasta: Path, model: Pa
     assert list(found) == ["chrom", "start", "end", "t0", "t1", "t2", "t3", "t4"]
     assert len(found) == 125 + 26
     chr1 = found[found.chrom == "chr1"]
-    bins = BigWig(tmp_path / "one.bw").binned("chr1", 0, 125, 8)
+    bins = BigWig(tmp_path / "one.bw").values("chr1", 0, 1000)[::8]
     np.testing.assert_allclose(bins, chr1.t3, rtol=1e-6)
     cage = BigWig(tmp_path / "cage/t1.bw").values("chr1", 0, 1000)
     np.testing.assert_array_equal(cage[100:900], np.repeat(chr1.t1.to_numpy(), 8)[100:900])
@@ -64,7 +64,7 @@ def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> 
     common = ("predict", "-f", fasta, "-m", model, "--head", "human", "--both-strands", "-o", tmp_path / "a.parquet")
     done = run(*common)
     assert done.exit_code == 2
-    assert "has no table with the strand pairs of its tracks; give one with --targets" in done.stderr
+    assert "has no table with the strand pairs of its tracks; give targets" in done.stderr
     assert run(*common, "--targets", table).exit_code == 0
     both = pq.read_table(tmp_path / "a.parquet").to_pandas()
     assert run("predict", "-f", fasta, "-m", model, "--head", "human", "-o", tmp_path / "b.parquet").exit_code == 0

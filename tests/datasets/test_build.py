@@ -18,8 +18,8 @@ from commands import rows_of
 from genoformer.datasets.build import build
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.formats.bed import read_bed, read_regions
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import read_bed, read_regions
 
 OTHER = str.maketrans("ACGTN", "TGCAN")
 LENGTH = 40

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genoformer.datasets import leakage as module
 from genoformer.datasets.leakage import Leakage, leakage
 from genoformer.genome.codes import reverse_complement
 
@@ -72,11 +71,10 @@ def test_empty_sets_leak_nothing() -> None:
     assert leakage(sequences(2, 50, 0), []).percent == 0
 
 
-def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EXACT_BASES", 30_000)
+def test_large_sets_are_sampled() -> None:
     train, other = sequences(300, 1000, 0), sequences(50, 1000, 1)
     other[:5] = [reverse_complement(row) for row in train[:5]]
-    found = leakage(train, other)
+    found = leakage(train, other, exact_bases=30_000)
     assert (found.scale, found.n_leaked, found.n_reverse_duplicates) == (10, 5, 5)
     assert "of which 1 in 10 was checked" in found.describe()
     assert found.as_dict()["percent"] == 10

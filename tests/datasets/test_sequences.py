@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genoformer.datasets.sequences import LabelledSequences, read_labelled, read_sequences
+from genoformer.datasets.sequence_rows import LabelledSequences
+from genoformer.datasets.sequences import read_labelled, read_sequences
 from genoformer.datasets.targets import targets_of
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.genome.codes import decode

@@ -12,8 +12,8 @@ import numpy as np
 import pysam
 import pytest
 
-from genoformer.datasets import track_build as module
-from genoformer.datasets.track_build import build_tracks
+from genoformer.datasets.request import TrackSetRequest
+from genoformer.datasets.track_build import build_track_set, build_tracks
 from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.formats.bigwig import write_bigwig
@@ -118,10 +118,10 @@ def test_the_manifest_tells_what_went_in(tmp_path: Path, genome: Genome, table: 
     assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == before
 
 
-def test_many_files_are_opened_some_at_a_time(tmp_path: Path, genome: Genome, table: Path, monkeypatch) -> None:
+def test_many_files_are_opened_some_at_a_time(tmp_path: Path, genome: Genome, table: Path) -> None:
     build_tracks(tmp_path / "one", genome, table, length=96, bin_size=16)
-    monkeypatch.setattr(module, "OPEN", 2)
-    build_tracks(tmp_path / "two", genome, table, length=96, bin_size=16)
+    request = TrackSetRequest(str(tmp_path / "two"), genome, str(table), length=96, bin_size=16)
+    build_track_set(request, n_open=2)
     for name in ("tracks.npy", "sequence.npy", "windows.tsv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 

@@ -15,6 +15,7 @@ from fasta_files import bgzipped, write
 
 from genoformer.errors import FileFormatError, GenoformerError, MissingFileError
 from genoformer.formats import fasta_index
+from genoformer.formats.fasta import Fasta
 from genoformer.genome import codes
 from genoformer.genome.reference import Genome
 
@@ -71,14 +72,14 @@ def test_bad_files_are_refused_in_a_sentence(tmp_path: Path, cache: Path, text: 
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 8, 13])
-def test_the_index_does_not_depend_on_how_the_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
-    monkeypatch.setattr(fasta_index, "INDEX_BYTES", piece)
+def test_the_index_does_not_depend_on_how_the_file_is_cut(tmp_path: Path, piece: int) -> None:
     text = ">a some\r\nACGT\r\nACGT\r\nAC\r\n\r\n>b\r\n>c\r\nA"
-    assert Genome(write(tmp_path / "a.fa", text)).contigs == {"a": 10, "b": 0, "c": 1}
+    index = Fasta(write(tmp_path / "a.fa", text), index_bytes=piece).index
+    assert {name: contig.length for name, contig in index.items()} == {"a": 10, "b": 0, "c": 1}
     assert (tmp_path / "a.fa.fai").read_text() == "a\t10\t9\t4\t6\nb\t0\t31\t1\t2\nc\t1\t35\t1\t2\n"
     for bad in (b">a\nACGT\nAC\nACGT\n", b">a\nACGT\n\n\nA\n", b">a\nAC GT\n", b">a\nAC\nACG\n", b">a\nA\n>a\nA\n"):
         with pytest.raises(FileFormatError, match="line"):
-            Genome(write(tmp_path / "bad.fa", bad))
+            Fasta(write(tmp_path / "bad.fa", bad), index_bytes=piece)
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genoformer.errors import FileFormatError
+from genoformer.formats.motif_files import read_matrices
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import decode, encode
-from genoformer.interpretation.matrices import Matrix, fimo, read_matrices, tomtom
+from genoformer.interpretation.matrices import fimo, tomtom
 
 BIO = pytest.importorskip("Bio.motifs", reason="Biopython is a peer of the tests: pip install biopython")
 SHORT = st.lists(st.lists(st.integers(0, 50), min_size=4, max_size=4).filter(lambda row: sum(row) > 1), min_size=1, max_size=4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genoformer.errors import FileFormatError
-from genoformer.interpretation.matrices import read_matrices
+from genoformer.formats.motif_files import read_matrices
 
 HEAD = "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\nBackground letter frequencies\nA 0.3 C 0.2 G 0.2 T 0.3\n\n"
 MOTIF = "MOTIF m alt\nletter-probability matrix: alength= 4 w= 4 nsites= 7 E= 0\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genoformer.errors import FileFormatError
-from genoformer.interpretation.matrices import read_matrices
+from genoformer.formats.motif_files import read_matrices
 
 ENTRY = "AC  M1\nXX\nID  V$X\nXX\nP0      A      C      G      T\n01  1  2  3      9      T\n02  8 2 1 1 A\nXX\n//\n"
 

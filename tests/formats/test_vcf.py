@@ -18,18 +18,8 @@ from hypothesis import strategies as st
 from pysam import bcftools
 
 from genoformer.errors import FileFormatError, MissingFileError
-from genoformer.formats import vcf
-from genoformer.formats.vcf import (
-    COLUMNS,
-    ENCODING,
-    ERRORS,
-    Record,
-    batches,
-    open_vcf,
-    overlapping,
-    read_variants,
-    seekable_copy,
-)
+from genoformer.formats.vcf import COLUMNS, Record, batches, open_vcf, overlapping, read_variants
+from genoformer.formats.vcf_text import ENCODING, ERRORS, seekable_copy
 from genoformer.genome.region_text import parse_region
 
 HEADER = [
@@ -330,9 +320,7 @@ def test_plain_and_zipped_vcf_need_no_pysam(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 30), max_size=40), st.integers(1, 9), st.integers(1, 60))
 def test_batches_are_bounded_in_records_and_in_letters(lengths: list[int], n: int, most: int) -> None:
     records = [Record("x" * length, "c", i, ".", "A", ("C",)) for i, length in enumerate(lengths)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vcf, "MAX_BATCH_BYTES", most)
-        found = list(batches(iter(records), n))
+    found = list(batches(iter(records), n, n_bytes=most))
     assert [record for batch in found for record in batch] == records
     for i, batch in enumerate(found):
         size = sum(len(record.line) for record in batch)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from genoformer.genome.agreement import Evidence, belongs_as_a_whole, judge
+from genoformer.genome.agreement import Evidence, Judgement, belongs_as_a_whole, judge
 from genoformer.genome.causes import (
     Cause,
     Counts,
@@ -170,6 +170,16 @@ def test_a_mitochondrion_of_another_length_never_belongs() -> None:
     unstated = contig("MT", reference="chrM", length=16_571, n=20, agree=16)
     assert belongs(unstated) == [False]
     assert belongs(unstated._replace(counts=Counts(n=20, agree=20))) == [True]
+
+
+def test_contigs_whose_every_ref_agrees_belong_however_few_their_records() -> None:
+    one, many, none = contig("chr1", n=1, agree=1), contig("chr2", n=900, agree=900), contig("chr3", unknown=5)
+    assert judge([one, many, none], Q, ("swap", "shift")) == [
+        Judgement(one, True),
+        Judgement(many, True),
+        Judgement(none, None),
+    ]
+    assert belongs(many, contig("chrM", length=16_569, stated=16_571, n=5, agree=5)) == [True, False]  # another sequence
 
 
 def test_a_contig_with_few_records_is_judged_with_others() -> None:

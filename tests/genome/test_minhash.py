@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome import minhash as module
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.minhash import Sketch, hashes, sampled
-from genoformer.genome.reference import Genome
 
 dna = st.text(alphabet="ACGTN", max_size=60).map(encode)
 
@@ -60,9 +57,7 @@ def test_hashes_are_those_of_the_naive_reader(codes: np.ndarray, k: int, scale: 
 @settings(max_examples=30)
 def test_the_size_of_chunks_changes_nothing(codes: np.ndarray, cut: int) -> None:
     places, found = sampled(codes, 4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", cut)
-        again = sampled(codes, 4)
+    again = sampled(codes, 4, n_hashed=cut)
     assert again[0].tolist() == places.tolist()
     assert again[1].tolist() == found.tolist()
     assert all("N" not in decode(codes[place : place + 4]) for place in places)
@@ -91,28 +86,13 @@ def test_containment_is_the_share_of_the_query() -> None:
     assert estimate.share == pytest.approx(0.5, abs=0.1)
 
 
-def test_matches_tells_sequences_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matches_tells_sequences_apart() -> None:
     here = random_codes(500)
     queries = [here[:100], random_codes(90, seed=3), here[:10], np.zeros(0, np.uint8), reverse_complement(here[40:80])]
-    for read in (1, 150, 1 << 22):
-        monkeypatch.setattr(module, "_READ", read)
-        n_found, n_sampled = Sketch.of([here], k=21).matches(queries)
+    for n_read in (1, 150, 1 << 22):
+        n_found, n_sampled = Sketch.of([here], k=21).matches(queries, n_read=n_read)
         assert n_found.tolist() == [80, 0, 0, 0, 20]
         assert n_sampled.tolist() == [80, 70, 0, 0, 20]
-
-
-@pytest.mark.parametrize("read", [1, 37, 1 << 22])
-def test_a_genome_in_pieces_is_the_genome(make_fasta: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, read: int) -> None:
-    first, second = decode(random_codes(300)), "N" * 100 + decode(random_codes(150, seed=1)) + "NNN"
-    with Genome(make_fasta(chr1=first, chr2=second)) as genome:
-        monkeypatch.setattr(module, "_READ", read)
-        whole = Sketch.of([encode(first), encode(second)], k=15, scale=3)
-        assert Sketch.from_genome(genome, k=15, scale=3).hashes.tolist() == whole.hashes.tolist()
-        part = Sketch.of(encode(first), k=15, scale=3).hashes.tolist()
-        assert Sketch.from_genome(genome, ["1"], k=15, scale=3).hashes.tolist() == part
-        inside = {"chr1": np.array([[10, 60], [200, 214]]), "chr2": np.array([[90, 180]])}
-        expected = Sketch.of([encode(first[10:60]), encode(second[90:180])], k=15, scale=1)
-        assert Sketch.from_genome(genome, intervals=inside, k=15, scale=1).hashes.tolist() == expected.hashes.tolist()
 
 
 def test_windows_are_sequences_each() -> None:

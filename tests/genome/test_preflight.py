@@ -15,7 +15,8 @@ from genoformer.errors import ConfigError, PreflightError
 from genoformer.formats.vcf import COLUMNS, read_variants
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.fit import check_fit
-from genoformer.genome.preflight import ContigUse, LengthDifference, Preflight, check_preflight, preflight
+from genoformer.genome.preflight import check_preflight, preflight
+from genoformer.genome.preflight_result import ContigUse, LengthDifference, Preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
 

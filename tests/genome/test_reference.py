@@ -23,8 +23,8 @@ from processes import in_forks
 from readings import some_windows
 
 from genoformer.errors import ContigError
-from genoformer.genome import codes, reference
-from genoformer.genome.reference import Genome
+from genoformer.genome import codes
+from genoformer.genome.reference import Genome, _to_codes
 
 
 def naive(sequence: str, start: int, length: int) -> str:
@@ -68,20 +68,38 @@ def test_windows_are_those_of_a_naive_reader(
 ) -> None:
     contigs, text = made
     folder = tmp_path_factory.mktemp("fasta")
-    with pytest.MonkeyPatch.context() as patch:
-        for short in (reference.SHORT, 1):  # few and long, or many and short: the two ways of reading
-            patch.setattr(reference, "SHORT", short)
-            for path in (write(folder / "a.fa", text), bgzipped(folder / "a.fa.gz", text)):
-                genome = Genome(path)
-                assert genome.contigs == {name: len(sequence) for name, sequence in contigs.items()}
-                assert list(genome.contigs) == list(contigs)
-                for name, sequence in contigs.items():
-                    for start, length in windows:
-                        starts = [start, start + 1, -length, len(sequence), 0]
-                        found = genome.windows(name, starts, length)
-                        assert found.shape == (5, length)
-                        assert found.dtype == np.uint8
-                        assert [codes.decode(row) for row in found] == [naive(sequence, s, length) for s in starts]
+    for path in (write(folder / "a.fa", text), bgzipped(folder / "a.fa.gz", text)):
+        genome = Genome(path)
+        assert genome.contigs == {name: len(sequence) for name, sequence in contigs.items()}
+        assert list(genome.contigs) == list(contigs)
+        for name, sequence in contigs.items():
+            for start, length in windows:
+                starts = [start, start + 1, -length, len(sequence), 0]
+                found = genome.windows(name, starts, length)
+                assert found.shape == (5, length)
+                assert found.dtype == np.uint8
+                assert [codes.decode(row) for row in found] == [naive(sequence, s, length) for s in starts]
+
+
+@examples(40)
+@given(
+    sequence=st.text(alphabet="ACGTacgtNRu-", min_size=1, max_size=90),
+    n=st.integers(4_000, 9_000),
+    width=st.integers(1, 70),
+    end=st.sampled_from(["\n", "\r\n"]),
+    start=st.integers(-100, 5_000),
+    length=st.integers(4_000, 4_500),  # on both sides of 4,096, where another way of reading begins
+)
+def test_long_windows_are_those_of_a_naive_reader(
+    tmp_path_factory: pytest.TempPathFactory, sequence: str, n: int, width: int, end: str, start: int, length: int
+) -> None:
+    sequence = (sequence * n)[:n]
+    text = ">b" + end + "ACG" + end + ">a" + end + "".join(sequence[i : i + width] + end for i in range(0, n, width))
+    folder = tmp_path_factory.mktemp("fasta")
+    starts = [start, start + 1, 0, n - length, n]
+    for path in (write(folder / "a.fa", text.encode()), bgzipped(folder / "a.fa.gz", text.encode())):
+        found = Genome(path).windows("a", starts, length)
+        assert [codes.decode(row) for row in found] == [naive(sequence, s, length) for s in starts]
 
 
 @settings(max_examples=30, deadline=None)
@@ -117,7 +135,7 @@ def test_every_byte_has_the_code_of_the_table() -> None:
         for company in (b"", b"ACGTacgt", b"acgtNNU"):
             letters = np.frombuffer(bytes([byte]) + company, dtype=np.uint8)
             out = np.empty_like(letters)
-            reference._to_codes(letters, out)
+            _to_codes(letters, out)
             assert out.tolist() == codes.encode(letters.tobytes()).tolist()
 
 

@@ -12,16 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
-from genoformer.genome import regions
+from genoformer.formats.bed import Region, read_bed, read_regions
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import (
-    Region,
     merge,
     n_overlaps,
     on_reference,
-    read_bed,
     read_on_reference,
-    read_regions,
     runs_of_bases,
     split_by_contig,
     subtract,
@@ -134,7 +131,7 @@ def test_n_overlaps_beside_sets_of_bases(queries: Rows, rows: Rows) -> None:
     assert n_overlaps(array(queries), array(rows)).tolist() == expected
 
 
-@pytest.mark.parametrize("scan", [1, 3, 7, 1 << 20])
+@pytest.mark.parametrize("n_read", [1, 3, 7, 1 << 20])
 @pytest.mark.parametrize(
     ("sequence", "gap", "expected"),
     [
@@ -147,16 +144,10 @@ def test_n_overlaps_beside_sets_of_bases(queries: Rows, rows: Rows) -> None:
     ],
 )
 def test_runs_of_bases(
-    make_fasta: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    scan: int,
-    sequence: str,
-    gap: int,
-    expected: list[list[int]],
+    make_fasta: Callable[..., Path], n_read: int, sequence: str, gap: int, expected: list[list[int]]
 ) -> None:
-    monkeypatch.setattr(regions, "_SCAN", scan)
     with Genome(make_fasta(chr1=sequence)) as genome:
-        assert runs_of_bases(genome, "chr1", gap).tolist() == expected
+        assert runs_of_bases(genome, "chr1", gap, n_read=n_read).tolist() == expected
 
 
 # --- contigs

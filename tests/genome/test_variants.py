@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.formats.vcf import Record, read_variants
-from genoformer.genome import variants
 from genoformer.genome.codes import decode
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.fit import check_fit
@@ -25,6 +24,7 @@ from genoformer.genome.variants import (
     RefState,
     Status,
     Variant,
+    _bases_at,
     allele_status,
     centred_start,
     compare_refs,
@@ -151,12 +151,7 @@ def naive_status(r: Record, alt: str, contigs: dict[str, str], max_length: int) 
 
 
 @pytest.mark.parametrize("is_sorted", [True, False])
-@pytest.mark.parametrize(("gap", "most"), [(8192, 1 << 22), (5, 1 << 22), (8192, 100)])
-def test_batches_agree_with_one_by_one(
-    is_sorted: bool, gap: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(variants, "_SPAN_GAP", gap)
-    monkeypatch.setattr(variants, "_SPAN_MAX", most)
+def test_batches_agree_with_one_by_one(is_sorted: bool, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     contigs = {"a": random_bases(rng, 60_000, "ACGTacgtNR"), "b": random_bases(rng, 300)}
     genome = make_genome(tmp_path, **contigs)
@@ -177,6 +172,17 @@ def test_batches_agree_with_one_by_one(
     assert check_fit(records, genome, names, 7).statuses == expected
     assert [check_fit([r], genome, names, 7).statuses[0] for r in records[:300]] == expected[:300]
     assert len(Counter(status for statuses in expected for status in statuses)) == 7
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_gap": 5}, {"max_span": 100}, {"max_gap": 0, "max_span": 1}])
+def test_bases_do_not_depend_on_the_windows_that_are_read(limits: dict[str, int], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    text = random_bases(rng, 3_000, "ACGTN")
+    genome = make_genome(tmp_path, a=text)
+    starts, lengths = np.sort(rng.integers(0, 2_980, 200)), rng.integers(1, 20, 200)
+    places = np.concatenate([np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)])
+    bases = _bases_at(genome, "a", places, np.cumsum(lengths) - lengths, **limits)
+    assert decode(bases) == "".join(text[place] for place in places)
 
 
 def test_symbolic_alleles_have_a_ref_to_compare(tiny: Genome) -> None:

@@ -157,12 +157,11 @@ def test_windows_own_every_token_once(length, window, overlap, k) -> None:
 
 def test_sequences_are_taken_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model has seen only the first sequences when the first is there."""
-    monkeypatch.setattr("genoformer.inference.embeddings._HELD_BASES", 25)
     seen: list[int] = []
     model = encoder(1)
     embed = model.embed
     monkeypatch.setattr(model, "embed", lambda ids, *a, **k: (seen.append(len(ids)), embed(ids, *a, **k))[1])
-    found = token_embeddings(model, sequences_of([10] * 7))
+    found = token_embeddings(model, sequences_of([10] * 7), group_bases=25)
     assert not seen
     next(found)
     assert seen == [2]

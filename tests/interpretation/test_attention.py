@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import ConfigError
-from genoformer.interpretation import attention
 from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
 from genoformer.models.registry import load
 from genoformer.models.track_model import one_hot
@@ -38,13 +37,15 @@ def full_of_encoder(model, codes) -> torch.Tensor:
         seen = x if layer.post else layer.norm_attention(x)
         q, k, _ = (t.unflatten(-1, (model.config.n_heads, -1)).transpose(1, 2) for t in layer.attention.qkv(seen).chunk(3, -1))
         if model.config.position == "rotary":
-            from genoformer.models.transformer.model import rotate
+            from genoformer.models.transformer.attention import rotate
 
             q, k = (rotate(t, torch.arange(n)[None]) for t in (q, k))
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         distance = (torch.arange(n)[:, None] - torch.arange(n)[None]).float()
         if model.config.position == "alibi":
-            logits = logits - layer.attention.slopes[:, None, None] * distance.abs()
+            n_heads = model.config.n_heads  # a power of two
+            slopes = torch.tensor([2 ** (-8 * head / n_heads) for head in range(1, n_heads + 1)])
+            logits = logits - slopes[:, None, None] * distance.abs()
         if model.config.causal:
             logits = logits.masked_fill(distance < 0, -torch.inf)
         found.append(logits.softmax(-1))
@@ -74,12 +75,11 @@ CASES = {
 
 @pytest.mark.parametrize("held", [1, 1 << 24], ids=["a query at a time", "all at once"])
 @pytest.mark.parametrize("name", CASES)
-def test_reductions_are_those_of_the_full_softmax(name, held, monkeypatch) -> None:
-    monkeypatch.setattr(attention, "MAX_WEIGHTS", held)
+def test_reductions_are_those_of_the_full_softmax(name, held) -> None:
     model, codes, full_of = CASES[name]
     with torch.no_grad():
         full = full_of(model, codes).transpose(0, 1).double()  # [B, layers, H, T, T]
-    looked = AttentionReader(model, (0, -1))
+    looked = AttentionReader(model, (0, -1), max_weights=held)
     some = full[:, [0, 2]]
     n = full.shape[-1]
     assert looked.n_units(codes.shape[1]) == n
@@ -179,7 +179,7 @@ def test_the_score_of_a_base_is_the_mean_over_its_tokens(data) -> None:
 
 
 def test_memory_does_not_hold_the_weights() -> None:
-    """Never more weights at once than MAX_WEIGHTS, beside one query of a batch."""
+    """Never more weights at once than max_weights, beside one query of a batch."""
     seen: list[int] = []
     model = ENCODERS["kmer"]
     true = type(model.layers[0].attention).weights
@@ -191,9 +191,8 @@ def test_memory_does_not_hold_the_weights() -> None:
 
     codes = np.tile(CODES, (40, 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "MAX_WEIGHTS", 5_000)
         patch.setattr(type(model.layers[0].attention), "weights", counted)
-        AttentionReader(model).attention_received(codes)
+        AttentionReader(model, max_weights=5_000).attention_received(codes)
     assert max(seen) <= 5_000
 
 

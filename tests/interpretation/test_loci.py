@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.formats.bigwig import BigWig
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
-from genoformer.interpretation import loci
 from genoformer.interpretation.loci import Locus, read_loci, write_map_track, write_maps
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 400))
@@ -79,21 +78,50 @@ def test_records_without_bases_are_refused_with_their_line(tmp_path: Path, text:
     assert said in str(refused.value)
 
 
-def test_files_without_regions_are_refused(genome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_regions_are_refused(genome, tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("")
     with pytest.raises(FileFormatError, match="has no regions"):
         read_loci(tmp_path / "a.bed", genome)
-    with pytest.raises(ConfigError, match="holds regions of a genome; give its FASTA"):
+    with pytest.raises(ConfigError, match="holds regions of a genome; give the FASTA of the genome"):
         read_loci(tmp_path / "a.bed")
     (tmp_path / "a.bed").write_text("chr1\t0\t1000000000000\n")
     with pytest.raises(FileFormatError, match=r"a.bed, line 1: chr1:0-1,000,000,000,000 reaches beyond the end of chr1"):
         read_loci(tmp_path / "a.bed", genome)
     with pytest.raises(ConfigError, match="1,000,000,000,000 bases"):
         read_loci(tmp_path / "a.bed", genome, length=10**12)
-    (tmp_path / "a.bed").write_text("chr1\t0\t300\n")
-    monkeypatch.setattr(loci, "_LONGEST", 200)
-    with pytest.raises(ConfigError, match=r"a.bed, line 1: chr1:1-300 is longer than 200 bases; give a shorter --length"):
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "sequence,label\nACGTAC,1\n"),
+        ("x.tsv", "name\tSeq\none\tACGTAC\n"),
+        ("x.csv", "ACGTACGT,1\n"),
+    ],
+)
+def test_a_table_of_sequences_is_no_file_of_regions(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=rf"{name} is a table of sequences, expected a FASTA, .*; write its sequences as"):
+        read_loci(tmp_path / name)
+
+
+def test_without_a_genome_a_missing_file_is_missing(tmp_path: Path) -> None:
+    for name in ("x.bed", "x.vcf"):
+        with pytest.raises(MissingFileError, match=rf"{name} does not exist"):
+            read_loci(tmp_path / name)
+    (tmp_path / "x.vcf").write_text("##fileformat=VCFv4.3\n")
+    with pytest.raises(ConfigError, match=r"x\.vcf holds variants of a genome; give the FASTA of the genome"):
+        read_loci(tmp_path / "x.vcf")
+
+
+def test_a_region_longer_than_any_model_reads_is_refused(make_fasta, tmp_path: Path) -> None:
+    genome = Genome(make_fasta(chr1="A" * 2_097_153))
+    (tmp_path / "a.bed").write_text("chr1\t0\t2097153\n")
+    refused = r"a.bed, line 1: chr1:1-2,097,153 is longer than 2,097,152 bases; give a shorter --length"
+    with pytest.raises(ConfigError, match=refused):
         read_loci(tmp_path / "a.bed", genome)
+    (tmp_path / "a.bed").write_text("chr1\t0\t2097152\n")
+    assert [len(locus.codes) for locus in read_loci(tmp_path / "a.bed", genome).loci] == [2_097_152]
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:

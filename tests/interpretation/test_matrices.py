@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoformer.errors import FileFormatError
+from genoformer.formats.motif_files import read_matrices, write_meme
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import encode, reverse_complement
 from genoformer.inference import threads
-from genoformer.interpretation.matrices import Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
+from genoformer.interpretation.matrices import fimo, tomtom, trimmed
 
 COUNTS = np.array([[10, 0, 0, 0], [0, 8, 1, 1], [5, 5, 0, 0]], dtype=float)
 MEME = """MEME version 4

@@ -9,6 +9,7 @@ from genoformer.errors import CheckpointError
 from genoformer.genome.codes import encode
 from genoformer.models.base import (
     READS_TOKENS,
+    SCORES_HAPLOTYPES,
     SCORES_VARIANTS,
     Attends,
     Bins,
@@ -51,7 +52,9 @@ def test_a_model_has_these_capabilities_and_no_others(model: Model, capabilities
 def test_a_tuple_stands_for_any_of_its_members() -> None:
     assert has(MASKED, SCORES_VARIANTS)
     assert has(TRACKS, SCORES_VARIANTS)
-    assert not has(CLASSIFIER, SCORES_VARIANTS)
+    assert has(CLASSIFIER, SCORES_VARIANTS)
+    assert has(CLASSIFIER, SCORES_HAPLOTYPES)
+    assert not has(MASKED, SCORES_HAPLOTYPES)
     assert has(CLASSIFIER, READS_TOKENS)
     assert not has(TRACKS, READS_TOKENS)
     assert has(MASKED, PredictsBases, Embeds)
@@ -69,7 +72,7 @@ def test_the_refusal_names_the_model_found_the_reason_and_the_model_needed() -> 
     with pytest.raises(CheckpointError, match="x is a causal model, which sees one side of a base; give a language model"):
         require(CAUSAL, PredictsBases, name="x")
     with pytest.raises(CheckpointError, match="x was fine-tuned to predict a, b, c; give a language model or a model"):
-        require(CLASSIFIER, SCORES_VARIANTS, name="x")
+        require(CLASSIFIER, (Embeds, PredictsTracks), name="x")
     require(MASKED, PredictsBases, name="x")
 
 

@@ -20,7 +20,8 @@ from genoformer.models import cost
 from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.track_model import TrackModel
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 
 SMALL = EnformerConfig(**LONG_SHAPE)

@@ -66,11 +66,15 @@ def test_what_is_written_is_what_was_read() -> None:
     assert "copy.2.0.conv.weight" in NAMES.write(ours, frozenset(["stages.1.conv.weight"]))  # a buffer has both names
 
 
-def test_copies_and_tied_tensors_that_differ_are_refused() -> None:
+def test_copies_that_differ_are_refused_and_untied_tensors_are_read() -> None:
     with pytest.raises(CheckpointError, match=r"tower\.0\.conv\.weight and copy\.2\.0\.conv\.weight .* differ"):
         NAMES.read(THEIRS | {"copy.2.0.conv.weight": torch.tensor([1.0])}, PATH)
-    with pytest.raises(CheckpointError, match=r"decoder\.weight is not tied to embed\.weight"):
-        NAMES.read(THEIRS | {"decoder.weight": torch.zeros(3, 2)}, PATH)
+    untied = NAMES.read(THEIRS | {"decoder.weight": torch.zeros(3, 2)}, PATH)
+    assert untied["decoder.weight"].tolist() == [[0, 0]] * 3
+    written = NAMES.write(untied)
+    assert written["decoder.weight"].tolist() == [[0, 0]] * 3
+    tied = NAMES.read(THEIRS, PATH)
+    assert "decoder.weight" not in NAMES.write(tied)  # the same tensor in memory
 
 
 def test_other_tensors_are_kept_under_their_name_or_left_out() -> None:

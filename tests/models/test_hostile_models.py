@@ -22,9 +22,9 @@ from small_models import small_encoder, small_enformer
 from genoformer.errors import CheckpointError, ConfigError, FileFormatError
 from genoformer.formats.arrays import read_arrays
 from genoformer.genome.minhash import Sketch
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.enformer.model import EnformerConfig
-from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
 from genoformer.scoring.calibration import Calibration
 from genoformer.tokenizers import KmerTokenizer
 
@@ -74,7 +74,7 @@ def test_a_payload_is_not_run(dnabert: Path, tmp_path: Path, how: str) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("name", [registry.SKETCH, "calibration.npz"])
+@pytest.mark.parametrize("name", [folders.SKETCH, "calibration.npz"])
 def test_a_payload_among_arrays_is_not_run(folder: Path, tmp_path: Path, name: str) -> None:
     payload = np.array([Payload(tmp_path / "ran")], dtype=object)
     with (folder / name).open("wb") as file:
@@ -298,7 +298,7 @@ def test_a_pipe_or_a_device_is_refused_at_once(tiny_model_folder: Path, tmp_path
     else:
         (folder / name).symlink_to("/dev/zero")
     if name == "manifest.json":
-        assert registry.read_manifest(folder) is None
+        assert folders.read_manifest(folder) is None
         return
     with pytest.raises((CheckpointError, FileFormatError, ConfigError), match=name):
         registry.load(folder)

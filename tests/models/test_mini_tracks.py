@@ -9,7 +9,7 @@ import numpy as np
 from genoformer.evaluation.tracks import TrackFitting
 from genoformer.genome.reference import Genome
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import PredictsTracks
 
 
@@ -19,9 +19,9 @@ def test_it_is_small_and_knows_its_tracks() -> None:
     table = model.targets[head]
     assert {group: len(rows) for group, rows in table.groups.items()} == {"CAGE": 24, "DNASE": 10, "RNA": 30, "RNA3": 10}
     assert (table.strand_pairs[table.strand_pairs] == np.arange(74)).all()
-    folder = registry.resolve_model("mini-tracks")
+    folder = folders.resolve_model("mini-tracks")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 8_000_000
-    assert "0.404" in (registry.read_card("mini-tracks") or "")
+    assert "0.404" in (folders.read_card("mini-tracks") or "")
 
 
 def test_on_real_windows_that_it_never_saw(real_data: Path) -> None:

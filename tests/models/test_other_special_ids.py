@@ -12,7 +12,8 @@ from genoformer.genome.codes import encode
 from genoformer.inference.classes import predictions
 from genoformer.inference.embeddings import sequence_embeddings, token_embeddings
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Encoding
 from genoformer.training.objectives import IGNORED, CausalLM, MaskedLM
 from genoformer.training.supervised import LabelledBatches

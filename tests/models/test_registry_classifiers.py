@@ -13,10 +13,11 @@ import torch
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
 from genoformer.genome.minhash import Sketch
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import Embeds
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import BaseTokenizer
 
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, ffn_width=16, max_tokens=64, position="rotary", conv_kernel=5)
@@ -53,7 +54,7 @@ def test_a_predictor_comes_back_bit_by_bit(tmp_path) -> None:
     assert list(again.state_dict()) == list(model.state_dict())
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
     assert again.encoder.decoder.weight is again.encoder.tokens.weight
-    assert registry.read_manifest(tmp_path / "whole") == {"seed": 3}
+    assert folders.read_manifest(tmp_path / "whole") == {"seed": 3}
     is_base = torch.ones_like(ids, dtype=torch.bool)
     with torch.no_grad():
         assert torch.equal(again(ids, is_base), model(ids, is_base))
@@ -78,7 +79,7 @@ def test_each_kind_of_model_is_refused_where_the_other_is_meant(tmp_path) -> Non
         registry.load(tmp_path / "tuned", Embeds)
     with pytest.raises(CheckpointError, match="is a language model, which predicts bases; fine-tune it first"):
         registry.load_ensemble(tmp_path / "language")
-    with pytest.raises(ConfigError, match="DNABERT's layout holds language models"):
+    with pytest.raises(ConfigError, match="BERT's layout holds language models"):
         registry.save(predictor(), tmp_path / "out", layout="dnabert")
 
 
@@ -102,7 +103,7 @@ def test_a_folder_that_names_the_class_by_its_old_name_is_read(tmp_path) -> None
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (lambda: predictor(1, classes=("no", "maybe")), "its 2 members do not predict the same classes"),
+        (lambda: predictor(1, classes=("no", "maybe")), "has 2 members with different classes, expected the same classes"),
         (lambda: predictor(1, classes=("yes", "no")), "do not predict the same"),  # the same names, but other outputs
         (lambda: predictor(1, task="multilabel"), "do not predict the same"),
         (encoder, "is a language model"),
@@ -191,40 +192,40 @@ NEW = [random_codes(500, seed) for seed in range(100, 110)]
 
 def that_saw(folder: Path, sequences) -> SequenceClassifier:
     registry.save(predictor(), folder)
-    Sketch.of(sequences, scale=2).save(folder / registry.SKETCH)
+    Sketch.of(sequences, scale=2).save(folder / folders.SKETCH)
     return registry.load_ensemble(folder)[0]
 
 
 def test_what_a_model_has_seen_is_said(tmp_path) -> None:
     """Of 10 sequences of 500 bases, 470 31-mers each, half are looked at: 2,350, within 4 standard errors of 34."""
     model = that_saw(tmp_path, SEEN)
-    note = registry.training_overlap_note(model, "promoters", SEEN, "test.tsv")
+    note = folders.training_overlap_note(model, "promoters", SEEN, "test.tsv")
     assert note is not None
     assert note.startswith("100% of the 31-mers of test.tsv were in the training data of promoters (of 2,")
-    half = registry.training_overlap_note(model, "promoters", SEEN[:5] + NEW[:5], "test.tsv")
+    half = folders.training_overlap_note(model, "promoters", SEEN[:5] + NEW[:5], "test.tsv")
     assert half is not None
     assert 45 <= int(half.partition("%")[0]) <= 55
     assert (
-        registry.training_overlap_note(model, "promoters", [3 - codes[::-1] for codes in SEEN], "x") is not None
+        folders.training_overlap_note(model, "promoters", [3 - codes[::-1] for codes in SEEN], "x") is not None
     )  # other strand
 
 
 def test_few_kmers_that_were_seen_are_said_to_be_few(tmp_path) -> None:
     """40 bases have 10 31-mers, of which about half are looked at."""
-    note = registry.training_overlap_note(that_saw(tmp_path, SEEN), "m", [SEEN[0][:40]], "few.tsv")
+    note = folders.training_overlap_note(that_saw(tmp_path, SEEN), "m", [SEEN[0][:40]], "few.tsv")
     assert note is not None
     n_found, n_looked_at = note.split()[0], note.split()[3]
     assert n_found == n_looked_at
     assert 1 <= int(n_found) <= 10
-    assert note.endswith("were in the training data of m: too few to tell how much it has seen of them.")
+    assert note.endswith("were in the training data of m, too few to estimate the overlap.")
 
 
 def test_nothing_is_said_of_what_is_new_little_or_unknown(tmp_path) -> None:
     model = that_saw(tmp_path, SEEN)
-    assert registry.training_overlap_note(model, "m", NEW, "x") is None
-    assert registry.training_overlap_note(model, "m", [*NEW, SEEN[0][:200]], "x") is None  # 170 of 4,870: 3 %
-    assert registry.training_overlap_note(model, "m", [NEW[0][:40]], "x") is None  # of 10 31-mers none
-    assert registry.training_overlap_note(predictor(), "m", SEEN, "x") is None  # it is not known what it has seen
+    assert folders.training_overlap_note(model, "m", NEW, "x") is None
+    assert folders.training_overlap_note(model, "m", [*NEW, SEEN[0][:200]], "x") is None  # 170 of 4,870: 3 %
+    assert folders.training_overlap_note(model, "m", [NEW[0][:40]], "x") is None  # of 10 31-mers none
+    assert folders.training_overlap_note(predictor(), "m", SEEN, "x") is None  # it is not known what it has seen
 
 
 def of_bert(**files: str) -> Callable[[Path], None]:

@@ -33,7 +33,7 @@ class MarkovModel:
         self.kmers = list(tokenizer.vocab)
         self.offset = random.normal(size=100)  # of each token's logits: softmax must not see it
 
-    def logits_at(self, ids, rows, candidates):
+    def logits_at(self, ids, rows, candidates, keep):
         out = torch.empty(candidates.shape)
         for b, m in itertools.product(range(len(rows)), range(rows.shape[1])):
             start = int(self.tokenizer.starts(self.codes.shape[1])[rows[b, m] - 1])

@@ -18,7 +18,8 @@ from small_models import small_encoder, small_enformer
 
 from genoformer.errors import FileFormatError
 from genoformer.models import registry
-from genoformer.report import read_scored, write_page
+from genoformer.report import read_scored
+from genoformer.report.page import write_page
 from genoformer.tokenizers import BaseTokenizer
 
 EVIL = "</script><script>document.title='broken'</script>"

@@ -20,7 +20,7 @@ from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCOR
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 40
-OF_TOKENS = [name for name, score in SCORES.items() if not score.of_tracks]
+OF_TOKENS = [name for name, score in SCORES.items() if not score.per_output]
 random = np.random.default_rng(11)
 SEQUENCE = decode(random.integers(0, 4, 400, dtype=np.uint8))
 

@@ -15,19 +15,20 @@ from scoring_jobs import run_haplotypes, run_pairs, scoring
 from small_models import small_enformer
 
 from genoformer.errors import ConfigError, FileFormatError, PreflightError
+from genoformer.formats.bed import Region
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
 from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Region
 from genoformer.models import registry
 from genoformer.models.track_model import one_hot
+from genoformer.resume_folder import JobError
 from genoformer.scoring.effect_table import HaplotypeSummary
 from genoformer.scoring.noise import measure
-from genoformer.scoring.parts import JobError
+from genoformer.scoring.parts import PartLimits
 from genoformer.scoring.scores import SCORES
-from genoformer.scoring.settings import AlleleComparison, Scoring
+from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring
 from genoformer.scoring.track_scorer import TrackScorer
 
 random = np.random.default_rng(2)
@@ -358,16 +359,16 @@ def test_pairs_count_what_they_leave_out(genome, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("pairs_in_a_part", [64, 1])
-def test_an_unsorted_vcf_can_be_sorted_in_place(genome, tmp_path, monkeypatch, pairs_in_a_part) -> None:
-    monkeypatch.setattr("genoformer.scoring.pairs._PAIRS", pairs_in_a_part)  # 1: a part is done before the refusal
+def test_an_unsorted_vcf_can_be_sorted_in_place(genome, tmp_path, pairs_in_a_part) -> None:
+    runtime = Runtime(parts=PartLimits(pairs=pairs_in_a_part))  # 1: a part is done before the refusal
     lines = [snv(470), snv(475), snv(472)]
     for order, refused in [(lines, True), (sorted(lines), False)]:
         (tmp_path / "in.vcf").write_text(HEAD + "".join(f"{line}\t0|1\t0|1\t0|1\n" for line in order))
         if refused:
             with pytest.raises(ConfigError, match=r"chr1:472 stands after chr1:475, .*; sort the VCF"):
-                run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv")
+                run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv", runtime=runtime)
             assert [path.name for path in tmp_path.iterdir() if "parts" in path.name or path.name == "o.tsv"] == []
-    assert run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv").n_rows == 3
+    assert run_pairs(tmp_path / "in.vcf", genome, settings(), 50, tmp_path / "o.tsv", runtime=runtime).n_rows == 3
 
 
 def test_the_records_of_a_contig_stand_in_a_row(make_fasta, tmp_path) -> None:
@@ -417,12 +418,10 @@ def test_the_sum_and_the_difference_are_of_one_gene(genome, tmp_path) -> None:
 
 @pytest.mark.parametrize("what", ["haplotypes", "pairs"])
 def test_an_interrupted_run_goes_on_where_it_stopped(genome, vcf, tmp_path, monkeypatch, what) -> None:
-    monkeypatch.setattr("genoformer.scoring.pairs._PAIRS", 1)
-
     def run(output: Path, names: str = "SAD,D2"):
         made = settings(names)
         if what == "pairs":
-            return run_pairs(vcf, genome, made, 25, output)
+            return run_pairs(vcf, genome, made, 25, output, runtime=Runtime(parts=PartLimits(pairs=1)))
         return run_haplotypes(vcf, genome, made, [Region("chr1", at, at + 20) for at in (440, 490, 560)], output)
 
     whole = run(tmp_path / "whole.tsv")

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.formats.vcf import Record
-from genoformer.scoring.parts import JobError, PartFolder, PartResult, chunks, run_local
+from genoformer.resume_folder import JobError
+from genoformer.scoring.parts import PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
 
 JOB = {"scores": "LLR", "VCF": "v1", "model": "m1"}
 RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 1 to 8
@@ -22,7 +23,7 @@ RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 
 def compute(records: Sequence[Record]) -> PartResult:
     """The score of a record is its POS."""
     values = np.array([[record.pos] for record in records], dtype=np.float32)
-    return PartResult.of(np.zeros(len(records), dtype=np.uint8), values)
+    return PartResult(np.zeros(len(records), dtype=np.uint8), values)
 
 
 def counting(done: list[list[int]], stop_at: int | None = None) -> Callable[[Sequence[Record]], PartResult]:
@@ -71,6 +72,34 @@ def test_chunks_of_a_cost(costs: list[int], size: int) -> None:
         spent = sum(max(1, costs[record.pos]) for record in chunk)
         assert spent <= size or len(chunk) == 1
         assert i == len(found) - 1 or spent + max(1, costs[found[i + 1][0].pos]) > size
+
+
+@pytest.mark.parametrize(
+    ("limits", "operations", "shared", "longest", "expected"),
+    [
+        (PartLimits(), 1e6, 0, 1, PartSize(4_096)),
+        (PartLimits(records=4), 1e6, 0, 1, PartSize(4)),
+        (PartLimits(records=4), 1e6, 500, 1, PartSize(4)),
+        (PartLimits(records=4), 1e12, 0, 1, PartSize(1, weighed=True)),
+        (PartLimits(records=4), 1e12, 500, 1, PartSize(4, 500)),  # not the 16 of the default
+        (PartLimits(operations=1.0), 1e6, 500, 1, PartSize(16, 500)),
+        (PartLimits(operations=1.0, sharing_records=1), 1e6, 500, 1, PartSize(1, weighed=True)),
+        (PartLimits(records=100), 1e6, 0, 1 << 20, PartSize(64, weighed=True)),  # 64 MiB of lines
+    ],
+)
+def test_a_part_is_within_all_limits(
+    limits: PartLimits, operations: float, shared: int, longest: int, expected: PartSize
+) -> None:
+    assert part_size(operations, shared, longest, limits) == expected
+
+
+def test_only_other_limits_than_the_defaults_are_stored() -> None:
+    """Folders of runs before there was a choice have no entry for it."""
+    assert PartLimits().fingerprint() == {}
+    texts = [
+        limits.fingerprint()["part size"] for limits in (PartLimits(records=4), PartLimits(records=5), PartLimits(pairs=4))
+    ]
+    assert len(set(texts)) == 3
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,16 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.scoring import parts, plan
-from genoformer.scoring.parts import JobError, PartFolder, chunks
+from genoformer.resume_folder import JobError
+from genoformer.scoring import plan
+from genoformer.scoring.job import ScoringJob
+from genoformer.scoring.parts import PartFolder, PartLimits, chunks
+from genoformer.scoring.plan import score_variants
 from genoformer.scoring.workers import LocalPool, Pool, RayPool, WorkerError, run_pool
 from genoformer.tokenizers import BaseTokenizer
 
 N = 40
+PARTS_OF_FOUR = PartLimits(records=4)
 
 
 @pytest.fixture
@@ -41,20 +46,21 @@ def vcf(tmp_path: Path, genome: Genome) -> Path:
     return tmp_path / "in.vcf"
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "PART_RECORDS", 4)
-
-
 MODELS = {
     "tokens": (small_encoder(BaseTokenizer(), context_length=40), "LLR,PLL", {}),
     "tracks": (small_enformer(), "SAD,D2", {"head": "human"}),
 }
 
 
-def scored(kind: str, vcf: Path, genome: Genome, out: Path, **options) -> bytes:
+def scored(
+    kind: str, vcf: Path, genome: Genome, out: Path, *, limits: PartLimits = PARTS_OF_FOUR, progress=None, **options
+) -> bytes:
+    """Score in small parts; options: fields of ScoreOptions or ScoringJob."""
     model, names, of_tracks = MODELS[kind]
-    run_score(vcf, genome, model, out, scores=names, **of_tracks, strand="forward", threads=1, **options)
+    of_job = {name: options.pop(name) for name in ("shard", "assemble") if name in options}
+    fixed = {"scores": names, "strand": "forward", "threads": 1, "device": "cpu"}
+    job = ScoringJob.from_names(vcf, genome, model, out, **fixed, **of_tracks, **options)
+    score_variants(replace(job, runtime=replace(job.runtime, parts=limits), **of_job), progress=progress)
     return out.read_bytes() if out.exists() else b""
 
 
@@ -114,7 +120,7 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
     registry.save(MODELS["tokens"][0], tmp_path / "model")
     out = tmp_path / "out.vcf"
     monkeypatch.chdir(tmp_path)
-    command = ["score", "in.vcf", "-f", str(genome.path), "-m", "model", "-o", "out.vcf"]
+    command = ["score", "in.vcf", "-f", str(genome.path), "-m", "model", "-o", "out.vcf", "--part-size", "4"]
 
     def said(*arguments: str) -> tuple[int, str]:
         # what stands in for sys.argv is noted beside the parts
@@ -154,13 +160,13 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
         (["--shard", "3/2", "-o", "{}/o.vcf"], "give the number of the shard and the number of shards, such as 2/8"),
         (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the shard"),
         (["--shard", "1/2"], "name a file with -o"),
-        (["--engine", "spark", "-o", "{}/o.vcf"], "engine 'spark': allowed are local, ray and ray:ADDRESS"),
+        (["--engine", "spark", "-o", "{}/o.vcf"], "--engine is 'spark', expected local, ray or ray:ADDRESS"),
         (["--threads", "99999999", "-o", "{}/o.vcf"], "99,999,999 threads: this machine has"),
         (["--workers", "20000", "-o", "{}/o.vcf"], "20,000 workers: this machine has"),
         (["--context", "1000000000", "-o", "{}/o.vcf"], "the model is made for 40; give 640 at the most"),
         (["-r", "chr1:2001-3000", "-o", "{}/o.vcf"], "the region begins at chr1:2,001, and chr1 has 2,000 bases"),
-        (["--shifts", "a", "-o", "{}/o.vcf"], "option shifts needs a track model"),
-        (["--tracks", "1", "-o", "{}/o.vcf"], "option tracks needs a track model, found a language model"),
+        (["--shifts", "a", "-o", "{}/o.vcf"], "--shifts is 'a', expected whole numbers"),
+        (["--tracks", "1", "-o", "{}/o.vcf"], "--tracks needs a track model, found a language model"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(vcf, genome, tmp_path, options, message) -> None:
@@ -208,21 +214,23 @@ def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_p
         scored("tokens", vcf, genome, tmp_path / "out.vcf")
     monkeypatch.setattr(plan, "score_records", true)
     with pytest.raises(JobError, match="another scores"):
-        run_score(vcf, genome, MODELS["tokens"][0], tmp_path / "out.vcf", scores="LLR", strand="forward", threads=1)
+        run_score(
+            vcf, genome, MODELS["tokens"][0], tmp_path / "out.vcf", scores="LLR", strand="forward", threads=1, part_size=4
+        )
     assert scored("tokens", vcf, genome, tmp_path / "out.vcf", workers=2) == whole
 
 
 def test_a_large_model_shares_work_over_a_stretch_in_one_part(vcf, genome, tmp_path, monkeypatch) -> None:
     """Records near each other are one part, those far apart are not; shards and a repeated run see the same parts."""
-    monkeypatch.setattr(parts, "_PART_OPERATIONS", 1.0)
+    limits = PartLimits(operations=1.0)
     seen: list[int] = []
     true = plan.score_records
     monkeypatch.setattr(plan, "score_records", lambda records, *a: seen.append(len(records)) or true(records, *a))
-    small = scored("tracks", vcf, genome, tmp_path / "a.vcf")
+    small = scored("tracks", vcf, genome, tmp_path / "a.vcf", limits=limits)
     within = MODELS["tracks"][0].config.context_length // 2
     assert within // 40 + 1 == 4
     assert seen == [4] * (N // 4)
     two = tmp_path / "b.vcf"
     for i in (2, 1):
-        scored("tracks", vcf, genome, two, shard=(i, 2))
-    assert scored("tracks", vcf, genome, two, assemble=True) == small
+        scored("tracks", vcf, genome, two, limits=limits, shard=(i, 2))
+    assert scored("tracks", vcf, genome, two, limits=limits, assemble=True) == small

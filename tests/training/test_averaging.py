@@ -8,7 +8,8 @@ from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.training.averaging import Average
-from genoformer.training.loop import Loss, Trainable, fit
+from genoformer.training.loop import Trainable, fit
+from genoformer.training.losses import Loss
 from genoformer.training.optimizer import LoopConfig
 
 

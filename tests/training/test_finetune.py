@@ -27,9 +27,9 @@ from genoformer.files import sha256_of
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.minhash import Sketch
 from genoformer.genome.reference import Genome
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
 from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
@@ -128,7 +128,7 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     right = [model.config.classes[i] == label for i, (label,) in zip(called, valid.labels, strict=True)]
     assert np.mean(right) == pytest.approx(member.metrics["accuracy"].value)
 
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert (manifest["command"], manifest["task"], manifest["start"], manifest["notes"]) == ("as typed", "classify", None, [])
     assert manifest["data"]["train"] == {
@@ -142,10 +142,10 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     assert manifest["finetune"]["epochs"] == 4
     assert manifest["windowed"] == {"window": 60, "overlap": 30, "train": 0, "valid": 0}
     assert manifest["metrics"]["accuracy"]["value"] == pytest.approx(member.metrics["accuracy"].value, abs=1e-6)
-    seen = registry.training_overlap_note(model, "out", read_labelled(data / "train.csv").sequences, "train.csv")
+    seen = folders.training_overlap_note(model, "out", read_labelled(data / "train.csv").sequences, "train.csv")
     assert seen is not None
     assert seen.startswith("100% of the 31-mers of train.csv were in the training data of out")
-    assert registry.training_overlap_note(model, "out", valid.sequences, "valid.csv") is None
+    assert folders.training_overlap_note(model, "out", valid.sequences, "valid.csv") is None
 
 
 def test_classes_with_names_are_found_and_kept(tmp_path) -> None:
@@ -205,7 +205,7 @@ def test_a_motif_beyond_the_first_window_is_found_and_windows_are_counted(tmp_pa
         "600 of 600 training sequences and 95 of 100 validation sequences are longer than the window of 40 bases and were "
         "cut into overlapping windows."
     ) in done.notes
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["windowed"] == {"window": 40, "overlap": 20, "train": 600, "valid": 95}
 
@@ -249,7 +249,7 @@ def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -
     tuned(tmp_path, data / "train.csv", data / "few_valid.csv", text)
     rows = [row for row in read_log(tmp_path / "out" / "log.csv") if f"valid_{metric}" in row]
     values = [row[f"valid_{metric}"] for row in rows]
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     equals = [row for row in rows if row[f"valid_{metric}"] == best(values)]
     assert manifest["best_step"] == min(equals, key=lambda row: row["valid_loss"])["step"]
@@ -264,7 +264,7 @@ def test_a_run_that_gets_no_better_stops(data, tmp_path) -> None:
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup_fraction = 0.0\n")
     steps = [row["step"] for row in read_log(tmp_path / "out" / "log.csv") if "valid_accuracy" in row]
     assert steps == [2, 4, 6]  # 8 steps an epoch
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["best_step"] == 2
 
@@ -444,7 +444,7 @@ def test_any_language_model_is_a_start(data, tmp_path, make) -> None:
     origin = registry.load(begun)
     assert model.config.encoder.causal == origin.config.causal
     assert model.tokenizer == origin.tokenizer
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["start"] == {"sha256": origin.sha256, "manifest": None}
 
@@ -461,12 +461,12 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
     assert not torch.equal(first.out.weight, second.out.weight)
     assert any(note.startswith("100% of the 31-mers of the validation data were in the training data") for note in done.notes)
     for name in ("few.csv", "few_valid.csv"):
-        assert registry.training_overlap_note(second, "m", read_labelled(data / name).sequences, name) is not None
+        assert folders.training_overlap_note(second, "m", read_labelled(data / name).sequences, name) is not None
 
 
 def test_what_a_start_has_seen_of_the_validation_data_is_said(data, tmp_path) -> None:
     begun = start(tmp_path / "lm")
-    Sketch.of(read_labelled(data / "few_valid.csv").sequences).save(begun / registry.SKETCH)
+    Sketch.of(read_labelled(data / "few_valid.csv").sequences).save(begun / folders.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
     assert any(note.startswith("100% of the 31-mers of the validation data") for note in done.notes)
     again = tuned(tmp_path, data / "few.csv", data / "train.csv", out="new", tables="", starts=[begun])
@@ -534,7 +534,7 @@ def test_a_model_that_predicts_one_class_has_failed(tmp_path, n_seeds) -> None:
 def test_without_validation_data_a_tenth_is_held_out(data, tmp_path) -> None:
     done = tuned(tmp_path, data / "few.csv", None)
     assert done.notes[0] == "No validation data was given: 4 of the 40 sequences were held out."
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert (manifest["data"]["train"]["sequences"], manifest["data"]["valid"]) == (36, None)
 
@@ -590,7 +590,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
         build(tmp_path / "set", genome, {"peak": tmp_path / "p.bed"}, length=60, valid=["two"])
     made = json.loads((tmp_path / "set/manifest.json").read_text())
     tuned(tmp_path, tmp_path / "set/train.tsv", tmp_path / "set/valid.tsv")
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] == manifest["data"]["valid"]["manifest"] == made
     assert made["inputs"]["genome"]["sha256"] == sha256_of(tmp_path / "g.fa")
@@ -598,7 +598,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
     lines = (tmp_path / "set/train.tsv").read_text().splitlines()
     (tmp_path / "set/train.tsv").write_text("\n".join(lines[:-1]) + "\n")
     tuned(tmp_path, tmp_path / "set/train.tsv", tmp_path / "set/valid.tsv", out="changed")
-    manifest = registry.read_manifest(tmp_path / "changed")
+    manifest = folders.read_manifest(tmp_path / "changed")
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] is None
     assert manifest["data"]["valid"]["manifest"] == made
@@ -625,7 +625,7 @@ def test_windows_longer_than_those_of_the_start_are_said(data, tmp_path) -> None
 
 def test_what_the_start_has_seen_of_the_training_data_is_said(data, tmp_path) -> None:
     first = start(tmp_path / "lm")
-    Sketch.of(read_labelled(data / "few.csv").sequences, scale=2).save(first / registry.SKETCH)
+    Sketch.of(read_labelled(data / "few.csv").sequences, scale=2).save(first / folders.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[first])
     (note,) = [n for n in done.notes if "31-mers of" in n and "in the training data of" in n]
     assert note.startswith("100% of the 31-mers of the training data were in")
@@ -637,7 +637,7 @@ def test_a_manifest_of_something_else_is_left_alone(data, tmp_path, text) -> Non
     train.write_bytes((data / "few.csv").read_bytes())
     (tmp_path / "manifest.json").write_text(text)
     tuned(tmp_path, train, data / "few_valid.csv")
-    manifest = registry.read_manifest(tmp_path / "out")
+    manifest = folders.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] is None
 
@@ -717,7 +717,7 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
     run("again")
     for name in ("model.safetensors", "log.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert registry.read_manifest(tmp_path / "again") == registry.read_manifest(tmp_path / "whole")
+    assert folders.read_manifest(tmp_path / "again") == folders.read_manifest(tmp_path / "whole")
     assert {path.name for path in (tmp_path / "again").iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
 
 

@@ -17,7 +17,8 @@ from torch import nn
 from genoformer.errors import ConfigError, Stopped, TrainingError
 from genoformer.genome.codes import decode
 from genoformer.training.log import Log, read_log
-from genoformer.training.loop import Loss, Monitor, Trainable, fit
+from genoformer.training.loop import Monitor, Trainable, fit
+from genoformer.training.losses import Loss
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.random_streams import RandomStream
 

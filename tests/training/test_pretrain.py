@@ -14,9 +14,10 @@ from genoformer.errors import ConfigError, TrainingError
 from genoformer.files import sha256_of
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.token_model import window_log2_likelihood
-from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training import report, run_checks
@@ -316,11 +317,11 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
     assert manifest["notes"] == []
     assert list(manifest["bits_per_base"]) == ["chromosome"]
     model, sequence = registry.load(tmp_path / "model"), Genome(fasta)
-    seen = registry.training_overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
+    seen = folders.training_overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
     assert seen is not None
     assert seen.startswith("100%")
-    held = registry.training_overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
-    assert held is None or "too few to tell" in held  # the chain repeats itself: some k-mers come by chance
+    held = folders.training_overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
+    assert held is None or "too few to estimate" in held  # the chain repeats itself: some k-mers come by chance
 
 
 def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
@@ -413,8 +414,8 @@ def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
     )
     pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "g.fa"]), tmp_path / "model")
     model, genome = registry.load(tmp_path / "model"), Genome(tmp_path / "g.fa")
-    assert registry.training_overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
-    assert registry.training_overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
+    assert folders.training_overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
+    assert folders.training_overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
     table = dict(line.split("\t")[:2] for line in (tmp_path / "model" / "bits_per_base.tsv").read_text().splitlines())
     assert float(table["order 0"]) == pytest.approx(1.0, abs=0.01)
 
@@ -467,7 +468,7 @@ def test_the_report_asks_model_and_count_models_for_the_same_bases(tmp_path, gen
 def test_what_was_seen_goes_into_the_folder(tmp_path, genome_path) -> None:
     run(tmp_path, genome_path)
     model, genome = registry.load(tmp_path / "model"), Genome(genome_path)
-    seen = registry.training_overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
+    seen = folders.training_overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
     assert seen is not None
     assert seen.startswith("100% of the 31-mers of these were in the training data of m")
-    assert registry.training_overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None
+    assert folders.training_overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None

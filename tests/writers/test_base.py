@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.formats.score_tables import read_score_table
-from genoformer.formats.vcf import ENCODING, ERRORS, Record
+from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.variants import Status
 from genoformer.scoring.scores import parse_scores
 from genoformer.writers import SINKS, Header, Provenance, RecordWriter, Sink, number, open_sink

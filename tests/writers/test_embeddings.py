@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.inference import TokenEmbeddings

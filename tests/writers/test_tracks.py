@@ -12,8 +12,8 @@ from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.formats.bigwig import BigWig
 from genoformer.formats.track_table import Track
+from genoformer.writers.track_figure import MAX_BINS
 from genoformer.writers.tracks import (
-    MAX_BINS,
     BinnedTracks,
     CollectedTracks,
     ParquetTracks,

@@ -1,190 +1,39 @@
-"""A BERT-style encoder of DNA tokens: ids -> embeddings -> layers -> logits; DNABERT is its default configuration.
+"""A transformer of DNA tokens: ids -> embeddings -> layers -> logits; DNABERT is its default configuration.
 
-In reading order: the configuration, positions, attention, the layer, the encoder.
+In reading order: norms and the convolution before the layers, the layer, the model. config.py has the shapes of the families,
+attention.py positions and attention.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.base import AttentionWeights
-from genoformer.models.layers import Linear, attend, linear
+from genoformer.models.base import AttentionWeights, PredictsBases, SequenceLikelihood
+from genoformer.models.layers import Linear
 from genoformer.models.token_model import TokenModel
-
-Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
-Norm = Literal["post", "pre"]
-Activation = Literal["gelu", "geglu"]
+from genoformer.models.transformer.attention import Attention, KeyValues, gather_positions, sinusoidal_positions
+from genoformer.models.transformer.config import EncoderConfig
 
 
-@dataclass(frozen=True)
-class EncoderConfig:
-    """The shape of an encoder. The defaults are DNABERT's (Ji et al. 2021), which are BERT-base's."""
-
-    n_vocab: int = 4101  # 4^6 6-mers and 5 special tokens
-    width: int = 768
-    n_layers: int = 12
-    n_heads: int = 12
-    ffn_width: int = 3072  # width of the feed-forward part; GEGLU has two matrices of this size
-    max_tokens: int = 512  # [CLS] and [SEP] included; learned positions end there
-    context_length: int = 512  # default window, in bases
-    position: Position = "learned"
-    norm: Norm = "post"  # "pre" trains without warm-up trouble; "post" is BERT
-    activation: Activation = "gelu"
-    conv_kernel: int = 0  # width in tokens of a convolution before the first layer; 0 = none, as in BERT
-    causal: bool = False  # a token attends only to itself and earlier tokens: a GPT-style language model
-    dropout: float = 0.1
-    norm_eps: float = 1e-12
-    init_std: float = 0.02
-    n_token_types: int = 2  # BERT's token types; DNABERT uses the first; 0 = none
-    pooler: bool = False  # tanh layer on [CLS], kept if a checkpoint has one
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            value, choices = getattr(self, field.name), get_args(hints[field.name])
-            if choices and value not in choices:
-                raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
-            least = 0 if field.name in ("n_token_types", "conv_kernel") else 1
-            if hints[field.name] is int and value < least:
-                raise ConfigError(f"{field.name} = {value}: give a whole number of at least {least}.")
-        if self.width % self.n_heads:
-            raise ConfigError(f"width = {self.width} is no multiple of n_heads = {self.n_heads}; change one of them.")
-        if self.position == "rotary" and self.width // self.n_heads % 2:
-            raise ConfigError(f"rotary positions need an even width per head, not {self.width // self.n_heads}.")
-        if self.conv_kernel and self.conv_kernel % 2 == 0:
-            raise ConfigError(f"conv_kernel = {self.conv_kernel} has no middle; give an odd number, or 0 for none.")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
-
-    @property
-    def min_layers(self) -> int:
-        """Number of layers."""
-        return self.n_layers
-
-    @property
-    def min_parameters(self) -> int:
-        """Lower bound of the parameter count: the parameters of the large matrices."""
-        tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_token_types
-        return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.ffn_width) + self.conv_kernel * self.width)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
-        """Return the configuration in a saved mapping; refuse an unknown field and a value of another type."""
-        return cls(**checked(cls, current(cls.__name__, values), "encoder"))
-
-
-def sinusoidal_positions(n_tokens: int, width: int) -> Tensor:
-    """Return the positions [T, D]: sine in even columns, cosine in odd ones (Vaswani et al. 2017, section 3.5)."""
-    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-    angle = torch.arange(n_tokens)[:, None] * rate  # [T, D/2]
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
-
-
-def alibi_slopes(n_heads: int) -> Tensor:
-    """Return the slopes [H]: 2^(-8 i / H) for a power of two, then the odd steps of twice that (Press et al. 2022)."""
-    nearest = 2 ** math.floor(math.log2(n_heads))
-    slopes = [2 ** (-8 * (i + 1) / nearest) for i in range(nearest)]
-    slopes += [2 ** (-4 * (i + 1) / nearest) for i in range(0, 2 * (n_heads - nearest), 2)]
-    return torch.tensor(slopes)
-
-
-def rotate(x: Tensor, at: Tensor) -> Tensor:
-    """Apply rotary positions (Su et al. 2021) to x [B, H, T, D/H] at positions `at` [B or 1, T]; the halves form the pairs."""
-    half = x.shape[-1] // 2
-    rate = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = at[:, None, :, None] * rate  # [B, 1, T, half]
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-
-
-def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
-    """Return the rows [B, M] of x [B, T, D]: [B, M, D]."""
-    return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention on torch's SDPA; `rows` restricts the output to some positions."""
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.n_heads, self.rotary, self.causal = config.n_heads, config.position == "rotary", config.causal
-        self.qkv = Linear(config.width, 3 * config.width)
-        self.out = Linear(config.width, config.width)
-        self.dropout = config.dropout
-        slopes = alibi_slopes(config.n_heads) if config.position == "alibi" else None
-        self.register_buffer("slopes", slopes, persistent=False)
-        self.slopes: Tensor | None
-
-    def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-        """Map x [B, T, D], keep [B, T] (False = padding) and rows [B, M] to [B, T or M, D]."""
-        q, k, v, asked, at = self._heads(x, rows)
-        bias = self._bias(asked, at, keep, x.dtype, plain_causal=rows is None)
-        dropout = self.dropout if self.training else 0.0
-        y = attend(q, k, v, bias, causal=self.causal and bias is None, dropout=dropout)
-        return self.out(y.transpose(1, 2).flatten(2))
-
-    def weights(self, x: Tensor, keep: Tensor | None, first: int, n: int) -> Tensor:
-        """Return the attention weights of n queries, from position `first`: [B, H, n, T].
-
-        `forward` computes the same softmax but does not return it.
-        """
-        rows = torch.arange(first, first + n, device=x.device).expand(len(x), n)
-        q, k, _, asked, at = self._heads(x, rows)
-        logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-        bias = self._bias(asked, at, keep, x.dtype, plain_causal=False)
-        return (logits if bias is None else logits + bias).softmax(-1)
-
-    def _heads(self, x: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return queries, keys and values [B, H, M or T, D/H], and the positions of queries and of keys."""
-        n_tokens, width = x.shape[1:]
-        at = torch.arange(n_tokens, device=x.device)[None]
-        if rows is None:
-            q, k, v = self.qkv(x).chunk(3, dim=-1)
-            query_positions = at
-        else:
-            q = linear(gather_positions(x, rows), self.qkv.weight[:width], self.qkv.bias[:width])
-            k, v = linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
-            query_positions = rows
-        q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (q, k, v))
-        if self.rotary:
-            q, k = rotate(q, query_positions), rotate(k, at)
-        return q, k, v, query_positions, at
-
-    def _bias(
-        self, query_positions: Tensor, at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
-    ) -> Tensor | None:
-        """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask."""
-        if keep is None and self.slopes is None and (plain_causal or not self.causal):
-            return None
-        distance = (query_positions[:, :, None] - at[:, None, :])[:, None]  # [B, 1, M, T]
-        bias = torch.zeros((), dtype=dtype, device=at.device)
-        if self.slopes is not None:
-            bias = -self.slopes.to(dtype)[:, None, None] * distance.abs()
-        if self.causal:
-            bias = bias.masked_fill(distance < 0, -torch.inf)
-        if keep is not None:
-            bias = bias.masked_fill(~keep[:, None, None, :], -torch.inf)
-        return bias.to(dtype)
+def make_norm(config: EncoderConfig) -> nn.LayerNorm | nn.RMSNorm:
+    """Return the norm of vectors [..., D] of a configuration."""
+    if config.norm_type == "rms":
+        return nn.RMSNorm(config.width, config.norm_eps)
+    return nn.LayerNorm(config.width, config.norm_eps, bias=config.norm_bias)
 
 
 class Stem(nn.Module):
     """x + gelu(convolution of x) over neighbouring tokens: motif-like filters from the first training step.
 
     Attention must learn the position of the neighbours before it can recognise a motif; a convolution (as in GPN, Benegas et
-    al.
-    2023) has them from the start. In a causal model the convolution reads only earlier tokens.
+    al. 2023) has them from the start. In a causal model the convolution reads only earlier tokens.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -206,30 +55,33 @@ class Stem(nn.Module):
 class Layer(nn.Module):
     """Attention and feed-forward, each with a residual; the norm follows the sum ("post") or precedes the part ("pre")."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, index: int = 0) -> None:
         super().__init__()
-        self.post, self.geglu = config.norm == "post", config.activation == "geglu"
-        self.attention = Attention(config)
-        self.norm_attention = nn.LayerNorm(config.width, config.norm_eps)
-        self.up = Linear(config.width, config.ffn_width * (2 if self.geglu else 1))
-        self.down = Linear(config.ffn_width, config.width)
-        self.norm_feed = nn.LayerNorm(config.width, config.norm_eps)
+        self.post, self.gated = config.norm == "post", config.gated
+        self.activation = F.silu if config.activation == "swiglu" else F.gelu
+        self.attention = Attention(config, index)
+        self.norm_attention = make_norm(config) if index or config.first_norm or self.post else nn.Identity()
+        self.up = Linear(config.width, config.ffn_width * (2 if self.gated else 1), bias=config.up_bias)
+        self.down = Linear(config.ffn_width, config.width, bias=config.down_bias)
+        self.norm_feed = make_norm(config)
         self.dropout = nn.Dropout(config.dropout)
 
     def feed(self, x: Tensor) -> Tensor:
         h = self.up(x)
-        if self.geglu:  # gelu(x W) * (x V), Shazeer 2020
+        if self.gated:  # act(x W) * (x V), Shazeer 2020
             gate, value = h.chunk(2, dim=-1)
-            return self.down(F.gelu(gate) * value)
-        return self.down(F.gelu(h))
+            return self.down(self.activation(gate) * value)
+        return self.down(self.activation(h))
 
-    def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-        """Map x [B, T, D] to [B, T, D], or to [B, M, D] at the given rows."""
+    def forward(
+        self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, past: KeyValues | None = None
+    ) -> Tensor:
+        """Map x [B, T, D] to [B, T, D], or to [B, M, D] at the given rows; x may continue after `past`."""
         kept = x if rows is None else gather_positions(x, rows)
         if self.post:
-            kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows)))
+            kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows, past)))
             return self.norm_feed(kept + self.dropout(self.feed(kept)))
-        kept = kept + self.dropout(self.attention(self.norm_attention(x), keep, rows))
+        kept = kept + self.dropout(self.attention(self.norm_attention(x), keep, rows, past))
         return kept + self.dropout(self.feed(self.norm_feed(kept)))
 
 
@@ -246,23 +98,44 @@ class Encoder(TokenModel):
 
     @property
     def tied(self) -> Mapping[str, str]:
-        return {"decoder.weight": "tokens.weight"}
+        tied = self.config.tied_decoder and self.config.output != "none"
+        return {"decoder.weight": "tokens.weight"} if tied else {}
+
+    @property
+    def fused_rows(self) -> Mapping[str, tuple[int, ...]]:
+        shape = self.config
+        n_kv = shape.kv_heads * shape.head_size
+        return {"attention.qkv": (shape.n_heads * shape.head_size, n_kv, n_kv)}
+
+    @property
+    def lacks(self) -> Mapping[type, str]:
+        if self.config.output == "none":
+            return dict.fromkeys((PredictsBases, SequenceLikelihood), "has no head that predicts tokens")
+        return super().lacks
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        post = config.norm == "post"
         self.tokens = nn.Embedding(config.n_vocab, config.width)
         self.segments = nn.Embedding(config.n_token_types, config.width) if config.n_token_types else None
-        self.positions = nn.Embedding(config.max_tokens, config.width) if config.position == "learned" else None
-        self.norm = nn.LayerNorm(config.width, config.norm_eps)  # of the embeddings (post) or of the last layer (pre)
+        n_positions = config.max_tokens + config.position_offset
+        self.positions = nn.Embedding(n_positions, config.width) if config.position == "learned" else None
+        self.norm_embedding = make_norm(config) if config.embedding_norm and not post else None
+        self.norm = (
+            make_norm(config) if post or config.final_norm else None
+        )  # of the embeddings (post), of the last layer (pre)
         self.dropout = nn.Dropout(config.dropout)
         self.stem = Stem(config) if config.conv_kernel else None
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.n_layers))
         self.pooler = nn.Linear(config.width, config.width) if config.pooler else None
-        self.transform = Linear(config.width, config.width)
-        self.norm_transform = nn.LayerNorm(config.width, config.norm_eps)
-        self.decoder = Linear(config.width, config.n_vocab)
-        self.decoder.weight = self.tokens.weight  # tied, as in BERT
+        if config.output == "transform":
+            self.transform = Linear(config.width, config.width, bias=config.transform_bias)
+            self.norm_transform = make_norm(config)
+        if config.output != "none":
+            self.decoder = Linear(config.width, config.n_vocab, bias=config.decoder_bias)
+        if self.tied:
+            self.decoder.weight = self.tokens.weight
         self.apply(self._initialise)
 
     def _initialise(self, module: nn.Module) -> None:
@@ -271,43 +144,75 @@ class Encoder(TokenModel):
         if isinstance(module, nn.Linear | nn.Conv1d) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
-    def _embed_tokens(self, ids: Tensor) -> Tensor:
+    def _embed_tokens(self, ids: Tensor, keep: Tensor | None = None, past: KeyValues | None = None) -> Tensor:
         n_tokens, config = ids.shape[1], self.config
-        if config.position == "learned" and n_tokens > config.max_tokens:
+        n_all = n_tokens + (past.n_tokens if past is not None else 0)
+        if config.position == "learned" and n_all > config.max_tokens:
             raise ConfigError(
-                f"{n_tokens} tokens, but this model has positions for {config.max_tokens}; "
+                f"{n_all} tokens, but this model has positions for {config.max_tokens}; "
                 "give shorter windows or a model with rotary, ALiBi or sinusoidal positions."
             )
+        at = torch.arange(n_tokens, device=ids.device)
+        if past is not None:
+            at = at + past.first(ids.device)[:, None]
         x = ids if ids.is_floating_point() else self.tokens(ids)  # [B, T, D]
+        if config.masked_in_training and not ids.is_floating_point():
+            x = self._rescaled(x, ids, keep)
         if self.segments is not None:
             x = x + self.segments.weight[0]
         if self.positions is not None:
-            x = x + self.positions.weight[:n_tokens]
+            first = config.position_offset
+            x = x + self.positions.weight[slice(first, first + n_tokens) if past is None else at + first]
         elif config.position == "sinusoidal":
-            x = x + sinusoidal_positions(n_tokens, config.width).to(x)
-        return self.dropout(self.norm(x) if config.norm == "post" else x)
+            x = x + sinusoidal_positions(at, config.width).to(x)
+        if config.norm == "post" and self.norm is not None:
+            x = self.norm(x)
+        elif self.norm_embedding is not None:
+            x = self.norm_embedding(x)
+        return self.dropout(x)
 
-    def embed(self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None) -> Tensor:
+    def _rescaled(self, x: Tensor, ids: Tensor, keep: Tensor | None) -> Tensor:
+        """Zero the embeddings of [MASK] and scale all as if as many were masked as in training (ESM, Rives et al. 2021)."""
+        masked = ids == self.tokenizer.mask_id
+        n_tokens = ids.shape[1] if keep is None else keep.sum(-1, keepdim=True)
+        kept_here = 1 - masked.sum(-1, keepdim=True) / n_tokens  # [B, 1]
+        return x.masked_fill(masked[..., None], 0) * ((1 - self.config.masked_in_training) / kept_here)[..., None].to(x.dtype)
+
+    def embed(
+        self,
+        ids: Tensor,
+        keep: Tensor | None = None,
+        rows: Tensor | None = None,
+        layer: int | None = None,
+        past: list[KeyValues] | None = None,
+    ) -> Tensor:
         """Return the hidden states [B, T, D] after `layer` layers (None: all; 0: the embeddings).
 
         ids: [B, T], or vectors [B, T, D] in place of rows of `tokens` (`models.onehot` mixes them). keep [B, T] is False at
-        padding. With rows [B, M], the last of these layers computes only those positions.
+        padding. With rows [B, M], the last of these layers computes only those positions. past: keys and values of earlier
+        tokens, one per layer, after which the ids continue (causal models).
         """
         n_layers = len(self.layers) if layer is None else layer
         if not 0 <= n_layers <= len(self.layers):
             raise ConfigError(f"layer {layer}: this model has layers 0 (the embeddings) to {len(self.layers)}.")
-        x = self._embed_tokens(ids)
+        x = self._embed_tokens(ids, keep, None if past is None else past[0])
         if self.stem is not None and n_layers:
             x = self.stem(x, keep)
         for i, block in enumerate(self.layers[:n_layers]):
-            x = block(x, keep, rows if i == n_layers - 1 else None)
+            x = block(x, keep, rows if i == n_layers - 1 else None, None if past is None else past[i])
         if rows is not None and n_layers == 0:
             x = gather_positions(x, rows)
-        return self.norm(x) if self.config.norm == "pre" and n_layers == len(self.layers) else x
+        if self.config.norm == "pre" and self.norm is not None and n_layers == len(self.layers):
+            return self.norm(x)
+        return x
+
+    def new_past(self) -> list[KeyValues] | None:
+        """Return empty keys and values for each layer; None for a model with a convolution, which reads tokens, too."""
+        return [KeyValues() for _ in self.layers] if self.causal and self.stem is None else None
 
     def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[AttentionWeights]:
         """Yield for each layer, in order, a function (first query, n) -> attention weights."""
-        x = self._embed_tokens(ids)
+        x = self._embed_tokens(ids, keep)
         if self.stem is not None:
             x = self.stem(x, keep)
         for block in self.layers:
@@ -322,21 +227,34 @@ class Encoder(TokenModel):
 
     def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
         """Yield for each layer, in order, a function (first query, n) -> attention weights; codes [B, L]."""
-        return self.attentions(self._to_device(self.tokenizer.encode(codes).ids))
+        ids = self._to_device(self.tokenizer.encode(codes).ids)
+        return self.attentions(ids, self.keep(ids))
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
-        return [self.transform, self.norm_transform, self.decoder.bias, *([self.pooler] if self.pooler is not None else [])]
+        output, bias = self.config.output, self.config.decoder_bias
+        parts: list[nn.Module | nn.Parameter | None] = [self.pooler]
+        if output == "transform":
+            parts += [self.transform, self.norm_transform]
+        if output != "none" and self.tied:
+            parts += [self.decoder.bias] if bias else []
+        elif output != "none":
+            parts += [self.decoder]
+        return [part for part in parts if part is not None]
 
     def last_parts(self) -> list[nn.Module]:
-        return [self.norm] if self.config.norm == "pre" else []  # with "post" it is the norm of the embeddings
+        return [self.norm] if self.config.norm == "pre" and self.norm is not None else []  # "post": the norm of the embeddings
 
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
-        x = self.norm_transform(F.gelu(self.transform(x)))
+        if self.config.output == "none":
+            raise ConfigError("this model has no head that predicts tokens; use its hidden states, or fine-tune it.")
+        if self.config.output == "transform":
+            x = self.norm_transform(F.gelu(self.transform(x)))
         if candidates is None:
             return self.decoder(x)
         weight = self.decoder.weight[candidates]  # [B, M, C, D]
-        return torch.einsum("bmd,bmcd->bmc", x, weight) + self.decoder.bias[candidates]
+        logits = torch.einsum("bmd,bmcd->bmc", x, weight)
+        return logits if self.decoder.bias is None else logits + self.decoder.bias[candidates]
 
     def pooled(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return tanh(W x) of [CLS], [B, D]: BERT's pooled output, for models that have a pooler."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.base import READS_TOKENS, Embeds, PredictsTracks
 from genoformer.models.enformer import weights as enformer
 from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
@@ -110,7 +110,7 @@ def test_a_model_of_ours_comes_back_from_their_layout_bit_by_bit(tmp_path, field
     again = registry.load(tmp_path, PredictsTracks)
     assert same(model, again)
     assert again.config == model.config
-    assert registry.read_manifest(tmp_path) == {"seed": 3}
+    assert folders.read_manifest(tmp_path) == {"seed": 3}
     assert registry.layout_of(tmp_path) == "enformer"
 
 

@@ -10,9 +10,11 @@ import torch
 from genoformer.catalog import shipped
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.token_model import successors, window_log2_likelihood
-from genoformer.models.transformer.model import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
+from genoformer.models.transformer.attention import alibi_slopes, rotate, sinusoidal_positions
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
 
 OPTIONS = list(
@@ -74,7 +76,7 @@ def test_relative_positions_do_not_know_where_a_window_begins(position) -> None:
 
 
 def test_positions_by_hand() -> None:
-    assert sinusoidal_positions(2, 4)[1].tolist() == pytest.approx([0.84147, 0.54030, 0.01, 0.99995], abs=1e-5)
+    assert sinusoidal_positions(torch.arange(2), 4)[1].tolist() == pytest.approx([0.84147, 0.54030, 0.01, 0.99995], abs=1e-5)
     assert alibi_slopes(8).tolist() == [2.0**-i for i in range(1, 9)]
     assert alibi_slopes(3).tolist() == [2.0**-4, 2.0**-8, 2.0**-2]  # 2 of the power of two, 1 between them
     x = torch.tensor([[[[1.0, 0.0]]]])  # one pair turned by one radian
@@ -256,9 +258,9 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("fields", "tokenizer", "words"),
     [
-        ({"conv_kernel": 5}, KmerTokenizer(2), "no stem"),
-        ({"position": "rotary"}, KmerTokenizer(2), "learned positions"),
-        ({"n_token_types": 0}, KmerTokenizer(2), "segments"),
+        ({"conv_kernel": 5}, KmerTokenizer(2), "conv_kernel = 0, this one has conv_kernel = 5"),
+        ({"position": "rotary"}, KmerTokenizer(2), "position = 'learned', this one has position = 'rotary'"),
+        ({"n_token_types": 0}, KmerTokenizer(2), "token types"),
         ({}, KmerTokenizer(2, 2), "stride 1"),
     ],
 )
@@ -281,6 +283,6 @@ def test_devices_that_are_not_there_are_refused(device) -> None:
 def test_a_folder_that_is_no_model_does_not_hide_a_shipped_one(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
-    assert registry.resolve_model("demo") == shipped()["demo"]
+    assert folders.resolve_model("demo") == shipped()["demo"]
     (tmp_path / "demo" / "config.json").write_text("{}")
-    assert registry.resolve_model("demo").resolve() == tmp_path / "demo"
+    assert folders.resolve_model("demo").resolve() == tmp_path / "demo"

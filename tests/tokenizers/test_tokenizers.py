@@ -19,6 +19,7 @@ from genoformer.tokenizers import (
     TOKENIZERS,
     UNK,
     BaseTokenizer,
+    BlockTokenizer,
     BPETokenizer,
     KmerTokenizer,
     load_tokenizer,
@@ -27,7 +28,12 @@ from genoformer.tokenizers import (
 
 random = np.random.default_rng(0)
 TRAINING = random.integers(0, 4, (50, 200), dtype=np.uint8)
-EVERY = {"kmer": KmerTokenizer(6), "base": BaseTokenizer(), "bpe": BPETokenizer.train(TRAINING, 64)}
+EVERY = {
+    "kmer": KmerTokenizer(6),
+    "base": BaseTokenizer(),
+    "blocks": BlockTokenizer.new(3),
+    "bpe": BPETokenizer.train(TRAINING, 64),
+}
 
 
 def test_every_registered_tokenizer_is_tested() -> None:
@@ -40,7 +46,7 @@ def test_every_registered_tokenizer_is_tested() -> None:
 def test_decode_undoes_encode_and_every_base_is_covered(name, rows) -> None:
     codes = np.stack([encode(row) for row in rows])
     encoding = EVERY[name].encode(codes)
-    assert np.array_equal(EVERY[name].decode(encoding.ids, 23), codes)
+    assert np.array_equal(EVERY[name].codes_from_ids(encoding.ids, 23), codes)
     for offsets, ids in zip(encoding.spans, encoding.ids, strict=True):
         covered = {base for start, end in offsets for base in range(start, end)}
         assert covered == set(range(23))
@@ -104,7 +110,7 @@ def test_ids_of_dnaberts_sample_sequences(real_data) -> None:
 @settings(deadline=None)
 def test_a_base_under_an_n_comes_back_as_itself_or_as_n(text) -> None:
     codes = encode(text)[None]
-    back = KmerTokenizer(4).decode(KmerTokenizer(4).encode(codes).ids)[0]
+    back = KmerTokenizer(4).codes_from_ids(KmerTokenizer(4).encode(codes).ids)[0]
     assert ((back == codes[0]) | (back == N)).all()
     for i in range(len(text) - 3):  # a whole 4-mer without N is kept
         if "N" not in text[i : i + 4]:
@@ -147,7 +153,7 @@ def test_hide_asks_what_a_naive_reader_would(k, stride) -> None:
         (lambda: KmerTokenizer(0), "1 to 8"),
         (lambda: KmerTokenizer(4, 5), "stride = 5"),
         (lambda: KmerTokenizer(6).encode(encode("ACG")[None]), "no 6-mer"),
-        (lambda: KmerTokenizer(6).decode(np.zeros((1, 9), np.int64), 40), "not those of 40 bases"),
+        (lambda: KmerTokenizer(6).codes_from_ids(np.zeros((1, 9), np.int64), 40), "not those of 40 bases"),
         (lambda: BPETokenizer.train(TRAINING, 5), "at least 9"),
     ],
 )
@@ -180,7 +186,7 @@ def test_bpe_keeps_n_and_pads() -> None:
     bpe = EVERY["bpe"]
     codes = np.stack([encode("ACGTNNACGTTG"), encode("AAAAAAAAAAAA")])
     encoding = bpe.encode(codes)
-    assert np.array_equal(bpe.decode(encoding.ids, 12), codes)
+    assert np.array_equal(bpe.codes_from_ids(encoding.ids, 12), codes)
     lengths = (encoding.ids != PAD).sum(1)
     assert encoding.ids.shape[1] == lengths.max()
     assert json.dumps(bpe.to_dict())  # it is JSON

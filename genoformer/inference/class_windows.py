@@ -1,0 +1,203 @@
+"""Intervals -> windows on a grid -> parts of windows -> logits of a fine-tuned model -> values of bins -> sink."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genoformer.errors import CheckpointError
+from genoformer.files import atomic_write
+from genoformer.formats.bed import Intervals
+from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import merge
+from genoformer.inference.runtime import CPU, Floats, Runtime, batch_size_of, evaluating, run_batched
+from genoformer.inference.track_prediction import Predicted, bins_within
+from genoformer.models.base import Classifies
+from genoformer.progress import Progress, ProgressCallback
+from genoformer.resume_folder import ResumeFolder
+from genoformer.writers.calls import WindowGrid
+from genoformer.writers.tracks import TrackSink
+
+MIN_KNOWN = 0.5  # smallest fraction of known bases of a window that gets a value
+PART_BASES = 1 << 17  # in a part: half a minute on a CPU for a model of DNABERT's size
+
+Ints = NDArray[np.int64]
+Values = Callable[[Codes], Floats]  # codes [B, L] -> values [B, C]
+
+
+@dataclass(frozen=True)
+class ClassWindows:
+    """Windows on a grid, one for each bin that overlaps the intervals.
+
+    intervals: contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions` returns them.
+    part_size: largest number of windows in a part.
+    """
+
+    genome: Genome
+    grid: WindowGrid
+    intervals: Mapping[str, Intervals]
+    part_size: int
+
+    @property
+    def n(self) -> int:
+        """Number of windows."""
+        return sum(int(np.diff(self._ranges(intervals)).sum()) for intervals in self.intervals.values())
+
+    def parts(self) -> Iterator[tuple[str, Ints]]:
+        """Yield the contig and the sorted numbers [n] of the windows of each part, n > 0."""
+        size = self.part_size
+        for chrom, intervals in self.intervals.items():
+            waiting: list[Ints] = []
+            room = size
+            for first, end in self._ranges(intervals).tolist():
+                while first < end:
+                    waiting.append(np.arange(first, min(end, first + room), dtype=np.int64))
+                    first += len(waiting[-1])
+                    room -= len(waiting[-1])
+                    if not room:
+                        yield chrom, np.concatenate(waiting)
+                        waiting, room = [], size
+            if waiting:
+                yield chrom, np.concatenate(waiting)
+
+    def read(self, chrom: str, numbers: Ints) -> Codes:
+        """Return the codes of windows with sorted numbers [n], uint8 [n, L]; N beyond the ends of the contig.
+
+        Neighbouring windows are views of one stretch of the genome, which is read once.
+        """
+        window, step = self.grid
+        parts = []
+        for run in _runs(numbers):
+            starts = self.grid.start_of(run)
+            stretch = self.genome.window(chrom, int(starts[0]), int(starts[-1] - starts[0]) + window)
+            parts.append(np.lib.stride_tricks.sliding_window_view(stretch, window)[::step])
+        return np.concatenate(parts)
+
+    def _ranges(self, intervals: Intervals) -> Intervals:
+        """Return the ranges [first, end) of the bins that overlap intervals, merged."""
+        step = self.grid.step
+        return merge(np.stack([intervals[:, 0] // step, -(-intervals[:, 1] // step)], axis=1))
+
+
+class ValueFolder(ResumeFolder):
+    """Resume folder with the values of windows."""
+
+    ending = ".npz"
+
+    def get_or_compute(self, i: int, shape: tuple[int, int], compute: Callable[[], Floats]) -> Floats:
+        """Return the values of a part, of this shape [n, C]; compute and store them if they are missing or damaged."""
+        try:
+            with self._name(i).open("rb") as stored, np.load(stored, allow_pickle=False) as arrays:
+                values: Floats = arrays["values"]
+            if values.dtype == np.float32 and values.shape == shape:
+                return values
+        except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+            pass
+        values = compute()
+        with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
+            np.savez(file, values=values)
+        return values
+
+
+@contextmanager
+def open_values(models: Sequence[Any], *, both_strands: bool | None, runtime: Runtime = CPU) -> Iterator[Values]:
+    """Yield a function from windows [B, L] to probabilities or values [B, C] of fine-tuned models on their device.
+
+    Several models are an ensemble, whose values are averaged. both_strands: average the logits of both strands; None: if the
+    model was trained so.
+    """
+    with ExitStack() as stack:
+        members = [stack.enter_context(evaluating(model, runtime.device, runtime.precision)) for model in models]
+
+        def values(codes: Codes) -> Floats:
+            every = [_values_of(member, codes, both_strands, runtime.batch_size) for member in members]
+            return np.mean(every, axis=0, dtype=np.float32) if len(every) > 1 else every[0]
+
+        yield values
+
+
+def _values_of(model: Any, codes: Codes, both_strands: bool | None, batch_size: int | None) -> Floats:
+    size = batch_size_of(model, codes, batch_size)
+    both = model.config.both_strands if both_strands is None else both_strands
+    strands = [codes, reverse_complement(codes)] if both else [codes]
+    shape = (model.task.n_outputs,)
+    logits = [run_batched(partial(_logits, model, strand), len(codes), size, shape) for strand in strands]
+    mean = torch.from_numpy(np.mean(logits, axis=0, dtype=np.float32))
+    values: Floats = model.task.values(mean).numpy()
+    return values
+
+
+def _logits(model: Classifies, codes: Codes, rows: slice) -> torch.Tensor:
+    return model.logits(codes[rows])
+
+
+def predict_windows(
+    windows: ClassWindows,
+    values: Values,
+    n_classes: int,
+    columns: Sequence[int],
+    sink: TrackSink,
+    *,
+    folder: ValueFolder | None = None,
+    progress: ProgressCallback = None,
+) -> Predicted:
+    """Predict all windows, and write the values of their bins to a sink in order; memory holds one part of the windows.
+
+    A bin has the value of the window with its centre; the first and the last bin of an interval are cut to it. Beyond the ends
+    of a contig the model reads N. A bin is NaN if fewer than half of the bases of its window are known (`MIN_KNOWN`).
+
+    values: from `open_values`. n_classes: C. columns: numbers of the classes to write [K]. folder: keeps the values of finished
+    parts, so that an interrupted run resumes.
+
+    Raises CheckpointError if a prediction is not finite.
+    """
+    begun = time.monotonic()
+    n_windows, n_done, n_bins, n_unknown = windows.n, 0, 0, 0
+    step, chosen = windows.grid.step, np.asarray(columns, dtype=np.int64)
+    for i, (chrom, numbers) in enumerate(windows.parts()):
+        compute = partial(_part, windows, values, n_classes, chrom, numbers)
+        part = compute() if folder is None else folder.get_or_compute(i, (len(numbers), n_classes), compute)
+        n_before = 0
+        for run in _runs(numbers):
+            of_run = part[n_before : n_before + len(run), chosen].T  # [K, n]
+            n_before += len(run)
+            for bins in bins_within(chrom, int(run[0]) * step, step, of_run, windows.intervals[chrom]):
+                sink.add(bins)
+                n_bins += len(bins.starts)
+                n_unknown += int(np.isnan(bins.values[0]).sum())
+        n_done += len(numbers)
+        if progress is not None:
+            progress(Progress("predicting", n_done, n_windows))
+    return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
+
+
+def _part(windows: ClassWindows, values: Values, n_classes: int, chrom: str, numbers: Ints) -> Floats:
+    """Return the values of windows [n, C], NaN for those with too few known bases."""
+    codes = windows.read(chrom, numbers)
+    known = np.flatnonzero((codes < N).mean(axis=1) >= MIN_KNOWN)
+    part = np.full((len(numbers), n_classes), np.nan, dtype=np.float32)
+    if len(known):
+        part[known] = values(codes[known])
+    if (bad := known[~np.isfinite(part[known]).all(axis=1)]).size:
+        place = max(int(windows.grid.start_of(numbers[bad[0]])), 0)
+        raise CheckpointError(f"the model predicts NaN or infinite values at {chrom}:{place + 1:,}; are its weights damaged?")
+    return part
+
+
+def _runs(numbers: Ints) -> list[Ints]:
+    """Return the runs of consecutive numbers.
+
+    >>> [run.tolist() for run in _runs(np.array([3, 4, 7, 8, 9]))]
+    [[3, 4], [7, 8, 9]]
+    """
+    return np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)

@@ -1,0 +1,93 @@
+"""PredictionRequest: what `predict` computes; PredictionFiles: where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genoformer.errors import OptionError
+from genoformer.formats.track_table import TrackTable
+from genoformer.genome.reference import Genome
+from genoformer.inference.runtime import CPU, Runtime
+from genoformer.models.base import Model
+from genoformer.option_checks import check_kind, check_names, check_number, check_tracks
+
+OF_TRACKS = ("tracks", "targets", "head")  # options that need a track model
+OF_CLASSES = ("data", "classes", "step", "threshold", "part_size")  # options that need a fine-tuned model
+OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """Predictions of a track model or a fine-tuned model in regions, or of a fine-tuned model for sequences.
+
+    Regions are one of `region`, `bed` and `contigs`, or the whole genome; sequences are in `data`.
+    """
+
+    fasta: str | Path | Genome | None
+    model: str | Path | Model
+    region: str | None = None  # chr1:1-200,000, 1-based as in samtools
+    bed: str | Path | None = None
+    columns: str | None = None  # columns of the BED, as in --columns
+    contigs: Sequence[str] = ()  # names; one text may hold several, separated by commas
+    tracks: str | Sequence[int] | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
+    targets: str | Path | TrackTable | None = None  # table of the head's tracks, for a model without its own
+    head: str | None = None  # None: the only head
+    both_strands: bool | None = None  # mean of both strands; None: no for tracks, as in its training for a fine-tuned model
+    data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
+    classes: Sequence[str] = ()  # names as in `contigs`; (): all, but in regions of two classes the second
+    step: int | None = None  # bases from window to window, and of a bin; None: half of the window
+    threshold: float | None = None  # least value of a call; None: 0.5 for probabilities
+    part_size: int | None = None  # windows or sequences predicted together; None: chosen for the window of the model
+    runtime: Runtime = CPU
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value of another kind or out of its range."""
+        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        check_kind("bed", self.bed, (str, Path), "the path of a file")
+        check_kind("columns", self.columns, str, "text such as 'chrom=1,start=2,end=3'")
+        check_names("contigs", self.contigs, "names of contigs")
+        check_tracks("tracks", self.tracks)
+        check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
+        check_kind("head", self.head, str, "the name of a head")
+        check_names("classes", self.classes, "names of classes")
+        check_number("part_size", self.part_size, 1, "windows")
+
+    @property
+    def contig_names(self) -> list[str]:
+        names = _names(self.contigs)
+        if self.contigs and not names:
+            raise OptionError("contigs", "names no contigs; name some, or leave it out for the whole genome.")
+        return names
+
+    @property
+    def class_names(self) -> list[str]:
+        names = _names(self.classes)
+        if self.classes and not names:
+            raise OptionError("classes", "names no classes; name some, or leave it out.")
+        return names
+
+    def refuse(self, options: Sequence[str], reason: str) -> None:
+        """Raise OptionError if one of these options is set; `reason` completes "option NAME ..."."""
+        empty: tuple[Any, ...] = (None, ())
+        for name in options:
+            if getattr(self, name) not in empty:
+                raise OptionError(name, f"{reason}; leave it out.")
+
+
+@dataclass(frozen=True)
+class PredictionFiles:
+    """Output of a prediction, and what is drawn in it."""
+
+    output: Path  # format by suffix; a folder for a bigWig per track or class
+    calls: Path | None = None  # BED of the windows of a fine-tuned model at or above the threshold, merged
+    gtf: str | Path | None = None  # genes above the tracks of a figure
+    elements: Sequence[str] = ()  # [NAME=]BED, drawn there, too
+    force: bool = False  # replace existing outputs
+
+
+def _names(texts: Sequence[str]) -> list[str]:
+    texts = [texts] if isinstance(texts, str) else texts
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]

@@ -1,0 +1,164 @@
+"""Positions and self-attention of a transformer of tokens; keys and values of earlier tokens can be kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from genoformer.models.layers import Linear, attend, linear
+from genoformer.models.transformer.config import EncoderConfig
+
+
+def sinusoidal_positions(at: Tensor, width: int) -> Tensor:
+    """Return the positions [..., D] of `at` [...]: sine in even columns, cosine in odd ones (Vaswani et al. 2017)."""
+    rate = torch.exp(torch.arange(0, width, 2, device=at.device) * (-math.log(10_000.0) / width))
+    angle = at[..., None] * rate  # [..., D/2]
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[..., :width]
+
+
+def alibi_slopes(n_heads: int) -> Tensor:
+    """Return the slopes [H]: 2^(-8 i / H) for a power of two, then the odd steps of twice that (Press et al. 2022)."""
+    nearest = 2 ** math.floor(math.log2(n_heads))
+    slopes = [2 ** (-8 * (i + 1) / nearest) for i in range(nearest)]
+    slopes += [2 ** (-4 * (i + 1) / nearest) for i in range(0, 2 * (n_heads - nearest), 2)]
+    return torch.tensor(slopes)
+
+
+def rotate(x: Tensor, at: Tensor, base: float = 10_000.0) -> Tensor:
+    """Apply rotary positions (Su et al. 2021) to x [B, H, T, K] at positions `at` [B or 1, T]; the halves form the pairs."""
+    half = x.shape[-1] // 2
+    rate = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
+    angle = at[:, None, :, None] * rate  # [B, 1, T, half]
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
+    """Return the rows [B, M] of x [B, T, D]: [B, M, D]."""
+    return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
+
+
+@dataclass
+class KeyValues:
+    """Keys and values of earlier tokens in one layer of a causal model, for the tokens that follow them."""
+
+    keys: Tensor | None = None  # [B or 1, H, P, K], with their positions applied
+    values: Tensor | None = None
+    visible: Tensor | None = None  # [B]: each row sees this number of earlier tokens, and continues after them; None: all
+    frozen: bool = False  # True: the new tokens are not added
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of earlier tokens."""
+        return 0 if self.keys is None else self.keys.shape[2]
+
+    def first(self, device: torch.device) -> Tensor:
+        """Return the position of the first new token, [B or 1]."""
+        return torch.tensor([self.n_tokens], device=device) if self.visible is None else self.visible
+
+    def joined(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return earlier and new keys and values [B, H, P + T, K], and keep the new ones unless `frozen`."""
+        if self.keys is not None and self.values is not None:
+            k = torch.cat([self.keys.expand(len(k), -1, -1, -1), k], dim=2)
+            v = torch.cat([self.values.expand(len(v), -1, -1, -1), v], dim=2)
+        if not self.frozen:
+            self.keys, self.values = k, v
+        return k, v
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention on torch's SDPA; `rows` restricts the output to some positions."""
+
+    def __init__(self, config: EncoderConfig, index: int = 0) -> None:
+        super().__init__()
+        size, n_kv = config.head_size, config.kv_heads
+        self.n_heads, self.n_kv_heads, self.head_size, self.causal = config.n_heads, n_kv, size, config.causal
+        self.reach = config.local_window // 2 if config.is_local(index) else None  # tokens seen on either side
+        base = config.local_rotary_base if config.is_local(index) and config.local_rotary_base else config.rotary_base
+        self.rotary_base = base if config.position == "rotary" else None
+        self.qkv = Linear(config.width, (config.n_heads + 2 * n_kv) * size, bias=config.qkv_bias)
+        self.out = Linear(config.n_heads * size, config.width, bias=config.out_bias)
+        self.norm_query = nn.RMSNorm(size, config.norm_eps) if config.qk_norm else None
+        self.norm_key = nn.RMSNorm(size, config.norm_eps) if config.qk_norm else None
+        self.dropout = config.dropout
+        self.alibi = config.position == "alibi"
+
+    def forward(
+        self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, past: KeyValues | None = None
+    ) -> Tensor:
+        """Map x [B, T, D], keep [B, T] (False = padding) and rows [B, M] to [B, T or M, D]; x may continue after `past`."""
+        q, k, v, query_at, key_at = self._heads(x, rows, past)
+        if past is not None:
+            n_past = past.n_tokens
+            k, v = past.joined(k, v)
+            if n_past:
+                earlier = torch.arange(n_past, device=x.device).expand(len(x), -1)
+                seen = torch.ones_like(earlier, dtype=torch.bool) if past.visible is None else earlier < past.visible[:, None]
+                new = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if keep is None else keep
+                keep = torch.cat([seen, new], dim=1)
+                key_at = torch.cat([earlier, key_at.expand(len(x), -1)], dim=1)
+        plain_causal = rows is None and k.shape[2] == q.shape[2]
+        bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=plain_causal)
+        dropout = self.dropout if self.training else 0.0
+        k, v = self._for_each_query(k), self._for_each_query(v)
+        y = attend(q, k, v, bias, causal=self.causal and bias is None, dropout=dropout)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+    def weights(self, x: Tensor, keep: Tensor | None, first: int, n: int) -> Tensor:
+        """Return the attention weights of n queries, from position `first`: [B, H, n, T].
+
+        `forward` computes the same softmax but does not return it.
+        """
+        rows = torch.arange(first, first + n, device=x.device).expand(len(x), n)
+        q, k, _, query_at, key_at = self._heads(x, rows, None)
+        logits = q @ self._for_each_query(k).transpose(-1, -2) * q.shape[-1] ** -0.5
+        bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=False)
+        return (logits if bias is None else logits + bias).softmax(-1)
+
+    def _heads(self, x: Tensor, rows: Tensor | None, past: KeyValues | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return queries [B, H, M or T, K], keys and values [B, G, T, K], and the positions of queries and of keys."""
+        n_query, n_kv = self.n_heads * self.head_size, self.n_kv_heads * self.head_size
+        key_at = torch.arange(x.shape[1], device=x.device)[None]
+        if past is not None:
+            key_at = key_at + past.first(x.device)[:, None]
+        if rows is None:
+            q, k, v = self.qkv(x).split([n_query, n_kv, n_kv], dim=-1)
+            query_at = key_at
+        else:
+            weight, bias = self.qkv.weight, self.qkv.bias
+            q = linear(gather_positions(x, rows), weight[:n_query], None if bias is None else bias[:n_query])
+            k, v = linear(x, weight[n_query:], None if bias is None else bias[n_query:]).chunk(2, dim=-1)
+            query_at = rows if past is None else rows + past.first(x.device)[:, None]
+        q, k, v = (t.unflatten(-1, (-1, self.head_size)).transpose(1, 2) for t in (q, k, v))
+        if self.norm_query is not None and self.norm_key is not None:
+            q, k = self.norm_query(q), self.norm_key(k)
+        if self.rotary_base is not None:
+            q, k = rotate(q, query_at, self.rotary_base), rotate(k, key_at, self.rotary_base)
+        return q, k, v, query_at, key_at
+
+    def _for_each_query(self, x: Tensor) -> Tensor:
+        """Repeat keys or values [B, G, T, K] for the queries that share them: [B, H, T, K]."""
+        return x if self.n_kv_heads == self.n_heads else x.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
+
+    def _bias(
+        self, query_at: Tensor, key_at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
+    ) -> Tensor | None:
+        """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask."""
+        if keep is None and not self.alibi and self.reach is None and (plain_causal or not self.causal):
+            return None
+        distance = (query_at[:, :, None] - key_at[:, None, :])[:, None]  # [B, 1, M, T]
+        bias = torch.zeros((), dtype=dtype, device=key_at.device)
+        if self.alibi:
+            slopes = alibi_slopes(self.n_heads).to(device=key_at.device, dtype=dtype)
+            bias = -slopes[:, None, None] * distance.abs()
+        if self.causal:
+            bias = bias.masked_fill(distance < 0, -torch.inf)
+        if self.reach is not None:
+            bias = bias.masked_fill(distance.abs() > self.reach, -torch.inf)
+        if keep is not None:
+            bias = bias.masked_fill(~keep[:, None, None, :], -torch.inf)
+        return bias.to(dtype)

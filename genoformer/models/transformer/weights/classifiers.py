@@ -1,0 +1,170 @@
+"""Fine-tuned models in Hugging Face's ...ForSequenceClassification layouts <-> SequenceClassifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.models.formats import NameMap, WeightFormat
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.weights import bert, decoders, esm, modernbert, mosaic
+from genoformer.models.transformer.weights.huggingface import LONGEST_WINDOW, classifies, read_tokenizer, write_tokenizer
+from genoformer.tasks import make_task
+
+TASKS = {  # problem_type of transformers -> kind of task
+    "single_label_classification": "classification",
+    "multi_label_classification": "multilabel",
+    "regression": "regression",
+}
+ShapeOf = Callable[[dict[str, Any], Path, Mapping[str, Tensor]], EncoderConfig]
+ConfigOf = Callable[[EncoderConfig, Any, str], dict[str, Any]]
+
+
+def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_of: ConfigOf, **fields: Any) -> WeightFormat:
+    """Return the layout of a fine-tuned model, from that of its encoder and the names of the modules of its head.
+
+    fields: those of ClassifierConfig that the layout fixes; an "architecture" names the class in config.json.
+    """
+    architecture = fields.pop("architecture")
+
+    def detect(config: dict[str, Any]) -> bool:
+        plain = {**config, "architectures": []}
+        return classifies(config) and layout.detect(plain)
+
+    def to_config(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> ClassifierConfig:
+        inside = {name.removeprefix("encoder."): tensor for name, tensor in tensors.items()}
+        shape = replace(layout.to_config(config, folder, inside), output="none", pooler=False, tied_decoder=True)
+        return _config(config, folder, shape, fields)
+
+    def from_config(model: Any) -> dict[str, Any]:
+        if not isinstance(model, SequenceClassifier):
+            raise ConfigError("this layout holds fine-tuned models and no others; fine-tune the model first.")
+        c = model.config
+        if not isinstance(c.encoder, EncoderConfig):
+            raise ConfigError(
+                f"this layout holds transformers, found the family {c.family!r}; take genoformer's layout instead."
+            )
+        if c.head != fields["head"]:
+            raise ConfigError(
+                f"Hugging Face's layout holds a head {fields['head']!r}, this model has {c.head!r}; save in genoformer's "
+                "layout instead."
+            )
+        return {
+            **config_of(c.encoder, model.tokenizer, architecture),
+            **output_fields(c.task, c.classes),
+            "num_labels": len(c.classes),
+            "classifier_dropout": c.dropout,
+            **({"classifier_pooling": "mean" if c.pooling == "mean-all" else "cls"} if fields["head"] == "gelu-norm" else {}),
+        }
+
+    def check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+        absent = [name for name in modules if not any(tensor.startswith(f"{name}.") for tensor in tensors)]
+        if absent:
+            raise CheckpointError(f"{path} has no {absent[0]}, which a fine-tuned model has; copy the whole folder again.")
+        return tensors
+
+    renamed = {theirs: f"encoder.{ours}" for theirs, ours in layout.names.rename.items() if not theirs.startswith(_HEADS)}
+    fused = {f"encoder.{ours}": theirs for ours, theirs in layout.names.fuse.items()}
+    names = NameMap(renamed | dict(modules), fused, suffixes=layout.names.suffixes, ignore_others=True)
+    return WeightFormat(detect, to_config, from_config, names, check, _read_assets, _write_assets, layout.in_transformers)
+
+
+_HEADS = ("cls.", "lm_head", "head.", "decoder", "bert.pooler", "esm.pooler")  # of language models
+
+
+def outputs_of(config: Mapping[str, Any], folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of task and the names of the outputs of a config.json; without names they are LABEL_0, LABEL_1 ..."""
+    labels = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(int(config.get("num_labels") or 2))}
+    try:
+        classes = tuple(str(labels[key]) for key in sorted(labels, key=int))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: id2label is {labels!r}; expected a name for each number.") from error
+    kind = config.get("problem_type") or ("regression" if len(classes) == 1 else "single_label_classification")
+    if kind not in TASKS:
+        raise CheckpointError(f"{folder / 'config.json'}: problem_type {kind!r}; expected one of {', '.join(TASKS)}.")
+    return TASKS[kind], classes
+
+
+def output_fields(task: str, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a config.json that name the outputs."""
+    return {
+        "id2label": {str(i): name for i, name in enumerate(classes)},
+        "label2id": {name: i for i, name in enumerate(classes)},
+        "problem_type": {ours: theirs for theirs, ours in TASKS.items()}[task],
+    }
+
+
+def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: Mapping[str, Any]) -> ClassifierConfig:
+    """Return the configuration of a fine-tuned model; its classes are those of id2label."""
+    task, classes = outputs_of(config, folder)
+    scale = make_task(task, classes).has_scale
+    values = dict(fields)
+    if values["head"] == "gelu-norm":
+        values |= {
+            "pooling": "mean-all" if config.get("classifier_pooling") == "mean" else "cls",
+            "head_bias": bool(config.get("classifier_bias", False)),
+        }
+    dropout = config.get("classifier_dropout")
+    tokenizer = read_tokenizer(folder, shape.n_vocab)
+    return ClassifierConfig(
+        encoder=shape,
+        task=task,
+        classes=classes,
+        window=max(tokenizer.min_bases, tokenizer.max_bases(min(shape.max_tokens, LONGEST_WINDOW))),
+        dropout=shape.dropout if dropout is None else float(dropout),
+        target_mean=(0.0,) * len(classes) if scale else (),
+        target_std=(1.0,) * len(classes) if scale else (),
+        **values,
+    )
+
+
+def _read_assets(model: SequenceClassifier, folder: Path) -> None:
+    model.tokenizer = read_tokenizer(folder, model.config.encoder.n_vocab)
+
+
+def _write_assets(model: SequenceClassifier, folder: Path) -> None:
+    write_tokenizer(model.tokenizer, folder)
+
+
+def _bert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:
+    bert.check_bert(shape, "post")
+    return bert.bert_config(shape, tokenizer, architecture)
+
+
+_POOLED = {"bert.pooler.dense": "hidden", "classifier": "out"}
+BERT = _classifier_format(
+    bert.BERT, _POOLED, _bert_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
+)
+DNABERT2 = _classifier_format(
+    mosaic.DNABERT2, _POOLED, mosaic.mosaic_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
+)
+ESM = _classifier_format(
+    esm.ESM,
+    {"classifier.dense": "hidden", "classifier.out_proj": "out"},
+    esm.esm_config,
+    architecture="EsmForSequenceClassification",
+    pooling="cls",
+    head="tanh",
+)
+MODERNBERT = _classifier_format(
+    modernbert.MODERNBERT,
+    {"head.dense": "hidden", "head.norm": "norm", "classifier": "out"},
+    modernbert.modernbert_config,
+    architecture="ModernBertForSequenceClassification",
+    head="gelu-norm",
+)
+DECODER_ONLY = _classifier_format(
+    decoders.DECODER_ONLY,
+    {"score": "out"},
+    decoders.decoder_config,
+    architecture="ForSequenceClassification",
+    pooling="last",
+    head="linear",
+    head_bias=False,
+)

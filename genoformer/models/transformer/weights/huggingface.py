@@ -1,0 +1,154 @@
+"""Parts that the layouts of Hugging Face folders share: fields of config.json, tokenizers, prefixes of tensor names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.files import write_text
+from genoformer.formats.pointers import refuse_pointer
+from genoformer.formats.text import refuse_device
+from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.weights import read_json
+from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
+
+LONGEST_WINDOW = 2048  # tokens of the default window of a model that can read more
+
+COMMON = {  # our field -> theirs, of all these models
+    "n_vocab": "vocab_size",
+    "width": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "ffn_width": "intermediate_size",
+}
+
+
+def shape_of(
+    config: Mapping[str, Any], folder: Path, tokenizer: Tokenizer, fields: Mapping[str, str], **values: Any
+) -> EncoderConfig:
+    """Return the configuration of a folder; `fields` maps our fields to theirs, which may be absent, `values` are ours.
+
+    Raises CheckpointError if a field of COMMON is missing, or a value has another type.
+    """
+    try:
+        shape = {ours: config[theirs] for ours, theirs in COMMON.items()}
+        shape |= {ours: config[theirs] for ours, theirs in fields.items() if config.get(theirs) is not None}
+        shape |= values
+        n_tokens = min(int(shape.get("max_tokens", EncoderConfig.max_tokens)), LONGEST_WINDOW)
+        return EncoderConfig.from_dict({"context_length": max(1, int(tokenizer.max_bases(n_tokens))), **shape})
+    except (KeyError, ConfigError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}; a configuration of this kind of model is needed.") from error
+
+
+def config_of(shape: EncoderConfig, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a config.json."""
+    return {theirs: getattr(shape, ours) for ours, theirs in (COMMON | dict(fields)).items()}
+
+
+def require_shape(shape: EncoderConfig, expected: Mapping[str, Any], layout: str) -> None:
+    """Raise ConfigError if a configuration has another value in one of the fields that a layout fixes."""
+    wrong = [name for name, value in expected.items() if getattr(shape, name) != value]
+    if wrong:
+        found = ", ".join(f"{name} = {getattr(shape, name)!r}" for name in wrong)
+        wanted = ", ".join(f"{name} = {expected[name]!r}" for name in wrong)
+        raise ConfigError(f"{layout} holds models with {wanted}, this one has {found}; save in genoformer's layout instead.")
+
+
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str, parts: Sequence[str]) -> dict[str, Tensor]:
+    """Return the tensors of a headless model, whose names lack the prefix, under the names that a model with a head gives them.
+
+    parts: first parts of the names to complete, "embeddings" and "encoder" for example.
+    """
+    if any(name.startswith(f"{prefix}.") for name in tensors):
+        return dict(tensors)
+    return {f"{prefix}.{name}" if name.split(".", 1)[0] in parts else name: tensor for name, tensor in tensors.items()}
+
+
+def is_tied(tensors: Mapping[str, Tensor], config: Mapping[str, Any], default: bool) -> bool:
+    """True if the decoder has the weights of the token embeddings; tensors: under our names, or none."""
+    decoder, tokens = tensors.get("decoder.weight"), tensors.get("tokens.weight")
+    if decoder is None or tokens is None:
+        return bool(config.get("tie_word_embeddings", default))
+    return bool(decoder.equal(tokens))
+
+
+def classifies(config: Mapping[str, Any]) -> bool:
+    """True if config.json names a fine-tuned model that classifies sequences."""
+    return any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or [])
+
+
+# --- tokenizers
+
+
+def read_tokenizer(folder: Path, n_vocab: Any) -> Tokenizer:
+    """Return the tokenizer of a folder: k-mers, blocks or single bases in vocab.txt, or the pieces of tokenizer.json.
+
+    n_vocab: rows of the embedding, at least the number of tokens. Raises CheckpointError for another vocabulary.
+    """
+    tokenizer = _read(folder)
+    if not isinstance(n_vocab, int) or isinstance(n_vocab, bool):
+        raise CheckpointError(f"{folder / 'config.json'}: vocab_size is {n_vocab!r}; expected a whole number.")
+    if tokenizer.n_vocab == n_vocab:
+        return tokenizer
+    if tokenizer.n_vocab > n_vocab or isinstance(tokenizer, KmerTokenizer):
+        name = VOCAB if (folder / VOCAB).is_file() else TOKENIZER
+        raise CheckpointError(f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}.")
+    return tokenizer.padded_to(n_vocab)
+
+
+def _read(folder: Path) -> Any:
+    if (folder / VOCAB).is_file() or not (folder / TOKENIZER).is_file():
+        tokens = _lines(folder / VOCAB)
+        k = len(tokens[-1]) if tokens else 0
+        if 1 <= k <= 8 and list(KmerTokenizer(k).vocab) == tokens:
+            return KmerTokenizer(k)
+        try:
+            return BlockTokenizer(tokens, start=True, end=_ends(folder))
+        except CheckpointError as error:
+            if not (folder / TOKENIZER).is_file():
+                raise CheckpointError(
+                    f"{folder / VOCAB} is not DNABERT's vocabulary for k = {k} in DNABERT's order, nor one of blocks of bases "
+                    f"({error}); other BERTs are not read."
+                ) from error
+    text = _text(folder / TOKENIZER)
+    tokenizer = BPETokenizer(text)
+    letters = {token for token in tokenizer.vocab if token and set(token) <= set("ACGT")}
+    if letters == set("ACGT"):  # one token per base: base probabilities are defined
+        return tokenizer.as_blocks()
+    return tokenizer
+
+
+def _ends(folder: Path) -> bool:
+    """True if the tokenizer adds a token at the end of a sequence."""
+    path = folder / TOKENIZER_CONFIG
+    return path.is_file() and bool(read_json(path).get("eos_token") or read_json(path).get("sep_token"))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return _text(path).split()
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.__cause__ or error}); a vocab.txt or tokenizer.json is needed next to config.json, "
+            "such as DNABERT's."
+        ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        refuse_device(path)
+        refuse_pointer(path, CheckpointError)
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy the model folder again.") from error
+
+
+def write_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write the files that transformers reads a tokenizer from; raise ConfigError for k-mers of another stride."""
+    for name, text in tokenizer.huggingface_files().items():
+        write_text(folder / name, text)

@@ -1,0 +1,126 @@
+"""ModernBERT: Hugging Face's ModernBertModel and ModernBertForMaskedLM, as ModernGENA <-> Encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.models.formats import NameMap, WeightFormat
+from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.transformer.model import Encoder
+from genoformer.models.transformer.weights.huggingface import (
+    classifies,
+    config_of,
+    is_tied,
+    read_tokenizer,
+    require_shape,
+    shape_of,
+    with_prefix,
+    write_tokenizer,
+)
+
+_LAYER = "model.layers.{}"
+NAMES = NameMap(
+    rename={
+        "model.embeddings.tok_embeddings": "tokens",
+        "model.embeddings.norm": "norm_embedding",
+        "model.final_norm": "norm",
+        "head.dense": "transform",
+        "head.norm": "norm_transform",
+        "decoder": "decoder",
+        f"{_LAYER}.attn_norm": "layers.{}.norm_attention",
+        f"{_LAYER}.attn.Wqkv": "layers.{}.attention.qkv",
+        f"{_LAYER}.attn.Wo": "layers.{}.attention.out",
+        f"{_LAYER}.mlp_norm": "layers.{}.norm_feed",
+        f"{_LAYER}.mlp.Wi": "layers.{}.up",
+        f"{_LAYER}.mlp.Wo": "layers.{}.down",
+    },
+    tied={"decoder.weight": "model.embeddings.tok_embeddings.weight"},
+    ignore_others=True,
+)
+_FIELDS = {
+    "max_tokens": "max_position_embeddings",
+    "norm_eps": "norm_eps",
+    "norm_bias": "norm_bias",
+    "init_std": "initializer_range",
+    "local_window": "local_attention",
+    "global_every": "global_attn_every_n_layers",
+    "rotary_base": "global_rope_theta",
+    "local_rotary_base": "local_rope_theta",
+    "qkv_bias": "attention_bias",
+    "out_bias": "attention_bias",
+    "up_bias": "mlp_bias",
+    "down_bias": "mlp_bias",
+    "transform_bias": "classifier_bias",
+    "decoder_bias": "decoder_bias",
+    "dropout": "embedding_dropout",
+}
+
+
+def _detect(config: dict[str, Any]) -> bool:
+    return config.get("model_type") == "modernbert" and not classifies(config)
+
+
+def modernbert_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EncoderConfig:
+    """Return the configuration of a ModernBERT."""
+    if (kind := config.get("hidden_activation", "gelu")) != "gelu":
+        raise CheckpointError(f"{folder / 'config.json'} has hidden_activation {kind!r}; expected gelu, which is exact.")
+    values = {
+        **SHAPES["modernbert"],
+        **{ours: config[theirs] for ours, theirs in _FIELDS.items() if config.get(theirs) is not None},
+        "tied_decoder": is_tied(tensors, config, default=True),
+    }
+    if tensors and "transform.weight" not in tensors:
+        values["output"] = "none"
+    return shape_of(config, folder, read_tokenizer(folder, config.get("vocab_size")), {}, **values)
+
+
+def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+    tensors = with_prefix(tensors, "model", ("embeddings", "layers", "final_norm"))
+    if "head.dense.weight" not in tensors:
+        return {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.")}
+    return tensors
+
+
+def _read_assets(model: Encoder, folder: Path) -> None:
+    model.tokenizer = read_tokenizer(folder, model.config.n_vocab)
+
+
+def _write_assets(model: Encoder, folder: Path) -> None:
+    write_tokenizer(model.tokenizer, folder)
+
+
+def _from_config(model: Any) -> dict[str, Any]:
+    if not isinstance(model, Encoder):
+        raise ConfigError("ModernBERT's layout holds language models and no others; save in genoformer's layout instead.")
+    architecture = "ModernBertModel" if model.config.output == "none" else "ModernBertForMaskedLM"
+    return modernbert_config(model.config, model.tokenizer, architecture)
+
+
+def modernbert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:
+    """Return the config.json of a ModernBERT; raise ConfigError if its layout cannot hold the model."""
+    fixed = ("position", "norm", "embedding_norm", "first_norm", "activation", "n_token_types", "final_norm", "norm_type")
+    wanted = {"final_norm": True, "norm_type": "layer", **SHAPES["modernbert"]}
+    expected = {name: wanted[name] for name in fixed} | {"causal": False, "conv_kernel": 0, "kv_heads": shape.n_heads}
+    expected |= {"out_bias": shape.qkv_bias, "down_bias": shape.up_bias}
+    require_shape(shape, expected, "ModernBERT's layout")
+    return {
+        "architectures": [architecture],
+        "model_type": "modernbert",
+        **config_of(shape, {ours: theirs for ours, theirs in _FIELDS.items() if ours not in ("out_bias", "down_bias")}),
+        "hidden_activation": "gelu",
+        "attention_dropout": shape.dropout,
+        "mlp_dropout": shape.dropout,
+        "local_rope_theta": shape.local_rotary_base or shape.rotary_base,
+        "tie_word_embeddings": shape.tied_decoder,
+        "pad_token_id": tokenizer.pad_id,
+    }
+
+
+MODERNBERT = WeightFormat(
+    _detect, modernbert_shape, _from_config, NAMES, _check, _read_assets, _write_assets, lambda shape: True
+)

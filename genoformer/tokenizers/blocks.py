@@ -1,0 +1,269 @@
+"""Blocks of bases that do not overlap, with the vocabulary of a published model, such as Nucleotide Transformer's 6-mers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise, product
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import Codes, N, encode
+from genoformer.tokenizers.base import ROLES, Encoding, MaskedWindows
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
+from genoformer.tokenizers.text import ReadsText
+
+
+class BlockTokenizer(ReadsText):
+    """Blocks of k bases from the left, single letters where no block fits: at the end, and before each N.
+
+    After an N, which is a token of its own, blocks start again. This is the tokenizer of the Nucleotide Transformer
+    (Dalla-Torre et al. 2024), read in the vocabulary of its checkpoints; with k = 1 it is one token per base.
+
+    vocab: tokens in the order of their ids; special tokens are recognised by their names (ROLES). start, end: add the token
+    of this role to every sequence.
+
+    >>> from genoformer.genome.codes import encode
+    >>> tokenizer = BlockTokenizer.new(2)
+    >>> [tokenizer.tokens[i] for i in tokenizer.encode(encode("ACGTANACG")[None]).ids[0]]
+    ['<cls>', 'AC', 'GT', 'A', 'N', 'AC', 'G']
+    """
+
+    name: ClassVar[str] = "blocks"
+    options: ClassVar[tuple[str, ...]] = ("k",)
+    masks_bases: ClassVar[bool] = True
+
+    def __init__(self, vocab: Sequence[str], *, start: bool = True, end: bool = False) -> None:
+        self.tokens = tuple(str(token) for token in vocab)
+        if len(set(self.tokens)) < len(self.tokens):
+            raise CheckpointError("the vocabulary of blocks names a token twice; copy the model folder again.")
+        self._id = {token: i for i, token in enumerate(self.tokens)}
+        blocks = [token for token in self.tokens if token and set(token) <= set("ACGT")]
+        self.k = max(map(len, blocks), default=0)
+        if not 1 <= self.k <= 8 or sum(len(block) == self.k for block in blocks) != 4**self.k:
+            raise CheckpointError(
+                f"the vocabulary has {len(blocks)} tokens of A, C, G, T, the longest of {self.k} bases; expected all blocks "
+                "of one length from 1 to 8, and single bases."
+            )
+        self._roles = {
+            role: next((self._id[name] for name in names if name in self._id), None) for role, names in ROLES.items()
+        }
+        unknown, pad = self._roles["unknown"], self._roles["pad"]
+        if pad is None:
+            raise CheckpointError(f"the vocabulary has no token for padding; expected one of {', '.join(ROLES['pad'])}.")
+        self.pad_id: int = pad
+        self.unknown_id: int = self._id.get("N", pad if unknown is None else unknown)
+        self.mask_id: int = self.unknown_id if self._roles["mask"] is None else self._roles["mask"]
+        self._before = self._added("start", start)
+        self._after = self._added("end", end)
+        self._has_start, self._has_end = start, end
+
+    @classmethod
+    def new(cls, k: int = 6) -> BlockTokenizer:
+        """Return the tokenizer with the Nucleotide Transformer's vocabulary for blocks of k bases.
+
+        The specials, all k-mers with the digits A, T, C, G, then A, T, C, G, N: 4,107 tokens for k = 6.
+        """
+        if not 1 <= k <= 8:
+            raise ConfigError(f"k = {k}: blocks of 1 to 8 bases have a vocabulary; choose one of them.")
+        specials = ["<unk>", "<pad>", "<mask>", "<cls>", "<eos>", "<bos>"]
+        blocks = ["".join(bases) for bases in product("ATCG", repeat=k)]
+        return cls([*specials, *blocks, *("ATCGN" if k > 1 else "N")])
+
+    def _added(self, role: str, wanted: bool) -> tuple[int, ...]:
+        number = self._roles[role]
+        if wanted and number is None:
+            raise CheckpointError(f"the vocabulary has no token for the {role}; expected one of {', '.join(ROLES[role])}.")
+        return (number,) if wanted and number is not None else ()
+
+    @property
+    def n_vocab(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        return dict(self._id)
+
+    @property
+    def min_bases(self) -> int:
+        return 1
+
+    @property
+    def sliding(self) -> bool:
+        return False
+
+    @property
+    def fixed_length(self) -> bool:
+        return self.k == 1
+
+    @property
+    def n_added(self) -> int:
+        return len(self._before) + len(self._after)
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        return frozenset(i for i, token in enumerate(self.tokens) if not set(token) <= set("ACGT"))
+
+    @cached_property
+    def _ids_of_blocks(self) -> NDArray[np.int64]:
+        """Ids of all blocks [4^k], by their number with the digits A, C, G, T."""
+        return np.array([self._id["".join(bases)] for bases in product("ACGT", repeat=self.k)])
+
+    @cached_property
+    def _ids_of_bases(self) -> NDArray[np.int64]:
+        """Ids of A, C, G, T and of an unknown base, [5]."""
+        return np.array([*(self._id.get(base, self.unknown_id) for base in "ACGT"), self.unknown_id])
+
+    @cached_property
+    def _known(self) -> NDArray[np.bool_]:
+        known = np.ones(self.n_vocab, dtype=bool)
+        known[list(self.special_ids)] = False
+        return known
+
+    @cached_property
+    def _candidates(self) -> NDArray[np.int64]:
+        """Blocks that carry each base at each position: [k, 4, 4^(k-1)]."""
+        number = np.arange(4**self.k)
+        digits = number[None] // 4 ** np.arange(self.k - 1, -1, -1)[:, None] % 4  # [k, 4^k]
+        return np.stack([np.stack([self._ids_of_blocks[digits[i] == base] for base in range(4)]) for i in range(self.k)])
+
+    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(self._known[ids])
+
+    def n_tokens(self, length: int) -> int:
+        """Return the largest number of tokens of `length` bases: if none is known, each is a token."""
+        return length + self.n_added
+
+    def max_bases(self, n_tokens: int) -> int:
+        """Return the number of known bases that fit in `n_tokens` tokens: all but the added ones are blocks."""
+        return (n_tokens - self.n_added) * self.k
+
+    def encode(self, codes: Codes) -> Encoding:
+        """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], padded to the longest row."""
+        codes = np.atleast_2d(codes)
+        n_windows, length = codes.shape
+        if not (codes >= N).any():
+            starts = self._starts_of_known(0, length)
+            body = self._ids_at(codes, starts)
+            spans = np.broadcast_to(np.column_stack([starts, np.append(starts[1:], length)]), (n_windows, len(starts), 2))
+            return self._framed(list(body), list(spans))
+        rows, spans_of_rows = [], []
+        for row in codes:
+            starts = self._starts(row)
+            rows.append(self._ids_at(row[None], starts)[0])
+            spans_of_rows.append(np.column_stack([starts, np.append(starts[1:], length)]))
+        return self._framed(rows, spans_of_rows)
+
+    def _framed(self, rows: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]) -> Encoding:
+        """Return rows of ids with the added tokens, padded."""
+        first, width = len(self._before), max(map(len, rows)) + self.n_added
+        ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
+        framed = np.zeros((len(rows), width, 2), dtype=np.int64)
+        ids[:, :first] = self._before
+        if len({len(row) for row in rows}) == 1:
+            last = first + len(rows[0])
+            ids[:, first:last], framed[:, first:last], ids[:, last:] = np.stack(rows), np.stack(spans), self._after
+            return Encoding(ids, framed)
+        for i, (row, span) in enumerate(zip(rows, spans, strict=True)):
+            last = first + len(row)
+            ids[i, first:last], framed[i, first:last] = row, span
+            ids[i, last : last + len(self._after)] = self._after
+        return Encoding(ids, framed)
+
+    def _starts(self, row: Codes) -> NDArray[np.int64]:
+        """Return the first base of each token of a sequence [L]."""
+        unknown = np.flatnonzero(row >= N)
+        bounds = np.concatenate([[-1], unknown, [len(row)]])
+        starts: list[NDArray[np.int64]] = []
+        for before, after in pairwise(bounds):
+            starts.append(self._starts_of_known(before + 1, after))
+            starts.append(np.array([after]))
+        return np.concatenate(starts)[:-1]
+
+    def _starts_of_known(self, first: int, after: int) -> NDArray[np.int64]:
+        """Return the starts of tokens in a run [first, after) without N: blocks, then single letters."""
+        n_blocks = (after - first) // self.k
+        tail = first + n_blocks * self.k
+        return np.concatenate([first + np.arange(n_blocks) * self.k, np.arange(tail, after)])
+
+    def _ids_at(self, codes: Codes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the ids [B, T] of the tokens that start there, in sequences [B, L] that are cut alike."""
+        ends = np.append(starts[1:], codes.shape[1])
+        ids = np.empty((len(codes), len(starts)), dtype=np.int64)
+        whole = ends - starts == self.k if self.k > 1 else np.zeros(len(starts), dtype=bool)
+        bases = np.minimum(codes[:, starts[whole, None] + np.arange(self.k)], 3).astype(np.int64)  # [B, T', k]
+        ids[:, whole] = self._ids_of_blocks[(bases * 4 ** np.arange(self.k - 1, -1, -1)).sum(-1)]
+        ids[:, ~whole] = self._ids_of_bases[np.minimum(codes[:, starts[~whole]], N)]
+        return ids
+
+    def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
+        """Decode ids [B, T] to codes [B, L], padded with N to `length` or the longest row."""
+        rows = [self.text(row) for row in np.atleast_2d(ids).tolist()]
+        length = length or max(map(len, rows))
+        return np.stack([encode(row.ljust(length, "N")) for row in rows])
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the bases of tokens."""
+        return "".join(map(self._letters, ids))
+
+    def _letters(self, number: int) -> str:
+        if self._known[number]:
+            return self.tokens[number]
+        return "N" if number in (self.unknown_id, self.mask_id) and number != self.pad_id else ""
+
+    def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
+        """Mask the bases [target, end) of each window, to predict the base at `target`; both [B], `end` defaults to target + 1.
+
+        Every token over a masked base is [MASK]. The candidates for a base at the target are all blocks that carry it there,
+        whatever their other bases: P(base) is the sum of their probabilities.
+        """
+        codes = np.atleast_2d(codes)
+        target = np.asarray(target, dtype=np.int64)
+        end = target + 1 if end is None else np.asarray(end, dtype=np.int64)
+        encoding = self.encode(codes)
+        first, after = encoding.spans[..., 0], encoding.spans[..., 1]
+        ids = np.where((first < end[:, None]) & (after > target[:, None]), self.mask_id, encoding.ids)
+        over = (first <= target[:, None]) & (after > target[:, None])
+        rows = over.argmax(axis=1)
+        at = np.arange(len(codes))
+        place, width = target - first[at, rows], after[at, rows] - first[at, rows]
+        single = np.broadcast_to(self._ids_of_bases[:4, None], self._candidates.shape[1:])
+        candidates = np.where(
+            (width == self.k)[:, None, None], self._candidates[np.clip(place, 0, self.k - 1)], single
+        )  # [B, 4, G]
+        valid = over[at, rows] & (codes[at, np.clip(target, 0, codes.shape[1] - 1)] < N)
+        return MaskedWindows(ids, rows[:, None], candidates[:, None], valid[:, None])
+
+    def padded_to(self, n_vocab: int) -> BlockTokenizer:
+        """Return the tokenizer with names for further ids up to n_vocab, which no sequence has."""
+        unused = [f"<unused{i}>" for i in range(len(self.tokens), n_vocab)]
+        return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end)
+
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
+        if self.k == 1:
+            before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
+            bases = tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after)
+            return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
+        config = json.dumps(self._esm_config(), indent=1) + "\n"
+        return {VOCAB: "\n".join(self.tokens) + "\n", TOKENIZER_CONFIG: config}
+
+    def _esm_config(self) -> dict[str, Any]:
+        """Return the tokenizer_config.json with which transformers reads the vocabulary as EsmTokenizer."""
+        names = {"unknown": "unk_token", "pad": "pad_token", "mask": "mask_token", "start": "cls_token"}
+        tokens = {key: self.tokens[i] for role, key in names.items() if (i := self._roles[role]) is not None}
+        end = self.tokens[self._after[0]] if self._after else None
+        return {"tokenizer_class": "EsmTokenizer", **tokens, "eos_token": end}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> BlockTokenizer:
+        if "vocab" not in fields:
+            return cls.new(int(fields["k"]))
+        return cls(fields["vocab"], start=bool(fields.get("start", True)), end=bool(fields.get("end", False)))

@@ -1,0 +1,100 @@
+"""Blocks of bases: ids as transformers' EsmTokenizer gives them, marginals over the blocks that carry a base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import encode
+from genoformer.tokenizers import BlockTokenizer, load_tokenizer, save_tokenizer
+
+TOKENIZER = BlockTokenizer.new(6)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    transformers = pytest.importorskip("transformers", reason="the reference tokenizer is transformers' EsmTokenizer")
+    folder = tmp_path_factory.mktemp("nt")
+    (folder / "vocab.txt").write_text("\n".join(TOKENIZER.tokens) + "\n")
+    return transformers.EsmTokenizer(str(folder / "vocab.txt"), model_max_length=2048, eos_token=None)
+
+
+@given(st.text("ACGTN", min_size=1, max_size=60))
+@settings(deadline=None, max_examples=200)
+def test_ids_equal_those_of_transformers(reference, text) -> None:
+    ids = TOKENIZER.encode(encode(text)[None]).ids[0].tolist()
+    assert ids == reference(text)["input_ids"]
+
+
+def test_vocabulary_of_the_nucleotide_transformer_by_hand() -> None:
+    assert TOKENIZER.n_vocab == 4107  # 6 special tokens, 4,096 6-mers, A, T, C, G and N
+    ids = TOKENIZER.encode(encode("AAAAAAAAAAATACNACGTAC")[None]).ids[0]
+    assert ids.tolist() == [3, 6, 7, 4102, 4104, 4106, 6 + int("023102", 4)]  # <cls> AAAAAA AAAAAT A C N ACGTAC
+
+
+def test_padded_rows_have_empty_spans() -> None:
+    encoding = TOKENIZER.encode(np.stack([encode("ACGTACGTACGT"), encode("ACGTANNNNNNN")]))
+    assert encoding.ids.shape == (2, 13)
+    assert encoding.spans[0, :4].tolist() == [[0, 0], [0, 6], [6, 12], [0, 0]]
+    assert (encoding.ids[0, 3:] == TOKENIZER.pad_id).all()
+    assert not encoding.is_base[0, 3:].any()
+    assert encoding.is_base[1, 1:].all()
+
+
+@given(st.text("ACGTN", min_size=13, max_size=40), st.integers(0, 12), st.integers(1, 4))
+@settings(deadline=None, max_examples=100)
+def test_masked_windows_against_a_naive_loop(text, target, width) -> None:
+    end = min(len(text), target + width)
+    masked = TOKENIZER.mask_bases(encode(text)[None], np.array([target]), np.array([end]))
+    encoding = TOKENIZER.encode(encode(text)[None])
+    for i, (first, after) in enumerate(encoding.spans[0]):
+        hidden = first < end and after > target
+        assert masked.ids[0, i] == (TOKENIZER.mask_id if hidden else encoding.ids[0, i])
+        if first <= target < after:
+            assert masked.rows[0, 0] == i
+            assert masked.valid[0, 0] == (text[target] != "N")
+            for code, base in enumerate("ACGT"):
+                tokens = {TOKENIZER.tokens[j] for j in masked.candidates[0, 0, code]}
+                if text[target] != "N":
+                    expected = {
+                        token
+                        for token in TOKENIZER.tokens
+                        if len(token) == after - first and set(token) <= set("ACGT") and token[target - first] == base
+                    }
+                    assert tokens == expected
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    save_tokenizer(TOKENIZER, tmp_path / "tokenizer.json")
+    tokenizer = load_tokenizer(tmp_path / "tokenizer.json")
+    assert tokenizer.to_dict() == TOKENIZER.to_dict()
+
+
+def test_one_base_per_token_with_any_ids() -> None:
+    tokenizer = BlockTokenizer(["[PAD]", "T", "G", "C", "A", "N", "[BOS]"])
+    assert tokenizer.encode(encode("ACGTN")[None]).ids.tolist() == [[6, 4, 3, 2, 1, 5]]
+    assert tokenizer.fixed_length
+
+
+@pytest.mark.parametrize(
+    ("vocab", "message"),
+    [
+        (["<pad>", "<cls>", "AA", "AC"], "expected all blocks of one length"),
+        (["<pad>", "<pad>"], "names a token twice"),
+        (["<cls>", *"ACGT"], "no token for padding"),
+        (["<pad>", *"ACGT"], "no token for the start"),
+    ],
+)
+def test_other_vocabularies_are_refused(vocab, message) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        BlockTokenizer(vocab)
+
+
+def test_too_long_blocks_are_refused() -> None:
+    with pytest.raises(ConfigError, match="k = 9: blocks of 1 to 8 bases"):
+        BlockTokenizer.new(9)
