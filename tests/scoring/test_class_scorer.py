@@ -362,7 +362,7 @@ THREE = sensitive(BaseTokenizer())
         (
             [THREE, sensitive(BaseTokenizer(), window=30)],
             "LOGIT",
-            "the models of an ensemble have windows of 40 and 30 bases; give one with --context",
+            "the models of an ensemble have windows of 40 and 30 bases; give one as the context",
         ),
     ],
 )
