@@ -124,7 +124,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "af"], "the controls have no frequencies"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "ld"], "--match is ld, expected some of af, tss, gc"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--trait", "NOPE"], "no record of variants.vcf.gz has this value"),
-        (["enrich", VCF, "-a", f"X={STATES}", "--score", "TRUTH"], "is no number"),
+        (["enrich", VCF, "-a", f"X={STATES}", "--score", "TRUTH"], "is not a number"),
         (["enrich", VCF, "-a", f"X={STATES}", "--sizes", "hg99"], "hg99 does not exist"),
         (["enrich", FASTA, "-a", f"X={STATES}", "-f", FASTA], "is not VCF"),
         (["enrich", STATES, "-a", f"X={STATES}", "-f", FASTA, "--trait", "12"], "line 1: 9 columns, but column 12"),
