@@ -65,6 +65,10 @@ class ConfigError(GenoformerError, ValueError):
     """An option or a field of a config file is unknown, out of range, or in conflict with another."""
 
 
+class MissingExtraError(GenoformerError, ImportError):
+    """A package of an optional extra is not installed."""
+
+
 class OptionError(ConfigError):
     """An option of a command or a function has a value that is not allowed; the command line names it by its flag.
 
@@ -94,6 +98,10 @@ class CatalogError(GenoformerError, ValueError):
 
 class DownloadError(GenoformerError, ConnectionError):
     """A download of the catalog failed, or its content is not the expected one."""
+
+
+class UploadError(GenoformerError, ConnectionError):
+    """An upload to the Hugging Face hub failed."""
 
 
 class MissingFileError(FileFormatError, FileNotFoundError):

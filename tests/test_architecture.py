@@ -120,6 +120,7 @@ MAY_IMPORT = {
         "inference",
         "evaluation",
     ],
+    "huggingface": ["errors", "genome", "tokenizers", "models"],
     "api": [
         "errors",
         "tasks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise, product
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, N, encode
 from genoformer.tokenizers.base import ROLES, Encoding, MaskedWindows
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
 from genoformer.tokenizers.text import ReadsText
 
 
@@ -34,6 +36,7 @@ class BlockTokenizer(ReadsText):
     name: ClassVar[str] = "blocks"
     options: ClassVar[tuple[str, ...]] = ("k",)
     masks_bases: ClassVar[bool] = True
+    disjoint: ClassVar[bool] = True
 
     def __init__(self, vocab: Sequence[str], *, start: bool = True, end: bool = False) -> None:
         self.tokens = tuple(str(token) for token in vocab)
@@ -95,6 +98,10 @@ class BlockTokenizer(ReadsText):
         return False
 
     @property
+    def n_phases(self) -> int:
+        return self.k
+
+    @property
     def fixed_length(self) -> bool:
         return self.k == 1
 
@@ -115,6 +122,10 @@ class BlockTokenizer(ReadsText):
     def _ids_of_bases(self) -> NDArray[np.int64]:
         """Ids of A, C, G, T and of an unknown base, [5]."""
         return np.array([*(self._id.get(base, self.unknown_id) for base in "ACGT"), self.unknown_id])
+
+    def ids_of(self, width: int) -> NDArray[np.int64]:
+        """Return the ids of all tokens of `width` bases, k or 1, in the order of the codes A, C, G, T: [4^width]."""
+        return self._ids_of_blocks if width == self.k else self._ids_of_bases[:4]
 
     @cached_property
     def _known(self) -> NDArray[np.bool_]:
@@ -241,7 +252,16 @@ class BlockTokenizer(ReadsText):
         unused = [f"<unused{i}>" for i in range(len(self.tokens), n_vocab)]
         return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end)
 
-    def huggingface_config(self) -> dict[str, Any]:
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
+        if self.k == 1:
+            before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
+            bases = tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after)
+            return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
+        config = json.dumps(self._esm_config(), indent=1) + "\n"
+        return {VOCAB: "\n".join(self.tokens) + "\n", TOKENIZER_CONFIG: config}
+
+    def _esm_config(self) -> dict[str, Any]:
         """Return the tokenizer_config.json with which transformers reads the vocabulary as EsmTokenizer."""
         names = {"unknown": "unk_token", "pad": "pad_token", "mask": "mask_token", "start": "cls_token"}
         tokens = {key: self.tokens[i] for role, key in names.items() if (i := self._roles[role]) is not None}
