@@ -209,7 +209,7 @@ class Embedder:
         if longest > self.trained_window:
             notes.append(
                 f"windows have up to {longest:,} bases, but the model was trained with {self.trained_window:,}, and its "
-                "vectors may be poor; set a shorter --window"
+                "vectors may be poor; set a shorter window"
             )
         return notes
 
