@@ -27,7 +27,7 @@ class TrackModel(Model):
     targets: dict[str, TrackTable]  # track tables of the heads, if known
 
     def describe(self) -> str:
-        return f"is a long-range model, which predicts tracks ({', '.join(self.config.heads)})"
+        return f"is a track model, which predicts tracks ({', '.join(self.config.heads)})"
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None) -> Tensor:
         """Return the embedding of bins, the input of the heads: one-hot [B, 4, L] -> [B, D, N].

@@ -31,7 +31,7 @@ class SequenceScorer:
 
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
         for kind, needed, bad in (
-            ("tracks", "a model of tracks", [score.name for score in scoring.scores if score.of_tracks]),
+            ("tracks", "a track model", [score.name for score in scoring.scores if score.of_tracks]),
             ("classes", "a fine-tuned model", [score.name for score in scoring.scores if score.of_classes]),
         ):
             if bad:

@@ -48,7 +48,7 @@ class TrainingData(NamedTuple):
 
 @dataclass(frozen=True)
 class MemberResult:
-    """A trained predictor on the validation data: values [N, C], metrics, and notes on a failed training and on the data."""
+    """Results of a fine-tuned model on the validation data: values [N, C], metrics, and notes on a failed training and on the data."""
 
     values: NDArray[Any]
     metrics: dict[str, Estimate]
@@ -58,7 +58,7 @@ class MemberResult:
 
 
 class ClassifierRecipe:
-    """Fine-tuning, or training from scratch, of a predictor with one seed; see `training.finetune.finetune`.
+    """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`.
 
     task: "classify" or "regress", for the manifest.
     """
@@ -196,7 +196,7 @@ def _with_dropout(config: Any, dropout: float) -> Any:
 
 
 def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
-    """Return a predictor with the encoder's weights and a new head."""
+    """Return a model with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
     longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
     room = tokenizer.max_bases(encoder.config.max_tokens)

@@ -358,7 +358,7 @@ THREE = sensitive(BaseTokenizer())
         (small_encoder(BaseTokenizer()), "LOGIT", "LOGIT is of classes, and this is a language model; choose LLR"),
         (small_enformer(heads={"human": 3}), "DIFF", "DIFF needs a fine-tuned model, and this one predicts tracks"),
         ([THREE, REGRESSION], "DIFF", "the models of an ensemble differ: classification of a, b, c, and regression of u, v"),
-        ([THREE, small_encoder(BaseTokenizer())], "LOGIT", "an ensemble is of language models, of models of tracks or of"),
+        ([THREE, small_encoder(BaseTokenizer())], "LOGIT", "an ensemble is of language models, of track models or of"),
         (
             [THREE, sensitive(BaseTokenizer(), window=30)],
             "LOGIT",

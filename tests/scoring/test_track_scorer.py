@@ -363,7 +363,7 @@ def test_models_that_differ_are_no_ensemble(genome) -> None:
         of_models([MODEL, small_enformer(seed=8, target_bins=32)], genome, "SAD")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(
-        ConfigError, match="of language models, of models of tracks or of fine-tuned models, not of several kinds"
+        ConfigError, match="of language models, of track models or of fine-tuned models, not of several kinds"
     ):
         scorer_of([MODEL, encoder], genome, "SAD")
     others = [copy.deepcopy(MODEL) for _ in range(2)]
@@ -520,7 +520,7 @@ def test_a_language_model_has_no_tracks(genome) -> None:
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="SAD is of tracks, and this is a language model; choose LLR"):
         scorer_of(encoder, genome, "SAD")
-    with pytest.raises(ConfigError, match="are of a model of tracks"):
+    with pytest.raises(ConfigError, match="are of a track model"):
         scorer_of(encoder, genome, "LLR", head="human")
 
 

@@ -1,4 +1,4 @@
-"""A long-range model of regulatory tracks: one-hot DNA -> stem -> tower -> transformer -> crop -> heads; default: Enformer.
+"""Track model: one-hot DNA -> stem -> tower -> transformer -> crop -> heads; default: Enformer.
 
 In reading order: the configuration, convolutions and pooling, relative positions, attention, the model. `trunk.py` computes
 stem and tower faster, with the same weights.
@@ -31,7 +31,7 @@ from genoformer.models.track_model import TrackModel, head_named
 
 @dataclass(frozen=True)
 class EnformerConfig:
-    """The shape of a long-range model. The defaults are Enformer's (Avsec et al. 2021)."""
+    """The shape of a track model. The defaults are Enformer's (Avsec et al. 2021)."""
 
     width: int = 1536  # C: channels of the transformer; the stem has half as many
     n_blocks: int = 11

@@ -77,7 +77,7 @@ def detect(config: dict[str, Any]) -> bool:
 
 def _from_config(model: Any) -> dict[str, Any]:
     if not isinstance(model, Enformer):
-        raise ConfigError("enformer-pytorch's layout holds long-range models and no others; save in ours instead.")
+        raise ConfigError("enformer-pytorch's layout holds track models and no others; save in ours instead.")
     shape = model.config
     if (shape.stem_kernel, shape.tower_kernel) != (15, 5):
         raise ConfigError(
