@@ -74,7 +74,7 @@ def js(ref: Floats, alt: Floats) -> Floats:
 
 
 def log_odds_change(ref: Floats, alt: Floats) -> Floats:
-    """alt - ref of log(p / (1 - p)), natural logarithm; kipoi-veff2's logit. DNABERT's SNP.py has log2 and the opposite sign."""
+    """alt - ref of log(p / (1 - p)), natural logarithm; kipoi-veff2's logit. DNABERT's SNP.py: log2, opposite sign."""
     return alt - ref
 
 

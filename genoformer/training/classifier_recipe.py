@@ -48,7 +48,7 @@ class TrainingData(NamedTuple):
 
 @dataclass(frozen=True)
 class MemberResult:
-    """Results of a fine-tuned model on the validation data: values [N, C], metrics, and notes on a failed training and on the data."""
+    """Validation of a fine-tuned model: values [N, C], metrics, and notes on a failed training and on the data."""
 
     values: NDArray[Any]
     metrics: dict[str, Estimate]

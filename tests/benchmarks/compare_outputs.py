@@ -36,6 +36,10 @@ OLD_SPELLING: dict[str, str] = {
 
 # Sentences in outputs that were reworded: OLD -> NEW; OLD's files are compared as if they had the new sentence.
 REWORDED: dict[str, str] = {
+    "bases to the nearest start site": "bases to the nearest TSS",
+    "Bases from that start site to REF": "Bases from that TSS to REF",
+    "Gene of the nearest start site of a transcript of": "Gene of the nearest TSS of a transcript of",
+    "Bases from the nearest start site of": "Bases from the nearest TSS of",
     "from the model's posterior of the hidden base (of several": "from the model's posterior of the masked base (of several",
     "each base of the allele and near it is hidden in turn": "each base of the allele and near it is masked in turn",
     "posterior at the place of the variant (of several": "posterior at the position of the variant (of several",

@@ -362,9 +362,7 @@ def test_models_that_differ_are_no_ensemble(genome) -> None:
     with pytest.raises(ConfigError, match="models of an ensemble differ: bins, 24 and 32; score them apart"):
         of_models([MODEL, small_enformer(seed=8, target_bins=32)], genome, "SAD")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
-    with pytest.raises(
-        ConfigError, match="of language models, of track models or of fine-tuned models, not of several kinds"
-    ):
+    with pytest.raises(ConfigError, match="of language models, of track models or of fine-tuned models, not of several kinds"):
         scorer_of([MODEL, encoder], genome, "SAD")
     others = [copy.deepcopy(MODEL) for _ in range(2)]
     others[0].targets = {"human": TARGETS}
@@ -482,7 +480,7 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
         for source in (vcf, tmp_path / "more.vcf")
     ]
     assert "unknown bases" not in "\n".join(notes[0])
-    assert "of 7 records that were looked at, 1 has a window of which more than 10% is N" in "\n".join(notes[1])
+    assert "of 7 sampled records, 1 has a window of which more than 10% is N" in "\n".join(notes[1])
 
 
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:

@@ -343,7 +343,7 @@ class Block(nn.Module):
 
 
 class Enformer(TrackModel):
-    """Long-range model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
+    """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
 
     >>> model = Enformer(preset("tiny", heads={"cage": 3})).eval()
     >>> model(torch.zeros(1, 4, 2048), "cage").shape
