@@ -102,8 +102,11 @@ def variants(
 @click.option("--train", type=click.Path(), help="Training data of the model; the baselines are trained on it too.")
 @click.option(
     "--baselines",
-    callback=lambda ctx, option, text: None if text is None else [name for name in text.split(",") if name],
+    metavar="NAMES",
     help=f"Baselines, separated by commas; they need --train.  [default: {','.join(KNOWN)}]",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the intervals and the baselines."
 )
 @shared.device
 @shared.precision

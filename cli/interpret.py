@@ -151,7 +151,12 @@ def attention(**options: Any) -> None:
     help="Score to map; see `score --explain`.  [default: LLR; for a track model SAD; for a fine-tuned model the logit]",
 )
 @click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
-@shared.strand
+@click.option(
+    "--strand",
+    type=click.Choice(["both", "forward"]),
+    help="Average over both strands, or use only the forward strand.  [default: both; for the logit of a class, the strands of "
+    "the model's training]",
+)
 @shared.context
 @window_options
 @tile
@@ -188,7 +193,7 @@ def ism(**options: Any) -> None:
 )
 @click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
 @click.option(
-    "--steps", "n_steps", type=click.IntRange(min=2), default=50, show_default=True, help="Steps of integrated gradients."
+    "--steps", "n_steps", type=click.IntRange(min=2), metavar="N", help="Steps of integrated gradients.  [default: 50]"
 )
 def attribution(**options: Any) -> None:
     """Compute how much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
@@ -266,17 +271,13 @@ def motifs(motifs: Path, known: Path | None, nearest: int, scan: Path | None, fa
 
 def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> None:
     """Call a method with a request and with its options, each a dataclass of `kinds`, and print the notes of the result."""
-    from dataclasses import fields
-
-    from genoformer import inference
-    from genoformer.interpretation.request import InterpretationRequest
+    from genoformer.interpretation.request import build_request
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(options["out"])
-    parts = [kind(**{field.name: options.pop(field.name) for field in fields(kind) if field.name in options}) for kind in kinds]
-    request = InterpretationRequest(**{**options, "device": inference.resolve_device(options["device"])})
+    request, parts = build_request(options, *kinds)
     with progress_bar("regions") as progress:
         result = method(request, *parts, progress=progress)
     for note in result.notes:

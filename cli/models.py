@@ -112,11 +112,16 @@ def _reads(model: Any) -> dict[str, Any]:
 @click.argument("model", type=shared.MODEL)
 @click.argument("folder", type=click.Path())
 @click.option(
+    "--to",
     "--layout",
+    "layout",
     metavar="NAME",
     default="genoformer",
     show_default=True,
-    help="Layout of the files to write: genoformer, dnabert, enformer, or one that an installed package adds.",
+    help="Layout of the files to write: hf, which transformers reads (that of one of its own classes if one fits, "
+    "else that of the classes of genoformer.huggingface); genoformer; or one by name: dnabert, gena-lm, dnabert2, esm, "
+    "modernbert, decoder-only, genoformer-hf, each also with -classifier for a fine-tuned model, enformer, or one that an "
+    "installed package adds.",
 )
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 @click.option(
@@ -127,9 +132,10 @@ def _reads(model: Any) -> dict[str, Any]:
     help="Table of a head's tracks to store with the model; predict reads track names and strand pairs from it.",
 )
 def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
-    """Write MODEL into FOLDER in another layout: genoformer's, DNABERT's (Hugging Face) or enformer-pytorch's.
+    """Write MODEL into FOLDER in another layout: genoformer's, one of Hugging Face's transformers, or enformer-pytorch's.
 
     \b
+    genoformer models convert mini-human/ for_transformers/ --to hf
     genoformer models convert DNA_bert_6/ my_dnabert6/
     genoformer models convert enformer-official-rough/ my_enformer/ -t human=targets_human.txt \\
         -t mouse=targets_mouse.txt
@@ -139,7 +145,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     from genoformer.errors import ConfigError
     from genoformer.files import check_overwrite
-    from genoformer.models import cost, folders, registry
+    from genoformer.models import cost, export, folders, registry
     from genoformer.models.enformer.weights import basis_note
 
     from .output_lock import lock_outputs
@@ -154,11 +160,44 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
     registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=folders.read_manifest(model))
-    if layout == "genoformer":
+    if layout in ("genoformer", export.HF):
         folders.copy_notes(model, folder)
+    layout = registry.layout_of(folder)
     if "enformer" in (layout, registry.layout_of(model)) and (note := basis_note(loaded)):
         print_note(note)
+    for note in export.notes(layout, loaded.config, registry.load_config(folder)):
+        print_note(f"{folder} {note}")
     click.echo(f"{folder}: {layout} layout, {cost.count_parameters(loaded):,} parameters")
+
+
+@models.command()
+@click.argument("folder", type=shared.MODEL)
+@click.argument("repository")
+@click.option("--licence", default="", metavar="NAME", help="Licence as the hub spells it; default: that of the card.")
+@click.option("--private", is_flag=True, help="Create the repository as a private one.")
+@click.option("--dry-run", is_flag=True, help="Print the files and the card, and upload nothing.")
+def push(folder: str, repository: str, licence: str, private: bool, dry_run: bool) -> None:
+    """Upload the model in FOLDER to REPOSITORY (OWNER/NAME) on the Hugging Face hub, and print its address.
+
+    The token is that of HF_TOKEN or of `hf auth login`. README.md on the hub is the card (card.md) with the licence.
+
+    \b
+    genoformer models convert my_promoters/ for_the_hub/ --to hf
+    genoformer models push for_the_hub/ me/my-promoters --licence apache-2.0 --dry-run
+    """
+    from genoformer.catalog.push import PushRequest, plan_push
+    from genoformer.catalog.push import push as push_folder
+    from genoformer.models import folders, registry
+
+    registry.layout_of(folder)  # refuses a folder that is no model
+    request = PushRequest(folders.resolve_model(folder), repository, licence, private)
+    if not dry_run:
+        click.echo(push_folder(request))
+        return
+    upload = plan_push(request)
+    for name, path in upload.files.items():
+        click.echo(f"{name}\t{path.stat().st_size}")
+    click.echo(f"README.md\t{len(upload.readme.encode())}\n\n{upload.readme}", nl=False)
 
 
 def _name_tracks(model: Any, named: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
+NAMES = {"spec": "tracks", "files": "annotations", "match": "match_on"}  # name of a parameter -> name of the option in Python
 
 
 class _ModelName(click.ParamType):

@@ -52,13 +52,12 @@ track_options = shared.option_group(
     click.option("--gtf", type=click.Path(), help="Gene annotation, for LOGSED."),
     window_options,
 )
-_NAMES = {"spec": "tracks", "files": "annotations"}  # names of parameters -> names of options of a job
 
 
 def given_options(ctx: click.Context, *others: str) -> dict[str, Any]:
     """Return the options that the user gave, by the names of a job's options; defaults and `others` are left out."""
     return {
-        _NAMES.get(name, name): value
+        shared.NAMES.get(name, name): value
         for name, value in ctx.params.items()
         if name not in others and ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from .options import NAMES
 from .output_lock import refuse_addresses, refuse_own_inputs
 
 _LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its commands share; -1, 0 or 1
@@ -58,14 +59,25 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         from genoformer import __version__
+        from genoformer.errors import OptionError
 
         refuse_addresses(ctx)
         refuse_own_inputs(ctx)
         start = time.monotonic()
         print_detail(f"{ctx.command_path}: genoformer {__version__}, Python {sys.version.split()[0]}")
-        result = super().invoke(ctx)
+        try:
+            result = super().invoke(ctx)
+        except OptionError as error:
+            raise OptionError(error.option, error.problem, error.flag or flag_of(ctx, error.option)) from error
         print_detail(f"{ctx.command_path}: {time.monotonic() - start:,.1f} s, at most {_peak():,.0f} MB of memory")
         return result
+
+
+def flag_of(ctx: click.Context, option: str) -> str:
+    """Return the flag of a command for an option by its name in Python; empty if the command has no such flag."""
+    names = {option, *(name for name, of_python in NAMES.items() if of_python == option)}
+    flags = [parameter.opts for parameter in ctx.command.params if parameter.name in names]
+    return max(flags[0], key=len) if flags and flags[0][0].startswith("-") else ""
 
 
 class Group(click.Group):

@@ -164,7 +164,7 @@ def embed_tokens(
     return [of_layer for (of_layer,) in embedder.tokens(encode_texts(sequences))]
 
 
-def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
+def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "auto") -> pd.DataFrame:
     """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
     >>> from genoformer.models import registry
@@ -215,7 +215,7 @@ def mutagenesis(
     score: str | None = None,
     *,
     gtf: str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     **options: Any,
 ) -> Mutagenesis:
     """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
@@ -229,19 +229,20 @@ def mutagenesis(
     >>> found.names, found.values.shape, found.importance.shape
     (['LLR'], (1, 10, 4), (1, 10, 4))
     """
-    from genoformer.inference import resolve_device
-    from genoformer.interpretation.ism_maps import make_ism
+    from genoformer.interpretation.ism_maps import open_ism
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.request import IsmOptions
+    from genoformer.interpretation.request import InterpretationRequest, IsmOptions
+    from genoformer.interpretation.session import open_session
     from genoformer.models.base import Classifies, Embeds, PredictsTracks
 
     loaded = _loaded(model, (Embeds, PredictsTracks, Classifies))
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
-        locus = Locus(region, chrom, start, genome.window(chrom, start, end - start))
+        loci = [Locus(region, chrom, start, genome.window(chrom, start, end - start))]
         genes = Path(gtf) if gtf is not None else None
-        ism = make_ism(loaded, genome, IsmOptions(score, **options), gtf=genes, device=resolve_device(device))
-        (result,) = ism.maps(loaded, [locus])
+        request = InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device)
+        session, ism = open_ism(open_session(request), IsmOptions(score, **options))
+        (result,) = ism.maps(session.model, session.loci)
     return result
 
 
@@ -249,43 +250,37 @@ def attention(
     sequences: Sequence[str],
     model: str | Path | Encoder | Enformer | SequenceClassifier,
     *,
-    profile: Literal["viz", "cls", "received", "rollout", "entropy"] = "received",
-    layers: Sequence[int] = (-1,),
-    heads: Sequence[int] = (),
-    query: int | None = None,
-    device: str = "cpu",
+    device: str = "auto",
+    **options: Any,
 ) -> list[Floats]:
-    """Return attention profiles over the bases of DNA sequences: [L] for each.
+    """Return attention profiles over the bases of DNA sequences: [L] for each, as `genoformer interpret attention` maps them.
 
-    profile: "received", attention to a base; "cls", attention from [CLS] or the middle bin; "viz", DNABERT-viz's projection of
-    "cls"; "rollout", attention rollout through all layers; "entropy", entropy of the attention from a base. layers: numbers
-    from 0, negative numbers count from the last. heads: numbers from 0, all by default. query: the query token or bin.
+    options: the fields of `AttentionOptions`. profile: "viz" (default), DNABERT-viz's projection of "cls"; "cls", attention
+    from [CLS] or the middle bin; "received", attention to a base; "rollout", attention rollout through all layers; "entropy",
+    entropy of the attention from a base. layers: numbers from 0, negative numbers count from the last. heads: numbers from 0,
+    all by default. query: the query token or bin.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
     """
-    from genoformer.inference import resolve_device
-    from genoformer.interpretation.attention_maps import attention_profiles
+    from genoformer.interpretation.attention_maps import compute_attention
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.request import AttentionOptions
+    from genoformer.interpretation.request import AttentionOptions, InterpretationRequest
+    from genoformer.interpretation.session import open_session
     from genoformer.models.base import Attends, Classifies
 
     loci = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(encode_texts(sequences))]
-    return attention_profiles(
-        _loaded(model, (Attends, Classifies)),
-        loci,
-        AttentionOptions(profile, layers, heads, query),
-        device=resolve_device(device),
-    )
+    session = open_session(InterpretationRequest(loci, _loaded(model, (Attends, Classifies)), device=device))
+    return compute_attention(session, AttentionOptions(**options), session.loci)
 
 
-def evaluate(
-    data: str | Path, model: str | Path, *, train: str | Path | None = None, baselines: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return metrics of a fine-tuned model on labelled sequences (CSV, TSV, FASTA), each with its 95 % interval, as a dict.
+def evaluate(data: str | Path, model: str | Path | Sequence[str | Path], **options: Any) -> dict[str, Any]:
+    """Return metrics of a fine-tuned model on labelled sequences, each with its 95 % interval, as `genoformer evaluate` prints.
 
-    train: the training sequences of the model; the `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
-    them and compared with the model.
+    data: CSV, TSV, FASTA, or a BED with `fasta`. model: the name of a model or its folder; predictions of several are averaged.
+    options: the options of the command: fasta, label, train, baselines, out, device, precision, seed. With train, the training
+    sequences of the model, the baselines are trained on them and compared with the model; by default these are
+    "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`.
 
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
@@ -301,9 +296,11 @@ def evaluate(
     """
     from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
-    if not isinstance(model, str | Path):
-        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
-    return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
+    models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else list(model)
+    for name in models:
+        if not isinstance(name, str | Path):
+            raise ConfigError(f"model is a {type(name).__name__}; give the name of a model or its folder.")
+    return evaluate_models(EvaluationJob(data, [str(name) for name in models], **options))
 
 
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
@@ -346,5 +343,7 @@ def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[st
     from genoformer.inference.embed import Embedder, EmbeddingRequest
     from genoformer.models.base import READS_TOKENS
 
+    if files := [name for name in ("output", "pca") if name in options]:
+        raise TypeError(f"got an unexpected keyword argument {files[0]!r}: the vectors are returned, and no file is written")
     layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
     return Embedder(with_runtime(EmbeddingRequest, model=_loaded(model, READS_TOKENS), layers=layers, **options))

@@ -65,6 +65,29 @@ class ConfigError(GenoformerError, ValueError):
     """An option or a field of a config file is unknown, out of range, or in conflict with another."""
 
 
+class MissingExtraError(GenoformerError, ImportError):
+    """A package of an optional extra is not installed."""
+
+
+class OptionError(ConfigError):
+    """An option of a command or a function has a value that is not allowed; the command line names it by its flag.
+
+    option: the name in Python; problem: the end of a sentence that begins with the option.
+
+    >>> print(OptionError("verify", "is -3, expected a whole number from 0; give another."))
+    option verify is -3, expected a whole number from 0; give another.
+    >>> print(OptionError("verify", "is -3, expected a whole number from 0; give another.", flag="--verify"))
+    --verify is -3, expected a whole number from 0; give another.
+    """
+
+    def __init__(self, option: str, problem: str, flag: str = "") -> None:
+        super().__init__(option, problem, flag)
+        self.option, self.problem, self.flag = option, problem, flag
+
+    def _text(self) -> str:
+        return f"{self.flag or f'option {self.option}'} {self.problem}"
+
+
 class CheckpointError(GenoformerError, ValueError):
     """A model folder is incomplete, malformed, or inconsistent with the model that it names."""
 
@@ -75,6 +98,10 @@ class CatalogError(GenoformerError, ValueError):
 
 class DownloadError(GenoformerError, ConnectionError):
     """A download of the catalog failed, or its content is not the expected one."""
+
+
+class UploadError(GenoformerError, ConnectionError):
+    """An upload to the Hugging Face hub failed."""
 
 
 class MissingFileError(FileFormatError, FileNotFoundError):

@@ -90,7 +90,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("model", "options"),
     [
-        ("tokens", {"profile": "viz"}),
+        ("tokens", {}),
+        ("classes", {"layers": [0]}),
         ("tokens", {"profile": "cls", "layers": [0, 1], "heads": [1], "query": 3}),
         ("classes", {"profile": "entropy"}),
         ("tracks", {"profile": "rollout", "query": 5}),
@@ -112,6 +113,8 @@ def test_attention_is_what_the_command_writes(small: Path, tmp_path: Path, model
         ("tokens", {}),
         ("tokens", {"score": "COSINE", "strand": "forward", "context": 30}),
         ("classes", {"output": "b"}),
+        ("classes", {"score": "LOGIT", "strand": "forward"}),
+        ("classes", {"score": "LOGIT"}),
         ("tracks", {"head": "human"}),
         ("tracks", {"score": "SAR501", "head": "human", "tracks": "1,3", "shifts": "-8,0", "anchor": "variant"}),
     ],
@@ -130,7 +133,7 @@ def test_mutagenesis_is_what_the_command_writes(small: Path, tmp_path: Path, mod
 def test_options_that_no_command_has_are_refused(small: Path) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'stride'"):
         gf.mutagenesis(small / "g.fa", "chr1:425-432", small / "tokens", stride=2)
-    with pytest.raises(ConfigError, match="--tracks and --head need a track model"):
+    with pytest.raises(ConfigError, match="option tracks needs a track model, found a language model"):
         gf.mutagenesis(small / "g.fa", "chr1:425-432", small / "tokens", tracks="1")
 
 
@@ -180,7 +183,7 @@ def test_models_and_genomes_that_are_none() -> None:
             lambda m: gf.embed(sequences, m),
             lambda m: gf.attention(sequences, m),
             lambda m: gf.classify(sequences, m),
-            lambda m: gf.evaluate("no.tsv", m),
+            lambda m: gf.evaluate("no.tsv", [m]),  # a list is averaged
         ]
         for call in calls:
             with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of a model"):

@@ -8,12 +8,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
+from genoformer_cli.options import NAMES
 from genoformer_cli.score import _NOT_OF_JOB, score
-from genoformer_cli.track_options import _NAMES
 
 import genoformer as gf
 from genoformer.formats.score_tables import read_score_table
@@ -105,7 +106,7 @@ def test_track_scores_and_matrices_are_those_of_the_command(vcf, tmp_path, words
 def command_options() -> dict[str, Any]:
     """Options of the command by the names of a job's options, with their defaults."""
     with score.make_context("score", ["in.vcf", "-f", "genome.fa"]) as context:
-        return {_NAMES.get(name, name): value for name, value in context.params.items() if name not in _NOT_OF_JOB}
+        return {NAMES.get(name, name): value for name, value in context.params.items() if name not in _NOT_OF_JOB}
 
 
 def test_both_have_the_same_options_and_defaults() -> None:
@@ -129,11 +130,115 @@ def test_both_refuse_options_of_other_models(vcf, tmp_path, words, options, need
     command = ["score", str(vcf), "-f", str(FASTA), "-o", str(tmp_path / "o.tsv"), "-m", "demo", *words]
     result = CliRunner().invoke(main, command)
     (name,) = options
-    message = f"option {name} needs {needed}, found a language model"
+    message = f"needs {needed}, found a language model"
     assert result.exit_code == 2
-    assert message in result.stderr
-    with pytest.raises(gf.errors.ConfigError, match=message):
+    assert f"Error: --{name} {message}" in result.stderr
+    with pytest.raises(gf.errors.ConfigError, match=f"^option {name} {message}"):
         gf.score(vcf, FASTA, "demo", **options)
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["--strand", "Both"], {"strand": "Both"}),
+        (["--strand", "reverse"], {"strand": "reverse"}),
+        (["--context", 0], {"context": 0}),
+        (["--context", 0.5], {"context": 0.5}),
+        (["--verify", -3], {"verify": -3}),
+        (["--workers", 0], {"workers": 0}),
+        (["--threads", 0], {"threads": 0}),
+        (["--engine", "foo"], {"engine": "foo"}),
+        (["--part-size", 0], {"part_size": 0}),
+        (["--batch-size", 0], {"batch_size": 0}),
+        (["--precision", "float64"], {"precision": "float64"}),
+        (["--device", "gpu"], {"device": "gpu"}),
+        (["--fix", "flip"], {"fix": "flip"}),
+        (["-a", "1=x.bed"], {"annotations": "1=x.bed"}),
+        (["--region", "chrS1:5-1"], {"region": "chrS1:5-1"}),
+    ],
+)
+def test_both_refuse_the_same_values(vcf, tmp_path, words, options) -> None:
+    arguments = ["score", vcf, "-f", FASTA, "-o", tmp_path / "o.tsv", "-m", "demo", *words]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert (result.exit_code, result.exception and type(result.exception)) == (2, SystemExit)
+    with pytest.raises((gf.errors.GenoformerError,)):
+        gf.score(vcf, FASTA, "demo", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["--noise-places", -1], {"noise_places": -1}),
+        (["--tracks", "999"], {"tracks": [999]}),
+        (["--tracks", ""], {"tracks": []}),
+        (["--tracks", "-1"], {"tracks": [-1]}),
+        (["--shifts", "0.5"], {"shifts": (0.5,)}),
+        (["--shifts", ""], {"shifts": ()}),
+        (["--shifts", "a"], {"shifts": "a"}),
+        (["--indels", "middle"], {"indels": "middle"}),
+        (["--anchor", "Grid"], {"anchor": "Grid"}),
+        (["--head", "x"], {"head": "x"}),
+    ],
+)
+def test_both_refuse_the_same_values_of_track_models(vcf, tmp_path, words, options) -> None:
+    arguments = ["score", vcf, "-f", FASTA, "-o", tmp_path / "o.tsv", "-m", "mini-tracks", *words]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert (result.exit_code, result.exception and type(result.exception)) == (2, SystemExit)
+    with pytest.raises(gf.errors.ConfigError):
+        gf.score(vcf, FASTA, "mini-tracks", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scores": 5},
+        {"context": True},
+        {"tracks": 999},
+        {"tracks": [0.5]},
+        {"tracks": {"a": 1}},
+        {"targets": 5},
+        {"head": 0},
+        {"gtf": 5},
+        {"shifts": 0},
+        {"shifts": [True]},
+        {"device": 0},
+        {"batch_size": "4"},
+        {"region": 5},
+        {"annotations": {"P": "peaks.bed"}},
+        {"annotations": 5},
+        {"matrix": 5},
+        {"calibration": 5},
+        {"noise_places": 1.5},
+        {"verify": "2"},
+        {"force": "yes"},
+        {"fix": 5},
+        {"workers": "2"},
+        {"engine": None, "threads": 1.5},
+    ],
+)
+def test_values_of_other_types_are_refused_by_name(vcf, options) -> None:
+    name = list(options)[-1]
+    with pytest.raises(gf.errors.ConfigError, match=rf"^option {name} is .*, expected .*; give "):
+        gf.score(vcf, FASTA, "mini-tracks", **options)
+
+
+def test_an_unknown_engine_is_refused_before_the_records_are_read(vcf, tmp_path) -> None:
+    command = ["score", str(vcf), "-f", str(FASTA), "-o", str(tmp_path / "o.tsv"), "-m", "demo", "--engine", "foo"]
+    result = CliRunner().invoke(main, command)
+    assert result.stderr == "Error: --engine is 'foo', expected local, ray or ray:ADDRESS; give one of them.\n"
+
+
+def test_numbers_of_tracks_of_any_kind_select_the_same(vcf, tmp_path) -> None:
+    few = tmp_path / "few.vcf"
+    few.write_text("\n".join([*vcf.read_text().splitlines()[:-11], ""]))
+    first, *others = [
+        gf.score(few, FASTA, "mini-tracks", "SAD501", force=True, noise_places=0, tracks=tracks)
+        for tracks in ("3,1", [3, 1], (3, 1, 3), np.array([3, 1]))
+    ]
+    for other in others:
+        pd.testing.assert_frame_equal(other, first)
 
 
 def test_an_unknown_option_is_refused(vcf) -> None:

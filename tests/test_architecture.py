@@ -15,6 +15,7 @@ ROOT = Path(genoformer.__file__).parent
 BASICS = ["genome." + name for name in ("assemblies", "bins", "codes", "contigs", "digits", "region_text", "wording")]
 MAY_IMPORT = {
     "errors": [],
+    "option_checks": ["errors"],
     "progress": [],
     "addresses": ["errors"],
     "files": ["errors", "addresses"],
@@ -32,6 +33,7 @@ MAY_IMPORT = {
     "writers": ["errors", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
     "inference": [
         "errors",
+        "option_checks",
         "tasks",
         "files",
         "resume_folder",
@@ -44,9 +46,21 @@ MAY_IMPORT = {
         "tokenizers",
         "models",
     ],
-    "annotation": ["errors", "addresses", "files", "tables", "progress", "plots", "genome", "formats", "writers"],
+    "annotation": [
+        "errors",
+        "option_checks",
+        "addresses",
+        "files",
+        "tables",
+        "progress",
+        "plots",
+        "genome",
+        "formats",
+        "writers",
+    ],
     "scoring": [
         "errors",
+        "option_checks",
         "tasks",
         "config",
         "files",
@@ -63,6 +77,7 @@ MAY_IMPORT = {
     ],
     "interpretation": [
         "errors",
+        "option_checks",
         "addresses",
         "files",
         "tables",
@@ -77,6 +92,7 @@ MAY_IMPORT = {
     ],
     "evaluation": [
         "errors",
+        "option_checks",
         "tasks",
         "files",
         "progress",
@@ -104,6 +120,7 @@ MAY_IMPORT = {
         "inference",
         "evaluation",
     ],
+    "huggingface": ["errors", "genome", "tokenizers", "models"],
     "api": [
         "errors",
         "tasks",

@@ -143,12 +143,12 @@ def test_calibrations(tmp_path: Path) -> None:
     path = tmp_path / "calibration.npz"
     for content in (b"", b"PK\x05\x06" + bytes(18), b"\x80\x04N."):
         path.write_bytes(content)
-        with pytest.raises(registry.CheckpointError, match="is no calibration of genoformer"):
+        with pytest.raises(registry.CheckpointError, match="is not a calibration of genoformer"):
             Calibration.load(path)
     for about in ("[]", "{}", "[" * 10_000, '{"background": 1}'):
         with path.open("wb") as file:
             np.savez(file, about=np.array(about))
-        with pytest.raises(registry.CheckpointError, match="is no calibration of genoformer"):
+        with pytest.raises(registry.CheckpointError, match="is not a calibration of genoformer"):
             Calibration.load(path)
 
 

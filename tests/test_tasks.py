@@ -35,6 +35,24 @@ def test_losses_and_values_by_hand(task: Task, logits, targets, losses: float, v
     assert task.values(batch)[1].tolist() == pytest.approx(values, rel=1e-6)
 
 
+def test_log_odds_are_those_of_the_probabilities() -> None:
+    two, logits = Classification(("no", "yes")), np.array([[0.5, 2.0], [3.0, -1.0]])
+    assert two.log_odds(logits).tolist() == [[-1.5, 1.5], [4.0, -4.0]]  # differences of the logits
+    assert LABELS.log_odds(logits).tolist() == logits.tolist()
+    x = np.random.default_rng(0).normal(0, 3, (5, 3))
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    assert CLASSES.log_odds(x) == pytest.approx(np.log(p / (1 - p)), rel=1e-12)
+    with pytest.raises(ConfigError, match="level: values of a regression have no log-odds; take the values themselves"):
+        VALUES.log_odds(x[:, :1])
+
+
+def test_log_odds_of_extreme_logits_are_exact() -> None:
+    """Of 1000, 0, 0: log-odds 1000 - log 2 against both others, and -1000 of each other one; p itself would be 1 and 0."""
+    found = CLASSES.log_odds(np.array([[1000.0, 0.0, 0.0], [-1000.0, 0.0, 0.0]]))
+    assert found[0] == pytest.approx([1000 - np.log(2), -1000, -1000], rel=1e-12)
+    assert found[1] == pytest.approx([-1000 - np.log(2), 0, 0], abs=1e-12)
+
+
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(sorted(TASKS)))
 def test_the_mean_loss_of_predictions_is_the_loss_of_their_logits(seed: int, kind: str) -> None:
     random, task = np.random.default_rng(seed), make_task(kind, ("a", "b", "c"))

@@ -154,13 +154,15 @@ def read_files(files: Sequence[str | os.PathLike[str]], columns: Sequence[str] =
         name, path = named_file(file)
         if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_.]*", name) or RESERVED.fullmatch(name):
             raise ConfigError(
-                f"-a {os.fspath(file)}: {name!r} cannot be a key of INFO (letters, digits, _ and points, no key that VCF "
+                f"{os.fspath(file)}: {name!r} cannot be a key of INFO (letters, digits, _ and points, no key that VCF "
                 "reserves, and not GF_...); give NAME=FILE with another name."
             )
+        if not path.exists() and "=" not in os.fspath(file):
+            raise MissingFileError(f"{path} does not exist, expected an existing file or NAME=FILE; give one.")
         elements = read_elements(path, name, layouts.of(name))
         keys = {field.key for other in all_elements for field in other.fields}
         if both := keys & {field.key for field in elements.fields}:
-            raise ConfigError(f"-a {os.fspath(file)}: another has the key {min(both)}; give NAME=FILE with another name.")
+            raise ConfigError(f"{os.fspath(file)}: another has the key {min(both)}; give NAME=FILE with another name.")
         all_elements.append(elements)
     return all_elements
 

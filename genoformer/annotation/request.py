@@ -8,9 +8,10 @@ from pathlib import Path
 
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.genome.reference import Genome
+from genoformer.option_checks import check_number
 from genoformer.writers import Sink
 
 AUTO = "auto"  # background: random regions
@@ -31,7 +32,7 @@ class AnnotationRequest:
 
     def __post_init__(self) -> None:
         if not self.annotations.all:
-            raise ConfigError("no annotation is given, but at least one is needed; give -a NAME=FILE, or --gtf.")
+            raise ConfigError("found no annotation, expected at least one; give a file of elements (NAME=FILE) or genes.")
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,19 @@ class EnrichmentRequest:
         genes = self.annotations.genes
         if not self.annotations.elements and not (genes and genes.pieces):
             raise ConfigError(
-                "no annotation has elements or gene parts, but at least one is needed; give -a NAME=FILE, or --gtf."
+                "found no annotation with elements or gene parts, expected at least one; give elements (NAME=FILE) or genes."
             )
-        if self.n_resamplings < 1:
-            raise ConfigError(f"{self.n_resamplings} resamplings are too few; give 1 or more (1,000 resolve P down to 0.001).")
+        for option, least in (("n_resamplings", 1), ("n_controls", 1), ("prune", 0), ("seed", 0)):
+            check_number(option, getattr(self, option), least)
         if self.score is not None and not all(0 < top < 1 for top in self.tops):
             tops = ", ".join(map(str, self.tops))
-            raise ConfigError(f"--top is {tops}, but must be fractions between 0 and 1; give one such as 0.01.")
+            raise OptionError("tops", f"is {tops}, expected fractions between 0 and 1; give one such as 0.01.")
         if self.score is not None and self.trait is not None:
-            raise ConfigError("both a score and a trait are given, but only one is allowed; leave out --score or --trait.")
+            raise OptionError(
+                "score", f"is {self.score} and the trait is {self.trait}, expected one of the two; leave one out."
+            )
         if unknown := sorted(set(self.match_on or ()) - set(MEANING)):
-            raise ConfigError(f"--match is {unknown[0]}, but must be some of {', '.join(MEANING)}, or none; correct it.")
+            raise OptionError("match_on", f"is {unknown[0]}, expected some of {', '.join(MEANING)}, or none; correct it.")
 
     @property
     def has_random_controls(self) -> bool:

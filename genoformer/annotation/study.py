@@ -34,7 +34,7 @@ from genoformer.annotation.variant_regions import (
     thinned,
     unique_regions,
 )
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.contigs import ContigMap
 from genoformer.progress import Progress, ProgressCallback
 
@@ -242,12 +242,12 @@ def _covariates(request: EnrichmentRequest, records: VariantRegions, pool: Varia
         group = "controls" if np.isnan(pool.frequency).all() else "variants"
         why_not["af"] = f"the {group} have no frequencies"
     if request.annotations.genes is None:
-        why_not["tss"] = "there are no TSSs (--gtf, --tss)"
+        why_not["tss"] = "there are no TSSs or genes"
     if request.genome is None:
-        why_not["gc"] = "there is no sequence (-f)"
+        why_not["gc"] = "there is no genome"
     if request.match_on is not None:
         if missing := [key for key in request.match_on if key in why_not]:
-            raise ConfigError(f"--match is {missing[0]}, but {why_not[missing[0]]}; give them, or match on less.")
+            raise OptionError("match_on", f"is {missing[0]}, but {why_not[missing[0]]}; give them, or match on less.")
         return list(request.match_on)
     notes += [f"not matched on {MEANING[key]}: {reason}." for key, reason in why_not.items()]
     return [key for key in MEANING if key not in why_not]
@@ -270,9 +270,10 @@ def _selections(
         if request.has_own_controls:
             others = np.flatnonzero(np.isfinite(controls.score) & (controls.score < least))
         if not len(others):
-            raise ConfigError(
-                f"--top is {top:g}, but no record has a |{request.score}| below {least:.4g} and could be a control; give a "
-                "--background, or another score."
+            raise OptionError(
+                "tops",
+                f"is {top:g}, but no record has a |{request.score}| below {least:.4g} and could be a control; give a "
+                "background, or another score.",
             )
         selections.append((f"|{request.score}| >= {least:.4g} (top {top:.3g})", rows, others))
     return selections

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import FileFormatError, OptionError
 from genoformer.formats.bed import bed_rows
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.vcf import open_vcf
@@ -156,9 +156,9 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
 
 def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> VariantRegions:
     at = {}
-    for option, text in (("--score", score_column), ("--trait", trait_column)):
+    for option, text in (("score", score_column), ("trait", trait_column)):
         if text is not None and not (is_count(text) and int(text) > 3):
-            raise ConfigError(f"{option} {text}: for a BED, the number of a column from 4 on is expected; correct it.")
+            raise OptionError(option, f"is {text}, expected the number of a column of the BED, from 4 on; correct it.")
         at[option] = int(text) - 1 if text else None
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
@@ -194,9 +194,9 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
 
 def _require(places: VariantRegions, score: str | None, trait: str | None, where: str) -> None:
     if score is not None and not np.isfinite(places.score).any():
-        raise ConfigError(f"--score {score}: no record of {places.name} has this number in {where}; give another key.")
+        raise OptionError("score", f"is {score}, but no record of {places.name} has this number in {where}; give another key.")
     if trait is not None and not places.traits:
-        raise ConfigError(f"--trait {trait}: no record of {places.name} has this value in {where}; give another key.")
+        raise OptionError("trait", f"is {trait}, but no record of {places.name} has this value in {where}; give another key.")
 
 
 def _value_of(key: str) -> Callable[[str], str]:
@@ -215,7 +215,7 @@ def _largest(text: str, key: str) -> float:
     try:
         values = [abs(float(part)) for part in text.split(",") if part not in ("", ".")]
     except ValueError as error:
-        raise ConfigError(f"--score {key}: {text[:40]!r} is no number; give the key of a score.") from error
+        raise OptionError("score", f"is {key}, whose value {text[:40]!r} is not a number; give the key of a score.") from error
     return max(values, default=float("nan"))
 
 

@@ -53,7 +53,7 @@ def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", e
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DownloadError(
-            f"{repository} on the hub: {name} could not be downloaded ({_first_line(error)}). {by_hand}"
+            f"{repository} on the hub: {name} could not be downloaded ({first_line(error)}). {by_hand}"
         ) from error
     checksum = (metadata.etag or "").lower()
     algorithm = next((name for name, form in _ALGORITHMS.items() if form.fullmatch(checksum)), "")
@@ -69,7 +69,7 @@ def git_sha1(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of an error, whose text may be a whole page."""
     return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.targets import Targets, targets_for, targets_of
-from genoformer.errors import ConfigError
+from genoformer.errors import OptionError
 from genoformer.evaluation.probe import check_probe, probe
 from genoformer.inference.embed import Embedder, EmbeddingRequest
 from genoformer.progress import ProgressCallback
@@ -34,7 +34,7 @@ def probe_embeddings(
     Raises ConfigError, before anything is computed, for labels that are too few or do not fit.
     """
     if request.pooling == "tokens":
-        raise ConfigError("--probe needs one vector per sequence; pool with mean, max or cls.")
+        raise OptionError("pooling", "is tokens, expected one vector per sequence for a probe; give mean, max or cls.")
     embedder = Embedder(request)
     embedder.check(data)
     targets, valid_targets = _targets(task, data, valid)

@@ -13,7 +13,7 @@ from genoformer import inference
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.sequences import read_labelled
 from genoformer.datasets.targets import targets_for
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import Baseline
@@ -22,6 +22,7 @@ from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.models import folders, registry
 from genoformer.models.heads import SequenceClassifier
+from genoformer.option_checks import check_choice, check_kind, check_names, check_number
 from genoformer.tasks import Task
 
 
@@ -31,34 +32,52 @@ class EvaluationJob:
 
     models: folders of runs, whose predictions are averaged. fasta: genome of a BED. label: label columns; () finds them. train:
     the training sequences of the models; baselines (names of BASELINES; None: all, with `train`) are trained on them. out:
-    folder for metrics.json and the figures.
+    folder for metrics.json and the figures. seed: of the intervals and the baselines.
+
+    Raises ConfigError for unknown baselines, and for baselines without training data.
     """
 
     data: str | Path
     models: Sequence[str]
     fasta: str | Path | None = None
-    label: Sequence[str] = ()
+    label: str | Sequence[str] = ()
     train: str | Path | None = None
-    baselines: Sequence[str] | None = None
+    baselines: str | Sequence[str] | None = None  # text: names separated by commas
     out: str | Path | None = None
-    device: str = "cpu"
+    device: str = "auto"
     precision: str = "float32"
     seed: int = 0
 
-    def check(self) -> None:
-        """Raise ConfigError for unknown baselines, baselines without training data, and a folder that is no report."""
+    def __post_init__(self) -> None:
         if not self.models:
             raise ConfigError("no model to evaluate; name at least one.")
-        if unknown := [name for name in self.baselines or () if name not in BASELINES]:
-            raise ConfigError(f"baseline {unknown[0]!r} is unknown; known are {', '.join(BASELINES)}.")
+        for name in ("data", "fasta", "train", "out"):
+            check_kind(name, getattr(self, name), (str, Path), "a path")
+        check_names("label", self.label, "names of columns")
+        check_number("seed", self.seed, 0)
+        check_names("baselines", self.baselines, "names of baselines")
+        if isinstance(self.baselines, str):
+            names = tuple(name.strip() for name in self.baselines.split(",") if name.strip())
+            object.__setattr__(self, "baselines", names)
+        for name in self.baselines or ():
+            check_choice("baselines", name, BASELINES)
         if self.baselines and self.train is None:
-            raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
+            raise OptionError("baselines", "needs the training data of the models, found none; name it with the option train.")
+        inference.Runtime(self.device, self.precision)  # checks its own options
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Label columns; None: to be found."""
+        return [self.label] if isinstance(self.label, str) else list(self.label) or None
+
+    def check(self) -> None:
+        """Raise ConfigError for an output folder that is no report."""
         if self.out is not None:
             check_folder(Path(self.out))
 
     def read(self, models: Mapping[str, SequenceClassifier]) -> tuple[LabelledSequences, LabelledSequences | None]:
         """Read the sequences, and the training sequences if they are named, with the labels that the models predict."""
-        columns = list(self.label) or None
+        columns = self.columns
         multi_label = any(model.task.multi_label for model in models.values())
         train = None
         if self.train is not None:

@@ -114,8 +114,8 @@ class TrackTable:
             groups.setdefault(track.group, []).append(track.index)
         return groups
 
-    def choose(self, spec: str) -> list[int]:
-        """Return the indices of the tracks that a text selects, each once, in the order of the text.
+    def choose(self, spec: str | Sequence[int]) -> list[int]:
+        """Return the indices of the tracks that a text or a list of numbers selects, each once, in this order.
 
         Commas separate the parts. A part is a number from 0 (`5`); an inclusive range (`0-10`, eleven tracks); an identifier,
         description or group, case-insensitive; or a pattern for one of these with * ? [...] (`*liver*`). A name may hold commas
@@ -127,6 +127,8 @@ class TrackTable:
         >>> TrackTable(tuple(cage)).choose("*k562, 0-1")
         [1, 0]
         """
+        if not isinstance(spec, str):
+            return list(dict.fromkeys(map(self._numbered, spec)))
         by_name = self._named(spec.strip())
         if by_name:
             return by_name
@@ -134,6 +136,11 @@ class TrackTable:
         if not parts:
             raise ConfigError("no tracks are named; give numbers, names or patterns such as CAGE:*liver*.")
         return list(dict.fromkeys(index for part in parts for index in self._chosen(part)))
+
+    def _numbered(self, number: int) -> int:
+        if not 0 <= number < len(self):
+            raise ConfigError(f"track {number} is requested, but tracks are numbered 0 to {len(self) - 1:,}; give one of them.")
+        return int(number)
 
     def _chosen(self, part: str) -> list[int]:
         span = (part, part) if part.isdecimal() else match.groups() if (match := _RANGE.fullmatch(part)) else None
@@ -186,6 +193,11 @@ class TrackTable:
             table = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
             table.writerow(column.name for column in fields(Track))
             table.writerows([_text(value) for value in astuple(track)] for track in self.tracks)
+
+
+def open_targets(targets: str | os.PathLike[str] | TrackTable | None) -> TrackTable | None:
+    """Return a table of tracks, read from its path; a table and None are returned as they are."""
+    return read_targets(targets) if isinstance(targets, str | os.PathLike) else targets
 
 
 def read_targets(path: str | os.PathLike[str]) -> TrackTable:

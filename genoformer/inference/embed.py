@@ -11,7 +11,7 @@ import numpy as np
 
 from genoformer import plots
 from genoformer.datasets.sequence_rows import LabelledSequences
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.files import save_figure
 from genoformer.genome.codes import Codes
 from genoformer.inference.embeddings import (
@@ -25,6 +25,7 @@ from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS, Classifies, Model, has
 from genoformer.models.token_model import TokenModel
+from genoformer.option_checks import check_choice, check_kind, check_number, whole_numbers
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 
@@ -42,19 +43,23 @@ class EmbeddingRequest:
     window: int | None = None  # bases; None: the model's own
     overlap: int | None = None  # bases that two windows share; None: the model's own, or half
     both_strands: bool = False  # mean of a sequence and its reverse complement
-    output: Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
-    pca: Path | None = None  # .png
+    output: str | Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
+    pca: str | Path | None = None  # .png
     runtime: Runtime = CPU
 
     def __post_init__(self) -> None:
-        if self.pooling not in _MEANING:
-            raise ConfigError(f"pooling is {self.pooling!r}; give one of {', '.join(_MEANING)}.")
+        for name in ("output", "pca"):
+            check_kind(name, getattr(self, name), (str, Path), "the path of a file")
+        check_choice("pooling", self.pooling, _MEANING)
+        check_number("window", self.window, 1, "bases")
+        check_number("overlap", self.overlap, 0, "bases")
+        whole_numbers("layers", self.layers or (0,), "0,4")
         if self.pooling == "tokens" and self.pca:
-            raise ConfigError("--pca needs one vector per sequence; pool with mean, max or cls.")
+            raise OptionError("pca", "needs one vector per sequence, found one per token; pool with mean, max or cls.")
         if self.output:
-            check_output(self.output, SUFFIXES if self.pooling != "tokens" else (".parquet",))
+            check_output(Path(self.output), SUFFIXES if self.pooling != "tokens" else (".parquet",))
         if self.pca:
-            check_output(self.pca, (".png",))
+            check_output(Path(self.pca), (".png",))
 
 
 class Embeddings(NamedTuple):
@@ -115,7 +120,8 @@ class Embedder:
         label_columns(data)
         width = self.model.config.width
         if self.request.pca and min(len(data), width) < 2:
-            raise ConfigError(f"{len(data):,} sequences of width {width} have no two components; leave out --pca.")
+            problem = f"needs two components, but {len(data):,} sequences of width {width} have no two; leave it out."
+            raise OptionError("pca", problem)
 
     def embed(self, data: LabelledSequences, progress: ProgressCallback = None) -> Embeddings:
         """Compute the vectors of all sequences; write and draw them as the request says."""
@@ -124,10 +130,10 @@ class Embedder:
             return Embeddings(self.layers, None, self._write_tokens(data, progress))
         values, notes = self.vectors(data.sequences, progress), self.summary(data)
         if request.output:
-            write_vectors(request.output, data, values, self.layers)
+            write_vectors(Path(request.output), data, values, self.layers)
             notes.append(f"{request.output}: {len(data):,} sequences, {len(self.layers)} x {values.shape[-1]} numbers each")
         if request.pca:
-            draw_components(request.pca, values, data, self.layers)
+            draw_components(Path(request.pca), values, data, self.layers)
             notes.append(f"{request.pca}: principal components")
         return Embeddings(self.layers, values, notes)
 
@@ -177,7 +183,7 @@ class Embedder:
         """Write a vector for each token as it is computed, and return notes."""
         output = self.request.output
         if output is None:
-            raise ConfigError("each token has a vector, and they are many; name a .parquet with -o.")
+            raise OptionError("output", "is None, expected a .parquet for the many vectors of tokens; name one.")
 
         def counted() -> Iterator[tuple[TokenEmbeddings, ...]]:
             for i, of_layers in enumerate(self.tokens(data.sequences), 1):
@@ -185,7 +191,7 @@ class Embedder:
                 if progress is not None:
                     progress(Progress("embed", i, len(data)))
 
-        n = write_tokens(output, data, counted(), self.layers, self.model.config.width)
+        n = write_tokens(Path(output), data, counted(), self.layers, self.model.config.width)
         return [*self.summary(data), f"{output}: {n:,} rows"]
 
     def summary(self, data: LabelledSequences) -> list[str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.bed import Intervals
-from genoformer.formats.track_table import Track, TrackTable, read_targets
+from genoformer.formats.track_table import Track, TrackTable, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
@@ -117,12 +117,12 @@ def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | Cl
 def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions) -> TrackPrediction:
     """Check the options of a track model."""
     config, tables = _config_and_tables(model)
-    table = read_targets(request.targets) if request.targets else None
+    table = open_targets(request.targets)
     known = tracks_of(config, tables, request.head, table)
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
     if request.both_strands and table is None and head_named(config.heads, request.head) not in tables:
         name = model if isinstance(model, str | Path) else "the model"
-        raise ConfigError(f"{name} has no table with the strand pairs of its tracks; give one with --targets.")
+        raise OptionError("both_strands", f"is on, but {name} has no table with the strand pairs of its tracks; give targets.")
     pairs = known.strand_pairs if request.both_strands else None
     selection = TrackSelection(request.head, numbers, pairs)
     notes = [*genome.notes, *regions.notes]

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genoformer.errors import ConfigError
+from genoformer.errors import OptionError
+from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import CPU, Runtime
 from genoformer.models.base import Model
+from genoformer.option_checks import check_kind, check_names, check_number, check_tracks
 
 OF_TRACKS = ("tracks", "targets", "head")  # options that need a track model
 OF_CLASSES = ("data", "classes", "step", "threshold", "part_size")  # options that need a fine-tuned model
@@ -30,8 +32,8 @@ class PredictionRequest:
     bed: str | Path | None = None
     columns: str | None = None  # columns of the BED, as in --columns
     contigs: Sequence[str] = ()  # names; one text may hold several, separated by commas
-    tracks: str | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
-    targets: str | Path | None = None  # table of the head's tracks, for a model without its own
+    tracks: str | Sequence[int] | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
+    targets: str | Path | TrackTable | None = None  # table of the head's tracks, for a model without its own
     head: str | None = None  # None: the only head
     both_strands: bool | None = None  # mean of both strands; None: no for tracks, as in its training for a fine-tuned model
     data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
@@ -42,29 +44,37 @@ class PredictionRequest:
     runtime: Runtime = CPU
 
     def __post_init__(self) -> None:
-        if self.part_size is not None and self.part_size < 1:
-            raise ConfigError(f"part_size is {self.part_size}; give 1 window or more, or None.")
+        """Raise OptionError for a value of another kind or out of its range."""
+        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        check_kind("bed", self.bed, (str, Path), "the path of a file")
+        check_kind("columns", self.columns, str, "text such as 'chrom=1,start=2,end=3'")
+        check_names("contigs", self.contigs, "names of contigs")
+        check_tracks("tracks", self.tracks)
+        check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
+        check_kind("head", self.head, str, "the name of a head")
+        check_names("classes", self.classes, "names of classes")
+        check_number("part_size", self.part_size, 1, "windows")
 
     @property
     def contig_names(self) -> list[str]:
         names = _names(self.contigs)
         if self.contigs and not names:
-            raise ConfigError("--contigs names no contigs; name some, or leave it out for the whole genome.")
+            raise OptionError("contigs", "names no contigs; name some, or leave it out for the whole genome.")
         return names
 
     @property
     def class_names(self) -> list[str]:
         names = _names(self.classes)
         if self.classes and not names:
-            raise ConfigError("--classes names no classes; name some, or leave it out.")
+            raise OptionError("classes", "names no classes; name some, or leave it out.")
         return names
 
     def refuse(self, options: Sequence[str], reason: str) -> None:
-        """Raise ConfigError if one of these options is set; `reason` completes "option NAME ..."."""
+        """Raise OptionError if one of these options is set; `reason` completes "option NAME ..."."""
         empty: tuple[Any, ...] = (None, ())
         for name in options:
             if getattr(self, name) not in empty:
-                raise ConfigError(f"option {name} {reason}; leave it out.")
+                raise OptionError(name, f"{reason}; leave it out.")
 
 
 @dataclass(frozen=True)

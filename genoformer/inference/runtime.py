@@ -17,6 +17,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model
 from genoformer.models.token_model import TokenModel
+from genoformer.option_checks import check_choice, check_kind, check_number
 
 Floats = NDArray[np.float32]
 M = TypeVar("M", bound=Model)
@@ -83,11 +84,10 @@ class Runtime:
     batch_size: int | None = None  # windows; None: chosen for the device
 
     def __post_init__(self) -> None:
+        check_kind("device", self.device, str, "auto, or the name of a device such as cpu or cuda:0")
         object.__setattr__(self, "device", resolve_device(self.device))
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision is {self.precision!r}; give one of {', '.join(PRECISIONS)}.")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"batch_size is {self.batch_size}; give 1 or more windows, or None.")
+        check_choice("precision", self.precision, PRECISIONS)
+        check_number("batch_size", self.batch_size, 1, "windows")
 
 
 CPU = Runtime()

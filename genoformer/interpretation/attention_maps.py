@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import Codes
 from genoformer.genome.genes import VisibleAnnotation
 from genoformer.inference.runtime import Floats, evaluating
@@ -47,19 +47,20 @@ def attention_profiles(
 
     queries: a query token or bin for each locus; by default the query of the options. The length of a locus of a track model
     is a multiple of the bin size.
-    Raises ConfigError for an unknown profile, for viz with a track model, and for sequences that do not fit the model.
+    Raises CheckpointError for a model without attention, OptionError for viz with a track model, and ConfigError for sequences
+    that do not fit the model.
     """
     options = options or AttentionOptions()
     profile = options.profile
-    if profile not in PROFILES:
-        raise ConfigError(f"profile {profile!r}: allowed are {', '.join(PROFILES)}.")
-    if profile == "viz" and not has(model, READS_TOKENS):
-        raise ConfigError("profile viz needs a language model; for a track model use cls, received, rollout or entropy.")
     if queries is None:
         queries = [_number(options.query)] * len(loci)
     profiles: dict[int, Floats] = {}
     with evaluating(model, device) as ready:
         reader = AttentionReader(ready, options.layers, options.heads)
+        if profile == "viz" and not has(model, READS_TOKENS):
+            raise OptionError(
+                "profile", "is viz, expected cls, received, rollout or entropy for a track model; give one of them."
+            )
         for numbers in batches_of_equal_length(loci, queries):
             codes = np.stack([loci[i].codes for i in numbers])
             profiles |= zip(numbers, _profile(reader, codes, profile, queries[numbers[0]]), strict=True)
@@ -84,6 +85,27 @@ def _profile(reader: AttentionReader, codes: Codes, profile: Profile, query: int
     )
 
 
+def compute_attention(
+    session: Session,
+    options: AttentionOptions,
+    loci: Sequence[Locus],
+    model: Model | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Floats]:
+    """Return the attention profiles of loci of a session, [L] for each; model: another one than that of the session.
+
+    Raises the errors of `attention_profiles`.
+    """
+    return attention_profiles(
+        model or session.model,
+        loci,
+        options,
+        queries=[_query(session, locus, options.query) for locus in loci],
+        device=session.request.device,
+        progress=progress,
+    )
+
+
 def map_attention(
     request: InterpretationRequest,
     options: AttentionOptions,
@@ -95,23 +117,16 @@ def map_attention(
     """Write attention profiles, attention matrices, and the motifs of the profiles.
 
     max_units: number of tokens or bins up to which a matrix is drawn.
-    Raises the errors of `open_session` and `attention_profiles`, and ConfigError for the query "tss" without TSSs.
+    Raises the errors of `open_session` and `attention_profiles`, and OptionError for the query "tss" without TSSs.
     """
     session = open_session(request, motifs, progress)
     if options.query == "tss":
         session = _with_tss(session)
 
-    def maps_of(model: Model, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Floats]:
-        return attention_profiles(
-            model,
-            loci,
-            options,
-            queries=[_query(session, locus, options.query) for locus in loci],
-            device=request.device,
-            progress=progress,
-        )
+    def maps_of(model: Model, loci: Sequence[Locus]) -> list[Floats]:
+        return compute_attention(session, options, loci, model)
 
-    maps = maps_of(session.model, session.loci, session.progress_for("attention"))
+    maps = compute_attention(session, options, session.loci, progress=session.progress_for("attention"))
     checks, report = check_loci(session, maps, maps_of, AttributionTarget.default(session.model))
     return merge(
         session.opened,
@@ -126,7 +141,7 @@ def map_attention(
 def _with_tss(session: Session) -> Session:
     """Return the session with the loci that have a TSS, and a note on the number of the others."""
     if not has(session.model, PredictsTracks) or session.annotation.genes is None:
-        raise ConfigError("--query tss needs a track model and a GTF (--gtf).")
+        raise OptionError("query", "is tss, which needs a track model and genes; give them, or a number.")
     kept = [locus for locus in session.loci if (seen := session.visible(locus)) and seen.starts(locus.start, locus.end)]
     if not kept:
         raise ConfigError("found no TSS of the GTF in any of the regions; give longer ones with --length.")
@@ -150,7 +165,7 @@ def _query(session: Session, locus: Locus, query: int | str | None) -> int | Non
 
 def _number(query: int | str | None) -> int | None:
     if isinstance(query, str):
-        raise ConfigError(f"query {query!r}: give the number of a token or bin, or tss with --gtf.")
+        raise OptionError("query", f"is {query!r}, expected the number of a token or bin; give one.")
     return query
 
 
@@ -174,8 +189,8 @@ def _draw_matrices(session: Session, options: AttentionOptions, max_units: int) 
             if visible is not None and has(session.model, PredictsTracks):
                 files += _draw_contacts(session.figure_path(i, "_contacts"), locus, weights, edges, visible)
     if arrays:
-        write_arrays(session.request.out / MATRICES, arrays)
-        files.append(session.request.out / MATRICES)
+        write_arrays(session.request.folder / MATRICES, arrays)
+        files.append(session.request.folder / MATRICES)
     return Result(notes=tuple(notes), files=tuple(files))
 
 

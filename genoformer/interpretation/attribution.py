@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genoformer.errors import ConfigError
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation.loci import Locus, batches_of_equal_length
-from genoformer.interpretation.request import Method
+from genoformer.interpretation.request import N_STEPS, Method
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import Model
 from genoformer.models.track_model import one_hot
@@ -88,7 +88,7 @@ def attributions(
     *,
     method: Method = "gradient",
     output: AttributionTarget | None = None,
-    n_steps: int = 50,
+    n_steps: int = N_STEPS,
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> list[Attribution]:

@@ -10,7 +10,7 @@ from genoformer.inference.runtime import Floats
 from genoformer.interpretation.attribution import Attribution, attributions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.motif_search import find_motifs
-from genoformer.interpretation.request import NO_MOTIFS, AttributionOptions, InterpretationRequest, MotifOptions
+from genoformer.interpretation.request import N_STEPS, NO_MOTIFS, AttributionOptions, InterpretationRequest, MotifOptions
 from genoformer.interpretation.sanity_checks import check_loci
 from genoformer.interpretation.session import Result, join_notes, merge, open_session
 from genoformer.interpretation.targets import choose_target
@@ -40,7 +40,7 @@ def map_attribution(
             loci,
             method=options.method,
             output=target,
-            n_steps=options.n_steps,
+            n_steps=options.n_steps or N_STEPS,
             device=request.device,
             progress=progress,
         )

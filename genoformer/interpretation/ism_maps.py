@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genoformer.errors import ConfigError
+from genoformer.errors import OptionError
 from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats
@@ -24,7 +24,7 @@ from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.scores import parse_scores
-from genoformer.scoring.settings import AlleleComparison, ClassOptions, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import ClassOptions, Runtime, Scoring, TrackOptions
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
     if has(model, Classifies):
         return Ism(target, genome, _class_scoring(model, target, options), device)
     if options.tile is not None:
-        raise ConfigError("--tile needs a fine-tuned model; leave it out, or change -m.")
+        raise OptionError("tile", "needs a fine-tuned model; leave it out, or choose another model.")
     scores = parse_scores(options.score or ("SAD" if has(model, PredictsTracks) else "LLR"))
     of_tracks = None
     if has(model, PredictsTracks):
@@ -68,24 +68,37 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
             genes=read_genes(gtf, genome) if with_genes and gtf else None,
             settings=options.windows,
         )
-    elif options.windows != AlleleComparison():
-        raise ConfigError("--shifts, --indels and --anchor need a track model; leave them out, or change -m.")
-    scoring = Scoring((model,), tuple(scores), options.context, options.strand == "both", of_tracks)
+    elif changed := options.changed_windows:
+        raise OptionError(changed[0], "needs a track model, found a language model; leave it out, or choose another model.")
+    scoring = Scoring((model,), tuple(scores), options.context, options.strand != "forward", of_tracks)
     return Ism(target, genome, scoring, device)
 
 
 def _class_scoring(model: Any, target: AttributionTarget, options: IsmOptions) -> Scoring | None:
     """Return the scores of a class in the windows of `score`; without a score None: the logit of the sequence of each locus."""
-    windows = options.windows
-    if windows != AlleleComparison(windows.shifts):
-        raise ConfigError("--indels and --anchor need a track model; leave them out, or change -m.")
+    changed = options.changed_windows
+    if of_tracks := [name for name in changed if name != "shifts"]:
+        raise OptionError(of_tracks[0], "needs a track model, found a fine-tuned model; leave it out, or choose another model.")
     if options.score is None:
-        if options.context is not None or options.tile is not None or windows.shifts != (0,):
-            raise ConfigError("--context, --shifts and --tile are of a score; name it with --score LOGIT, or leave them out.")
+        of_score = [name for name in ("strand", "context", "tile") if getattr(options, name) is not None]
+        if unused := [*of_score, *changed]:
+            problem = "needs a score, as the logit of a class is that of the sequence alone; leave it out, or give a score."
+            raise OptionError(unused[0], problem)
         return None
-    classes = ClassOptions((target.number,), windows.shifts, options.tile)
+    classes = ClassOptions((target.number,), options.windows.shifts, options.tile)
     scores = tuple(parse_scores(options.score))
-    return Scoring((model,), scores, options.context, options.strand == "both", classes=classes)
+    return Scoring((model,), scores, options.context, options.strand != "forward", classes=classes)
+
+
+def open_ism(session: Session, options: IsmOptions) -> tuple[Session, Ism]:
+    """Return the ISM that options describe for the model of a session, and the session with the loci that the ISM reads.
+
+    Raises the errors of `make_ism`.
+    """
+    request = session.request
+    genome, loci = session.on_genome()
+    ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)
+    return (session if ism.scoring is None else replace(session, loci=loci)), ism
 
 
 def map_ism(
@@ -101,10 +114,7 @@ def map_ism(
     Raises the errors of `open_session` and `make_ism`, and ConfigError for a score that is defined only for insertions and
     deletions.
     """
-    session = open_session(request, motifs, progress)
-    genome, loci = session.on_genome()
-    ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)
-    session = session if ism.scoring is None else replace(session, loci=loci)
+    session, ism = open_ism(open_session(request, motifs, progress), options)
     variant_notes, variants = _write_variants(session, ism, options)
     maps = ism.maps(session.model, session.loci, session.progress_for("ism"))
 
@@ -142,7 +152,7 @@ def _write_variants(session: Session, ism: Ism, options: IsmOptions) -> tuple[li
         scoring = replace(scoring, scores=tuple(parse_scores("LLR,PLL")))
     if scoring.tracks is not None and options.tracks is None:
         scoring = replace(scoring, tracks=replace(scoring.tracks, tracks=None))
-    path = session.request.out / VARIANTS
+    path = session.request.folder / VARIANTS
     with open_scorer(ism.genome, scoring, Runtime(ism.device)) as scorer:
         notes = write_variant_scores(path, scorer, session.loci, session.alleles)
         windows = describe_windows(scorer)

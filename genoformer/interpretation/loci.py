@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import ConfigError, FileFormatError, OptionError
 from genoformer.files import atomic_write, write_text
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.text import numbered_lines
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_text import seekable_copy
 from genoformer.genome.beyond import regions_on
@@ -101,16 +103,32 @@ def read_loci(
             require_bases(sequences)
             return Loci([Locus(name, "", 0, sequences.window(name, 0, n)) for name, n in sequences.contigs.items()])
     if genome is None:
-        raise ConfigError(f"{path} holds regions of a genome; give its FASTA with --fasta.")
+        raise ConfigError(_without_genome(path))
     if path.name.endswith(_VCF):
         if length is None:
-            raise ConfigError(f"{path}: give the length of the windows around its variants with --length.")
+            raise OptionError("length", f"is missing, and {path} holds variants; give the length of the windows around them.")
         contents = _read_vcf(path, genome, length, fix, force)
     else:
         contents = _read_bed(path, genome, length, columns)
     if not contents.loci:
         raise FileFormatError(f"{path} has no regions; give a BED, VCF or FASTA with at least one.")
     return contents
+
+
+def _without_genome(path: Path) -> str:
+    """Return the reason why a file cannot be read without a genome: it holds regions, or sequences in another format.
+
+    Raises MissingFileError without a file.
+    """
+    expected = "a FASTA, or a BED or VCF with the FASTA of its genome"
+    if path.name.endswith(_VCF) and path.exists():
+        return f"{path} holds variants of a genome; give the FASTA of the genome, too."
+    for _, line in numbered_lines(path, expected):
+        fields = [field.strip(' "').lower() for field in re.split("[\t,]", line)]
+        if {"sequence", "seq"} & set(fields) or re.fullmatch("[acgtn]{6,}", fields[0]):
+            return f"{path} is a table of sequences, expected {expected}; write its sequences as a FASTA (.fa)."
+        break
+    return f"{path} holds regions of a genome; give the FASTA of the genome, too."
 
 
 def _read_bed(path: Path, genome: Genome, length: int | None, columns: str | None) -> Loci:

@@ -92,11 +92,11 @@ def _write_matched(session: Session, matrices: Sequence[Matrix], known: Path | N
 
 def _write_motifs(session: Session, matrices: Sequence[Matrix], titles: Sequence[str]) -> Result:
     """Write motifs.meme, and a figure of each matrix with its title."""
-    path = session.request.out / "motifs.meme"
+    path = session.request.folder / "motifs.meme"
     write_meme(path, matrices)
     files = [path]
     for i, (matrix, title) in enumerate(zip(matrices, titles, strict=True)):
-        files += figures.draw_motif(session.request.out / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)
+        files += figures.draw_motif(session.request.folder / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)
     return Result(notes=(f"{path}: {len(matrices):,} motifs",), files=tuple(files))
 
 

@@ -235,7 +235,7 @@ def _write_checks(session: Session, checks: Sequence[MapChecks]) -> Result:
         tsv_line([locus.name, *(rounded(value, ".4f") for value in values)])
         for locus, values in zip(session.drawn, zip(*columns.values(), strict=True), strict=True)
     ]
-    path = session.request.out / "audit.tsv"
+    path = session.request.folder / "audit.tsv"
     write_text(path, "\n".join(["\t".join(["place", *columns]), *rows, ""]))
     labels = ("Spearman with ISM", "deletion gain", "Spearman with shuffled weights")
     defined = {

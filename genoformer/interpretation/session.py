@@ -72,7 +72,7 @@ class Session:
 
     def figure_path(self, i: int, suffix: str = "") -> Path:
         """Return the path of a figure of locus i, without the suffix of its format."""
-        return self.request.out / f"{figures.file_name(i, self.loci[i].name)}{suffix}"
+        return self.request.folder / f"{figures.file_name(i, self.loci[i].name)}{suffix}"
 
     def visible(self, locus: Locus) -> VisibleAnnotation | None:
         """Return the genes and elements at a locus; None without an annotation."""
@@ -87,6 +87,7 @@ class Session:
         """Return the genome that a scorer reads, and the loci on it; a FASTA is its own genome, with N beyond its sequences."""
         if self.genome is not None:
             return self.genome, list(self.loci)
+        assert isinstance(self.request.data, Path)  # loci without a file have a genome
         return Genome(self.request.data), [locus._replace(chrom=locus.name) for locus in self.loci]
 
     def write(self, maps: Sequence[Floats], description: str, by_base: Sequence[Floats] | None = None) -> Result:
@@ -95,7 +96,7 @@ class Session:
         maps: [L] or [L, 4] for each locus; description: of the maps, for the manifest; by_base: maps [L] for maps.bw, needed
         if `maps` are [L, 4].
         """
-        path, track = self.request.out / "maps.npz", self.request.out / "maps.bw"
+        path, track = self.request.folder / "maps.npz", self.request.folder / "maps.bw"
         write_maps(path, self.loci, maps, description)
         result = Result(tuple(maps), (f"{path}: {description}, {len(self.loci):,} regions",), (path,))
         if self.genome is None:
@@ -120,19 +121,21 @@ class Session:
 def open_session(
     request: InterpretationRequest, motifs: MotifOptions = NO_MOTIFS, progress: ProgressCallback = None
 ) -> Session:
-    """Read the loci, the model, the genes and elements, and the background of a motif search; make the output folder.
+    """Read the loci, the model, the genes and elements, and the background of a motif search; make the output folder, if any.
 
     Raises ConfigError for genes or elements without a genome, and for a folder with files that are not maps of genoformer.
     Raises the errors of `read_loci`, `read_landmarks` and `registry.load`.
     """
-    genome = Genome(request.fasta) if request.fasta else None
+    genome = request.fasta if isinstance(request.fasta, Genome) else Genome(request.fasta) if request.fasta else None
     if genome is None and (request.gtf or request.elements):
         raise ConfigError("genes and elements need a genome; give its FASTA with --fasta.")
-    read = read_loci(request.data, genome, length=request.length, columns=request.columns, fix=request.fix, force=request.force)
+    read = _read_loci(request, genome)
     annotation = read_landmarks(genome, request.gtf, request.elements) if genome else LocusAnnotation()
-    check_overwrite(request.out, MAPS, MANIFEST, lambda manifest: manifest.get("what") is not None)
-    model = registry.load(request.model)
-    make_folder(request.out)
+    if request.out is not None:
+        check_overwrite(request.out, MAPS, MANIFEST, lambda manifest: manifest.get("what") is not None)
+    model = registry.load(request.model) if isinstance(request.model, str | Path) else request.model
+    if request.out is not None:
+        make_folder(request.out)
     background = Loci([])
     if motifs.negative is not None:
         background = read_loci(motifs.negative, genome, length=request.length, fix=request.fix, force=request.force)
@@ -147,6 +150,14 @@ def open_session(
         [*read.notes, *_length_note(model, read.loci), *background.notes],
         progress,
     )
+
+
+def _read_loci(request: InterpretationRequest, genome: Genome | None) -> Loci:
+    """Return the loci of the file of a request, or those that it holds itself."""
+    data = request.data
+    if not isinstance(data, str | Path):
+        return Loci(list(data))
+    return read_loci(data, genome, length=request.length, columns=request.columns, fix=request.fix, force=request.force)
 
 
 def _length_note(model: Any, loci: Sequence[Locus]) -> list[str]:

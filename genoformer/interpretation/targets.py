@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.base_probabilities import posteriors
 from genoformer.inference.runtime import Floats, run_batched, tokens_at_once
@@ -140,7 +140,7 @@ class AttributionTarget(NamedTuple):
 
 
 def choose_target(
-    model: Any, *, output: str | None = None, tracks: str | None = None, head: str | None = None
+    model: Any, *, output: str | None = None, tracks: str | Sequence[int] | None = None, head: str | None = None
 ) -> AttributionTarget:
     """Return the target that the names of a class, or of tracks and a head, describe for a model.
 
@@ -150,18 +150,20 @@ def choose_target(
     if has(model, Classifies):
         classes = list(model.config.classes)
         if tracks or head:
-            raise ConfigError("--tracks and --head need a track model, and this model has classes; leave them out.")
+            option = "tracks" if tracks else "head"
+            raise OptionError(option, "needs a track model, found a fine-tuned model; leave it out, or choose another model.")
         if output is not None and output not in classes:
-            raise ConfigError(f"--class {output}: the model has {', '.join(classes)}.")
+            raise OptionError("output", f"is {output!r}, expected a class of the model; give one of {', '.join(classes)}.")
         return AttributionTarget(classes.index(output) if output else len(classes) - 1)
     if output is not None:
-        raise ConfigError(f"--class {output}: the model has no classes; leave it out, or give a fine-tuned model.")
+        raise OptionError("output", f"is {output!r}, but the model has no classes; leave it out, or give a fine-tuned model.")
     if has(model, PredictsTracks):
         known = tracks_of(model.config, model.targets, head, None)
-        numbers = known.choose(tracks) if tracks else list(range(len(known)))
+        numbers = list(range(len(known))) if tracks is None else known.choose(tracks)
         return AttributionTarget(head=model.head_named(head), tracks=numbers)
     if tracks or head:
-        raise ConfigError("--tracks and --head need a track model; leave them out, or change -m.")
+        option = "tracks" if tracks else "head"
+        raise OptionError(option, "needs a track model, found a language model; leave it out, or choose another model.")
     return AttributionTarget()
 
 

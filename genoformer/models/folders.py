@@ -110,13 +110,12 @@ def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], w
     found = model.training_sketch.containment(sequences)
     if found.n_sampled < _ENOUGH and found.n_found:
         return (
-            f"{found.n_found} of the {found.n_sampled} {model.training_sketch.k}-mers of {what} that "
-            f"were sampled were in the training data of {name}: too few to measure the overlap."
+            f"{found.n_found} of the {found.n_sampled} sampled {model.training_sketch.k}-mers of {what} were in the training "
+            f"data of {name}, too few to estimate the overlap."
         )
     if not found.n_sampled or found.share < _MUCH:
         return None
     return (
         f"{found.share:.0%} of the {model.training_sketch.k}-mers of {what} were in the training data of "
-        f"{name} (of {found.n_sampled:,} "
-        "sampled): results for these sequences do not hold for sequences outside of the training data."
+        f"{name} (of {found.n_sampled:,} sampled); its predictions for them do not show how well it predicts new sequence."
     )

@@ -163,6 +163,7 @@ class WeightFormat(NamedTuple):
     check: Callable[[dict[str, Tensor], Path, dict[str, Any]], dict[str, Tensor]] | None = None  # their tensors, as they are
     read_assets: Callable[[Any, Path], None] | None = None  # model, folder: sets the tokenizer
     write_assets: Callable[[Any, Path], None] | None = None
+    in_transformers: Callable[[Any], bool] | None = None  # configuration of the encoder: a class of transformers computes it
 
 
 def read_foreign(layout: WeightFormat, kind: type[Any], folder: Path, config: dict[str, Any]) -> Any:

@@ -91,6 +91,7 @@ class SequenceClassifier(Model):
 
     config_type = ClassifierConfig
     may_be_tied = True  # those of the encoder
+    purpose = "is a fine-tuned model, which predicts classes, labels or values"
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -164,7 +165,11 @@ class SequenceClassifier(Model):
         encoding = self.tokenizer.encode(codes)
         device = self.out.weight.device
         ids, is_base = (torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base))
-        logits: Tensor = self(ids, is_base, self.encoder.keep(ids))
+        keep = self.encoder.keep(ids)
+        if self.config.pooling == "cls":  # the last layer computes only the first token
+            first = torch.zeros(len(ids), 1, dtype=torch.long, device=device)
+            return self.head(self.encoder.embed(ids, keep, first), is_base[:, :1])
+        logits: Tensor = self(ids, is_base, keep)
         return logits
 
     def head(self, x: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:

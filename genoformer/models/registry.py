@@ -24,6 +24,7 @@ from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
 from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.export import HF, fitting_layout
 from genoformer.models.folders import ENSEMBLE, failures, members_of, read_sketch, resolve_model
 from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
@@ -58,6 +59,7 @@ FAMILIES = {
             "esm": "genoformer.models.transformer.weights.esm:ESM",
             "modernbert": "genoformer.models.transformer.weights.modernbert:MODERNBERT",
             "decoder-only": "genoformer.models.transformer.weights.decoders:DECODER_ONLY",
+            "genoformer-hf": "genoformer.models.transformer.weights.own:LANGUAGE",  # last: takes what no other layout holds
         },
     ),
     "classifier": Family(
@@ -68,6 +70,7 @@ FAMILIES = {
             "esm-classifier": "genoformer.models.transformer.weights.classifiers:ESM",
             "modernbert-classifier": "genoformer.models.transformer.weights.classifiers:MODERNBERT",
             "decoder-only-classifier": "genoformer.models.transformer.weights.classifiers:DECODER_ONLY",
+            "genoformer-hf-classifier": "genoformer.models.transformer.weights.own:CLASSIFIER",
         },
     ),
     "enformer": Family(
@@ -109,13 +112,23 @@ def model_class(family: str) -> Any:
 
 def family_of(model: Model) -> str:
     """Return the name of the family of a model."""
-    return next(name for name, family in families().items() if family.model == _class_name(model))
+    for name, family in families().items():
+        if family.model == _class_name(model):
+            return name
+    raise _unregistered(_class_name(model))
 
 
 def class_of(config: Any) -> Any:
     """Return the class of models with a configuration of this type."""
     kinds = [_imported(family.model) for family in families().values()]
-    return next(kind for kind in kinds if kind.config_type is type(config))
+    for kind in kinds:
+        if kind.config_type is type(config):
+            return kind
+    raise _unregistered(type(config).__name__)
+
+
+def _unregistered(name: str) -> ConfigError:
+    return ConfigError(f"found {name}, expected a class of a registered family; add an entry point genoformer.families.")
 
 
 def _imported(path: str) -> Any:
@@ -150,7 +163,7 @@ def load(name: str | Path, *needs: Need) -> Any:
     model.read_tables(folder)
     model.set_origin(Origin(model.sha256, read_sketch(folder)))
     if notes := failures(folder):
-        problem = f"{name} failed its own check when it was trained, so that its answers mean little: {' '.join(notes)}"
+        problem = f"{name} failed the check at the end of its training; do not rely on its predictions: {' '.join(notes)}"
         warnings.warn(sentence(problem), FailedRunWarning, stacklevel=2)
     return model.eval()
 
@@ -165,7 +178,9 @@ def load_ensemble(name: str | Path) -> list[Any]:
             raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
         members.append(model)
     if len({(member.config.task, member.config.classes) for member in members}) != 1:
-        raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
+        raise CheckpointError(
+            f"{name} has {len(members)} members with different classes, expected the same; fine-tune all on the same data."
+        )
     return members
 
 
@@ -188,6 +203,11 @@ def layout_of(name: str | Path) -> str:
     """Return the name of a folder's layout: "genoformer", or one of `formats`."""
     folder = resolve_model(name)
     return _layout_of(folder, _config_of(folder))
+
+
+def huggingface_layout(model: Model) -> str:
+    """Return the layout in which transformers reads a model: that of its own class, or of those of genoformer.huggingface."""
+    return fitting_layout(model, {name: _imported(path) for name, path in families()[family_of(model)].formats.items()})
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
@@ -226,7 +246,8 @@ def save(
 ) -> None:
     """Write a model folder; each file appears complete or not at all, and config.json is written last.
 
-    layout: "genoformer", or one of `formats`: "dnabert" (a Hugging Face BERT folder), "enformer" (enformer-pytorch's), ...
+    layout: "genoformer", or one of `formats`: "dnabert" (a Hugging Face BERT folder), "enformer" (enformer-pytorch's), ...;
+    "hf": the `huggingface_layout` of the model.
     `dtype` float16 halves the size of the file. In a folder with a model of the same class and layout, the new model replaces
     the old one.
 
@@ -235,13 +256,14 @@ def save(
     """
     if not os.fspath(folder).strip():
         raise ConfigError("the name of the model folder is empty; name a folder to write the model into.")
-    if layout != OWN and layout not in formats():
-        raise ConfigError(f"layout {layout!r}: allowed are {', '.join((OWN, *formats()))}.")
+    if layout not in (OWN, HF, *formats()):
+        raise ConfigError(f"layout {layout!r}: allowed are {', '.join((OWN, HF, *formats()))}.")
     if not isinstance(model, Model):
         raise ConfigError(f"the model is a {type(model).__name__}; a genoformer Model, such as an Encoder, can be saved.")
     model.check_complete()
     if _class_name(model) not in {family.model for family in families().values()}:
-        raise ConfigError(f"{_class_name(model)} is of no registered family; add an entry point genoformer.families.")
+        raise _unregistered(_class_name(model))
+    layout = huggingface_layout(model) if layout == HF else layout
     _refuse_other_model(Path(folder), model, layout)
     with made_folder(Path(folder)) as made:
         if layout == OWN:

@@ -211,12 +211,12 @@ def check_tokenizer(tokenizer: Any, n_vocab: int, model: str) -> None:
         )
 
 
-def read_tokenizer(folder: Path, n_vocab: int) -> Any:
+def read_tokenizer(folder: Path, n_vocab: int, name: str = TOKENIZER) -> Any:
     """Read the tokenizer of a model folder; raise CheckpointError if its vocabulary has another size."""
-    tokenizer = load_tokenizer(folder / TOKENIZER)
+    tokenizer = load_tokenizer(folder / name)
     if tokenizer.n_vocab != n_vocab:
         raise CheckpointError(
-            f"{folder}: tokenizer.json has {tokenizer.n_vocab} tokens, config.json {n_vocab}; copy the model folder again."
+            f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}; copy the model folder again."
         )
     return tokenizer
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import CheckpointError
+from genoformer.errors import CheckpointError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.arrays import read_arrays
 from genoformer.formats.vcf import Record
@@ -45,18 +45,20 @@ class Calibration(NamedTuple):
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """Read a calibration; CheckpointError if the file is not one."""
+        """Read a calibration; MissingFileError without a file, CheckpointError if it is not a calibration."""
+        if not path.is_file():
+            raise MissingFileError(f"{path} does not exist, expected a calibration; make one with `calibrate`.")
         try:
             grids = read_arrays(path)
             about = json.loads(str(grids.pop("about")))
             if any(grid.ndim != 2 or grid.shape[1] != len(GRID) or grid.dtype.kind != "f" for grid in grids.values()):
-                raise ValueError("grids of another length, or of no fractions")
+                raise ValueError(f"its grids are not {len(GRID):,} quantiles each")
             kinds = {name: type(value) for name, value in about.items()}
             if kinds != {"background": str, "n_alleles": int, "model": str, "options": dict, "inputs": dict}:
-                raise ValueError("it does not say what it was made with")
+                raise ValueError("its background, model and options are not recorded")
             return cls(**about, grids=grids)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise CheckpointError(f"{path} is no calibration of genoformer ({error}); make it with `calibrate`.") from error
+            raise CheckpointError(f"{path} is not a calibration of genoformer: {error}; make one with `calibrate`.") from error
 
     def incompatibility(self, scorer: VariantScorer, sha256: str) -> str | None:
         """Return the reason why the scores of a scorer cannot be compared with the background; None if they can."""

@@ -6,16 +6,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from genoformer.annotation import Annotations, read_annotations
-from genoformer.errors import ConfigError
-from genoformer.formats.track_table import TrackTable, read_targets
+from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
+from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import tracks_of
 from genoformer.models import folders, registry
 from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
+from genoformer.option_checks import (
+    check_choice,
+    check_flag,
+    check_kind,
+    check_names,
+    check_number,
+    check_tracks,
+    whole_numbers,
+)
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
@@ -56,6 +66,21 @@ class ScorerOptions:
     precision: str = "float32"
     batch_size: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value of another kind or out of its range."""
+        check_names("scores", self.scores, "names of scores")
+        check_number("context", self.context, 1, "bases")
+        check_choice("strand", self.strand, ("both", "forward"))
+        check_tracks("tracks", self.tracks)
+        check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
+        check_kind("head", self.head, str, "the name of a head")
+        check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
+        AlleleComparison.parse(self.shifts, self.indels, self.anchor)
+        check_names("classes", self.classes, "names of classes")
+        if self.tile is not None:
+            check_choice("tile", self.tile, get_args(Tile))
+        _ = self.runtime  # checks its own options
+
     @property
     def runtime(self) -> Runtime:
         options = {field.name: getattr(self, field.name) for field in fields(Runtime) if hasattr(self, field.name)}
@@ -79,6 +104,20 @@ class ScoreOptions(ScorerOptions):
     engine: str = "local"
     part_size: int = PART_LIMITS.records
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        if not isinstance(self.annotations, Annotations):
+            check_names("annotations", self.annotations, "NAME=FILE or Annotations")
+        check_kind("matrix", self.matrix, (str, Path), "the path of a file")
+        check_kind("calibration", self.calibration, (str, Path, Calibration), "the path of a file, or a Calibration")
+        check_number("noise_places", self.noise_places, 0)
+        check_number("verify", self.verify, 0, "records")
+        check_number("part_size", self.part_size, 1, "records")
+        check_flag("force", self.force)
+        check_names("fix", self.fix, "names of fixes")
+        fixes_named(self.fix)
+
     @property
     def parts(self) -> PartLimits:
         return PartLimits(records=self.part_size)
@@ -97,6 +136,12 @@ class TableOptions(ScorerOptions):
 
     force: bool = False
     fix: str | Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("force", self.force)
+        check_names("fix", self.fix, "names of fixes")
+        fixes_named(self.fix)
 
 
 Options = TypeVar("Options", bound=ScorerOptions)
@@ -146,7 +191,7 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
         if not has(models[0], _NEEDS[name]):
             needed = " or ".join(_KINDS[capability] for capability in _NEEDS[name])
             found = next(text for capability, text in _KINDS.items() if has(models[0], capability))
-            raise ConfigError(f"option {name} needs {needed}, found {found}; leave it out, or choose another model.")
+            raise OptionError(name, f"needs {needed}, found {found}; leave it out, or choose another model.")
     return parsed
 
 
@@ -165,29 +210,28 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
 
 
 def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
-    table = read_targets(options.targets) if isinstance(options.targets, str | Path) else options.targets
+    table = open_targets(options.targets)
     known = tracks_of(model.config, model.targets, options.head, table)
     head = model.head_named(options.head)
-    tracks = known.choose(options.tracks) if isinstance(options.tracks, str) and options.tracks else options.tracks or None
     return TrackOptions(
         head=head,
         targets=table or model.targets.get(head),
-        tracks=tracks,
+        tracks=None if options.tracks is None else known.choose(options.tracks),
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
-        settings=parse_comparison(options.shifts, options.indels, options.anchor),
+        settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
     )
 
 
 def _class_options(model: Any, options: ScorerOptions) -> ClassOptions:
-    classes = choose_classes(model.task.names, options.classes) if options.classes else None
-    return ClassOptions(classes, parse_shifts(options.shifts), options.tile)
+    classes = None if options.classes is None else choose_classes(model.task.names, options.classes)
+    return ClassOptions(classes, whole_numbers("shifts", options.shifts, "-1,0,1"), options.tile)
 
 
 def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[int]:
     """Return the numbers of the classes that a list of names or a text selects, each once, in the order of the text.
 
     Commas separate the names in a text; a name may hold commas if it is the whole text. A part with * ? [...] is a pattern.
-    Raises ConfigError for a part that selects no class, with the names of the classes.
+    Raises OptionError for a part that selects no class, with the names of the classes.
 
     >>> choose_classes(("promoter", "enhancer", "other"), "other,*er")
     [2, 0, 1]
@@ -195,27 +239,15 @@ def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[in
     parts = (
         [chosen] if isinstance(chosen, str) and chosen in names else chosen.split(",") if isinstance(chosen, str) else chosen
     )
+    if not parts:
+        raise OptionError("classes", "is empty, expected classes of the model; name some, or leave it out.")
     numbers: list[int] = []
     for part in (str(part).strip() for part in parts):
         matched = [names.index(part)] if part in names else [i for i, name in enumerate(names) if fnmatchcase(name, part)]
         if not matched:
-            raise ConfigError(f"--classes {part}: the model has {', '.join(names)}.")
+            raise OptionError("classes", f"has {part!r}, expected classes of the model; name some of {', '.join(names)}.")
         numbers += matched
     return list(dict.fromkeys(numbers))
-
-
-def parse_comparison(shifts: str | Sequence[int], indels: Indels, anchor: Anchor) -> AlleleComparison:
-    """Return the settings of windows; ConfigError for shifts that are not whole numbers."""
-    return AlleleComparison(parse_shifts(shifts), indels, anchor)
-
-
-def parse_shifts(shifts: str | Sequence[int]) -> tuple[int, ...]:
-    """Return shifts of windows in bases; ConfigError if they are not whole numbers."""
-    texts = shifts.split(",") if isinstance(shifts, str) else shifts
-    try:
-        return tuple(int(text) for text in texts)
-    except ValueError as error:
-        raise ConfigError(f"--shifts {shifts}: give whole numbers and commas, such as -1,0,1.") from error
 
 
 def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels) -> Calibration | None:
@@ -227,6 +259,6 @@ def read_calibration(calibration: Calibration | str | Path | None, models: Named
 
 def read_elements(annotations: Annotations | str | Sequence[str]) -> Annotations | None:
     """Return annotations, read from NAME=FILE; None if there are none."""
-    if isinstance(annotations, str | list | tuple):
-        return read_annotations(annotations) if annotations else None
-    return annotations  # type: ignore[return-value]
+    if isinstance(annotations, Annotations):
+        return annotations
+    return read_annotations(annotations) if annotations else None

@@ -47,13 +47,16 @@ def verify_note(
             naive = again([chunk[j]]).values[:, numbers]
             both = np.isfinite(values) & np.isfinite(naive)
             if (np.isfinite(values) != np.isfinite(naive)).any():
-                return f"verified: {chunk[j].chrom}:{chunk[j].pos} has scores in one of the two ways only; please report this."
+                return (
+                    f"verified: the scores of {chunk[j].chrom}:{chunk[j].pos} and those of the reference implementation have "
+                    "missing values at different places; report this as a bug."
+                )
             largest = max(largest, float(np.abs(values - naive)[both].max(initial=0)))
             scale = max(scale, float(np.abs(naive)[both].max(initial=0)))
             n_done += 1
     if not n_done:
-        return "verified: no record has a score."
+        return "verified: found no record with a score to compare."
     return (
-        f"verified: {n_done} random records scored again the naive way, on the CPU in float32; the largest difference is "
-        f"{largest:.2g}, of scores up to {scale:.3g}."
+        f"verified: {n_done} random records, scored again with the reference implementation on the CPU in float32; the largest "
+        f"difference is {largest:.2g}, and the largest score {scale:.3g}."
     )

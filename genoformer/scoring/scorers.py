@@ -89,15 +89,15 @@ def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = No
     kinds = {_scorer_class(model) for model in scoring.models}
     if len(kinds) > 1:
         raise ConfigError(
-            "an ensemble is of language models, of track models or of fine-tuned models, not of several kinds; score them "
-            "apart."
+            "found models of several kinds in an ensemble, expected only language models, track models or fine-tuned models; "
+            "score each kind alone."
         )
     (kind,) = kinds
     if scoring.tracks is not None and kind is not TrackScorer:
         which = "a fine-tuned model" if kind is ClassScorer else "a language model"
-        raise ConfigError(f"tracks, heads, shifts, genes and a matrix are of a track model, and this is {which}.")
+        raise ConfigError(f"found options of tracks with {which}, expected a track model; leave them out, or give one.")
     if scoring.classes is not None and kind is not ClassScorer:
-        raise ConfigError("classes and tiles are of a fine-tuned model, and this one has no classes; leave them out.")
+        raise ConfigError("found options of classes, but the model has no classes; leave them out, or give a fine-tuned model.")
     return kind(genome, scoring, batch_size=batch_size)
 
 

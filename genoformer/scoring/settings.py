@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from genoformer import inference
+from genoformer.errors import OptionError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.models.base import Classifies, Model, has
-from genoformer.scoring.alignment import Indels
+from genoformer.option_checks import check_choice, check_number, whole_numbers
+from genoformer.scoring.alignment import INDELS, Indels
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scores import Score
-from genoformer.scoring.windows import Anchor
+from genoformer.scoring.windows import ANCHORS, Anchor
 
 
 class AlleleComparison(NamedTuple):
@@ -23,6 +25,16 @@ class AlleleComparison(NamedTuple):
     shifts: tuple[int, ...] = (0,)  # bases by which windows are shifted; scores are averaged over shifts
     indels: Indels = "realign"
     anchor: Anchor = "grid"  # or "variant": each window is centred on its variant, and no work is shared
+
+    @classmethod
+    def parse(cls, shifts: str | Sequence[int], indels: Indels, anchor: Anchor) -> AlleleComparison:
+        """Return the settings that options describe; shifts are numbers, or text with commas.
+
+        Raises OptionError for shifts that are not whole numbers, and for an unknown method or anchor.
+        """
+        check_choice("indels", indels, INDELS)
+        check_choice("anchor", anchor, ANCHORS)
+        return cls(whole_numbers("shifts", shifts, "-1,0,1"), indels, anchor)
 
 
 DEFAULT_COMPARISON = AlleleComparison()
@@ -97,6 +109,13 @@ class Runtime(inference.Runtime):
     threads: int | None = None  # CPU threads per process; None: one if several processes run a small model, else all cores
     engine: str = "local"  # or "ray" or "ray:ADDRESS"
     parts: PartLimits = PART_LIMITS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("workers", self.workers, 1)
+        check_number("threads", self.threads, 1)
+        if not isinstance(self.engine, str) or (self.engine != "local" and self.engine.partition(":")[0] != "ray"):
+            raise OptionError("engine", f"is {self.engine!r}, expected local, ray or ray:ADDRESS; give one of them.")
 
 
 ON_CPU = Runtime()

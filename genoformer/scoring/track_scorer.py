@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.vcf import Record
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
@@ -22,12 +22,12 @@ from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
 from genoformer.models.track_model import TrackModel
-from genoformer.scoring.alignment import INDELS, Tracks
+from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
 from genoformer.scoring.scores import ScoreBatch
-from genoformer.scoring.settings import Scoring, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
 from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
-from genoformer.scoring.windows import ANCHORS, STRETCH, Job, Windows
+from genoformer.scoring.windows import STRETCH, Job, Windows
 from genoformer.writers import Column, Floats
 
 
@@ -99,13 +99,10 @@ class TrackScorer:
                 verb = "needs" if len(bad) == 1 else "need"
                 raise ConfigError(f"{', '.join(bad)} {verb} {kind}, and this one predicts tracks; choose others (--explain).")
         if self.genes is None and any(score.input.per_gene for score in self.scores):
-            raise ConfigError("LOGSED sums over the exons of genes; give them with --gtf.")
+            raise OptionError("gtf", "is missing, and LOGSED sums over the exons of genes; give a GTF or GFF3.")
         if self.both_strands and self.targets is None:
-            raise ConfigError(
-                "the model does not say which tracks are strand pairs; give their table with --targets, or --strand forward."
-            )
-        if self.settings.indels not in INDELS or self.settings.anchor not in ANCHORS:
-            raise ConfigError(f"{self.settings}: indels are one of {', '.join(INDELS)}, the anchor grid or variant.")
+            raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
+        AlleleComparison.parse(*self.settings)
 
     @property
     def longest_allele(self) -> int:
@@ -298,7 +295,14 @@ def _check_ensemble(models: Sequence[TrackModel], head: str) -> None:
         ]
         for what, n in shapes[0].items():
             if shapes[1][what] != n:
-                raise ConfigError(f"the models of an ensemble differ: {what}, {n:,} and {shapes[1][what]:,}; score them apart.")
+                raise ConfigError(
+                    f"the models of an ensemble have {n:,} and {shapes[1][what]:,} {what}, expected the same number; score "
+                    "each model alone."
+                )
         names = [[track.identifier for track in model.targets.get(head) or ()] for model in (first, other)]
         if all(names) and names[0] != names[1]:
-            raise ConfigError(f"the models of an ensemble differ in the tracks of head {head}; score them apart.")
+            differing = next((a, b) for a, b in zip(*names, strict=True) if a != b)
+            raise ConfigError(
+                f"the models of an ensemble name a track of head {head} {differing[0]} and {differing[1]}, expected the same "
+                "tracks; score each model alone."
+            )

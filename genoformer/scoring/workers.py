@@ -88,11 +88,9 @@ def plan_workers(scorer: VariantScorer, n_records: int, runtime: Runtime, *, thr
 
     threads: number of an interrupted run, or requested. sharded: other commands compute some of the parts. The number of
     threads depends on the model and the request, never on the remaining work, because the last digits of scores depend on it.
-    Raises ConfigError for an unknown engine, and for many more processes or threads than the machine has.
+    Raises ConfigError for many more processes or threads than the machine has.
     """
     engine, workers, flops = runtime.engine, runtime.workers, scorer.flops_per_variant
-    if engine != "local" and engine.partition(":")[0] != "ray":
-        raise ConfigError(f"engine {engine!r}: allowed are local, ray and ray:ADDRESS.")
     n_cores, most = inference.n_cores(), max(_MOST, 4 * (os.cpu_count() or 1))
     for what, n in (("threads", threads), ("workers", workers if engine == "local" else None)):
         if n is not None and n > most:

@@ -97,4 +97,7 @@ class Tokenizer(Protocol):
     def __call__(
         self, text: str | Sequence[str], *, padding: bool = False, return_tensors: Literal["np", "pt"] | None = None
     ) -> dict[str, Any]: ...
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name."""
+
     def to_dict(self) -> dict[str, Any]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise, product
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, N, encode
 from genoformer.tokenizers.base import ROLES, Encoding, MaskedWindows
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
 from genoformer.tokenizers.text import ReadsText
 
 
@@ -241,7 +243,16 @@ class BlockTokenizer(ReadsText):
         unused = [f"<unused{i}>" for i in range(len(self.tokens), n_vocab)]
         return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end)
 
-    def huggingface_config(self) -> dict[str, Any]:
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
+        if self.k == 1:
+            before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
+            bases = tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after)
+            return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
+        config = json.dumps(self._esm_config(), indent=1) + "\n"
+        return {VOCAB: "\n".join(self.tokens) + "\n", TOKENIZER_CONFIG: config}
+
+    def _esm_config(self) -> dict[str, Any]:
         """Return the tokenizer_config.json with which transformers reads the vocabulary as EsmTokenizer."""
         names = {"unknown": "unk_token", "pad": "pad_token", "mask": "mask_token", "start": "cls_token"}
         tokens = {key: self.tokens[i] for role, key in names.items() if (i := self._roles[role]) is not None}

@@ -13,6 +13,7 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, decode, encode
 from genoformer.tokenizers.base import CLS, ROLES, SEP, SPECIAL, Encoding, MaskedWindows
 from genoformer.tokenizers.blocks import BlockTokenizer
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, fast_config, read_as_genoformer_does
 from genoformer.tokenizers.text import ReadsText
 
 
@@ -49,8 +50,10 @@ class BPETokenizer(ReadsText):
         if first is None:
             raise CheckpointError("the BPE vocabulary reads ACGT as no token; expected pieces of A, C, G and T.")
         self._before, self._after = tuple(whole[:first]), tuple(whole[first + len(bare) :])
-        if not self._before and not self._after and tuple(self._names[i] for i in range(len(SPECIAL))) == SPECIAL:
-            self._before, self._after = (CLS,), (SEP,)  # learned here: the file names no frame
+        bare_frame = not self._before and not self._after
+        self._learned = bare_frame and tuple(self._names.get(i) for i in range(len(SPECIAL))) == SPECIAL
+        if self._learned:  # the file names no frame
+            self._before, self._after = (CLS,), (SEP,)
         added = [i for i, token in self._model.get_added_tokens_decoder().items() if token.special]
         self.unknown_id = roles["unknown"]
         pad, mask = roles["pad"], roles["mask"]
@@ -143,6 +146,18 @@ class BPETokenizer(ReadsText):
         """Return the same vocabulary as single bases; raise CheckpointError if it has other pieces of A, C, G, T."""
         names = [self._names.get(i, f"<unused{i}>") for i in range(self.n_vocab)]
         return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
+
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name."""
+        import tokenizers
+
+        text = json.dumps(self.to_dict()["model"], ensure_ascii=False)
+        if self._learned:
+            framed = read_as_genoformer_does(
+                tokenizers.Tokenizer.from_str(text), SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1]
+            )
+            text = framed.to_str()
+        return {TOKENIZER: text + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
 
     def to_dict(self) -> dict[str, Any]:
         padded = {"n_vocab": self._n_padded} if self._n_padded else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, decode
 from genoformer.tokenizers.base import CLS, MASK, PAD, SEP, SPECIAL, UNK, Encoding, MaskedWindows
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
 from genoformer.tokenizers.text import ReadsText
 
 DIGIT_BASES = "ATCG"  # DNABERT counts its k-mers in this order, the last base fastest
@@ -163,6 +165,20 @@ class KmerTokenizer(ReadsText):
         step = 4 ** np.clip(self.k - 1 - place, 0, self.k - 1)
         candidates = len(SPECIAL) + others[..., None] + step[..., None] * DIGITS[:4].astype(np.int64)
         return MaskedWindows(ids, rows + 1, np.where(valid[..., None], candidates, UNK), valid)
+
+    def huggingface_files(self) -> dict[str, str]:
+        """Return the texts of the files from which transformers reads the tokenizer, by name.
+
+        For k > 1 it is BertTokenizer, which reads k-mers with spaces between them, as DNABERT's own tokenizer does.
+        """
+        if self.stride != 1:
+            raise ConfigError("Hugging Face's layouts hold k-mers of stride 1 only; save in genoformer's layout instead.")
+        vocab = "\n".join(self.vocab) + "\n"
+        if self.k == 1:
+            bases = tokenizer_of_bases(self.vocab, SPECIAL[UNK], SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1])
+            return {VOCAB: vocab, TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
+        config = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "tokenize_chinese_chars": False}
+        return {VOCAB: vocab, TOKENIZER_CONFIG: json.dumps(config, indent=1) + "\n"}
 
     def to_dict(self) -> dict[str, Any]:
         return {"tokenizer": self.name, "k": self.k, "stride": self.stride}

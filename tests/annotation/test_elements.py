@@ -190,6 +190,10 @@ def test_malformed_files_are_refused(tmp_path: Path, name: str, rows: list[str],
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"nowhere\.bed"):
         read_elements(tmp_path / "nowhere.bed")
+    with pytest.raises(MissingFileError, match=r"^X does not exist, expected an existing file or NAME=FILE; give one"):
+        read_files(["X"])
+    with pytest.raises(MissingFileError, match=r"nowhere\.bed does not exist or is no file; give a BED"):
+        read_files([f"X={tmp_path / 'nowhere.bed'}"])
     cut = tmp_path / "a.bed.gz"
     cut.write_bytes(gzip.compress(b"1\t0\t10\n" * 5_000)[:60])
     with pytest.raises(FileFormatError, match="cannot be read"):

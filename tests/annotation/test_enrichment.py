@@ -377,8 +377,8 @@ def test_random_controls(world: dict[str, Path]) -> None:
     ("on", "says"),
     [
         (["tss"], "there are no TSSs"),
-        (["gc"], "there is no sequence"),
-        (["af", "x"], "--match is x, but must be some of af, tss, gc"),
+        (["gc"], "there is no genome"),
+        (["af", "x"], "option match_on is x, expected some of af, tss, gc"),
     ],
 )
 def test_what_cannot_be_matched_on(world: dict[str, Path], on: list[str], says: str) -> None:
@@ -506,9 +506,9 @@ def test_a_frequency_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
 
 
 def test_nothing_to_look_for(world: dict[str, Path]) -> None:
-    with pytest.raises(ConfigError, match="no annotation has elements"):
+    with pytest.raises(ConfigError, match="found no annotation with elements"):
         enrich_variants(world["v.vcf"], annotation.read_annotations(tss=world["t.bed"]), world["c.vcf"])
-    with pytest.raises(ConfigError, match="both a score and a trait"):
+    with pytest.raises(ConfigError, match="option score is .* and the trait is .*, expected one of the two"):
         enrich_variants(
             world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], score="S", trait="T"
         )

@@ -217,7 +217,7 @@ def test_structural_variants_overlap_what_they_reach(tmp_path: Path) -> None:
 
 
 def test_nothing_to_annotate_with(files: tuple[Path, list[str]], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no annotation is given"):
+    with pytest.raises(ConfigError, match="found no annotation, expected at least one"):
         annotate_variants(files[0], annotation.read_annotations(), tmp_path / "out.vcf")
 
 

@@ -105,7 +105,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["annotate", VCF], "no annotation is given"),
+        (["annotate", VCF], "found no annotation, expected at least one"),
         (["annotate", VCF, "-a", "X=nowhere.bed"], "nowhere.bed does not exist"),
         (["annotate", "nowhere.vcf", "-a", f"X={STATES}"], "nowhere.vcf does not exist"),
         (["annotate", VCF, "-a", f"MOTIF={SITES}"], "INFO of the VCF already has the key MOTIF"),
@@ -119,10 +119,10 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["enrich", "a.bw", "-a", f"X={STATES}", "-f", FASTA], "--fasta is for variants, but a.bw is a bigWig"),
         (["enrich", VCF, "-a", f"X={STATES}", "--background", VCF, "--sizes", "hg19"], "--sizes is for random controls"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--top", "0.1"], "--top needs --score"),
-        (["enrich", VCF], "no annotation has elements"),
+        (["enrich", VCF], "found no annotation with elements"),
         (["enrich", VCF, "-a", f"X={STATES}"], "need the lengths of contigs"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "af"], "the controls have no frequencies"),
-        (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "ld"], "must be some of af, tss, gc"),
+        (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "ld"], "--match is ld, expected some of af, tss, gc"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--trait", "NOPE"], "no record of variants.vcf.gz has this value"),
         (["enrich", VCF, "-a", f"X={STATES}", "--score", "TRUTH"], "is no number"),
         (["enrich", VCF, "-a", f"X={STATES}", "--sizes", "hg99"], "hg99 does not exist"),

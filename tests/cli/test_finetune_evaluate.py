@@ -328,8 +328,11 @@ def test_options_of_finetune_that_are_refused(made, tmp_path, options, words) ->
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--baselines", "svm", "--train", "set/train.tsv"], "baseline 'svm' is unknown"),
-        (["--baselines", "cnn"], "name it with --train"),
+        (
+            ["--baselines", "svm", "--train", "set/train.tsv"],
+            "--baselines is 'svm', expected kmer_regression, cnn or",
+        ),
+        (["--baselines", "cnn"], "--baselines needs the training data of the models, found none"),
         (["-o", "set"], "metrics.json, which another program made"),
         (["-m", "model"], "is named twice"),
         (["--device", "tpu"], "is not on this machine"),

@@ -338,16 +338,32 @@ def test_places_of_motifs_as_bed(folder, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["attention", "r.bed", "-m", "tracks", "--length", "256"], "profile viz needs a language model"),
-        (["attention", "r.bed", "-m", "tokens", "--profile", "all"], "profile 'all': allowed are viz, cls, received, rollout"),
+        (
+            ["attention", "r.bed", "-m", "tracks", "--length", "256"],
+            "--profile is viz, expected cls, received,",
+        ),
+        (
+            ["attention", "r.bed", "-m", "tokens", "--profile", "all"],
+            "--profile is 'all', expected viz, cls, received,",
+        ),
         (["attention", "r.bed", "-m", "tokens", "--layers", "9"], "layer 9: this model has layers 0 to 1"),
-        (["attention", "r.bed", "-m", "tokens", "--query", "tss"], "--query tss needs a track model and a GTF"),
+        (["attention", "r.bed", "-m", "tokens", "--query", "tss"], "--query is tss, which needs a track model and genes"),
         (["filters", "r.bed", "-m", "tokens"], "the model has no filters over bases; give a track model"),
-        (["ism", "r.bed", "-m", "tokens", "--tracks", "1"], "--tracks and --head need a track model"),
+        (["ism", "r.bed", "-m", "tokens", "--tracks", "1"], "--tracks needs a track model, found a language model"),
         (["attention", "r.bed", "-m", "tokens", "--layers", "x"], "--layers x: give whole numbers and commas"),
         (["attention", "r.bed", "-m", "tokens", "--profile", "cls", "--query", "99"], "query 99: the sequences have 40 tokens"),
         (["attribution", "r.bed", "-m", "tokens"], "a language model has no output to explain"),
-        (["attribution", "r.bed", "-m", "classes", "--class", "maybe"], "--class maybe: the model has no, yes"),
+        (
+            ["attribution", "r.bed", "-m", "classes", "--class", "maybe"],
+            "--class is 'maybe', expected a class of",
+        ),
+        (["attribution", "r.bed", "-m", "classes", "--steps", "9"], "--steps needs the method integrated, found gradient"),
+        (["ism", "r.bed", "-m", "classes", "--strand", "forward"], "--strand needs a score"),
+        (["ism", "r.bed", "-m", "classes", "--strand", "both"], "--strand needs a score"),
+        (["ism", "r.bed", "-m", "classes", "--shifts", "1"], "--shifts needs a score"),
+        (["ism", "r.bed", "-m", "classes", "--anchor", "variant"], "--anchor needs a track model, found a fine-tuned model"),
+        (["ism", "r.bed", "-m", "tokens", "--indels", "left"], "--indels needs a track model, found a language model"),
+        (["ism", "r.bed", "-m", "tokens", "--tile", "max"], "--tile needs a fine-tuned model"),
         (["ism", "r.bed", "-m", "tokens", "-s", "SAD"], "SAD is of tracks, and this is a language model"),
     ],
 )

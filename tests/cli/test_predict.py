@@ -64,7 +64,7 @@ def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> 
     common = ("predict", "-f", fasta, "-m", model, "--head", "human", "--both-strands", "-o", tmp_path / "a.parquet")
     done = run(*common)
     assert done.exit_code == 2
-    assert "has no table with the strand pairs of its tracks; give one with --targets" in done.stderr
+    assert "has no table with the strand pairs of its tracks; give targets" in done.stderr
     assert run(*common, "--targets", table).exit_code == 0
     both = pq.read_table(tmp_path / "a.parquet").to_pandas()
     assert run("predict", "-f", fasta, "-m", model, "--head", "human", "-o", tmp_path / "b.parquet").exit_code == 0

@@ -296,13 +296,13 @@ def test_the_page_draws_the_strongest_variants(folder, tmp_path, words) -> None:
 def test_options_that_the_model_does_not_have_are_refused(folder, tmp_path) -> None:
     for model, words, message in (
         ("three", ["-s", "LLR"], "LLR needs a language model, and this one was fine-tuned (classification of a, b, c); choose"),
-        ("three", ["--classes", "nothing"], "--classes nothing: the model has a, b, c."),
-        ("three", ["--tracks", "1"], "option tracks needs a track model, found a fine-tuned model"),
-        ("three", ["--noise-places", "2"], "option noise_places needs a track model, found a fine-tuned model"),
+        ("three", ["--classes", "nothing"], "--classes has 'nothing', expected classes of the model; name some of a, b, c."),
+        ("three", ["--tracks", "1"], "--tracks needs a track model, found a fine-tuned model"),
+        ("three", ["--noise-places", "2"], "--noise-places needs a track model, found a fine-tuned model"),
         ("value", ["-s", "LOGIT"], "LOGIT needs classes or labels, and this model predicts values"),
-        ("demo", ["--classes", "a"], "option classes needs a fine-tuned model, found a language model"),
-        ("demo", ["--tile", "max"], "option tile needs a fine-tuned model, found a language model"),
-        ("demo", ["--matrix", tmp_path / "m.parquet"], "option matrix needs a track model or a fine-tuned model, found"),
+        ("demo", ["--classes", "a"], "--classes needs a fine-tuned model, found a language model"),
+        ("demo", ["--tile", "max"], "--tile needs a fine-tuned model, found a language model"),
+        ("demo", ["--matrix", tmp_path / "m.parquet"], "--matrix needs a track model or a fine-tuned model, found"),
     ):
         name = model if model == "demo" else folder / model
         result = run("score", folder / "in.vcf", "-f", folder / "g.fa", "-m", name, "-o", tmp_path / "o.vcf", *words)

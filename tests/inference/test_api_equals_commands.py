@@ -15,9 +15,10 @@ from genoformer_cli.predict import predict as predict_command
 from small_models import small_enformer
 
 import genoformer as gf
-from genoformer.formats.track_table import Track, TrackTable
+from genoformer.datasets.sequences import read_sequences
+from genoformer.formats.track_table import Track, TrackTable, read_targets
 from genoformer.inference import Runtime
-from genoformer.inference.embed import EmbeddingRequest
+from genoformer.inference.embed import EmbeddingRequest, embed_sequences
 from genoformer.inference.prediction_request import PredictionRequest
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
@@ -137,6 +138,48 @@ def test_requests_have_the_options_of_the_commands() -> None:
         assert given - others == names
 
 
+@pytest.mark.parametrize("chosen", ["1,3", [1, 3], (1, 3, 1), np.array([1, 3])])
+@pytest.mark.parametrize("as_table", [False, True])
+def test_predict_takes_numbers_of_tracks_and_tables(tmp_path: Path, fasta: Path, tracks: Path, chosen, as_table: bool) -> None:
+    model = small_enformer(heads={"human": 5})  # without a table of its own
+    registry.save(model, tmp_path / "bare")
+    targets: object = tracks / "targets.tsv"
+    expected = gf.predict(fasta, "chr1:101-900", tmp_path / "bare", tracks="t1,t3", targets=targets)
+    targets = read_targets(tracks / "targets.tsv") if as_table else targets
+    table = gf.predict(fasta, "chr1:101-900", tmp_path / "bare", tracks=chosen, targets=targets)
+    pd.testing.assert_frame_equal(table, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tracks": 3}, "option tracks is 3, expected whole numbers"),
+        ({"tracks": []}, r"option tracks is \[\], expected whole numbers"),
+        ({"tracks": [-1]}, r"option tracks is \[-1\], expected numbers from 0"),
+        ({"tracks": [5]}, "track 5 is requested, but tracks are numbered 0 to 4"),
+        ({"targets": 5}, "option targets is 5, expected the path of a table, or a TrackTable"),
+        ({"head": 0}, "option head is 0, expected the name of a head"),
+        ({"batch_size": 0}, "option batch_size is 0, expected a whole number of windows, 1 or more"),
+        ({"contigs": 5}, "option contigs is 5, expected names of contigs"),
+        ({"part_size": 0}, "option part_size is 0, expected a whole number of windows"),
+    ],
+)
+def test_wrong_values_of_predict_are_refused_by_name(fasta: Path, tracks: Path, options, message: str) -> None:
+    with pytest.raises(gf.errors.ConfigError, match=message):
+        gf.predict(fasta, "chr1:101-900", tracks, **options)
+
+
+def test_embed_writes_no_files(tmp_path: Path, tiny_model_folder: Path) -> None:
+    for name in ("output", "pca"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            gf.embed(SEQUENCES, tiny_model_folder, **{name: str(tmp_path / "x.npy")})
+
+
+def test_a_request_takes_the_output_as_text(tmp_path: Path, tiny_model_folder: Path, table: Path) -> None:
+    embed_sequences(read_sequences(table), EmbeddingRequest(tiny_model_folder, output=str(tmp_path / "x.npy")))
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), gf.embed(SEQUENCES, tiny_model_folder, device="cpu"))
+
+
 def test_an_option_that_does_not_exist_is_refused() -> None:
     for call in (
         lambda: gf.embed(SEQUENCES, "demo", poling="max"),
@@ -144,7 +187,7 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
     ):
         with pytest.raises(TypeError, match="unexpected keyword argument"):
             call()
-    with pytest.raises(gf.errors.ConfigError, match="precision is 'float8'; give one of float32, bfloat16"):
+    with pytest.raises(gf.errors.ConfigError, match="option precision is 'float8', expected float32 or bfloat16"):
         gf.embed(SEQUENCES, "demo", precision="float8")
     with pytest.raises(gf.errors.ConfigError, match="pooling 'tokens' gives one vector per token"):
         gf.embed(SEQUENCES, "demo", pooling="tokens")

@@ -367,7 +367,7 @@ def test_a_value_that_is_no_number_names_its_place(fasta) -> None:
         ({"step": 0}, "step = 0: give 1 base up to the window of the model, 40"),
         ({"step": 41}, "step = 41: give 1 base up to the window"),
         ({"classes": "a,x"}, "there is no class 'x'; the model predicts a, b, c"),
-        ({"classes": ","}, "--classes names no classes"),
+        ({"classes": ","}, "option classes names no classes"),
         ({"threshold": 0.0}, "threshold = 0: probabilities are above 0 and up to 1"),
         ({"threshold": 1.5}, "threshold = 1.5: probabilities are above 0 and up to 1"),
         ({"tracks": "1"}, "option tracks needs a track model, found a fine-tuned model"),

@@ -77,8 +77,8 @@ def test_a_window_that_is_long_for_the_model_is_noted(tmp_path: Path, model: Enc
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pooling": "median"}, "pooling is 'median'; give one of mean, max, cls, tokens"),
-        ({"pca": "x.png", "pooling": "tokens"}, "--pca needs one vector per sequence"),
+        ({"pooling": "median"}, "pooling is 'median', expected mean, max, cls or tokens; give one of them"),
+        ({"pca": "x.png", "pooling": "tokens"}, "option pca needs one vector per sequence"),
         ({"output": "x.txt"}, "end the name in .npy or .parquet"),
         ({"output": "x.npy", "pooling": "tokens"}, "end the name in .parquet"),
         ({"pca": "x.gif"}, "end the name in .png"),
@@ -125,5 +125,5 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(
 def test_vectors_of_tokens_need_a_file_and_no_probe(model: Encoder) -> None:
     with pytest.raises(ConfigError, match=r"each token has a vector, .* name a .parquet"):
         embed_sequences(DATA, EmbeddingRequest(model, "tokens"))
-    with pytest.raises(ConfigError, match="--probe needs one vector per sequence"):
+    with pytest.raises(ConfigError, match="option pooling is tokens, expected one vector per sequence"):
         probe_embeddings(DATA, EmbeddingRequest(model, "tokens"))

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import small_encoder
+from small_models import small_encoder, small_enformer
 
-from genoformer.interpretation.attention_maps import map_attention
-from genoformer.interpretation.loci import MATRICES
+from genoformer.errors import CheckpointError, OptionError
+from genoformer.interpretation.attention_maps import attention_profiles, map_attention
+from genoformer.interpretation.loci import MATRICES, Locus
 from genoformer.interpretation.request import AttentionOptions, InterpretationRequest
 from genoformer.models import registry
+from genoformer.models.base import Attends
+from genoformer.models.enformer.model import Enformer
 from genoformer.tokenizers import BaseTokenizer
 
 
@@ -34,3 +37,13 @@ def test_a_matrix_that_is_too_large_is_not_drawn(tmp_path: Path, max_units: int,
         assert {name: stored[name].shape for name in stored if name.startswith("matrix")} == {
             f"matrix_{i}": ((40, 40), (30, 30))[i] for i in drawn
         }
+
+
+def test_a_model_without_attention_is_refused_whatever_the_profile(monkeypatch) -> None:
+    model, loci = small_enformer(), [Locus("a", "chr1", 0, np.zeros(256, dtype=np.uint8))]
+    with pytest.raises(OptionError, match="profile is viz, expected cls, received, rollout or entropy for a track model"):
+        attention_profiles(model, loci, AttentionOptions("viz"))
+    monkeypatch.setattr(Enformer, "lacks", {Attends: "has no attention"})
+    for profile in ("viz", "cls"):
+        with pytest.raises(CheckpointError, match="the model has no attention; give a model with attention"):
+            attention_profiles(model, loci, AttentionOptions(profile))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.formats.bigwig import BigWig
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
@@ -82,13 +82,36 @@ def test_files_without_regions_are_refused(genome, tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("")
     with pytest.raises(FileFormatError, match="has no regions"):
         read_loci(tmp_path / "a.bed", genome)
-    with pytest.raises(ConfigError, match="holds regions of a genome; give its FASTA"):
+    with pytest.raises(ConfigError, match="holds regions of a genome; give the FASTA of the genome"):
         read_loci(tmp_path / "a.bed")
     (tmp_path / "a.bed").write_text("chr1\t0\t1000000000000\n")
     with pytest.raises(FileFormatError, match=r"a.bed, line 1: chr1:0-1,000,000,000,000 reaches beyond the end of chr1"):
         read_loci(tmp_path / "a.bed", genome)
     with pytest.raises(ConfigError, match="1,000,000,000,000 bases"):
         read_loci(tmp_path / "a.bed", genome, length=10**12)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "sequence,label\nACGTAC,1\n"),
+        ("x.tsv", "name\tSeq\none\tACGTAC\n"),
+        ("x.csv", "ACGTACGT,1\n"),
+    ],
+)
+def test_a_table_of_sequences_is_no_file_of_regions(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=rf"{name} is a table of sequences, expected a FASTA, .*; write its sequences as"):
+        read_loci(tmp_path / name)
+
+
+def test_without_a_genome_a_missing_file_is_missing(tmp_path: Path) -> None:
+    for name in ("x.bed", "x.vcf"):
+        with pytest.raises(MissingFileError, match=rf"{name} does not exist"):
+            read_loci(tmp_path / name)
+    (tmp_path / "x.vcf").write_text("##fileformat=VCFv4.3\n")
+    with pytest.raises(ConfigError, match=r"x\.vcf holds variants of a genome; give the FASTA of the genome"):
+        read_loci(tmp_path / "x.vcf")
 
 
 def test_a_region_longer_than_any_model_reads_is_refused(make_fasta, tmp_path: Path) -> None:

@@ -81,5 +81,6 @@ def test_a_locus_without_a_contig_has_no_annotation(request_: InterpretationRequ
 def test_shifts_are_text_or_numbers() -> None:
     assert IsmOptions(shifts="-8,0").windows == IsmOptions(shifts=[-8, 0]).windows
     assert IsmOptions(shifts="-8,0").windows.shifts == (-8, 0)
-    with pytest.raises(ConfigError, match="--shifts x: give whole numbers"):
-        _ = IsmOptions(shifts="x").windows
+    for shifts in ("x", "", (), [0.5], 3, [True]):
+        with pytest.raises(ConfigError, match=r"^option shifts is .*, expected whole numbers; give numbers and commas"):
+            IsmOptions(shifts=shifts)  # type: ignore[arg-type]

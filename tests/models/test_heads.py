@@ -42,6 +42,25 @@ def make(pooling="mean-max", task="classification", classes=("no", "yes"), seed=
     return model
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_logits_of_codes_are_those_of_their_tokens(pooling, norm) -> None:
+    """With [CLS] alone the last layer computes one token; padding of BPE tokens changes nothing."""
+    from genoformer.tokenizers import BPETokenizer
+
+    codes = np.random.default_rng(1).integers(0, 4, (5, 30), dtype=np.uint8)
+    bpe = BPETokenizer.train(codes, n_vocab=20)
+    model = make(pooling, norm=norm, n_vocab=bpe.n_vocab)
+    model.tokenizer = bpe
+    with torch.no_grad():
+        alone = []
+        for row in codes:
+            encoding = bpe.encode(row[None])
+            alone.append(model(torch.from_numpy(encoding.ids), torch.from_numpy(encoding.is_base))[0])
+        assert len({len(bpe.encode(row[None]).ids[0]) for row in codes}) > 1
+        torch.testing.assert_close(model.logits(codes), torch.stack(alone), atol=1e-5, rtol=1e-5)
+
+
 # --- pooling
 
 

@@ -6,9 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from genoformer.models import cpu_kernels
 from genoformer.models.layers import Linear, attend, linear
 
 SMALL = [(1, 5, 12), (2, 8, 12), (16, 3, 12), (17, 5, 12), (33, 1, 12), (4, 12), (48, 12)]
+
+
+@pytest.fixture(autouse=True)
+def another_processor(monkeypatch) -> None:
+    """The detour is for processors of other makers than Intel; the tests run on any."""
+    monkeypatch.setattr(cpu_kernels, "is_intel", lambda: False)
 
 
 @pytest.mark.parametrize("shape", [*SMALL, (16, 509, 24), (4, 509, 80), (8192, 20)])
@@ -48,6 +55,14 @@ def test_the_detour_is_taken_for_large_products(monkeypatch) -> None:
     for shape in ((16, 509, 24), (4, 509, 80), (8192, 20), (2, 8, 12)):
         linear(torch.randn(shape), torch.randn(250, shape[-1]), None)
     assert taken == [(16, 24, 1, 509), (509, 80, 1, 4), (16, 20, 1, 512)]
+
+
+def test_an_intel_processor_takes_no_detour_in_float32(monkeypatch) -> None:
+    """MKL runs there at its full rate, and a convolution is slower."""
+    monkeypatch.setattr(cpu_kernels, "is_intel", lambda: True)
+    x, weight = torch.randn(16, 509, 24), torch.randn(250, 24)
+    assert not cpu_kernels.convolution_pays_off(x, weight, None)
+    assert cpu_kernels.convolution_pays_off(x.bfloat16(), weight.bfloat16(), torch.randn(250).bfloat16())
 
 
 @pytest.mark.parametrize("bias_shape", [None, (1, 1, 9, 9), (1, 4, 9, 9), (3, 1, 9, 9)])

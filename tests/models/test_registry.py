@@ -16,7 +16,7 @@ from torch import nn
 import genoformer as gf
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning
 from genoformer.models import registry
-from genoformer.models.base import Embeds
+from genoformer.models.base import Embeds, PredictsTracks
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
@@ -77,7 +77,7 @@ def failed(tmp_path: Path) -> Path:
 
 
 def test_a_run_that_failed_says_so_when_it_is_loaded(failed: Path, tmp_path: Path) -> None:
-    said = f"{failed} failed its own check when it was trained, so that its answers mean little: {FAILED}"
+    said = f"{failed} failed the check at the end of its training; do not rely on its predictions: {FAILED}"
     (tmp_path / "t.csv").write_text("sequence,label\nACGTTGCATTAGC,0\nTTTTTTTTTTTTT,1\n")
     for use in (
         lambda: gf.classify(["ACGT"], failed),
@@ -89,6 +89,24 @@ def test_a_run_that_failed_says_so_when_it_is_loaded(failed: Path, tmp_path: Pat
         assert [str(warning.message) for warning in heard] == [said]
     with pytest.raises(CheckpointError, match=r"was fine-tuned to predict .*; give a language model"):
         registry.load(failed, Embeds)
+
+
+def test_a_fine_tuned_model_is_called_so_before_its_weights_are_read(failed: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is a fine-tuned model, which predicts .*; give a model that predicts tracks"):
+        registry.load_config(failed, PredictsTracks)
+
+
+def test_a_class_of_no_family_is_refused() -> None:
+    class Stranger(Encoder):
+        pass
+
+    class StrangeConfig:
+        pass
+
+    with pytest.raises(ConfigError, match=r"found .*Stranger, expected a class of a registered family; add an entry point"):
+        registry.family_of(Stranger(SHAPE))
+    with pytest.raises(ConfigError, match=r"found StrangeConfig, expected a class of a registered family"):
+        registry.class_of(StrangeConfig())
 
 
 def test_it_is_said_once(failed: Path) -> None:
@@ -103,7 +121,7 @@ def test_the_command_line_says_it_too(failed: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("sequence,label\nACGTTGCATTAGC,0\nTTTTTTTTTTTTT,1\n")
     for arguments in (["evaluate", tmp_path / "t.csv", "-m", failed], ["models", "info", failed]):
         done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        assert done.stderr.count(f"{failed} failed its own check when it was trained") == 1, done.output
+        assert done.stderr.count(f"{failed} failed the check at the end of its training") == 1, done.output
     assert json.loads(done.stdout)["failed"] == [FAILED]
     quiet = CliRunner().invoke(main, ["models", "info", str(failed), "-q"])
     assert (quiet.exit_code, quiet.stderr) == (0, "")

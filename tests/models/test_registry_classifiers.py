@@ -103,7 +103,7 @@ def test_a_folder_that_names_the_class_by_its_old_name_is_read(tmp_path) -> None
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (lambda: predictor(1, classes=("no", "maybe")), "its 2 members do not predict the same classes"),
+        (lambda: predictor(1, classes=("no", "maybe")), "has 2 members with different classes, expected the same classes"),
         (lambda: predictor(1, classes=("yes", "no")), "do not predict the same"),  # the same names, but other outputs
         (lambda: predictor(1, task="multilabel"), "do not predict the same"),
         (encoder, "is a language model"),
@@ -217,7 +217,7 @@ def test_few_kmers_that_were_seen_are_said_to_be_few(tmp_path) -> None:
     n_found, n_looked_at = note.split()[0], note.split()[3]
     assert n_found == n_looked_at
     assert 1 <= int(n_found) <= 10
-    assert note.endswith("were in the training data of m: too few to tell how much it has seen of them.")
+    assert note.endswith("were in the training data of m, too few to estimate the overlap.")
 
 
 def test_nothing_is_said_of_what_is_new_little_or_unknown(tmp_path) -> None:

@@ -14,7 +14,7 @@ from genoformer_cli.main import main
 from scoring_jobs import run_score
 from small_models import small_encoder, small_enformer
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError, ConfigError, MissingFileError
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.scoring.background import calibrate
@@ -143,8 +143,10 @@ def test_the_grid_holds_quantiles() -> None:
 
 def test_bad_calibrations_and_backgrounds_are_refused(genome, background, tmp_path) -> None:
     (tmp_path / "c.npz").write_bytes(b"no")
-    with pytest.raises(CheckpointError, match="is no calibration of genoformer"):
+    with pytest.raises(CheckpointError, match="is not a calibration of genoformer"):
         Calibration.load(tmp_path / "c.npz")
+    with pytest.raises(MissingFileError, match=r"x\.npz does not exist, expected a calibration; make one with `calibrate`"):
+        Calibration.load(tmp_path / "x.npz")
     none = tmp_path / "none.vcf"
     none.write_text("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t5\t.\tA\t<DEL>\t.\t.\t.\n")
     model = small_encoder(BaseTokenizer(), context_length=40)

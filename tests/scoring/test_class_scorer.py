@@ -358,7 +358,7 @@ THREE = sensitive(BaseTokenizer())
         (small_encoder(BaseTokenizer()), "LOGIT", "LOGIT is of classes, and this is a language model; choose LLR"),
         (small_enformer(heads={"human": 3}), "DIFF", "DIFF needs a fine-tuned model, and this one predicts tracks"),
         ([THREE, REGRESSION], "DIFF", "the models of an ensemble differ: classification of a, b, c, and regression of u, v"),
-        ([THREE, small_encoder(BaseTokenizer())], "LOGIT", "an ensemble is of language models, of track models or of"),
+        ([THREE, small_encoder(BaseTokenizer())], "LOGIT", "found models of several kinds in an ensemble, expected only"),
         (
             [THREE, sensitive(BaseTokenizer(), window=30)],
             "LOGIT",
@@ -384,7 +384,7 @@ def test_settings_that_the_model_does_not_have_are_refused(genome) -> None:
         make_scorer(genome, scoring(THREE, "LOGIT", context=4000))
     with pytest.raises(ConfigError, match=r"tracks, heads, .* this is a fine-tuned model"):
         make_scorer(genome, scoring(THREE, "LOGIT", head="human"))
-    with pytest.raises(ConfigError, match="classes and tiles are of a fine-tuned model"):
+    with pytest.raises(ConfigError, match="found options of classes, but the model has no classes"):
         make_scorer(genome, scoring(small_encoder(BaseTokenizer()), "LLR", classes=ClassOptions()))
 
 
@@ -395,7 +395,7 @@ def test_an_unknown_class_is_refused_with_the_classes_of_the_model() -> None:
     assert choose_classes(names, "CTCF, bound") == [2]
     assert choose_classes(names, ["enhancer", "enhancer"]) == [1]
     assert choose_classes(("1", "0"), "0,1") == [1, 0]
-    with pytest.raises(ConfigError, match="--classes silencer: the model has promoter, enhancer, CTCF, bound"):
+    with pytest.raises(ConfigError, match=r"option classes has 'silencer', .*name some of promoter, enhancer, CTCF, bound"):
         choose_classes(names, "promoter,silencer")
 
 

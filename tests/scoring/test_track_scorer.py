@@ -359,15 +359,15 @@ def test_an_ensemble_gives_the_mean_of_its_models(genome) -> None:
 
 
 def test_models_that_differ_are_no_ensemble(genome) -> None:
-    with pytest.raises(ConfigError, match="models of an ensemble differ: bins, 24 and 32; score them apart"):
+    with pytest.raises(ConfigError, match="models of an ensemble have 24 and 32 bins, expected the same number"):
         of_models([MODEL, small_enformer(seed=8, target_bins=32)], genome, "SAD")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
-    with pytest.raises(ConfigError, match="of language models, of track models or of fine-tuned models, not of several kinds"):
+    with pytest.raises(ConfigError, match="found models of several kinds in an ensemble, expected only language models"):
         scorer_of([MODEL, encoder], genome, "SAD")
     others = [copy.deepcopy(MODEL) for _ in range(2)]
     others[0].targets = {"human": TARGETS}
     others[1].targets = {"human": TrackTable(tuple(Track(i, f"u{i}", strand_pair=PAIRS[i]) for i in range(5)))}
-    with pytest.raises(ConfigError, match="differ in the tracks of head human"):
+    with pytest.raises(ConfigError, match=r"name a track of head human .*, expected the same tracks"):
         of_models(others, genome, "SAD")
 
 
@@ -501,9 +501,9 @@ def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
             "a shift of 60 bases: give 48 at most, a quarter of what is predicted",
         ),
         ({"scores": "LLR"}, "LLR needs a language model, and this one predicts tracks; choose others"),
-        ({"scores": "LOGSED", "genes": None}, "sums over the exons of genes; give them with --gtf"),
-        ({"targets": None}, "does not say which tracks are strand pairs"),
-        ({"settings": AlleleComparison(indels="guess")}, "indels are one of realign, stitch, left, right, symmetric"),
+        ({"scores": "LOGSED", "genes": None}, "option gtf is missing, and LOGSED sums over the exons of genes"),
+        ({"targets": None}, "option strand is both, but no table has the strand pairs"),
+        ({"settings": AlleleComparison(indels="guess")}, "option indels is 'guess', expected realign, stitch"),
         ({"head": None}, "no head was named; this model has human, mouse"),
         ({"context": 100}, "not a whole number of bins of 8 bases"),
     ],
@@ -518,7 +518,7 @@ def test_a_language_model_has_no_tracks(genome) -> None:
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="SAD is of tracks, and this is a language model; choose LLR"):
         scorer_of(encoder, genome, "SAD")
-    with pytest.raises(ConfigError, match="are of a track model"):
+    with pytest.raises(ConfigError, match="found options of tracks with a language model, expected a track model"):
         scorer_of(encoder, genome, "LLR", head="human")
 
 

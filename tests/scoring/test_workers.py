@@ -160,13 +160,13 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
         (["--shard", "3/2", "-o", "{}/o.vcf"], "give the number of the shard and the number of shards, such as 2/8"),
         (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the shard"),
         (["--shard", "1/2"], "name a file with -o"),
-        (["--engine", "spark", "-o", "{}/o.vcf"], "engine 'spark': allowed are local, ray and ray:ADDRESS"),
+        (["--engine", "spark", "-o", "{}/o.vcf"], "--engine is 'spark', expected local, ray or ray:ADDRESS"),
         (["--threads", "99999999", "-o", "{}/o.vcf"], "99,999,999 threads: this machine has"),
         (["--workers", "20000", "-o", "{}/o.vcf"], "20,000 workers: this machine has"),
         (["--context", "1000000000", "-o", "{}/o.vcf"], "the model is made for 40; give 640 at the most"),
         (["-r", "chr1:2001-3000", "-o", "{}/o.vcf"], "the region begins at chr1:2,001, and chr1 has 2,000 bases"),
-        (["--shifts", "a", "-o", "{}/o.vcf"], "option shifts needs a track model"),
-        (["--tracks", "1", "-o", "{}/o.vcf"], "option tracks needs a track model, found a language model"),
+        (["--shifts", "a", "-o", "{}/o.vcf"], "--shifts is 'a', expected whole numbers"),
+        (["--tracks", "1", "-o", "{}/o.vcf"], "--tracks needs a track model, found a language model"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(vcf, genome, tmp_path, options, message) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from genoformer.config import checked, current
@@ -107,6 +107,14 @@ class EncoderConfig:
     def is_local(self, layer: int) -> bool:
         """True if a token of this layer sees only the tokens near it."""
         return bool(self.local_window) and layer % self.global_every != 0
+
+    def effective(self) -> dict[str, Any]:
+        """Return the fields with the values that take effect: two shapes with equal ones are the same network."""
+        local = {"local_rotary_base": self.local_rotary_base or self.rotary_base} if self.local_window else {}
+        values = asdict(self) | {"n_kv_heads": self.kv_heads, "head_width": self.head_size} | local
+        unused = [] if self.local_window else ["local_rotary_base", "global_every"]
+        unused += [] if self.position == "rotary" else ["rotary_base", "local_rotary_base"]
+        return {name: value for name, value in values.items() if name not in unused}
 
     @property
     def min_layers(self) -> int:

@@ -183,5 +183,5 @@ def _from_pre_norm(model: Any) -> dict[str, Any]:
     return {**config, "pre_layer_norm": True, "last_layer_norm": model.config.final_norm}
 
 
-BERT = WeightFormat(_detect, bert_shape, _from_config, NAMES, _check, _read_assets, _write_assets)
+BERT = WeightFormat(_detect, bert_shape, _from_config, NAMES, _check, _read_assets, _write_assets, lambda shape: True)
 GENA_LM = WeightFormat(_detect_pre_norm, bert_shape, _from_pre_norm, PRE_NORM_NAMES, _check, _read_assets, _write_assets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from genoformer.models.transformer.weights import bert, decoders, esm, modernber
 from genoformer.models.transformer.weights.huggingface import LONGEST_WINDOW, classifies, read_tokenizer, write_tokenizer
 from genoformer.tasks import make_task
 
-_TASKS = {
+TASKS = {  # problem_type of transformers -> kind of task
     "single_label_classification": "classification",
     "multi_label_classification": "multilabel",
     "regression": "regression",
@@ -46,19 +46,19 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
         if not isinstance(model, SequenceClassifier):
             raise ConfigError("this layout holds fine-tuned models and no others; fine-tune the model first.")
         c = model.config
+        if not isinstance(c.encoder, EncoderConfig):
+            raise ConfigError(
+                f"this layout holds transformers, found the family {c.family!r}; take genoformer's layout instead."
+            )
         if c.head != fields["head"]:
             raise ConfigError(
                 f"Hugging Face's layout holds a head {fields['head']!r}, this model has {c.head!r}; save in genoformer's "
                 "layout instead."
             )
-        names = dict(enumerate(c.classes))
-        kinds = {ours: theirs for theirs, ours in _TASKS.items()}
         return {
             **config_of(c.encoder, model.tokenizer, architecture),
-            "id2label": {str(i): name for i, name in names.items()},
-            "label2id": {name: i for i, name in names.items()},
-            "problem_type": kinds[c.task],
-            "num_labels": len(names),
+            **output_fields(c.task, c.classes),
+            "num_labels": len(c.classes),
             "classifier_dropout": c.dropout,
             **({"classifier_pooling": "mean" if c.pooling == "mean-all" else "cls"} if fields["head"] == "gelu-norm" else {}),
         }
@@ -72,23 +72,38 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
     renamed = {theirs: f"encoder.{ours}" for theirs, ours in layout.names.rename.items() if not theirs.startswith(_HEADS)}
     fused = {f"encoder.{ours}": theirs for ours, theirs in layout.names.fuse.items()}
     names = NameMap(renamed | dict(modules), fused, suffixes=layout.names.suffixes, ignore_others=True)
-    return WeightFormat(detect, to_config, from_config, names, check, _read_assets, _write_assets)
+    return WeightFormat(detect, to_config, from_config, names, check, _read_assets, _write_assets, layout.in_transformers)
 
 
 _HEADS = ("cls.", "lm_head", "head.", "decoder", "bert.pooler", "esm.pooler")  # of language models
 
 
-def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: Mapping[str, Any]) -> ClassifierConfig:
-    """Return the configuration of a fine-tuned model; its classes are those of id2label."""
+def outputs_of(config: Mapping[str, Any], folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of task and the names of the outputs of a config.json; without names they are LABEL_0, LABEL_1 ..."""
     labels = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(int(config.get("num_labels") or 2))}
     try:
         classes = tuple(str(labels[key]) for key in sorted(labels, key=int))
     except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: id2label is {labels!r}; expected a name for each number.") from error
     kind = config.get("problem_type") or ("regression" if len(classes) == 1 else "single_label_classification")
-    if kind not in _TASKS:
-        raise CheckpointError(f"{folder / 'config.json'}: problem_type {kind!r}; expected one of {', '.join(_TASKS)}.")
-    scale = make_task(_TASKS[kind], classes).has_scale
+    if kind not in TASKS:
+        raise CheckpointError(f"{folder / 'config.json'}: problem_type {kind!r}; expected one of {', '.join(TASKS)}.")
+    return TASKS[kind], classes
+
+
+def output_fields(task: str, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a config.json that name the outputs."""
+    return {
+        "id2label": {str(i): name for i, name in enumerate(classes)},
+        "label2id": {name: i for i, name in enumerate(classes)},
+        "problem_type": {ours: theirs for theirs, ours in TASKS.items()}[task],
+    }
+
+
+def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: Mapping[str, Any]) -> ClassifierConfig:
+    """Return the configuration of a fine-tuned model; its classes are those of id2label."""
+    task, classes = outputs_of(config, folder)
+    scale = make_task(task, classes).has_scale
     values = dict(fields)
     if values["head"] == "gelu-norm":
         values |= {
@@ -99,7 +114,7 @@ def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: 
     tokenizer = read_tokenizer(folder, shape.n_vocab)
     return ClassifierConfig(
         encoder=shape,
-        task=_TASKS[kind],
+        task=task,
         classes=classes,
         window=max(tokenizer.min_bases, tokenizer.max_bases(min(shape.max_tokens, LONGEST_WINDOW))),
         dropout=shape.dropout if dropout is None else float(dropout),

@@ -133,4 +133,6 @@ def decoder_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> d
     }
 
 
-DECODER_ONLY = WeightFormat(_detect, decoder_shape, _from_config, NAMES, _check, _read_assets, _write_assets)
+DECODER_ONLY = WeightFormat(
+    _detect, decoder_shape, _from_config, NAMES, _check, _read_assets, _write_assets, lambda shape: True
+)

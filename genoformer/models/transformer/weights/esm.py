@@ -140,4 +140,9 @@ def esm_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[
     }
 
 
-ESM = WeightFormat(_detect, esm_shape, _from_config, NAMES, _check, _read_assets, _write_assets)
+def _in_transformers(shape: EncoderConfig) -> bool:
+    """False for the gated form of Nucleotide Transformer v2, which the class of transformers does not have."""
+    return not shape.gated and shape.up_bias and shape.down_bias
+
+
+ESM = WeightFormat(_detect, esm_shape, _from_config, NAMES, _check, _read_assets, _write_assets, _in_transformers)

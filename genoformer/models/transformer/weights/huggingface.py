@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from genoformer.formats.text import refuse_device
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.weights import read_json
 from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
+from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
 
-VOCAB, TOKENIZER, TOKENIZER_CONFIG = "vocab.txt", "tokenizer.json", "tokenizer_config.json"
 LONGEST_WINDOW = 2048  # tokens of the default window of a model that can read more
 
 COMMON = {  # our field -> theirs, of all these models
@@ -151,12 +150,5 @@ def _text(path: Path) -> str:
 
 def write_tokenizer(tokenizer: Any, folder: Path) -> None:
     """Write the files that transformers reads a tokenizer from; raise ConfigError for k-mers of another stride."""
-    if isinstance(tokenizer, BPETokenizer):
-        write_text(folder / TOKENIZER, json.dumps(tokenizer.to_dict()["model"], ensure_ascii=False) + "\n")
-        write_text(folder / TOKENIZER_CONFIG, json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}, indent=1) + "\n")
-        return
-    if isinstance(tokenizer, KmerTokenizer) and tokenizer.stride != 1:
-        raise ConfigError("Hugging Face's layouts hold k-mers of stride 1 only; save in genoformer's layout instead.")
-    write_text(folder / VOCAB, "\n".join(tokenizer.vocab) + "\n")
-    if isinstance(tokenizer, BlockTokenizer):
-        write_text(folder / TOKENIZER_CONFIG, json.dumps(tokenizer.huggingface_config(), indent=1) + "\n")
+    for name, text in tokenizer.huggingface_files().items():
+        write_text(folder / name, text)

@@ -121,4 +121,6 @@ def modernbert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -
     }
 
 
-MODERNBERT = WeightFormat(_detect, modernbert_shape, _from_config, NAMES, _check, _read_assets, _write_assets)
+MODERNBERT = WeightFormat(
+    _detect, modernbert_shape, _from_config, NAMES, _check, _read_assets, _write_assets, lambda shape: True
+)

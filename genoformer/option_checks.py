@@ -1,0 +1,105 @@
+"""Checks of options: a value, its kind and range -> OptionError with the value found, the expected one and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
+from os import PathLike
+from typing import Any
+
+from genoformer.errors import OptionError
+
+
+def check_choice(option: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raise OptionError if a value is not one of the allowed ones.
+
+    >>> check_choice("strand", "Both", ["both", "forward"])
+    Traceback (most recent call last):
+    genoformer.errors.OptionError: option strand is 'Both', expected both or forward; give one of them.
+    """
+    names = list(allowed)
+    if not isinstance(value, str) or value not in names:
+        *first, last = names
+        expected = f"{', '.join(first)} or {last}" if first else last
+        raise OptionError(option, f"is {value!r}, expected {expected}; give one of them.")
+
+
+def check_number(option: str, value: Any, least: int, unit: str = "") -> None:
+    """Raise OptionError if a value is neither None nor a whole number that is large enough; `unit` follows the number.
+
+    >>> check_number("context", 0, 1, "bases")
+    Traceback (most recent call last):
+    genoformer.errors.OptionError: option context is 0, expected a whole number of bases, 1 or more; give one, or leave it out.
+    """
+    if value is not None and (not is_whole(value) or value < least):
+        of_unit = f" of {unit}" if unit else ""
+        expected = f"expected a whole number{of_unit}, {least} or more; give one, or leave it out."
+        raise OptionError(option, f"is {value!r}, {expected}")
+
+
+def check_kind(option: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> None:
+    """Raise OptionError if a value is neither None nor of one of the kinds; `expected` describes them.
+
+    >>> check_kind("region", 5, str, "text such as 'chr1:1-200,000'")
+    Traceback (most recent call last):
+    genoformer.errors.OptionError: option region is 5, expected text such as 'chr1:1-200,000'; give this, or leave it out.
+    """
+    if value is not None and not isinstance(value, kinds):
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else f"a {type(value).__name__}"
+        raise OptionError(option, f"is {shown}, expected {expected}; give this, or leave it out.")
+
+
+def check_flag(option: str, value: Any) -> None:
+    """Raise OptionError if a value is not True or False."""
+    if not isinstance(value, bool):
+        raise OptionError(option, f"is {value!r}, expected True or False; give one of them.")
+
+
+def whole_numbers(option: str, value: Any, example: str) -> tuple[int, ...]:
+    """Return whole numbers from text with commas, or from a list of numbers.
+
+    Raises OptionError for an empty text or list and for anything that is no whole number.
+
+    >>> whole_numbers("shifts", "-1,0,1", "-1,0,1"), whole_numbers("shifts", [0, 64], "-1,0,1")
+    ((-1, 0, 1), (0, 64))
+    """
+    texts = value.split(",") if isinstance(value, str) else value
+    try:
+        if isinstance(value, str):
+            numbers = tuple(int(text) for text in texts)
+        else:
+            numbers = tuple(int(number) for number in texts if is_whole(number))
+        if numbers and len(numbers) == len(texts):
+            return numbers
+    except (TypeError, ValueError):
+        pass
+    raise OptionError(option, f"is {value!r}, expected whole numbers; give numbers and commas, such as {example}.")
+
+
+def check_tracks(option: str, value: Any) -> None:
+    """Raise OptionError if a value is neither None, nor text, nor a list of track numbers.
+
+    >>> check_tracks("tracks", [])
+    Traceback (most recent call last):
+    genoformer.errors.OptionError: option tracks is [], expected whole numbers; give numbers and commas, such as 0,5.
+    """
+    if value is None or (isinstance(value, str) and value.strip()):
+        return
+    if isinstance(value, str):
+        raise OptionError(option, "is empty, expected numbers, names or patterns; give some, or leave it out for all tracks.")
+    if any(number < 0 for number in whole_numbers(option, value, "0,5")):
+        raise OptionError(option, f"is {value!r}, expected numbers from 0; give such numbers, or names as text.")
+
+
+def check_names(option: str, value: Any, expected: str) -> None:
+    """Raise OptionError if a value is neither None, nor text (or a path), nor a list of them; `expected` describes a text."""
+    if value is None or isinstance(value, str | PathLike):
+        return
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str | PathLike) for text in value):
+        raise OptionError(option, f"is {value!r}, expected {expected}, as text or a list; give this, or leave it out.")
+
+
+def is_whole(value: Any) -> bool:
+    """Return True for a whole number, also one of numpy; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
