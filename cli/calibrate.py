@@ -34,6 +34,8 @@ from .verbosity import Command, print_note
 )
 @shared.context
 @shared.strand
+@shared.phases
+@shared.share_windows
 @track_options
 @class_options
 @shared.workers

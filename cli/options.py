@@ -59,6 +59,20 @@ strand = click.option(
     show_default=True,
     help="Average over both strands, or use only the forward strand.",
 )
+phases = click.option(
+    "--phases",
+    type=click.Choice(["one", "all"]),
+    default="one",
+    show_default=True,
+    help="For a language model with blocks of k bases as tokens, average over the k window starts that put the variant at each "
+    "position of its block (all), or read one window.",
+)
+share_windows = click.option(
+    "--share-windows",
+    is_flag=True,
+    help="For a causal language model, read nearby variants in one window, which starts at a multiple of a quarter of its "
+    "length: faster where variants are dense.  [default: each variant in the middle of its own window]",
+)
 device = click.option(
     "--device", default="auto", show_default=True, help="Device: cpu, cuda, cuda:1 ...; auto uses a GPU if there is one."
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -16,9 +16,37 @@ from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 
+class _Score(Command):
+    """Command whose --explain knows the models wherever -m stands, before other parameters are checked."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--explain" in args:
+            ctx.meta[_MODELS] = self.make_parser(ctx).parse_args(list(args))[0].get("model_names", [])
+        return super().parse_args(ctx, args)
+
+
+_MODELS = "genoformer.models to explain"  # key in the meta of the context
+
+
+def _explain_models(names: Sequence[str]) -> None:
+    """Print the scores that each model supports, and why it refuses the others."""
+    from genoformer.models import registry
+    from genoformer.scoring.scores import SCORES
+    from genoformer.scoring.support import refusal, supported
+
+    for name in names:
+        model = registry.load(name)
+        click.echo(f"{name} supports {', '.join(supported(model)) or 'no score'}.")
+        for score in SCORES.values():
+            if (reason := refusal(model, score)) is not None:
+                click.echo(click.wrap_text(reason, 78, "    ", "        "))
+        click.echo()
+
+
 def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
+    _explain_models(ctx.meta.get(_MODELS, ()))
     from genoformer.genome.variants import STATUS_MEANING
     from genoformer.scoring.alignment import INDELS
     from genoformer.scoring.scores import SCORES
@@ -45,7 +73,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     ctx.exit()
 
 
-@click.command(cls=Command)
+@click.command(cls=_Score)
 @click.argument("vcf", type=click.Path())
 @shared.reference
 @click.option(
@@ -71,6 +99,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 )
 @shared.context
 @shared.strand
+@shared.phases
+@shared.share_windows
 @shared.device
 @shared.precision
 @shared.batch_size
@@ -146,7 +176,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     is_eager=True,
     expose_value=False,
     callback=_explain,
-    help="Explain scores and statuses, then exit.",
+    help="Explain scores and statuses, and with -m which scores the model supports and why not the others; then exit.",
 )
 @click.pass_context
 def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str, **options: Any) -> None:

@@ -38,13 +38,15 @@ def scoring(
     *,
     context: int | None = None,
     both_strands: bool = True,
+    phases: Any = "one",
+    share_windows: bool = False,
     classes: ClassOptions | None = None,
     **options: Any,
 ) -> Scoring:
     """Settings of scores; options: fields of TrackOptions."""
     several = tuple(models) if isinstance(models, Sequence) else (models,)
     of_tracks = TrackOptions(**options) if options else None
-    return Scoring(several, tuple(parse_scores(scores)), context, both_strands, of_tracks, classes)
+    return Scoring(several, tuple(parse_scores(scores)), context, both_strands, of_tracks, classes, phases, share_windows)
 
 
 def scorer_of(models: Models, genome: Genome, scores: str, *, batch_size: int | None = None, **options: Any) -> VariantScorer:

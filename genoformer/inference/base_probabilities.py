@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.inference.runtime import Floats, batch_size_of, run_batched, to_device
+from genoformer.inference.runtime import Floats, batch_size_of, run_batched, to_device, tokens_at_once
 from genoformer.models.token_model import TokenModel
 
 
@@ -64,6 +66,30 @@ def likelihoods(model: TokenModel, codes: Codes, *, batch_size: int | None = Non
         return model.sequence_log2_prob(codes[part])
 
     return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), ())
+
+
+def token_log2_probs(
+    model: TokenModel,
+    ids: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    tokens: NDArray[np.int64] | None = None,
+    *,
+    batch_size: int | None = None,
+) -> Floats:
+    """Return log2 P of every token of the vocabulary at one position of each window, or of one token there.
+
+    ids: [n, T], with [MASK] where the model must not see a token. rows: the position, [n]. Result: [n, V], or [n] for
+    tokens [n].
+    """
+    size = batch_size or max(1, tokens_at_once(model) // ids.shape[1])
+
+    def run(part: slice) -> Tensor:
+        x = to_device(model, ids[part])
+        logits = model.logits_at(x, to_device(model, rows[part, None]), keep=model.keep(x))[:, 0].float()
+        log2_p = logits.log_softmax(-1) / math.log(2)
+        return log2_p if tokens is None else log2_p.gather(-1, to_device(model, tokens[part, None]))[:, 0]
+
+    return run_batched(run, len(ids), size, () if tokens is not None else (model.config.n_vocab,))
 
 
 def allele_embeddings(

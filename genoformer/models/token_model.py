@@ -46,6 +46,11 @@ class TokenModel(Model):
         return bool(getattr(self.config, "causal", False))
 
     @property
+    def predicts_tokens(self) -> bool:
+        """True if the model has a head that predicts tokens; without one it has hidden states only."""
+        return True
+
+    @property
     def encoder(self) -> TokenModel:
         """The network of tokens: the model itself; in a fine-tuned model the part below its head."""
         return self

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from genoformer.annotation.overlap import Annotations, cells_of_records
+from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.fit import FIX_WORDS
 from genoformer.genome.variants import Status
@@ -23,6 +24,15 @@ class AddedColumns(Protocol):
     @property
     def columns(self) -> list[Column]: ...
     def values(self, records: Sequence[Record], values: Floats) -> Floats: ...  # [ALTs, columns] -> [ALTs, added]
+
+
+def check_unique_info_keys(columns: Sequence[Column]) -> None:
+    """Raise ConfigError if two columns would have the same INFO key."""
+    seen: dict[str, str] = {}
+    for column in columns:
+        if column.key in seen:
+            raise ConfigError(f"{seen[column.key]} and {column.name} would both be {column.key} in a VCF; rename the tracks.")
+        seen[column.key] = column.name
 
 
 def write_parts(

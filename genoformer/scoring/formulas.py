@@ -17,6 +17,13 @@ def entropy(ref: Floats, alt: Floats) -> Floats:
     return -(np.exp2(ref) * ref).sum(-1)
 
 
+def jensen_shannon(ref: Floats, alt: Floats) -> Floats:
+    """KL(p || m) / 2 + KL(q || m) / 2 in bits, m = (p + q) / 2, from log2 p and log2 q [B, V]: 0 to 1 (Lin 1991)."""
+    middle = np.logaddexp2(ref, alt) - 1
+    terms = [np.exp2(side) * np.where(np.isneginf(side), 0, side - middle) for side in (ref, alt)]
+    return np.maximum(0, (terms[0] + terms[1]).sum(-1) / 2)
+
+
 def cosine_distance(ref: Floats, alt: Floats) -> Floats:
     """1 - cos(ref, alt) of embeddings [B, D]; 0 for equal embeddings."""
     norms = np.linalg.norm(ref, axis=-1) * np.linalg.norm(alt, axis=-1)

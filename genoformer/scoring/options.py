@@ -31,7 +31,7 @@ from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
-from genoformer.scoring.settings import AlleleComparison, ClassOptions, Runtime, Scoring, Tile, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, ClassOptions, Phases, Runtime, Scoring, Tile, TrackOptions
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
@@ -53,6 +53,8 @@ class ScorerOptions:
     scores: str | Sequence[str] | None = None  # None: LLR,PLL, SAD,SAR501 for a track model, LOGIT,DIFF for a fine-tuned one
     context: int | None = None  # bases of a window; None: that of the model
     strand: Literal["both", "forward"] = "both"
+    phases: Phases = "one"  # "all": average over the positions of the variant in its token, for language models
+    share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
     head: str | None = None  # None: the only head
@@ -200,7 +202,16 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     scores = tuple(_scores(options.scores, models[0]))
     tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
     classes = _class_options(models[0], options) if has(models[0], Classifies) else None
-    return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks, classes)
+    return Scoring(
+        tuple(models),
+        scores,
+        options.context,
+        options.strand == "both",
+        tracks,
+        classes,
+        options.phases,
+        options.share_windows,
+    )
 
 
 def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:

@@ -25,7 +25,7 @@ from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import Status
 from genoformer.models import folders
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.scoring.assembly import AddedColumns, count_fixes, write_parts
+from genoformer.scoring.assembly import AddedColumns, check_unique_info_keys, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.matrix import MatrixFile
@@ -33,7 +33,6 @@ from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
 from genoformer.scoring.parts import STATUSES, THREADS, PartFolder, Partition, PartResult, part_size, resumed_threads
 from genoformer.scoring.quality import verify_note
 from genoformer.scoring.scorers import VariantScorer, open_reference_scorer, open_scorer
-from genoformer.scoring.scores import check_unique_info_keys
 from genoformer.scoring.settings import Scoring
 from genoformer.scoring.worker import fix_columns, score_records
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, plan_workers, run_parts

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
+from genoformer.models.token_model import TokenModel
 from genoformer.writers import Floats
+
+Alleles = Literal["substitution", "indel", "any"]
 
 
 class AllelePair(NamedTuple):
@@ -24,6 +27,10 @@ class SequenceEvidence(Protocol):
     def posteriors(self) -> list[AllelePair]: ...  # log2 P of A, C, G, T at the first changed base [n, 4]
     @property
     def pseudo_likelihoods(self) -> list[AllelePair]: ...  # sums of log2 P over the allele and its flanks [n]
+    @property
+    def token_likelihoods(self) -> list[AllelePair]: ...  # log2 P of the tokens over the changed bases [n]
+    @property
+    def next_tokens(self) -> list[AllelePair]: ...  # log2 P of each token of the vocabulary after the allele [n, V]
     @property
     def embeddings(self) -> list[AllelePair]: ...  # mean over the tokens that touch the allele [n, D]
 
@@ -52,8 +59,16 @@ class ScoreInput:
     of_classes: ClassVar[bool] = False  # True: one value per class, label or value, from a fine-tuned model
     needs_probabilities: ClassVar[bool] = False  # True: the outputs have to be probabilities, not values of a regression
     per_gene: ClassVar[bool] = False  # True: one value per track and gene in the window
-    needs_bases: ClassVar[bool] = False  # True: the model has to predict single bases
-    needs_both_sides: ClassVar[bool] = False  # True: the model has to see the bases on both sides
+    needs_bases: ClassVar[bool] = False  # True: the model has to predict bases or tokens
+    needs_distribution: ClassVar[bool] = False  # True: it compares distributions, of the base or of the next token
+
+    def lacking(self, model: TokenModel) -> str | None:
+        """Return the reason why a language model lacks evidence of this kind, as the end of a sentence; None if it has some."""
+        return None
+
+    def alleles(self, model: TokenModel, usual: Alleles) -> Alleles:
+        """Return the alleles that the score of a language model is defined for, if most models have the `usual` ones."""
+        return usual
 
     def from_sequence(self, evidence: SequenceEvidence) -> list[AllelePair] | None:
         """Return the evidence of a language model; None if a language model has none of this kind."""
@@ -78,14 +93,48 @@ class AlleleLikelihood(ScoreInput):
 
     needs_bases = True
 
+    def lacking(self, model: TokenModel) -> str | None:
+        return _no_likelihood(model) if model.causal else _no_bases(model)
+
+    def alleles(self, model: TokenModel, usual: Alleles) -> Alleles:
+        return "any" if model.causal else usual
+
     def from_sequence(self, evidence: SequenceEvidence) -> list[AllelePair] | None:
         return evidence.likelihoods
 
 
-class PseudoLikelihood(ScoreInput):
-    """Sum of log2 P over the bases of each allele and near it, each masked in turn."""
+class TokenLikelihood(ScoreInput):
+    """log2 P of the masked tokens over the changed bases, the other bases of the tokens as in the reference."""
 
     needs_bases = True
+
+    def lacking(self, model: TokenModel) -> str | None:
+        if model.causal:
+            return "needs a model that sees both sides, and this one is causal"
+        if not model.tokenizer.masks_bases:
+            return "needs tokens of a fixed number of bases, and BPE may cut the two alleles differently"
+        return _no_bases(model) or (
+            None if model.tokenizer.disjoint else "needs tokens that do not overlap, and these k-mers do"
+        )
+
+    def from_sequence(self, evidence: SequenceEvidence) -> list[AllelePair] | None:
+        return evidence.token_likelihoods
+
+
+class PseudoLikelihood(ScoreInput):
+    """Sum of log2 P over the bases of each allele and near it, each masked in turn; of BPE tokens, the mean per base."""
+
+    needs_bases = True
+
+    def lacking(self, model: TokenModel) -> str | None:
+        if model.causal:
+            return _no_likelihood(model)
+        if not model.tokenizer.masks_bases and model.tokenizer.mask_id == model.tokenizer.pad_id:
+            return "masks tokens, and the vocabulary of this model has no token for that"
+        return _no_head(model)
+
+    def alleles(self, model: TokenModel, usual: Alleles) -> Alleles:
+        return usual if model.causal or model.tokenizer.masks_bases else "any"
 
     def from_sequence(self, evidence: SequenceEvidence) -> list[AllelePair] | None:
         return evidence.pseudo_likelihoods
@@ -94,10 +143,31 @@ class PseudoLikelihood(ScoreInput):
 class Posterior(ScoreInput):
     """log2 P of the four bases at the first changed base."""
 
-    needs_bases = needs_both_sides = True
+    needs_bases = needs_distribution = True
+
+    def lacking(self, model: TokenModel) -> str | None:
+        if model.causal:
+            return "needs a model that sees both sides, and this one is causal"
+        return _no_bases(model)
 
     def from_sequence(self, evidence: SequenceEvidence) -> list[AllelePair] | None:
         return evidence.posteriors
+
+
+class NextToken(ScoreInput):
+    """log2 P of the token that follows each allele, given the bases before it."""
+
+    needs_bases = needs_distribution = True
+
+    def lacking(self, model: TokenModel) -> str | None:
+        return (
+            _no_likelihood(model)
+            if model.causal
+            else "needs a causal model, which predicts the next token, and this one is masked"
+        )
+
+    def from_sequence(self, evidence: SequenceEvidence) -> list[AllelePair] | None:
+        return evidence.next_tokens
 
 
 @dataclass(frozen=True)
@@ -154,3 +224,21 @@ class ClassValues(ScoreInput):
 
     def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
         return evidence.values
+
+
+def _no_head(model: TokenModel) -> str | None:
+    return None if model.predicts_tokens else "needs a head that predicts tokens, which this model does not have"
+
+
+def _no_bases(model: TokenModel) -> str | None:
+    if not model.tokenizer.masks_bases:
+        return "needs tokens of a fixed number of bases, which BPE does not have"
+    return _no_head(model)
+
+
+def _no_likelihood(model: TokenModel) -> str | None:
+    if not model.tokenizer.sliding and not model.tokenizer.disjoint:
+        return (
+            "needs the likelihood of a sequence, which a causal model has for k-mers of stride 1 or tokens that do not overlap"
+        )
+    return _no_head(model)

@@ -24,6 +24,7 @@ from genoformer.scoring.scores import (
 )
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
+from genoformer.scoring.support import refusal
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.track_scores import Noise, TrackColumns, TrackScores
 from genoformer.writers import Column
@@ -79,9 +80,8 @@ def default_scores(model: Model) -> list[Score]:
         return parse_scores(DEFAULT_TRACK_SCORES)
     if has(model, Classifies):
         scores = parse_scores(DEFAULT_CLASS_SCORES)
-        has_log_odds = cast(Classifies, model).task.has_log_odds
-        return [score for score in scores if has_log_odds or not score.input.needs_probabilities]
-    return parse_scores(DEFAULT_SCORES)
+        return [score for score in scores if refusal(model, score) is None]
+    return [score for score in parse_scores(DEFAULT_SCORES) if refusal(model, score) is None] or parse_scores("COSINE,L2")
 
 
 def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> VariantScorer:
@@ -98,6 +98,8 @@ def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = No
         raise ConfigError(f"found options of tracks with {which}, expected a track model; leave them out, or give one.")
     if scoring.classes is not None and kind is not ClassScorer:
         raise ConfigError("found options of classes, but the model has no classes; leave them out, or give a fine-tuned model.")
+    if kind is not SequenceScorer and (scoring.phases != "one" or scoring.share_windows):
+        raise ConfigError("found phases or shared windows, expected a language model; leave them out, or give one.")
     return kind(genome, scoring, batch_size=batch_size)
 
 

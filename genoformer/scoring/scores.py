@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from genoformer.scoring.formulas import (
     d2,
     entropy,
     euclidean_distance,
+    jensen_shannon,
     js,
     log_odds_change,
     log_ratio,
@@ -27,18 +28,19 @@ from genoformer.scoring.formulas import (
 )
 from genoformer.scoring.score_inputs import (
     AlleleLikelihood,
+    Alleles,
     ClassLogits,
     ClassValues,
     Embedding,
     GeneTracks,
+    NextToken,
     Posterior,
     PseudoLikelihood,
     ScoreInput,
+    TokenLikelihood,
     Tracks,
 )
 from genoformer.writers import Column, Floats
-
-Alleles = Literal["substitution", "indel", "any"]
 
 
 class TrackScoreMatrix(NamedTuple):
@@ -88,15 +90,6 @@ class Score(NamedTuple):
         return Column(self.name, self.unit, self.meaning)
 
 
-def check_unique_info_keys(columns: Sequence[Column]) -> None:
-    """Raise ConfigError if two columns would have the same INFO key."""
-    seen: dict[str, str] = {}
-    for column in columns:
-        if column.key in seen:
-            raise ConfigError(f"{seen[column.key]} and {column.name} would both be {column.key} in a VCF; rename the tracks.")
-        seen[column.key] = column.name
-
-
 def parse_scores(names: str) -> list[Score]:
     """Return the scores named in a comma-separated list, in its order; ConfigError for an unknown name."""
     chosen = list(dict.fromkeys(name.strip().upper() for name in names.split(",") if name.strip()))
@@ -118,8 +111,9 @@ SCORES: dict[str, Score] = {
             unit="bits",
             meaning=(
                 "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the masked base (of several "
-                "changed bases, one after the other from the left of each strand: the chain rule); negative: the model "
-                "expects the reference, as in a conserved motif."
+                "changed bases, one after the other from the left of each strand: the chain rule; of a causal model, for every "
+                "allele, from the likelihood of the window); negative: the model expects the reference, as in a conserved "
+                "motif."
             ),
             function=log_ratio,
         ),
@@ -131,9 +125,36 @@ SCORES: dict[str, Score] = {
             unit="bits",
             meaning=(
                 "Pseudo-log-likelihood of the alternative minus that of the reference: each base of the allele and near it "
-                "is masked in turn, over equally many bases of both; negative: the change makes the sequence less likely."
+                "is masked in turn, over equally many bases of both (of BPE, for every allele: each token, in bits per base); "
+                "negative: the change makes the sequence less likely."
             ),
             function=log_ratio,
+        ),
+        Score(
+            "TOKEN_LLR",
+            TokenLikelihood(),
+            "substitution",
+            signed=True,
+            unit="bits",
+            meaning=(
+                "log2 P(token with alt) - log2 P(token with ref), the token masked and its other bases as in the reference: "
+                "the score of the Nucleotide Transformer (Dalla-Torre et al. 2024), for tokens that do not overlap; LLR for "
+                "tokens of one base."
+            ),
+            function=log_ratio,
+        ),
+        Score(
+            "JSD",
+            NextToken(),
+            "any",
+            signed=False,
+            unit="bits",
+            meaning=(
+                "Jensen-Shannon divergence between the next token after ref and after alt under a causal model: after the "
+                "first token over the last base of the allele, or over the base before an empty one (of overlapping k-mers, "
+                "the next base); 0: the same prediction, 1: no token in common."
+            ),
+            function=jensen_shannon,
         ),
         Score(
             "ENTROPY",

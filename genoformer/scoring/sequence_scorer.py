@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from genoformer.models import cost
 from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.allele_features import FLANK, AlleleScorer, VariantEvidence
 from genoformer.scoring.scores import Score, ScoreBatch
-from genoformer.scoring.settings import Scoring
+from genoformer.scoring.settings import Phases, Scoring
 from genoformer.scoring.track_scores import Noise
 from genoformer.writers import Column, Floats
+
+NEXT_TOKEN_ROWS = 256  # variants at a time for which the distributions of the next token are in memory
 
 
 class SequenceScorer:
@@ -30,17 +32,11 @@ class SequenceScorer:
     has_noise_floor = False  # each variant is in the middle of its window
 
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
-        for kind, needed, bad in (
-            ("tracks", "a track model", [score.name for score in scoring.scores if score.of_tracks]),
-            ("classes", "a fine-tuned model", [score.name for score in scoring.scores if score.of_classes]),
-        ):
-            if bad:
-                raise ConfigError(
-                    f"{', '.join(bad)} is of {kind}, and this is a language model; choose LLR, PLL, ENTROPY, COSINE or L2, or "
-                    f"name {needed} with -m."
-                )
+        if scoring.phases not in get_args(Phases):
+            raise ConfigError(f"phases is {scoring.phases!r}; give one or all.")
         self.scores, self.models = list(scoring.scores), cast("tuple[Encoder, ...]", scoring.models)
-        self.genome, self.both_strands = genome, scoring.both_strands
+        self.genome, self.both_strands, self.phases = genome, scoring.both_strands, scoring.phases
+        self.share_windows = scoring.share_windows
         self.readers = [self._reader(model, scoring.context, batch_size) for model in self.models]
         for reader in self.readers:
             reader.require(self.scores)
@@ -48,16 +44,28 @@ class SequenceScorer:
         self.longest_allele = min(reader.longest_allele for reader in self.readers)
         self.flops_per_variant = 0.0
         for model, reader in zip(self.models, self.readers, strict=True):
-            n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands)
+            n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands) * len(reader.phases)
             self.flops_per_variant += 2.0 * cost.count_parameters(model) * n_tokens
         self.columns: list[Column] = [score.column for score in self.scores]
         self.sharing_distance, self.n_matrix, self.layout, self.matrix_layout = 0, 0, None, None
         self.inputs: dict[str, str] = {}
         lengths = dict.fromkeys(reader.length for reader in self.readers)
         self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if self.both_strands else "forward"}
+        if self.phases != "one":
+            self.options["phases"] = self.phases
+        if self.share_windows:
+            self.options["windows"] = "shared"
 
     def _reader(self, model: Encoder, length: int | None, batch_size: int | None) -> AlleleScorer:
-        return AlleleScorer(model, self.genome, length, both_strands=self.both_strands, batch_size=batch_size)
+        return AlleleScorer(
+            model,
+            self.genome,
+            length,
+            both_strands=self.both_strands,
+            phases=self.phases,
+            share_windows=self.share_windows,
+            batch_size=batch_size,
+        )
 
     def reference_scorer(self) -> SequenceScorer:
         """Return a scorer of the same scores that reads one window at a time."""
@@ -88,13 +96,17 @@ class SequenceScorer:
         statuses = [Status.OK] * len(variants)
         for alleles in ("substitution", "indel"):
             rows = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (alleles == "substitution")]
-            columns = [i for i, score in enumerate(self.scores) if score.alleles in (alleles, "any")]
-            if rows and columns:
-                with_posterior = any(self.scores[i].input.needs_both_sides for i in columns)
-                some = [variants[i] for i in rows]
-                evidence = [VariantEvidence(reader, some, with_posterior) for reader in self.readers]
+            columns = [
+                i for i, score in enumerate(self.scores) if all(reader.covers(score, alleles) for reader in self.readers)
+            ]
+            with_distribution = any(self.scores[i].input.needs_distribution for i in columns)
+            size = NEXT_TOKEN_ROWS if with_distribution and self.models[0].causal else len(rows)
+            for first in range(0, len(rows) if columns else 0, max(1, size)):
+                part = rows[first : first + size]
+                some = [variants[i] for i in part]
+                evidence = [VariantEvidence(reader, some, with_distribution) for reader in self.readers]
                 for i in columns:
-                    values[rows, i] = np.mean([_mean(self.scores[i], of) for of in evidence], axis=0)
+                    values[part, i] = np.mean([_mean(self.scores[i], of) for of in evidence], axis=0)
         for row in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():  # one score of several is enough for status OK
             statuses[row] = Status.NO_SCORE
         return ScoreBatch(statuses, values)

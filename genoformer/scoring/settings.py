@@ -52,6 +52,7 @@ class TrackOptions:
     matrix: bool = False  # True: also return the values of every track
 
 
+Phases = Literal["one", "all"]
 Tile = Literal["mean", "max"]
 
 
@@ -75,6 +76,8 @@ class Scoring:
     both_strands: bool = True  # True: average over both strands
     tracks: TrackOptions | None = None  # for track models only; None: the defaults
     classes: ClassOptions | None = None  # for fine-tuned models only; None: the defaults
+    phases: Phases = "one"  # "all": average over the window starts that put the variant at each position of its token
+    share_windows: bool = False  # True: a causal model reads nearby variants in one window, which starts on a grid
 
     def with_matrix(self) -> Scoring:
         """Return the settings with the values of every track or class."""

@@ -80,6 +80,14 @@ class Tokenizer(Protocol):
     def sliding(self) -> bool:
         """True if a token starts at every base, so that the tokens of a subsequence are tokens of the sequence."""
 
+    @property
+    def disjoint(self) -> bool:
+        """True if every base is in one token only."""
+
+    @property
+    def n_phases(self) -> int:
+        """Number of starts of a window, base by base, after which tokens have the same bounds; 0: there is no such number."""
+
     def n_tokens(self, length: int) -> int: ...
     def max_bases(self, n_tokens: int) -> int: ...
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -36,6 +36,7 @@ class BlockTokenizer(ReadsText):
     name: ClassVar[str] = "blocks"
     options: ClassVar[tuple[str, ...]] = ("k",)
     masks_bases: ClassVar[bool] = True
+    disjoint: ClassVar[bool] = True
 
     def __init__(self, vocab: Sequence[str], *, start: bool = True, end: bool = False) -> None:
         self.tokens = tuple(str(token) for token in vocab)
@@ -97,6 +98,10 @@ class BlockTokenizer(ReadsText):
         return False
 
     @property
+    def n_phases(self) -> int:
+        return self.k
+
+    @property
     def fixed_length(self) -> bool:
         return self.k == 1
 
@@ -117,6 +122,10 @@ class BlockTokenizer(ReadsText):
     def _ids_of_bases(self) -> NDArray[np.int64]:
         """Ids of A, C, G, T and of an unknown base, [5]."""
         return np.array([*(self._id.get(base, self.unknown_id) for base in "ACGT"), self.unknown_id])
+
+    def ids_of(self, width: int) -> NDArray[np.int64]:
+        """Return the ids of all tokens of `width` bases, k or 1, in the order of the codes A, C, G, T: [4^width]."""
+        return self._ids_of_blocks if width == self.k else self._ids_of_bases[:4]
 
     @cached_property
     def _known(self) -> NDArray[np.bool_]:

@@ -30,6 +30,8 @@ class BPETokenizer(ReadsText):
     masks_bases: ClassVar[bool] = False
     min_bases: ClassVar[int] = 1
     sliding: ClassVar[bool] = False
+    disjoint: ClassVar[bool] = True
+    n_phases: ClassVar[int] = 0
 
     def __init__(self, model_json: str, n_vocab: int = 0) -> None:
         import tokenizers

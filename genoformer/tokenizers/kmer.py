@@ -72,6 +72,14 @@ class KmerTokenizer(ReadsText):
     def sliding(self) -> bool:
         return self.stride == 1
 
+    @property
+    def disjoint(self) -> bool:
+        return self.k == 1
+
+    @property
+    def n_phases(self) -> int:
+        return self.stride
+
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(ids >= len(SPECIAL))
 

@@ -508,7 +508,7 @@ def test_a_frequency_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
 def test_nothing_to_look_for(world: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="found no annotation with elements"):
         enrich_variants(world["v.vcf"], annotation.read_annotations(tss=world["t.bed"]), world["c.vcf"])
-    with pytest.raises(ConfigError, match="option score is .* and the trait is .*, expected one of the two"):
+    with pytest.raises(ConfigError, match=r"option score is .* and the trait is .*, expected one of the two"):
         enrich_variants(
             world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], score="S", trait="T"
         )

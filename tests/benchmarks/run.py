@@ -14,6 +14,7 @@ BENCHMARKS = {
     "tokenizer": "Tokenizer",
     "scoring": "Scoring SNVs with a model of DNABERT-6's size",
     "classifier_score": "Scoring SNVs with a fine-tuned model of DNABERT-6's size",
+    "family_scoring": "Scoring SNVs with blocks of bases and with causal models",
     "score_command": "The whole of `genoformer score` with a very small model",
     "training": "Pre-training, and the batches that it feeds on",
     "human": "The human model that ships",

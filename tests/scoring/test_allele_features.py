@@ -15,12 +15,14 @@ from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.models.transformer.model import Encoder
-from genoformer.scoring.allele_features import FLANK, AlleleScorer, VariantEvidence
+from genoformer.scoring.allele_features import AlleleScorer, VariantEvidence
+from genoformer.scoring.masked_likelihoods import MaskedLikelihoods
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, parse_scores
+from genoformer.scoring.variant_windows import FLANK
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 40
-OF_TOKENS = [name for name, score in SCORES.items() if not score.per_output]
+OF_TOKENS = [name for name, score in SCORES.items() if not score.per_output and name not in ("TOKEN_LLR", "JSD")]
 random = np.random.default_rng(11)
 SEQUENCE = decode(random.integers(0, 4, 400, dtype=np.uint8))
 
@@ -69,7 +71,7 @@ def strands(text: str, start: int, end: int):
 
 def score(reader: AlleleScorer, name: str, variants) -> np.ndarray:
     entry = SCORES[name]
-    pairs = entry.input.from_sequence(VariantEvidence(reader, variants, with_posterior=True))
+    pairs = entry.input.from_sequence(VariantEvidence(reader, variants, with_distribution=True))
     return np.mean([entry.function(pair.ref, pair.alt) for pair in pairs], axis=0)
 
 
@@ -114,7 +116,7 @@ def test_pll_is_the_sum_over_equally_many_bases_of_both_alleles(model, genome, p
     anchor = SEQUENCE[pos - 1]
     variant = Variant("c", pos, anchor + SEQUENCE[pos : pos + n_deleted], anchor + inserted)
     reader = AlleleScorer(model, genome, both_strands=False)
-    shortest = reader._shortest(variant)  # its spelling is tested with normalise
+    shortest = reader.windows.shortest(variant)  # its spelling is tested with normalise
     v, n_ref, n_alt = shortest.start, len(shortest.ref), len(shortest.alt)
     changed = SEQUENCE[:v] + shortest.alt + SEQUENCE[v + n_ref :]
     start = v + n_ref // 2 - LENGTH // 2
@@ -144,8 +146,8 @@ def test_an_alt_that_is_the_ref_changes_no_embedding(model, genome) -> None:
 def test_embedding_distances_equal_the_naive_mean_over_touching_tokens(model, genome) -> None:
     variant = Variant("c", 150, SEQUENCE[149], SEQUENCE[149] + "GG")
     reader = AlleleScorer(model, genome, both_strands=False)
-    shortest = reader._shortest(variant)
-    a = reader._place(shortest)
+    shortest = reader.windows.shortest(variant)
+    a = reader.windows.place(shortest)
     means = []
     for codes, start, n in ((a.ref, a.ref_start, a.ref_length), (a.alt, a.alt_start, a.alt_length)):
         encoding = model.tokenizer.encode(codes[None])
@@ -172,9 +174,9 @@ def test_both_sums_of_an_indel_have_equally_many_terms_everywhere(model, genome,
             if n_ref == n_alt or len(ref) < n_ref or "N" in ref:
                 continue
             alt = ref[0] + "GATTACA" * 10
-            placed = reader._place(reader._shortest(Variant(contig, pos, ref, alt[:n_alt])))
+            placed = reader.windows.place(reader.windows.shortest(Variant(contig, pos, ref, alt[:n_alt])))
             for strand in "+-":
-                sides = reader._each_base(placed, strand)
+                sides = MaskedLikelihoods(model, reader.windows)._each_base(placed, strand)
                 assert len(sides[0]) == len(sides[1])
                 assert all(q.base < 4 and q.codes[q.target] == q.base for side in sides for q in side)
     near = [Variant(contig, pos, text[pos - 1], text[pos - 1] + "GAT") for pos in places if text[pos - 1] != "N"]

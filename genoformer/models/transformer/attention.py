@@ -60,6 +60,15 @@ class KeyValues:
         """Return the position of the first new token, [B or 1]."""
         return torch.tensor([self.n_tokens], device=device) if self.visible is None else self.visible
 
+    def first_tokens(self, n: int, rows: Tensor) -> KeyValues:
+        """Return the keys and values of the first n tokens in these rows, frozen, for tokens that continue after them."""
+        assert self.keys is not None
+        assert self.values is not None
+        keys, values = self.keys[:, :, :n], self.values[:, :, :n]
+        if len(keys) > 1:
+            keys, values = keys[rows], values[rows]
+        return KeyValues(keys, values, frozen=True)
+
     def joined(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return earlier and new keys and values [B, H, P + T, K], and keep the new ones unless `frozen`."""
         if self.keys is not None and self.values is not None:

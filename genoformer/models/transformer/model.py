@@ -206,8 +206,12 @@ class Encoder(TokenModel):
             return self.norm(x)
         return x
 
+    @property
+    def predicts_tokens(self) -> bool:
+        return bool(self.config.output != "none")
+
     def new_past(self) -> list[KeyValues] | None:
-        """Return empty keys and values for each layer; None for a model with a convolution, which reads tokens, too."""
+        """Return empty keys and values, one per layer; None for a model that sees both sides or has a convolution."""
         return [KeyValues() for _ in self.layers] if self.causal and self.stem is None else None
 
     def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[AttentionWeights]:

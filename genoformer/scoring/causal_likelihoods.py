@@ -1,0 +1,63 @@
+"""Variants -> windows of both alleles that begin alike -> their likelihoods under a causal model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.codes import Codes, N
+from genoformer.genome.variants import Variant
+from genoformer.inference.shared_prefix import AlleleWindows, compare_alleles
+from genoformer.models.token_model import TokenModel
+from genoformer.scoring.score_inputs import AllelePair
+from genoformer.scoring.variant_windows import VariantWindows
+from genoformer.writers import Floats
+
+
+class CausalLikelihoods:
+    """Evidence of a causal model: log2 P of the window of each allele, and the distributions of the next token.
+
+    On each strand the windows of both alleles begin at the same base, have equal length, and have the longer allele in the
+    middle. The reference window of a position is shared by all its ALTs.
+    """
+
+    def __init__(self, model: TokenModel, windows: VariantWindows, batch_size: int | None = None) -> None:
+        self.model, self.windows, self.batch_size = model, windows, batch_size
+
+    def compare(self, variants: Sequence[Variant], *, with_next: bool) -> tuple[list[AllelePair], list[AllelePair]]:
+        """Return log2 P of the window of each allele relative to that of REF, [n], and log2 P of the next token, [n, V].
+
+        One pair per strand; none of the next token if it is not requested. NaN if the windows of both alleles have different
+        numbers of N, which add nothing to a likelihood.
+        """
+        likelihoods, next_tokens = [], []
+        shortest = [self.windows.shortest(v) for v in variants]
+        for strand in self.windows.strands:
+            windows, unequal = self._windows(shortest, strand)
+            found = compare_alleles(self.model, windows, with_next=with_next, batch_size=self.batch_size)
+            equal = (windows.ref[windows.which] == windows.alt).all(axis=1)
+            ratio: Floats = np.where(equal, np.float32(0), found.log2_ratio)  # no difference by rounding
+            likelihoods.append(AllelePair(np.where(unequal, np.nan, 0 * ratio), np.where(unequal, np.nan, ratio)))
+            if found.ref_next is not None and found.alt_next is not None:
+                alt_next = np.where(equal[:, None], found.ref_next, found.alt_next)
+                next_tokens.append(AllelePair(found.ref_next, alt_next))
+        return likelihoods, next_tokens
+
+    def _windows(self, variants: Sequence[Variant], strand: str) -> tuple[AlleleWindows, NDArray[np.bool_]]:
+        """Return the windows of trimmed variants, and True where REF and ALT have different numbers of N."""
+        numbers: dict[tuple[str, int], int] = {}
+        ref: list[Codes] = []  # distinct windows
+        alt, which, last = [], [], []
+        for variant in variants:
+            start, alleles = self.windows.after_one_prefix(variant, strand)
+            number = numbers.setdefault((variant.chrom, start), len(ref))
+            if number == len(ref):
+                ref.append(alleles.ref)
+            alt.append(alleles.alt)
+            which.append(number)
+            last.append((alleles.start + alleles.ref_length - 1, alleles.start + alleles.alt_length - 1))
+        windows = AlleleWindows(np.stack(ref), np.stack(alt), np.array(which), *np.array(last).T)
+        n_unknown = (windows.ref >= N).sum(axis=1)[windows.which]
+        return windows, n_unknown != (windows.alt >= N).sum(axis=1)

@@ -1,0 +1,42 @@
+"""Scores that a model supports, and the reason why it refuses another one."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from genoformer.models.base import Classifies, Model, PredictsTracks, has
+from genoformer.models.token_model import TokenModel
+from genoformer.scoring.scores import SCORES, Score
+
+
+def refusal(model: Model, score: Score) -> str | None:
+    """Return one sentence that says why a model does not support a score; None if it does."""
+    reason = _lacking(model, score)
+    return None if reason is None else f"{score.name} {reason}; choose {', '.join(supported(model)) or 'another model'}."
+
+
+def supported(model: Model) -> list[str]:
+    """Return the names of the scores that a model supports."""
+    return [name for name, score in SCORES.items() if _lacking(model, score) is None]
+
+
+def covers(model: TokenModel, score: Score, alleles: str) -> bool:
+    """True if the score of a language model is defined for alleles of one kind, "substitution" or "indel"."""
+    return score.input.alleles(model, score.alleles) in (alleles, "any")
+
+
+def _lacking(model: Model, score: Score) -> str | None:
+    """Return the reason why a model does not support a score, as the end of a sentence."""
+    kind = "a track model" if score.of_tracks else "a fine-tuned model" if score.of_classes else "a language model"
+    if has(model, PredictsTracks):
+        is_known = score.of_tracks or not (score.of_classes or score.input.needs_bases)
+        return None if is_known else f"needs {kind}, and this one predicts tracks"
+    if has(model, Classifies):
+        if not score.of_classes:
+            return f"needs {kind}, and this one was fine-tuned"
+        has_log_odds = cast(Classifies, model).task.has_log_odds
+        is_known = has_log_odds or not score.input.needs_probabilities
+        return None if is_known else "needs classes or labels, and this model predicts values"
+    if score.per_output:
+        return f"is of {'tracks' if score.of_tracks else 'classes'}, and this is a language model"
+    return score.input.lacking(cast(TokenModel, model))
