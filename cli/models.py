@@ -102,10 +102,18 @@ def _reads(model: Any) -> dict[str, Any]:
 
     if not has(model, PredictsTracks):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
-    shape = model.config
-    n_bins = shape.context_length // shape.bin_size
-    bins = {"of_bases": shape.bin_size, "in_window": n_bins, "predicted": shape.target_bins or n_bins}
-    return {"window": shape.context_length, "bins": bins, "tracks": dict(shape.heads)}
+    window, heads = model.config.context_length, model.track_heads
+    bins = {}
+    for name, head in heads.items():
+        n_bins = window // head.bin_size
+        bins[name] = {"of_bases": head.bin_size, "in_window": n_bins, "predicted": head.target_bins or n_bins}
+    first = next(iter(bins.values()))
+    same = all(each == first for each in bins.values())
+    return {
+        "window": window,
+        "bins": first if same else bins,
+        "tracks": {name: head.n_tracks for name, head in heads.items()},
+    }
 
 
 @models.command()
@@ -214,5 +222,5 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     for text in named:
         head, _, path = text.partition("=")
         if not path:
-            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.heads)}.")
-        model.targets[model.head_named(head)] = tracks_of(model.config, model.targets, head, read_targets(path))
+            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.track_heads)}.")
+        model.targets[model.head_named(head)] = tracks_of(model.track_heads, head, read_targets(path))

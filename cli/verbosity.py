@@ -104,23 +104,25 @@ def print_detail(text: str) -> None:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Print the library's warnings of failed runs as notes, each once."""
-    from genoformer.errors import FailedRunWarning
+    """Print the library's warnings of failed runs and broken packages as notes, each once."""
+    from genoformer.errors import FailedRunWarning, PackageWarning
 
     printed: set[str] = set()
+    kinds = (FailedRunWarning, PackageWarning)
     with warnings.catch_warnings():
         show = warnings.showwarning
 
         def show_once(
             message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
         ) -> None:
-            if not issubclass(category, FailedRunWarning):
+            if not issubclass(category, kinds):
                 show(message, category, filename, lineno, file, line)
             elif str(message) not in printed:
                 printed.add(str(message))
                 print_note(f"{message}")
 
-        warnings.simplefilter("always", FailedRunWarning)
+        for kind in kinds:
+            warnings.simplefilter("always", kind)
         warnings.showwarning = show_once
         yield
 

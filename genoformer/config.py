@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -54,6 +54,31 @@ def current(kind: str, table: Any) -> Any:
         if of == kind and isinstance(renamed.get(name), str):
             renamed[name] = values.get(renamed[name], renamed[name])
     return renamed
+
+
+def earliest(config: Any) -> Any:
+    """Return the fields of a dataclass that differ from their defaults, in their oldest names and spellings.
+
+    New fields with defaults and renamed fields (RENAMED) do not change the result. Nested dataclasses are translated, too.
+    """
+    if isinstance(config, Mapping):
+        return {str(key): earliest(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [earliest(value) for value in config]
+    if not is_dataclass(config):
+        return config
+    kind = type(config).__name__
+    names = {name: old for old, name in reversed(RENAMED.get(kind, {}).items())}
+    table = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if default is MISSING or value != default:
+            spellings = {text: old for old, text in RENAMED_VALUES.get((kind, field.name), {}).items()}
+            table[names.get(field.name, field.name)] = earliest(
+                spellings.get(value, value) if isinstance(value, str) else value
+            )
+    return table
 
 
 def current_option(word: str) -> str:

@@ -116,6 +116,10 @@ class FailedRunWarning(UserWarning):
     """The training run of a loaded model failed its own check."""
 
 
+class PackageWarning(UserWarning):
+    """A package that adds a family of models cannot be used."""
+
+
 class Stopped(KeyboardInterrupt):
     """A run was stopped by a signal; the exit status is 128 plus the number of the signal, as in shells."""
 

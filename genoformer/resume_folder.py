@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genoformer.errors import GenoformerError
@@ -20,11 +20,14 @@ class ResumeFolder:
     """Finished parts next to the output, in .OUT.parts/; the same job resumes from them, another job is refused.
 
     job: all that the parts depend on, such as the sha256 of the VCF, the model and the options.
+    current: translates the job of a folder that an earlier version wrote.
     """
 
     ending: str
 
-    def __init__(self, output: Path | None, job: dict[str, str]) -> None:
+    def __init__(
+        self, output: Path | None, job: dict[str, str], current: Callable[[dict[str, str]], dict[str, str]] = dict
+    ) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None else folder_of(output)
         try:
             self.path.mkdir(exist_ok=True)
@@ -34,7 +37,7 @@ class ResumeFolder:
         ticket = self.path / "job.json"
         self.is_new = not ticket.is_file()
         if ticket.is_file() or self.n_found:
-            before = _read(ticket)
+            before = current(_read(ticket))
             changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
             if changed:
                 raise JobError(

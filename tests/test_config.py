@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig, preset
 from genoformer.models.heads import ClassifierConfig
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.training.config import FinetuneConfig, PretrainConfig, model_fields
+from genoformer.training.config import FinetuneConfig, PretrainConfig, TrainingConfig, model_fields
 from genoformer.training.resume import RUN, begin
 from genoformer.training.track_config import TracksConfig
 
@@ -82,6 +82,21 @@ def test_old_spellings_of_a_manifest_are_translated_in_its_own_tables_only() -> 
     }
     new = current_manifest(manifest)
     assert current_manifest(new) == new
+
+
+def test_an_unfinished_run_from_before_a_field_was_added_is_resumed(tmp_path: Path) -> None:
+    now = {"model": asdict(EncoderConfig(n_vocab=9)), "training": asdict(TrainingConfig(max_steps=3))}
+    before = {name: dict(table) for name, table in now.items()}
+    del before["model"]["norm_type"], before["training"]["ema_decay"]  # as if these two fields were new
+    (tmp_path / "state.ckpt").touch()
+    (tmp_path / RUN).write_text(json.dumps(before))
+    begin(tmp_path, now)
+    (tmp_path / RUN).write_text(json.dumps(before))
+    with pytest.raises(ConfigError, match=r"other settings \(model.norm_type\)"):
+        begin(tmp_path, {**now, "model": {**now["model"], "norm_type": "rms"}})
+    (tmp_path / RUN).write_text(json.dumps({"task": "tracks", "model": {}}))  # there the table is the user's, of any family
+    with pytest.raises(ConfigError, match=r"other settings \(model.dropout\)"):
+        begin(tmp_path, {"task": "tracks", "model": {"dropout": 0.1}})
 
 
 def test_an_unfinished_run_with_old_spellings_is_resumed(tmp_path: Path) -> None:

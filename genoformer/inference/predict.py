@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.bed import Intervals
-from genoformer.formats.track_table import Track, TrackTable, open_targets
+from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
@@ -19,7 +19,7 @@ from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import Predicted, TrackSelection, predict_tracks, tracks_of
 from genoformer.models import registry
-from genoformer.models.base import Classifies, Model, PredictsTracks, has, remedy, require
+from genoformer.models.base import Classifies, Head, Model, PredictsTracks, has, remedy, require
 from genoformer.models.folders import members_of, resolve_model
 from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback
@@ -36,7 +36,8 @@ class TrackPrediction:
     request: PredictionRequest
     genome: Genome
     intervals: Mapping[str, Intervals]
-    config: Any  # of the model: a TrackConfig
+    config: Any  # of the model
+    head: Head
     tracks: Sequence[Track]
     selection: TrackSelection
     notes: Sequence[str]
@@ -79,7 +80,7 @@ class TrackPrediction:
         n_tracks = len(self.tracks)
         tracks = "1 track" if n_tracks == 1 else f"{n_tracks:,} tracks"
         windows = "1 window" if summary.n_windows == 1 else f"{summary.n_windows:,} windows"
-        bins = f"{summary.n_bins:,} bins of {self.config.bin_size}"
+        bins = f"{summary.n_bins:,} bins of {self.head.bin_size}"
         return [*notes, f"{files.output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
 
 
@@ -116,17 +117,20 @@ def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | Cl
 
 def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions) -> TrackPrediction:
     """Check the options of a track model."""
-    config, tables = _config_and_tables(model)
+    is_loaded = not isinstance(model, str | Path)
+    config = model.config if is_loaded else registry.load_config(model, PredictsTracks)
+    heads = model.track_heads if is_loaded else registry.read_heads(model)
+    head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
-    known = tracks_of(config, tables, request.head, table)
+    known = tracks_of(heads, request.head, table)
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
-    if request.both_strands and table is None and head_named(config.heads, request.head) not in tables:
-        name = model if isinstance(model, str | Path) else "the model"
+    if request.both_strands and table is None and head.table is None:
+        name = "the model" if is_loaded else model
         raise OptionError("both_strands", f"is on, but {name} has no table with the strand pairs of its tracks; give targets.")
     pairs = known.strand_pairs if request.both_strands else None
     selection = TrackSelection(request.head, numbers, pairs)
     notes = [*genome.notes, *regions.notes]
-    return TrackPrediction(request, genome, regions.intervals, config, [known[i] for i in numbers], selection, notes)
+    return TrackPrediction(request, genome, regions.intervals, config, head, [known[i] for i in numbers], selection, notes)
 
 
 def _kind_of(model: str | Path | Model) -> Any:
@@ -141,10 +145,3 @@ def _kind_of(model: str | Path | Model) -> Any:
     if not has(kind, needs):
         raise CheckpointError(f"{model} {kind.purpose}; give {remedy(needs)}.")
     return kind
-
-
-def _config_and_tables(model: Any) -> tuple[Any, Mapping[str, TrackTable]]:
-    """Return the configuration of a model and the track tables of its heads, without reading weights."""
-    if isinstance(model, str | Path):
-        return registry.load_config(model, PredictsTracks), registry.read_tables(model)
-    return model.config, model.targets

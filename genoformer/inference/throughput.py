@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ import torch
 from genoformer.inference.runtime import PRECISIONS, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import cost
-from genoformer.models.track_model import TrackModel, one_hot
+from genoformer.models.track_model import TrackModel, one_hot, window_unit
 
 _MULTIPLY_ADDS = {"cpu": 2e9}  # of the timed forward pass
 _MULTIPLY_ADDS_OF_GPU = 2e11
@@ -29,27 +29,29 @@ def measured_rate(
     The measured time includes operations that are not products (norms, activations, memory). Raises ConfigError for a missing
     device.
     """
-    available = config.context_length // config.bin_size
-    whole = family.timing_config(config, available * config.bin_size)
+    unit = window_unit(family.heads_of(config))
+    available = config.context_length // unit
+    whole = family.timing_config(config, available * unit)
     wanted = _MULTIPLY_ADDS.get(device.partition(":")[0], _MULTIPLY_ADDS_OF_GPU)
-    n_bins = min(available, max(4, int(wanted * available // _multiply_adds(family, whole, training=False))))
-    short = family.timing_config(config, n_bins * config.bin_size)
+    n_units = min(available, max(4, int(wanted * available // _multiply_adds(family, whole, training=False))))
+    short = family.timing_config(config, n_units * unit)
     n = _multiply_adds(family, short, training=training)
     codes = np.random.default_rng(0).integers(0, 4, (1, short.context_length), dtype=np.uint8)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # weights and dropout
-        model = family(short)
+        model = cast(Any, family)(short)
         if training:
             with evaluating(model, device) as lent:
                 return n / _fastest(_step(lent.train(), codes, precision), device)
         with evaluating(model, device, precision) as lent:
-            reader = TrackPredictor(lent)
+            reader = TrackPredictor(lent, next(iter(lent.track_heads)))
             return n / _fastest(lambda: reader(codes), device)
 
 
 def _multiply_adds(family: type[TrackModel], config: Any, *, training: bool) -> int:
     """Return the multiply-adds of a whole window: of a prediction, or of a forward and a backward pass."""
     model = cost.meta_model(family, config).train(training)
-    run = cost.track_run(model, next(iter(config.heads)), config.context_length, config.context_length // config.bin_size)
+    name, head = next(iter(model.track_heads.items()))
+    run = cost.track_run(model, name, config.context_length, config.context_length // head.bin_size)
     return cost.trace(model, run, backward=training).multiply_adds
 
 
@@ -60,7 +62,7 @@ def _step(model: TrackModel, codes: np.ndarray, precision: str) -> Callable[[], 
 
     def run() -> None:
         with torch.autocast(place.type, torch.bfloat16) if half else nullcontext():
-            model(onehot).float().sum().backward()
+            model(onehot, next(iter(model.track_heads))).float().sum().backward()
 
     return run
 

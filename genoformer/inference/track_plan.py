@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from genoformer.formats.bed import Intervals
 from genoformer.inference.runtime import CPU, PRECISIONS, Runtime
 from genoformer.inference.throughput import measured_rate
-from genoformer.inference.track_prediction import TrackConfig, cells_of, kept_bins, windows_at_once
+from genoformer.inference.track_prediction import cells_of, kept_bins, windows_at_once
 from genoformer.models import cost, registry
+from genoformer.models.base import Head
 from genoformer.models.track_model import head_named
 
 
 class PredictionPlan(NamedTuple):
     """Cost of a prediction. memory: bytes by name; multiply_adds: of a window; rate: multiply-adds per second."""
 
-    config: TrackConfig
+    length: int  # bases of a window
+    head: Head
     n_parameters: int
     n_windows: int
     n_strands: int
@@ -32,12 +34,14 @@ class PredictionPlan(NamedTuple):
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {cost.gigabytes(n)}" for name, n in self.memory.items())
-        c, windows = self.config, "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows"
+        n_bins, windows = (
+            self.length // self.head.bin_size,
+            "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows",
+        )
         return cost.table(
             {
                 "parameters": f"{self.n_parameters:,}",
-                "window": f"{c.context_length:,} bases, of whose {c.context_length // c.bin_size:,} bins "
-                f"{kept_bins(c):,} are kept",
+                "window": f"{self.length:,} bases, of whose {n_bins:,} bins {kept_bins(self.length, self.head):,} are kept",
                 "memory without Python and torch": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
                 "multiply-adds of a window": f"{self.multiply_adds:,}{' on each strand' if self.n_strands > 1 else ''}",
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
@@ -48,7 +52,7 @@ class PredictionPlan(NamedTuple):
 
 
 def plan_prediction(
-    config: TrackConfig,
+    config: Any,
     intervals: Mapping[str, Intervals],
     *,
     head: str | None = None,
@@ -58,18 +62,21 @@ def plan_prediction(
 ) -> PredictionPlan:
     """Return the cost of `predict_tracks` with the same arguments.
 
-    rate: multiply-adds per second; None measures it on this machine.
+    config: of a family that predicts tracks. rate: multiply-adds per second; None measures it on this machine.
     """
-    head, kept, length = head_named(config.heads, head), kept_bins(config), config.context_length
-    family = registry.class_of(config)
+    family, length = registry.class_of(config), config.context_length
+    heads: dict[str, Head] = family.heads_of(config)
+    head = head_named(heads, head)
+    kept = kept_bins(length, heads[head])
     model = cost.meta_model(family, config, PRECISIONS[runtime.precision]).eval()
-    batch = windows_at_once(config, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)
+    batch = windows_at_once(length, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)
     if rate is None:
         rate = measured_rate(family, config, training=False, device=runtime.device, precision=runtime.precision)
     return PredictionPlan(
-        config,
+        length,
+        heads[head],
         n_parameters=cost.count_parameters(model),
-        n_windows=sum(len(cells) for cells in cells_of(config, intervals).values()),
+        n_windows=sum(len(cells) for cells in cells_of(length, heads[head], intervals).values()),
         n_strands=1 + both_strands,
         memory=cost.prediction_memory(model, head, length, kept, batch=batch, on_cpu=runtime.device == "cpu"),
         multiply_adds=cost.trace(model, cost.track_run(model, head, length, kept)).multiply_adds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +17,12 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import overlapping_rows
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.inference.tracks import TrackPredictor
+from genoformer.models.base import Head
 from genoformer.models.track_model import TrackModel, head_named
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers.tracks import BinnedTracks, TrackSink
 
 GPU_BASES = 1 << 20  # in a batch on a GPU; halved if memory is too small
-
-
-class TrackConfig(Protocol):
-    """Configuration of a track model: what the windows of a prediction depend on."""
-
-    @property
-    def context_length(self) -> int: ...
-    @property
-    def bin_size(self) -> int: ...
-    @property
-    def target_bins(self) -> int: ...
-    @property
-    def heads(self) -> Mapping[str, int]: ...
 
 
 class Predicted(NamedTuple):
@@ -81,18 +69,19 @@ def predict_tracks(
     """
     begun = time.monotonic()
     head = model.head_named(selection.head)
-    n_tracks = model.config.heads[head]
+    shape = model.track_heads[head]
+    n_tracks = shape.n_tracks
     if bad := [track for track in selection.tracks if not 0 <= track < n_tracks]:
         raise ConfigError(f"track {bad[0]} does not exist; those of head {head} are numbered 0 to {n_tracks - 1:,}.")
-    length, size = model.config.context_length, model.config.bin_size
-    kept = kept_bins(model.config)
+    length, size = model.config.context_length, shape.bin_size
+    kept = kept_bins(length, shape)
     first = (length // size - kept) // 2  # bins of a window before the kept bins
-    cells = cells_of(model.config, intervals)
+    cells = cells_of(length, shape, intervals)
     n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
     tracks, pairs = np.asarray(selection.tracks, dtype=np.int64), selection.strand_pairs
     with evaluating(model, runtime.device, runtime.precision) as moved:
         predictor = TrackPredictor(moved, head, kept)
-        at_once = windows_at_once(model.config, on_cpu=predictor.device.type == "cpu", batch_size=runtime.batch_size)
+        at_once = windows_at_once(length, on_cpu=predictor.device.type == "cpu", batch_size=runtime.batch_size)
         for chrom, numbers in cells.items():
             rows = intervals[chrom]
             for i in range(0, len(numbers), at_once):
@@ -115,41 +104,39 @@ def predict_tracks(
     return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
 
 
-def kept_bins(config: TrackConfig) -> int:
-    """Return the number of middle bins that are kept: the model's target bins, or half of all if it predicts all.
+def kept_bins(length: int, head: Head) -> int:
+    """Return the number of middle bins of a window that are kept: the head's target bins, or half of all if it predicts all.
 
-    One bin less if this number of bins cannot be centred exactly.
+    One bin less if this number of bins cannot be centred exactly. length: bases of a window.
     """
-    n = config.context_length // config.bin_size
-    kept = config.target_bins if 0 < config.target_bins < n else max(1, n // 2)
+    n = length // head.bin_size
+    kept = head.target_bins if 0 < head.target_bins < n else max(1, n // 2)
     return kept - ((n - kept) % 2 and kept > 1)
 
 
-def tracks_of(
-    config: TrackConfig, tables: Mapping[str, TrackTable], head: str | None = None, table: TrackTable | None = None
-) -> TrackTable:
-    """Return the tracks of a head: from a table, from the model's `tables` (head -> table), or numbered (human_0 ...).
+def tracks_of(heads: Mapping[str, Head], head: str | None = None, table: TrackTable | None = None) -> TrackTable:
+    """Return the tracks of a head of a model: from a table, from the model's own table, or numbered (human_0 ...).
 
-    Raises ConfigError for a table with another number of tracks.
+    heads: `track_heads` of the model. Raises ConfigError for a table with another number of tracks.
     """
-    head = head_named(config.heads, head)
-    n = config.heads[head]
+    head = head_named(heads, head)
+    n = heads[head].n_tracks
     if table is not None and len(table) != n:
-        heads = ", ".join(f"{name}: {n_tracks:,}" for name, n_tracks in config.heads.items())
+        known = ", ".join(f"{name}: {one.n_tracks:,}" for name, one in heads.items())
         raise ConfigError(
-            f"the table has {len(table):,} tracks, but head {head} has {n:,} (the model has {heads}); give the table of {head}."
+            f"the table has {len(table):,} tracks, but head {head} has {n:,} (the model has {known}); give the table of {head}."
         )
-    return table or tables.get(head) or TrackTable(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
+    return table or heads[head].table or TrackTable(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
-def windows_at_once(config: TrackConfig, *, on_cpu: bool, batch_size: int | None) -> int:
-    """Return the number of windows in a batch; on a CPU more than one is not faster."""
-    return batch_size or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
+def windows_at_once(length: int, *, on_cpu: bool, batch_size: int | None) -> int:
+    """Return the number of windows of `length` bases in a batch; on a CPU more than one is not faster."""
+    return batch_size or (1 if on_cpu else max(1, GPU_BASES // length))
 
 
-def cells_of(config: TrackConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
+def cells_of(length: int, head: Head, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
     """Return the sorted, unique numbers of lattice cells that the intervals overlap; a cell is the kept bins of a window."""
-    width = kept_bins(config) * config.bin_size
+    width = kept_bins(length, head) * head.bin_size
     return {
         chrom: np.unique(np.concatenate([np.arange(start // width, -(-end // width)) for start, end in rows.tolist()]))
         for chrom, rows in intervals.items()

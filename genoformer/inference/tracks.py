@@ -44,13 +44,13 @@ class TrackPredictor:
         self, model: TrackModel, head: str | None = None, n_bins: int | None = None, engine: TrackEngine | None = None
     ) -> None:
         self.model, self.head, self.n_bins = model, model.head_named(head), n_bins
-        self.engine = engine or model.engine()
+        self.engine = engine or model.engine(self.head)
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
 
     def __call__(self, codes: Codes, batch_size: int = 1) -> Floats:
         """Map uint8 [B, L] to float32 [B, K, N]; codes may be a memory map, of which one batch is read at a time."""
-        return self._predict(codes, self.model.bins_of(codes.shape[1], self.n_bins), batch_size)
+        return self._predict(codes, self.model.bins_of(codes.shape[1], self.n_bins, self.head), batch_size)
 
     def predict_edits(
         self,
@@ -74,7 +74,7 @@ class TrackPredictor:
         chosen = torch.from_numpy(tracks).to(self.device)
         size = self.model.track_heads[self.head].bin_size
         for request in windows:
-            bins = self.model.bins_of(request.length, self.n_bins)
+            bins = self.model.bins_of(request.length, self.n_bins, self.head)
             n_all, first = request.length // size, request.start // size
             edits = list(request.edits)
             if backward:
@@ -110,7 +110,7 @@ class TrackPredictor:
             raise ConfigError(
                 f"found {len(strand_pairs)} strand pairs for the {head.n_tracks} tracks of {self.head}; give one for each."
             )
-        bins = self.model.bins_of(codes.shape[1], self.n_bins)
+        bins = self.model.bins_of(codes.shape[1], self.n_bins, self.head)
         reversed_bins = bins.reversed(codes.shape[1] // head.bin_size)
         forward = self._predict(codes, bins, batch_size)
         backward = self._predict(np.stack([reverse_complement(window) for window in codes]), reversed_bins, batch_size)

@@ -15,7 +15,7 @@ from genoformer.inference.base_probabilities import posteriors
 from genoformer.inference.runtime import Floats, run_batched, tokens_at_once
 from genoformer.inference.track_prediction import tracks_of
 from genoformer.inference.tracks import TrackPredictor, WindowRequest
-from genoformer.models.base import Bins, Classifies, PredictsTracks, has
+from genoformer.models.base import Bins, Classifies, Head, PredictsTracks, has
 from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.models.track_model import one_hot
 
@@ -39,7 +39,7 @@ class AttributionTarget(NamedTuple):
     @classmethod
     def default(cls, model: Any) -> AttributionTarget:
         """Return the first class of a model, or the sum of all tracks of its first head."""
-        return cls(head=next(iter(model.config.heads)) if has(model, PredictsTracks) else None)
+        return cls(head=next(iter(model.track_heads)) if has(model, PredictsTracks) else None)
 
     def of(self, model: Any, codes: Codes, reference: Codes | None = None) -> Floats:
         """Return the number of each sequence, uint8 [B, L] -> [B]. Raises ConfigError for an unknown output.
@@ -75,7 +75,9 @@ class AttributionTarget(NamedTuple):
 
         def run(part: slice) -> Tensor:
             onehot = one_hot(torch.from_numpy(codes[part]).to(predictor.device)).to(predictor.dtype) if short else None
-            embedding = model.embed(onehot, bins) if onehot is not None else predictor.engine.embed(codes[part], bins)
+            embedding = (
+                model.embed(onehot, bins, predictor.head) if onehot is not None else predictor.engine.embed(codes[part], bins)
+            )
             return model.tracks(embedding, predictor.head, tracks).sum((1, 2))
 
         return run_batched(run, len(codes), max(1, (1 << (14 if short else 18)) // codes.shape[1]), ())
@@ -83,7 +85,7 @@ class AttributionTarget(NamedTuple):
     def _edited_track_sum(self, model: Any, codes: Codes, reference: Codes) -> Floats:
         """Return the sums for edited copies of one sequence; only the changed part of the trunk is computed again."""
         first, n = self._bins(model, len(reference))
-        predictor, n_all = TrackPredictor(model, self.head, 0), len(reference) // model.config.bin_size
+        predictor, n_all = TrackPredictor(model, self.head, 0), len(reference) // self._head(model).bin_size
         batch_size = max(1, _MAX_VALUES // (n_all * max(n_all, model.config.width)))
         windows = [WindowRequest(0, len(reference), list(codes))]
         (prediction,) = predictor.predict_edits(reference, windows, tracks=self._tracks(model).numpy(), batch_size=batch_size)
@@ -119,20 +121,25 @@ class AttributionTarget(NamedTuple):
         if has(model, Classifies):
             return str(model.config.classes[self.number])
         if has(model, PredictsTracks):
-            n = len(self.tracks) or model.config.heads[model.head_named(self.head)]
+            n = len(self.tracks) or self._head(model).n_tracks
             return f"track {self.tracks[0]}" if n == 1 and self.tracks else f"sum of {n:,} tracks"
         return "log2 P"
 
     def _tracks(self, model: Any) -> Tensor:
-        n = model.config.heads[model.head_named(self.head)]
+        n = self._head(model).n_tracks
         if unknown := [i for i in self.tracks if not 0 <= i < n]:
             raise ConfigError(f"track {unknown[0]}: the head has {n:,} tracks, numbered from 0.")
         return torch.tensor(self.tracks or range(n))
 
     def _bins(self, model: Any, length: int) -> tuple[int, int]:
-        few = length // model.config.bin_size < model.config.target_bins  # window shorter than the model's: use all of its bins
-        bins = model.bins_of(length, 0 if few else None)
+        head = self._head(model)
+        few = length // head.bin_size < head.target_bins  # window shorter than the model's: use all of its bins
+        bins = model.bins_of(length, 0 if few else None, self.head)
         return self.bins or (bins.first, bins.n)
+
+    def _head(self, model: Any) -> Head:
+        head: Head = model.track_heads[model.head_named(self.head)]
+        return head
 
     def _check_class(self, model: Any) -> None:
         if not 0 <= self.number < len(model.config.classes):
@@ -158,7 +165,7 @@ def choose_target(
     if output is not None:
         raise OptionError("output", f"is {output!r}, but the model has no classes; leave it out, or give a fine-tuned model.")
     if has(model, PredictsTracks):
-        known = tracks_of(model.config, model.targets, head, None)
+        known = tracks_of(model.track_heads, head)
         numbers = list(range(len(known))) if tracks is None else known.choose(tracks)
         return AttributionTarget(head=model.head_named(head), tracks=numbers)
     if tracks or head:

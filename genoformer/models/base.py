@@ -118,6 +118,7 @@ class Head(NamedTuple):
     n_tracks: int
     bin_size: int  # bases
     table: TrackTable | None = None  # names of the tracks, if known
+    target_bins: int = 0  # predicted bins in the middle of a window of `context_length`; 0: all
 
 
 class Bins(NamedTuple):
@@ -184,20 +185,24 @@ class Attends(Protocol):
 
 @runtime_checkable
 class PredictsTracks(Protocol):
-    """Predicts regulatory tracks in bins: SAD scores, `predict`, ISM and attribution of tracks."""
+    """Predicts regulatory tracks in bins: SAD scores, `predict`, ISM and attribution of tracks.
+
+    Heads can have bins of different sizes; the bins of a job are those of its head. `head=None` is the only head, or any one
+    if all have the same bins.
+    """
 
     @property
     def track_heads(self) -> Mapping[str, Head]: ...
     def head_named(self, head: str | None) -> str: ...
-    def bins_of(self, length: int, n_bins: int | None = None) -> Bins: ...
-    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None) -> Tensor:
-        """Return the embedding of bins: one-hot [B, 4, L] -> [B, D, N]."""
+    def bins_of(self, length: int, n_bins: int | None = None, head: str | None = None) -> Bins: ...
+    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
+        """Return the embedding of the bins of a head: one-hot [B, 4, L] -> [B, D, N]."""
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
         """Return the tracks [B, K, N] of a head, or its tracks with the numbers `only`."""
 
-    def engine(self) -> TrackEngine:
-        """Return the way to compute embeddings of codes fast; by default `PlainEngine`, which is exact and naive."""
+    def engine(self, head: str | None = None) -> TrackEngine:
+        """Return the way to compute embeddings for a head fast; by default `PlainEngine`, which is exact and naive."""
 
 
 @runtime_checkable
@@ -219,7 +224,7 @@ class TrackWindow(Protocol):
 
 
 class TrackStretch(Protocol):
-    """A stretch of a contig, of which windows share work."""
+    """A stretch of a contig, of which windows share work; bins are those of the head of the engine."""
 
     def window(self, first: int, n: int) -> TrackWindow:
         """Return the window of n bins from bin `first` of the stretch."""

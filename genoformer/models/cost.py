@@ -121,7 +121,7 @@ def track_run(
     def run() -> Tensor:
         onehot = torch.empty(batch, 4, length, device="meta", dtype=next(model.parameters()).dtype)
         only = None if n_tracks is None else torch.empty(n_tracks, device="meta", dtype=torch.int64)
-        tracks: Tensor = model.tracks(model.embed(onehot, n_bins), head, only)
+        tracks: Tensor = model.tracks(model.embed(onehot, n_bins, head), head, only)
         return tracks
 
     return run
@@ -133,7 +133,7 @@ def prediction_memory(model: Any, head: str, length: int, n_bins: int, *, batch:
     On a CPU, the model's engine may hold copies of weights and have its own workspace (`cpu_engine_size`).
     """
     dtype = next(model.parameters()).dtype
-    n_values, copies = batch * n_bins * model.config.heads[head], 0
+    n_values, copies = batch * n_bins * model.track_heads[head].n_tracks, 0
     engine = model.cpu_engine_size(length, batch) if on_cpu else None
     if engine is None:
         workspace = trace(model, track_run(model, head, length, n_bins, batch=batch)).peak

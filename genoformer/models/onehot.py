@@ -92,5 +92,5 @@ class TrackSum(nn.Module):
         self.train(model.training)
 
     def forward(self, onehot: Tensor) -> Tensor:
-        embedding = self.model.embed(onehot, 0)[..., self.first : self.first + self.n]
+        embedding = self.model.embed(onehot, 0, self.head)[..., self.first : self.first + self.n]
         return self.model.tracks(embedding, self.head, self.numbers).sum(-1)

@@ -13,17 +13,17 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import torch
 
 from genoformer import __version__
-from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
+from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, PackageWarning, sentence
 from genoformer.files import made_folder, write_text
-from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.base import Classifies, Embeds, Head, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.export import HF, fitting_layout
 from genoformer.models.folders import ENSEMBLE, failures, members_of, read_sketch, resolve_model
 from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
@@ -86,16 +86,36 @@ _RENAMED = {  # names of classes in older folders
 
 @cache
 def families() -> dict[str, Family]:
-    """Return all families by name: genoformer's, and those of installed packages."""
-    found = dict(FAMILIES)
+    """Return all families by name: genoformer's, and those of installed packages.
+
+    A package whose family cannot be used is left out with a warning (PackageWarning), once.
+    """
+    known = dict(FAMILIES)
     for entry in entry_points(group="genoformer.families"):
-        if entry.name in found:
-            raise ConfigError(f"{entry.value} adds a family {entry.name!r}, and there is one already; rename it.")
-        family = entry.load()
-        if not isinstance(family, Family):
-            raise ConfigError(f"{entry.value} is a {type(family).__name__}; expected a genoformer.models.registry.Family.")
-        found[entry.name] = family
-    return found
+        try:
+            known[entry.name] = _family_from(entry, known)
+        except Exception as error:  # any error of another package
+            package = entry.dist.name if entry.dist is not None else entry.value
+            _warn_of_package(f"the family {entry.name!r} of the package {package}", error)
+    return known
+
+
+def _warn_of_package(part: str, error: Exception) -> None:
+    problem = f"{part} is left out: {type(error).__name__}: {error}; update or remove the package."
+    warnings.warn(sentence(problem), PackageWarning, stacklevel=3)
+
+
+def _family_from(entry: EntryPoint, known: Mapping[str, Family]) -> Family:
+    """Return the family of an entry point; raise if it is none, or takes the name of a known family or layout."""
+    if entry.name in known:
+        raise ConfigError(f"{entry.value} takes the name of another family")
+    family = entry.load()
+    if not isinstance(family, Family):
+        raise ConfigError(f"{entry.value} is a {type(family).__name__}, expected a genoformer.models.registry.Family")
+    layouts = {OWN} | {name for other in known.values() for name in other.formats}
+    if same := sorted(layouts & set(family.formats)):
+        raise ConfigError(f"{entry.value} takes the name of another layout, {', '.join(same)}")
+    return family
 
 
 def formats() -> dict[str, tuple[Family, str]]:
@@ -105,9 +125,10 @@ def formats() -> dict[str, tuple[Family, str]]:
 
 def model_class(family: str) -> Any:
     """Return the class of the models of a family."""
-    if family not in families():
-        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(families())}.")
-    return _imported(families()[family].model)
+    known = FAMILIES if family in FAMILIES else families()  # other packages are imported for their own models only
+    if family not in known:
+        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(known)}.")
+    return resolve_name(known[family].model)
 
 
 def family_of(model: Model) -> str:
@@ -120,7 +141,7 @@ def family_of(model: Model) -> str:
 
 def class_of(config: Any) -> Any:
     """Return the class of models with a configuration of this type."""
-    kinds = [_imported(family.model) for family in families().values()]
+    kinds = (resolve_name(family.model) for known in (lambda: FAMILIES, families) for family in known().values())
     for kind in kinds:
         if kind.config_type is type(config):
             return kind
@@ -129,11 +150,6 @@ def class_of(config: Any) -> Any:
 
 def _unregistered(name: str) -> ConfigError:
     return ConfigError(f"found {name}, expected a class of a registered family; add an entry point genoformer.families.")
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
 
 
 def load(name: str | Path, *needs: Need) -> Any:
@@ -158,7 +174,7 @@ def load(name: str | Path, *needs: Need) -> Any:
         model = _load_own(folder, config)
     else:
         family, path = formats()[layout]
-        model = read_foreign(_imported(path), _imported(family.model), folder, config)
+        model = read_foreign(resolve_name(path), resolve_name(family.model), folder, config)
     require(model, *needs, name=str(name))
     model.read_tables(folder)
     model.set_origin(Origin(model.sha256, read_sketch(folder)))
@@ -193,7 +209,7 @@ def load_config(name: str | Path, *needs: Need) -> Any:
         kind, shape = _own_class(folder, config)
     else:
         family, path = formats()[layout]
-        kind, shape = _imported(family.model), _imported(path).to_config(config, folder, {})
+        kind, shape = resolve_name(family.model), resolve_name(path).to_config(config, folder, {})
     if not has(kind, *needs):
         raise CheckpointError(f"{name} {kind.purpose}; give {remedy(*needs)}.")
     return shape
@@ -207,7 +223,7 @@ def layout_of(name: str | Path) -> str:
 
 def huggingface_layout(model: Model) -> str:
     """Return the layout in which transformers reads a model: that of its own class, or of those of genoformer.huggingface."""
-    return fitting_layout(model, {name: _imported(path) for name, path in families()[family_of(model)].formats.items()})
+    return fitting_layout(model, {name: resolve_name(path) for name, path in families()[family_of(model)].formats.items()})
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
@@ -222,11 +238,23 @@ def _config_of(folder: Path) -> dict[str, Any]:
 
 
 def _detects(layout: str, config: dict[str, Any]) -> bool:
-    return "genoformer" in config if layout == OWN else bool(_imported(formats()[layout][1]).detect(config))
+    """True if a config.json is of a layout; a layout of another package that cannot be used detects nothing."""
+    if layout == OWN:
+        return "genoformer" in config
+    family, path = formats()[layout]
+    try:
+        return bool(resolve_name(path).detect(config))
+    except Exception as error:
+        if family in FAMILIES.values():
+            raise
+        _warn_of_package(f"the layout {layout!r} ({path}) of another package", error)
+        return False
 
 
 def _layout_of(folder: Path, config: dict[str, Any]) -> str:
-    for layout in (OWN, *formats()):
+    if _detects(OWN, config):  # without a look at the other layouts, which imports other packages
+        return OWN
+    for layout in formats():
         if _detects(layout, config):
             return layout
     kind = described_config(config)
@@ -269,7 +297,7 @@ def save(
         if layout == OWN:
             config = _save_own(model, made, dtype)
         else:
-            config = write_foreign(_imported(formats()[layout][1]), model, made, dtype)
+            config = write_foreign(resolve_name(formats()[layout][1]), model, made, dtype)
         model.write_tables(made)
         if manifest is not None:
             write_text(made / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -316,7 +344,7 @@ def _own_class(folder: Path, config: dict[str, Any]) -> tuple[Any, Any]:
             f"{folder}: model {config.get('model')!r} is of no family that is installed, and was refused; install its package."
         )
     try:
-        kind = _imported(named)
+        kind = resolve_name(named)
         return kind, kind.config_type.from_dict(config["config"])
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
@@ -340,6 +368,9 @@ def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return {"genoformer": __version__, "model": _class_name(model), "config": asdict(model.config)}
 
 
-def read_tables(name: str | Path) -> dict[str, Any]:
-    """Return the track tables of a track model's heads that are in its folder, without reading its weights."""
-    return read_track_tables(load_config(name, PredictsTracks).heads, resolve_model(name))
+def read_heads(name: str | Path) -> dict[str, Head]:
+    """Return the heads of a track model with the track tables that are in its folder, without reading its weights."""
+    config = load_config(name, PredictsTracks)
+    heads: dict[str, Head] = class_of(config).heads_of(config)
+    tables = read_track_tables(heads, resolve_model(name))
+    return {name: head._replace(table=tables.get(name)) for name, head in heads.items()}

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.enformer.model import Enformer
+from genoformer.models.track_model import TrackModel
 from genoformer.models.tuning import trainable
 
 
@@ -102,21 +102,24 @@ def _shape(x: Tensor) -> str:
 # --- a model with another head
 
 
-class EnformerWithHead(nn.Module):
+class TrackModelWithHead(nn.Module):
     """A track model with one of the heads above in place of its own: one-hot [B, 4, L] -> tracks [B, K, N].
 
     The model is not copied: training this module changes the original model.
+    like: the head of the model whose bins the new head has; None: any if all have the same bins.
 
-    >>> from genoformer.models.enformer.model import preset
+    >>> from genoformer.models.enformer.model import Enformer, preset
     >>> model = Enformer(preset("tiny")).eval()
-    >>> adapted = EnformerWithHead(model, ContextHead(2 * model.config.width, 5))
+    >>> adapted = TrackModelWithHead(model, ContextHead(2 * model.config.width, 5))
     >>> adapted(torch.zeros(1, 4, 2048), torch.zeros(3, 5), tune="frozen").shape
     torch.Size([1, 3, 16])
     """
 
-    def __init__(self, model: Enformer, head: TrackHead | ContextHead | ContextAttentionHead) -> None:
+    def __init__(
+        self, model: TrackModel, head: TrackHead | ContextHead | ContextAttentionHead, like: str | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.head = model, head
+        self.model, self.head, self.like = model, head, like
 
     def forward(
         self, onehot: Tensor, *context: Tensor, n_bins: int | None = None, tune: str | None = None, last_blocks: int = 2
@@ -127,7 +130,7 @@ class EnformerWithHead(nn.Module):
         requires_grad=False stay frozen.
         """
         with trainable(self.model, tune, last_blocks):
-            embedding = self.model.embed(onehot, n_bins)
+            embedding = self.model.embed(onehot, n_bins, self.like)
         return self.head(embedding, *context)
 
     def loss(
@@ -144,8 +147,8 @@ class EnformerWithHead(nn.Module):
 
         Raises ConfigError, with both shapes, if the shapes differ.
         """
-        size, (batch, _, length) = self.model.config.bin_size, onehot.shape
-        bins = self.model.bins_of(length, n_bins)
+        size, (batch, _, length) = self.model.bin_size_of(self.like), onehot.shape
+        bins = self.model.bins_of(length, n_bins, self.like)
         if measured.ndim != 3 or measured.shape[-1] != bins.n:
             n = measured.shape[-1]
             most = f"a window of {length:,} bases has up to {length // size:,} bins"

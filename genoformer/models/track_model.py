@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,18 +22,29 @@ class TrackModel(Model):
     """Model of regulatory tracks: one-hot DNA [B, 4, L] -> embedding of bins [B, D, N] -> tracks [B, K, N] of a head.
 
     A family defines `embed` and `tracks`, and a configuration with context_length, target_bins (0: all bins), bin_size and
-    `heads`, a mapping from the name of a head to its number of tracks.
+    `heads`, a mapping from the name of a head to its number of tracks. If its heads have bins of different sizes, it defines
+    `heads_of` instead of the last three.
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets = {}
+
+    @classmethod
+    def heads_of(cls, config: Any) -> dict[str, Head]:
+        """Return the heads of a model with this configuration by name, without their tables."""
+        return {name: Head(n, config.bin_size, target_bins=config.target_bins) for name, n in config.heads.items()}
+
     def describe(self) -> str:
-        return f"is a track model, which predicts tracks ({', '.join(self.config.heads)})"
+        return f"is a track model, which predicts tracks ({', '.join(self.track_heads)})"
 
-    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None) -> Tensor:
-        """Return the embedding of bins, the input of the heads: one-hot [B, 4, L] -> [B, D, N].
+    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
+        """Return the embedding of bins, the input of a head: one-hot [B, 4, L] -> [B, D, N].
 
-        n_bins: bins, or the number of bins in the middle; None: the number in the configuration, 0: all.
+        n_bins: bins, or the number of bins in the middle; None: the number in the configuration, 0: all. head: whose bins; a
+        model whose heads have the same bins can ignore it.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no embed; a family must define it.")
 
@@ -46,11 +58,11 @@ class TrackModel(Model):
         head: its name; None if there is only one. n_bins: number of bins in the middle to predict; None: the number in the
         configuration.
         """
-        return self.tracks(self.embed(onehot, n_bins), head)
+        return self.tracks(self.embed(onehot, n_bins, head), head)
 
-    def engine(self) -> TrackEngine:
-        """Return the way to compute embeddings of codes: `PlainEngine`, if the family has no faster one."""
-        return PlainEngine(self)
+    def engine(self, head: str | None = None) -> TrackEngine:
+        """Return the way to compute embeddings of codes for a head: `PlainEngine`, if the family has no faster one."""
+        return PlainEngine(self, head)
 
     def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
         """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
@@ -66,36 +78,39 @@ class TrackModel(Model):
 
     def write_tables(self, folder: Path) -> None:
         for head, table in self.targets.items():
-            table.write(track_table_path(self.config.heads, folder, head))
+            table.write(track_table_path(self.track_heads, folder, head))
 
     def read_tables(self, folder: Path) -> None:
-        self.targets = read_track_tables(self.config.heads, folder)
+        self.targets = read_track_tables(self.track_heads, folder)
 
     def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
         return [part for name, part in self.named_children() if name == "heads"]
 
     @property
     def track_heads(self) -> Mapping[str, Head]:
-        return {name: Head(n, self.config.bin_size, self.targets.get(name)) for name, n in self.config.heads.items()}
+        return {name: head._replace(table=self.targets.get(name)) for name, head in self.heads_of(self.config).items()}
 
     def head_named(self, head: str | None) -> str:
         """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
-        return head_named(self.config.heads, head)
+        return head_named(self.track_heads, head)
 
-    def bins_of(self, length: int, n_bins: int | None = None) -> Bins:
-        """Return the bins in the middle of a window of `length` bases; of an odd remainder the larger part is cut at the end.
+    def bins_of(self, length: int, n_bins: int | None = None, head: str | None = None) -> Bins:
+        """Return the bins of a head in the middle of a window of `length` bases; of an odd remainder the end is cut more.
 
-        Raises ConfigError, with the number of available bins, if the length is not a whole number of bins or n_bins is too
-        large.
+        head: None is any head if all have the same bins. n_bins: None is the number in the configuration, 0 is all.
+
+        Raises ConfigError, with the number of available bins, if the length is not a whole number of the bins of every head,
+        or n_bins is too large.
         """
-        size = self.config.bin_size
-        available, rest = divmod(length, size)
-        if rest or not available:
+        binned, unit = self._binned(head), window_unit(self.track_heads)
+        n_units, rest = divmod(length, unit)
+        if rest or not n_units:
             raise ConfigError(
-                f"a window of {length:,} bases is not a whole number of bins of {size} bases; give a multiple of {size}"
-                + (f", such as {available * size:,} ({available} bins)." if available else ".")
+                f"a window of {length:,} bases is not a whole number of bins of {unit} bases; give a multiple of {unit}"
+                + (f", such as {n_units * unit:,} ({n_units} bins)." if n_units else ".")
             )
-        n = self.config.target_bins if n_bins is None else n_bins
+        size, available = binned.bin_size, length // binned.bin_size
+        n = binned.target_bins if n_bins is None else n_bins
         if n < 0 or n > available:
             raise ConfigError(
                 f"found n_bins = {n}, but a window of {length:,} bases has {available} bins of {size} bases; "
@@ -104,25 +119,42 @@ class TrackModel(Model):
         n = n or available
         return Bins((available - n) // 2, n)
 
+    def bin_size_of(self, head: str | None = None) -> int:
+        """Return the number of bases in a bin of a head; None is any head if all have the same bins."""
+        return self._binned(head).bin_size
 
-def read_track_tables(heads: Mapping[str, int], folder: Path) -> dict[str, TrackTable]:
-    """Return the track tables of heads (name -> number of tracks) that are in a model folder."""
+    def _binned(self, head: str | None) -> Head:
+        heads = self.track_heads
+        if head is None and len({(one.bin_size, one.target_bins) for one in heads.values()}) == 1:
+            return next(iter(heads.values()))
+        return heads[head_named(heads, head)]
+
+
+def window_unit(heads: Mapping[str, Head]) -> int:
+    """Return the number of bases of which the length of a window is a multiple: a whole number of the bins of every head."""
+    return math.lcm(*(head.bin_size for head in heads.values()))
+
+
+def read_track_tables(heads: Mapping[str, Head], folder: Path) -> dict[str, TrackTable]:
+    """Return the track tables of heads that are in a model folder."""
     tables = {}
-    for head, n in heads.items():
-        path = track_table_path(heads, folder, head)
+    for name, head in heads.items():
+        path = track_table_path(heads, folder, name)
         if path.is_file():
-            tables[head] = read_targets(path)
-            if len(tables[head]) != n:
-                raise CheckpointError(f"{path}: {len(tables[head]):,} tracks for a head of {n:,}; copy the model folder again.")
+            table = tables[name] = read_targets(path)
+            if len(table) != head.n_tracks:
+                raise CheckpointError(
+                    f"{path}: {len(table):,} tracks for a head of {head.n_tracks:,}; copy the model folder again."
+                )
     return tables
 
 
-def track_table_path(heads: Mapping[str, int], folder: Path, head: str) -> Path:
+def track_table_path(heads: Mapping[str, Any], folder: Path, head: str) -> Path:
     """Return the path of the track table of a head."""
     return folder / ("targets.tsv" if len(heads) == 1 else f"targets.{head}.tsv")
 
 
-def head_named(heads: Mapping[str, int], head: str | None) -> str:
+def head_named(heads: Mapping[str, Any], head: str | None) -> str:
     """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
     if head is None and len(heads) == 1:
         return next(iter(heads))
@@ -145,8 +177,8 @@ def one_hot(codes: Tensor) -> Tensor:
 class PlainEngine:
     """Embeddings from the model's own `embed`, one whole sequence at a time: the reference of every faster engine."""
 
-    def __init__(self, model: TrackModel) -> None:
-        self.model = model
+    def __init__(self, model: TrackModel, head: str | None = None) -> None:
+        self.model, self.head = model, head
 
     def embed(self, codes: Codes, bins: Bins) -> Tensor:
         """Return the embedding of bins of windows: codes [B, L] -> [B, D, N]."""
@@ -154,7 +186,7 @@ class PlainEngine:
         embeddings = []
         for window in codes:
             onehot = one_hot(torch.from_numpy(np.array(window[None])).to(parameter.device)).to(parameter.dtype)
-            embeddings.append(self.model.embed(onehot, bins))
+            embeddings.append(self.model.embed(onehot, bins, self.head))
         return torch.cat(embeddings)
 
     def stretch(self, codes: Codes) -> PlainStretch:
@@ -170,7 +202,7 @@ class PlainStretch:
 
     def window(self, first: int, n: int) -> PlainWindow:
         """Return the window of n bins from bin `first`."""
-        size = self.engine.model.config.bin_size
+        size = self.engine.model.bin_size_of(self.engine.head)
         return PlainWindow(self.engine, self.codes[first * size : (first + n) * size])
 
 

@@ -46,7 +46,7 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
     except (ConfigError, ValueError) as error:
         if options:
             remarks.append(f"The options of the header are not for {name} ({str(error).rstrip('.')}); its defaults are taken.")
-    heads = list(getattr(models[0].config, "heads", ())) if has(models[0], PredictsTracks) else []
+    heads = list(cast(PredictsTracks, models[0]).track_heads) if has(models[0], PredictsTracks) else []
     default = {"head": options["head"] if options.get("head") in heads else heads[0]} if heads else {}
     try:
         scorer = _scorer(default, models, genome, [])

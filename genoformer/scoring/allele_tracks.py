@@ -60,9 +60,9 @@ class AllelePredictor:
     ) -> None:
         """Set up the predictor. embedding: True if the embedding is requested too."""
         self.genome, self.models, self.windows, self.head, self.selection = genome, models, windows, head, selection
-        config = models[0].config
-        self.n_bins = config.target_bins if windows.length == config.context_length else 0
-        self.bins = models[0].bins_of(windows.length, self.n_bins)
+        is_whole = windows.length == models[0].config.context_length
+        self.n_bins = models[0].track_heads[head].target_bins if is_whole else 0
+        self.bins = models[0].bins_of(windows.length, self.n_bins, head)
         readers = [TrackPredictor(model, head, self.n_bins) for model in models]
         on_cpu = readers[0].device.type == "cpu"
         self.batch_size = batch_size or (1 if on_cpu else max(1, (1 << 20) // windows.length))
@@ -73,7 +73,7 @@ class AllelePredictor:
     def reference(self) -> AllelePredictor:
         """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
         other = copy.copy(self)
-        other.readers = [TrackPredictor(model, self.head, self.n_bins, PlainEngine(model)) for model in self.models]
+        other.readers = [TrackPredictor(model, self.head, self.n_bins, PlainEngine(model, self.head)) for model in self.models]
         other.batch_size = 1
         return other
 

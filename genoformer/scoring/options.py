@@ -222,11 +222,11 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
 
 def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
     table = open_targets(options.targets)
-    known = tracks_of(model.config, model.targets, options.head, table)
+    known = tracks_of(model.track_heads, options.head, table)
     head = model.head_named(options.head)
     return TrackOptions(
         head=head,
-        targets=table or model.targets.get(head),
+        targets=table or model.track_heads[head].table,
         tracks=None if options.tracks is None else known.choose(options.tracks),
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
         settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),

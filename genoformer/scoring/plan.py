@@ -236,7 +236,8 @@ def open_plan(
         workers = plan_workers(scorer, checked.n_records, job.runtime, threads=threads, sharded=job.shard is not None)
         options = _options(job, scoring, scorer)
         fit = checked.fit()
-        parts = PartFolder(sink.path, _fingerprint(job, scoring, checked, fit, workers.threads) | options | scorer.inputs)
+        ticket = _fingerprint(job, scoring, checked, fit, workers.threads) | options | scorer.inputs
+        parts = PartFolder(sink.path, ticket, scoring.current_job)
         if job.shard is None and sink.path is not None:  # several shards may run together
             lock.enter_context(lock_folder(parts.path, sink.path))
         size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest, job.runtime.parts)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -14,6 +13,7 @@ from genoformer.genome.genes import Genes
 from genoformer.models.base import Classifies, Model, has
 from genoformer.option_checks import check_choice, check_number, whole_numbers
 from genoformer.scoring.alignment import INDELS, Indels
+from genoformer.scoring.fingerprint import CONFIGURATION, configurations, current_configurations
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.scores import Score
 from genoformer.scoring.windows import ANCHORS, Anchor
@@ -100,8 +100,11 @@ class Scoring:
 
     def fingerprint(self) -> dict[str, str]:
         """Return the scores, weights and configurations as text, for the folder of an interrupted run."""
-        configurations = (f"{model.config} {_hash_of_tokenizer(model)}" for model in self.models)
-        return {"scores": self.names, "model": self.sha256, "model configuration": " ".join(configurations)}
+        return {"scores": self.names, "model": self.sha256, CONFIGURATION: configurations(self.models)}
+
+    def current_job(self, job: Mapping[str, str]) -> dict[str, str]:
+        """Return a job that an earlier version stored, as this version writes it."""
+        return current_configurations(job, self.models)
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,3 @@ ON_CPU = Runtime()
 def sha256_of_models(models: Sequence[Model]) -> str:
     """Return the sha256 of the weights of all models, joined by "+"."""
     return "+".join(model.sha256 or "in memory" for model in models)
-
-
-def _hash_of_tokenizer(model: Model) -> str:
-    tokenizer = getattr(model, "tokenizer", None)  # track models have none
-    return "" if tokenizer is None else hashlib.sha256(repr(tokenizer.to_dict()).encode()).hexdigest()

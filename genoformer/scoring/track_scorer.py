@@ -21,6 +21,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
+from genoformer.models.base import Head
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
@@ -55,14 +56,15 @@ class TrackScorer:
         self.genome, self.scores = genome, list(scoring.scores)
         self.settings, self.both_strands, self.genes = options.settings, scoring.both_strands, options.genes
         model = self.models[0]
-        config = model.config
+        length = model.config.context_length
         self.head = model.head_named(options.head)
         _check_ensemble(self.models, self.head)
-        self.window, self.bin_size = scoring.context or config.context_length, config.bin_size
-        require_length(self.window, config.context_length)
-        self.targets = options.targets or model.targets.get(self.head)
+        shape = model.track_heads[self.head]
+        self.window, self.bin_size = scoring.context or length, shape.bin_size
+        require_length(self.window, length)
+        self.targets = options.targets or shape.table
         self._check()
-        n_tracks = config.heads[self.head]
+        n_tracks = shape.n_tracks
         self.tracks = np.arange(n_tracks) if options.tracks is None else np.asarray(options.tracks, dtype=np.int64)
         self.n_matrix = len(self.tracks) if options.matrix else 0
         self.layout = TrackColumns(
@@ -284,14 +286,15 @@ def _check_ensemble(models: Sequence[TrackModel], head: str) -> None:
     """Raise ConfigError unless all models of an ensemble predict the same tracks of the same windows."""
     first = models[0]
     for other in models[1:]:
+        heads = [model.track_heads.get(head, Head(0, 0)) for model in (first, other)]
         shapes = [
             {
                 "bases of a window": model.config.context_length,
-                "bases of a bin": model.config.bin_size,
-                "bins": model.config.target_bins,
-                f"tracks of head {head}": model.config.heads.get(head, 0),
+                "bases of a bin": shape.bin_size,
+                "bins": shape.target_bins,
+                f"tracks of head {head}": shape.n_tracks,
             }
-            for model in (first, other)
+            for model, shape in zip((first, other), heads, strict=True)
         ]
         for what, n in shapes[0].items():
             if shapes[1][what] != n:
@@ -299,7 +302,7 @@ def _check_ensemble(models: Sequence[TrackModel], head: str) -> None:
                     f"the models of an ensemble have {n:,} and {shapes[1][what]:,} {what}, expected the same number; score "
                     "each model alone."
                 )
-        names = [[track.identifier for track in model.targets.get(head) or ()] for model in (first, other)]
+        names = [[track.identifier for track in shape.table or ()] for shape in heads]
         if all(names) and names[0] != names[1]:
             differing = next((a, b) for a, b in zip(*names, strict=True) if a != b)
             raise ConfigError(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from genoformer.config import current_manifest
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, make_folder, write_text
+from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.weights import WEIGHTS
+from genoformer.training.config import TrainingConfig, TuningConfig
 from genoformer.training.log import LOG
 from genoformer.training.loop import STATE
+from genoformer.training.track_config import TrackTuningConfig
 
 RUN = "run.json"
 FILES = ("manifest.json", WEIGHTS, LOG)  # of a run; another program may have written them
@@ -32,7 +36,7 @@ def begin(
     refuse_other_kind(folder, mine.get("task"))
     before = _started_with(folder)
     if before and (folder / STATE).is_file():
-        changed = sorted(_differences(before, mine))
+        changed = sorted(_differences(completed(before), completed(mine)))
         if changed:
             raise ConfigError(
                 f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
@@ -55,6 +59,24 @@ def finished(folder: Path) -> None:
     """Remove the state of a run whose model is complete."""
     for name in (STATE, RUN):
         (folder / name).unlink(missing_ok=True)
+
+
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings whose tables have all fields: a field that was added after the run began has its default.
+
+    >>> completed({"training": {"max_steps": 3}})["training"]["max_grad_norm"]
+    1.0
+    """
+    kinds: dict[str, Any] = {"training": TrainingConfig, "finetune": TuningConfig, "tracks": TrackTuningConfig}
+    if settings.get("task") is None:  # pretrain writes the whole configuration; the other commands write the user's table
+        kinds["model"] = EncoderConfig
+    whole = {
+        name: {field.name: field.default for field in fields(kind) if field.default is not MISSING} | dict(settings[name])
+        for name, kind in kinds.items()
+        if isinstance(settings.get(name), Mapping)
+    }
+    values: dict[str, Any] = json.loads(json.dumps({**settings, **whole}))
+    return values
 
 
 def _kind(task: str | None) -> str:

@@ -10,9 +10,9 @@ import torch
 from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
-from genoformer.inference.track_prediction import TrackConfig
 from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
+from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.tuning import set_trainable
 from genoformer.training.losses import TRACK_LOSSES
 from genoformer.training.track_config import TracksConfig, part_of, shape_of
@@ -21,7 +21,7 @@ from genoformer.training.track_config import TracksConfig, part_of, shape_of
 class StepPlan(NamedTuple):
     """Cost of training on one device. memory: bytes by name; multiply_adds: per step; rate: multiply-adds a second."""
 
-    shape: TrackConfig
+    shape: EnformerConfig
     length: int
     n_bins: int
     n_parameters: int

@@ -45,7 +45,7 @@ def test_the_plan_of_a_prediction_by_hand() -> None:
     assert plan.n_windows == 562
     assert plan.multiply_adds == 1_505_639_104_512  # test_multiply_adds_of_enformer_by_hand
     assert plan.seconds == plan.multiply_adds / 2e10
-    both = plan_prediction(plan.config, {"chr20": np.array([[0, 10]])}, head="human", both_strands=True, rate=2e10)
+    both = plan_prediction(preset("enformer"), {"chr20": np.array([[0, 10]])}, head="human", both_strands=True, rate=2e10)
     assert (both.n_windows, both.seconds) == (1, 2 * plan.seconds)
     assert "251,221,292" in plan.text()
     assert plan.memory["weights"] > 4 * 251_221_292

@@ -97,7 +97,8 @@ def test_many_regions_come_in_order_each_bin_once(genome: Genome, monkeypatch, t
 
 def naive(genome: Genome, model, chrom: str, head: str = "human") -> np.ndarray:
     """[K, bins of the contig]: a plain forward pass of each window on its own."""
-    kept, length = kept_bins(model.config), model.config.context_length
+    length = model.config.context_length
+    kept = kept_bins(length, model.track_heads[head])
     before = (length // 8 - kept) // 2 * 8
     parts = []
     for start in range(0, genome.contigs[chrom], 8 * kept):
@@ -134,8 +135,9 @@ def test_a_bin_has_one_value_whatever_else_is_asked_for(genome: Genome) -> None:
     [({}, 16), ({"target_bins": 32}, 16), ({"target_bins": 8}, 8), ({"target_bins": 5}, 4), ({"context_length": 8}, 1)],
 )
 def test_bins_are_kept_in_the_very_middle(fields, kept: int) -> None:
-    config = small_enformer(**fields).config
-    assert kept_bins(config) == kept
+    model = small_enformer(**fields)
+    config = model.config
+    assert kept_bins(config.context_length, model.track_heads["human"]) == kept
     assert kept == 1 or (config.context_length // 8 - kept) % 2 == 0
 
 
@@ -188,16 +190,16 @@ def test_bins_in_gaps_of_the_assembly_are_counted(make_fasta) -> None:
 
 def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
     model = small_enformer()
-    assert [track.identifier for track in tracks_of(model.config, model.targets, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
+    assert [track.identifier for track in tracks_of(model.track_heads, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
     own = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(3)))
-    assert tracks_of(model.config, model.targets, "mouse", own) is own
+    assert tracks_of(model.track_heads, "mouse", own) is own
     model.targets = {"mouse": own}
-    assert tracks_of(model.config, model.targets, "mouse") is own
-    assert tracks_of(model.config, model.targets, "human")[4].identifier == "human_4"
+    assert tracks_of(model.track_heads, "mouse") is own
+    assert tracks_of(model.track_heads, "human")[4].identifier == "human_4"
     with pytest.raises(ConfigError, match=r"the table has 3 tracks, but head human has 5 \(the model has human: 5, mouse: 3\)"):
-        tracks_of(model.config, model.targets, "human", own)
+        tracks_of(model.track_heads, "human", own)
     with pytest.raises(ConfigError, match="this model has human, mouse"):
-        tracks_of(model.config, model.targets)
+        tracks_of(model.track_heads)
 
 
 def test_a_track_that_is_not_there_and_values_that_are_no_numbers_are_refused(genome: Genome) -> None:

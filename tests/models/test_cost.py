@@ -93,7 +93,7 @@ class Means(TrackModel):
         super().__init__()
         self.config, self.out = config, nn.Linear(4, config.heads["h"])
 
-    def embed(self, onehot: Tensor, n_bins: Any = None) -> Tensor:
+    def embed(self, onehot: Tensor, n_bins: Any = None, head: str | None = None) -> Tensor:
         return onehot.unflatten(-1, (-1, self.config.bin_size)).mean(-1)  # [B, 4, N]
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:

@@ -13,8 +13,8 @@ from genoformer.models.lora import LowRank, add_adapters, merge_adapters
 from genoformer.models.track_heads import (
     ContextAttentionHead,
     ContextHead,
-    EnformerWithHead,
     TrackHead,
+    TrackModelWithHead,
 )
 from genoformer.models.tuning import trained_names
 
@@ -121,9 +121,9 @@ def test_contexts_of_other_shapes_are_refused(embedding, head, arguments, messag
 # --- a model with such a head
 
 
-def adapted(n_tracks: int = 3) -> EnformerWithHead:
+def adapted(n_tracks: int = 3) -> TrackModelWithHead:
     model = small_enformer()
-    return EnformerWithHead(model, TrackHead(2 * model.config.width, n_tracks))
+    return TrackModelWithHead(model, TrackHead(2 * model.config.width, n_tracks))
 
 
 def squared(predicted: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,6 @@ from torch.utils.checkpoint import checkpoint
 
 from genoformer.config import checked, current
 from genoformer.errors import ConfigError
-from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, Bins, Ints, TrackEngine
 from genoformer.models.enformer.batch_norm import sync_batch_norm
@@ -365,7 +364,6 @@ class Enformer(TrackModel):
         self.final = ConvBlock(channels[-1], 2 * config.width, 1)
         self.final_dropout = nn.Dropout(config.dropout / 8)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * config.width, n) for name, n in config.heads.items()})
-        self.targets: dict[str, TrackTable] = {}  # track tables of the heads, if known
         self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
         self._basis = torch.empty(0)
         for module in self.modules():
@@ -381,8 +379,8 @@ class Enformer(TrackModel):
                 module.eval()
         return self
 
-    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None) -> Tensor:
-        """Return the embedding of each bin, the input of the heads, [B, 2 C, N]."""
+    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
+        """Return the embedding of each bin, the input of the heads, [B, 2 C, N]; all heads have the same bins."""
         if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
             raise ConfigError(
                 f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
@@ -436,7 +434,7 @@ class Enformer(TrackModel):
         weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
         return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
 
-    def engine(self) -> TrackEngine:
+    def engine(self, head: str | None = None) -> TrackEngine:
         """Return `EnformerEngine`: stem and tower in tiles, shared by the windows of a stretch and by edited copies."""
         from genoformer.models.enformer.engine import EnformerEngine
 
