@@ -218,7 +218,7 @@ def push(folder: str, repository: str, licence: str, private: bool, dry_run: boo
 
 
 def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
-    """Give the heads of a long-range model the tables of HEAD=FILE."""
+    """Give the heads of a track model the tables of HEAD=FILE."""
     from genoformer.errors import ConfigError
     from genoformer.formats.track_table import read_targets
     from genoformer.inference.track_prediction import tracks_of
@@ -227,7 +227,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     if not named:
         return
     if not has(model, PredictsTracks):
-        raise ConfigError("--targets: only a model of tracks has tracks to name; omit the option.")
+        raise ConfigError("--targets: only a track model has tracks to name; omit the option.")
     for text in named:
         head, _, path = text.partition("=")
         if not path:

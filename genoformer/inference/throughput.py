@@ -1,4 +1,4 @@
-"""Speed of a model of tracks on this device: multiply-adds per second, measured in about a second."""
+"""Speed of a track model on this device: multiply-adds per second, measured in about a second."""
 
 from __future__ import annotations
 

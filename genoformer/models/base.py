@@ -113,7 +113,7 @@ class Hidden(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Output of a model of tracks."""
+    """Output of a track model."""
 
     n_tracks: int
     bin_size: int  # bases

@@ -38,7 +38,7 @@ class TrackModel(Model):
         return {name: Head(n, config.bin_size, target_bins=config.target_bins) for name, n in config.heads.items()}
 
     def describe(self) -> str:
-        return f"is a long-range model, which predicts tracks ({', '.join(self.track_heads)})"
+        return f"is a track model, which predicts tracks ({', '.join(self.track_heads)})"
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of bins, the input of a head: one-hot [B, 4, L] -> [B, D, N].

@@ -329,8 +329,8 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     if n:
         have = "has a window" if n == 1 else "have windows"
         notes.append(
-            f"unknown bases: of {len(known):,} records that were looked at, {n:,} {have} of which more than "
-            f"{MUCH_UNKNOWN:.0%} is N or beyond the contig; what a model says of those it was hardly trained for."
+            f"unknown bases: of {len(known):,} sampled records, {n:,} {have} of which more than "
+            f"{MUCH_UNKNOWN:.0%} is N or beyond the contig; few windows of the training data were like these."
         )
     return notes
 

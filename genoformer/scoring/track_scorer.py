@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
 
 class TrackScorer:
-    """Scorer with a long-range model, or the mean of the scores of several (an ensemble).
+    """Scorer with a track model, or the mean of the scores of several (an ensemble).
 
     Raises: ConfigError for scores, tracks or settings that the model does not have.
     """

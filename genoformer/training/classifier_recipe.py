@@ -47,7 +47,7 @@ class TrainingData(NamedTuple):
 
 @dataclass(frozen=True)
 class MemberResult:
-    """A trained predictor on the validation data: values [N, C], metrics, and notes on a failed training and on the data."""
+    """Validation of a fine-tuned model: values [N, C], metrics, and notes on a failed training and on the data."""
 
     values: NDArray[Any]
     metrics: dict[str, Estimate]
@@ -57,7 +57,7 @@ class MemberResult:
 
 
 class ClassifierRecipe:
-    """Fine-tuning, or training from scratch, of a predictor with one seed; see `training.finetune.finetune`.
+    """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`.
 
     task: "classify" or "regress", for the manifest.
     """
@@ -188,7 +188,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenMod
 
 
 def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
-    """Return a predictor with the encoder's weights and a new head."""
+    """Return a model with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
     longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
     room = tokenizer.max_bases(encoder.config.max_tokens)

@@ -101,7 +101,7 @@ class PretrainConfig:
 
 @dataclass(frozen=True)
 class TuningConfig(EpochsConfig):
-    """Settings for training a predictor on labelled sequences; the [finetune] table."""
+    """Settings for fine-tuning a model on labelled sequences; the [finetune] table."""
 
     learning_rate: float = 3e-4  # DNABERT's 2e-4 with hardly any warm-up is known to collapse
     warmup_fraction: float = 0.1  # DNABERT, README 3.3

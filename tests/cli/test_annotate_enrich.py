@@ -85,7 +85,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
     rows = {row["annotation"]: row for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t")}
     assert float(rows["SITE:CTCF"]["fold"]) > 1.5  # the highest lie in sites of the strongest motifs
     assert float(rows["SITE:CTCF"]["p"]) < 0.05
-    for name in ("frequency of the minor allele (bins from ", "start site (bins from ", "500 bases (bins from "):
+    for name in ("frequency of the minor allele (bins from ", "nearest TSS (bins from ", "500 bases (bins from "):
         assert name in done.stderr
     done = run(
         *("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 50, "--controls", 20_000),

@@ -78,7 +78,7 @@ def tuned(config: EnformerConfig, tune: str, device: str = "cpu") -> Enformer:
 
 @dataclass(frozen=True)
 class MeansConfig:
-    """The smallest model of tracks: the mean of each bin, and a linear layer."""
+    """The smallest track model: the mean of each bin, and a linear layer."""
 
     context_length: int = 64
     target_bins: int = 0
