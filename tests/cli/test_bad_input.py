@@ -7,10 +7,10 @@ import errno
 import gzip
 import json
 import os
-import re
 import pickle
 import platform
 import random
+import re
 import shutil
 import signal
 import subprocess

@@ -95,7 +95,7 @@ def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
 
 
 def test_kernels_that_enformer_does_not_have_stay_with_us(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="kernels of 15 and 5 bases, this model has 15 and 7; save in ours"):
+    with pytest.raises(ConfigError, match="kernels of 15 and 5 bases, this model has 15 and 7; save in genoformer's"):
         registry.save(small_enformer(tower_kernel=7), tmp_path, layout="enformer")
     assert not list(tmp_path.iterdir())
 
