@@ -65,7 +65,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
         click.echo(json.dumps(entry, indent=1))
         return
     loaded = registry.load(model)
-    card = folders.read_card(model)
+    card = folders.read_card(model) or _catalog_card(model, catalog)
     shown = {
         "folder": str(folders.resolve_model(model)),
         "layout": registry.layout_of(model),
@@ -93,7 +93,16 @@ def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
     if entry is None or Path(model).is_dir() or is_here(entry):
         return None
     of = f" --catalog {catalog}" if catalog is not None else ""
-    return {"state": f"to pull: genoformer models pull {model}{of}"} | described(entry)
+    state = entry.by_hand or f"to pull: genoformer models pull {model}{of}"
+    return {"state": state} | described(entry)
+
+
+def _catalog_card(model: str, catalog: Path | None) -> str | None:
+    """Return the card of a downloaded model of the catalog; None for any other name."""
+    from genoformer.catalog import read_catalog
+
+    entry = None if Path(model).is_dir() else read_catalog(catalog)["models"].get(model)
+    return None if entry is None else entry.card
 
 
 def _reads(model: Any) -> dict[str, Any]:

@@ -27,9 +27,9 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
 
     \b
     [tokenizer]
-    tokenizer = "kmer"        # or "base", "bpe"
+    tokenizer = "kmer"        # or "base", "blocks", "bpe"
     k = 6
-    [model]                   # any field of EncoderConfig
+    [model]                   # any field of EncoderConfig; family = "modernbert" takes that family's shape
     width = 160
     n_layers = 4
     n_heads = 5

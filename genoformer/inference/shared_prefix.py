@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes
-from genoformer.inference.runtime import Floats, batch_size_of, run_batched, to_device
+from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once
 from genoformer.models.token_model import TokenModel, successors
 
 _MOST_LOGITS = 1 << 26  # logits in memory at once
@@ -60,13 +60,20 @@ def compare_alleles(
     def run(part: slice) -> Tensor:
         return _Batch(model, windows.rows(order[part])).compare(with_next=with_next)
 
-    found = run_batched(run, len(order), batch_size_of(model, windows.alt, batch_size))
+    found = run_batched(run, len(order), batch_size or _batch_size(model, windows))
     values = np.empty_like(found)
     values[order] = found
     if not with_next:
         return Comparison(values[:, 0], None, None)
     n_next = (values.shape[1] - 1) // 2
     return Comparison(values[:, 0], values[:, 1 : 1 + n_next], values[:, 1 + n_next :])
+
+
+def _batch_size(model: TokenModel, windows: AlleleWindows) -> int:
+    """Return the number of alternatives in a batch: each adds about half a window, and each reference window a whole one."""
+    n_alt, n_ref = len(windows.alt), len(windows.ref)
+    n_tokens = model.tokenizer.encode(windows.alt[:1]).ids.shape[1] * (n_ref / n_alt + 0.5)
+    return max(1, int(tokens_at_once(model) / n_tokens))
 
 
 class _Batch:

@@ -1,7 +1,7 @@
 """SNVs through masked and causal models of several families: the scorer compared with the usual loop of transformers.
 
 The usual loop reads one variant at a time, REF and ALT in two passes, on both strands. All run in one process, in alternating
-rounds, on windows of random bases. BENCH_SNVS=32 doubles the time; BENCH_LAYERS=12 is the size of a base model.
+rounds, on windows of random bases. BENCH_SNVS=24 doubles the time; BENCH_LAYERS=12 is the depth of a base model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from common import Row, faster, script, seconds
 
-N_SNVS, N_LAYERS = int(os.environ.get("BENCH_SNVS", "24")), int(os.environ.get("BENCH_LAYERS", "4"))
+N_SNVS, N_LAYERS = int(os.environ.get("BENCH_SNVS", "12")), int(os.environ.get("BENCH_LAYERS", "2"))
 LENGTH, WIDTH, N_ROUNDS = 384, 512, 3
 N_LOOP = max(2, N_SNVS // 6)  # the loop is slow
 CLOSE = 1e-3  # bits

@@ -16,7 +16,7 @@ import pytest
 from processes import quick_command
 
 from genoformer.errors import CheckpointError
-from genoformer.models import registry
+from genoformer.models import families, registry
 
 PAGE = (Path(__file__).parents[2] / "docs" / "add_a_model.md").read_text()
 FILES = re.findall(r"`([\w./]+)`:\n\n```\w+\n(.*?)```", PAGE, re.S)
@@ -44,9 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 assert done.returncode == 0, f"{text}\n{done.stderr}"
                 (folder / f"block{i}.log").write_text(done.stdout + done.stderr)
         patch.syspath_prepend(target)
-        registry.families.cache_clear()
+        families.families.cache_clear()
         yield folder
-    registry.families.cache_clear()
+    families.families.cache_clear()
 
 
 def test_the_page_names_its_files_and_commands() -> None:
@@ -82,6 +82,6 @@ def test_the_fine_tuned_model_is_saved_with_its_family_and_evaluated(folder: Pat
 
 
 def test_a_family_that_is_not_installed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "families", lambda: registry.FAMILIES)
+    monkeypatch.setattr(registry, "families", lambda: families.FAMILIES)
     with pytest.raises(CheckpointError, match=r"toy_family\.language:ToyLanguage.*install its package"):
         registry.load(folder / "toy_language")

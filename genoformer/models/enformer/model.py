@@ -396,6 +396,9 @@ class Enformer(TrackModel):
             x = stage(x)
         return x[:, :, 0]
 
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.heads]
+
     def shard_parts(self) -> list[nn.Module]:
         return [*self.stages, *self.blocks]
 

@@ -85,7 +85,7 @@ def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
         registry.load_ensemble(tmp_path / "tracks")
     with pytest.raises(CheckpointError, match="is a language model, which predicts bases; give a model that predicts tracks"):
         registry.load(tmp_path / "language", PredictsTracks)
-    with pytest.raises(ConfigError, match="DNABERT's layout holds language models and no others"):
+    with pytest.raises(ConfigError, match="BERT's layout holds language models and no others"):
         registry.save(small_enformer(), tmp_path / "out", layout="dnabert")
     with pytest.raises(ConfigError, match="enformer-pytorch's layout holds track models and no others"):
         registry.save(small_encoder(KmerTokenizer(3)), tmp_path / "out", layout="enformer")
@@ -95,7 +95,7 @@ def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
 
 
 def test_kernels_that_enformer_does_not_have_stay_with_us(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="kernels of 15 and 5 bases, this model has 15 and 7; save in ours"):
+    with pytest.raises(ConfigError, match="kernels of 15 and 5 bases, this model has 15 and 7; save in genoformer's"):
         registry.save(small_enformer(tower_kernel=7), tmp_path, layout="enformer")
     assert not list(tmp_path.iterdir())
 
