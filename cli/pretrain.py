@@ -29,7 +29,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     [tokenizer]
     tokenizer = "kmer"        # or "base", "blocks", "bpe"
     k = 6
-    [model]                   # any field of EncoderConfig; family = "modernbert" takes that family's shape
+    [model]                   # fields of EncoderConfig; family = "modernbert": that family's shape
     width = 160
     n_layers = 4
     n_heads = 5

@@ -153,6 +153,10 @@ class SequenceClassifier(Model):
     def read_assets(self, folder: Path) -> None:
         self.encoder.read_assets(folder)
 
+    def n_units(self, length: int) -> int:
+        """Return the largest number of tokens of a sequence of `length` bases."""
+        return int(self.tokenizer.n_tokens(length))
+
     def describe(self) -> str:
         return f"was fine-tuned to predict {', '.join(self.config.classes)}"
 

@@ -114,7 +114,7 @@ def test_completion(shell: str) -> None:
         ("score -m mini", {"mini-human", "mini-tracks"}),
         ("predict -f g.fa -m enf", {"enformer"}),
         ("models info dem", {"demo"}),
-        ("models pull dnabert", {"dnabert3", "dnabert4", "dnabert5", "dnabert6"}),
+        ("models pull dnabert", {"dnabert3", "dnabert4", "dnabert5", "dnabert6", "dnabert2", "dnabert-s"}),
         ("data info hg", {"hg19", "hg38"}),
     ],
 )

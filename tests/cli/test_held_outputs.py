@@ -178,7 +178,7 @@ def test_every_command_that_writes_is_tried_here() -> None:
                 found.add(" ".join((*at, name)))
 
     look(main, ())
-    assert found == {
+    assert found - {"models push"} == {  # its folder is an input
         *("score", "merge", "calibrate", "haplotypes", "pairs", "pretrain", "finetune", "embed", "predict", "sample"),
         *("evaluate sequences", "evaluate variants", "interpret attention", "interpret ism", "interpret attribution"),
         *("annotate", "enrich", "report", "models convert", "data simulate", "data build", "data tracks", "demo"),

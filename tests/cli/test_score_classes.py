@@ -273,7 +273,10 @@ def test_a_map_is_the_score_of_every_change(folder, tmp_path) -> None:
     (row,) = rows_of(tmp_path / "ism" / "variants.tsv")
     table = gf.score(few, folder / "g.fa", folder / "three", "DIFF", classes="a")
     assert float(row["DIFF"]) == pytest.approx(table["DIFF"][0], rel=1e-3)
-    for options, message in (({"context": 30}, "name it with --score LOGIT"), ({"anchor": "variant"}, "need a track model")):
+    for options, message in (
+        ({"context": 30}, "needs a score, as the logit of a class"),
+        ({"anchor": "variant"}, "need a track model"),
+    ):
         with pytest.raises(gf.errors.ConfigError, match=message):
             gf.mutagenesis(folder / "g.fa", "c1:301-304", folder / "three", **options)
 

@@ -20,7 +20,7 @@ BPE = BPETokenizer.train([RANDOM.integers(0, 4, 800, dtype=np.uint8) for _ in ra
 
 
 def make(tokenizer, **fields):
-    return small_encoder(tokenizer, causal=True, **{"init_std": 0.3, "context_length": 64, **fields})
+    return small_encoder(tokenizer, **{"init_std": 0.3, "context_length": 64, **fields, "causal": True})
 
 
 def naive_log_p(model, text: str, n_given: int) -> float:

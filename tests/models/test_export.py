@@ -130,7 +130,7 @@ def test_other_models_are_written_for_the_classes_of_genoformer(fields, tmp_path
 
 def test_own_training_in_the_shape_of_llama_is_llama(tmp_path) -> None:
     """Numbers of heads that are 0 for "as many as queries" are the same network when they are written out."""
-    model = families.perturbed(small_encoder(families.BPE, **LLAMA, causal=True, dropout=0.1))
+    model = families.perturbed(small_encoder(families.BPE, **{**LLAMA, "causal": True, "dropout": 0.1}))
     registry.save(model, tmp_path / "out", layout="hf")
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     assert type(theirs).__name__ == "LlamaForCausalLM"

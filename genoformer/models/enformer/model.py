@@ -365,7 +365,7 @@ class Enformer(TrackModel):
         self.final_dropout = nn.Dropout(config.dropout / 8)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * config.width, n) for name, n in config.heads.items()})
         self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
-        self._basis = torch.empty(0)
+        self._basis: Tensor | None = None
         for module in self.modules():
             if isinstance(module, nn.Conv1d):
                 _scaled(module.weight, 1.0, module.in_channels * module.kernel_size[0])  # Sonnet's default
@@ -494,7 +494,7 @@ class Enformer(TrackModel):
 
     def basis(self, n_bins: int) -> Tensor:
         """Return `relative_position_features` of this model; the result for the last number of bins is cached."""
-        if len(self._basis) != 2 * n_bins - 1:
+        if self._basis is None or len(self._basis) != 2 * n_bins - 1:
             with torch.inference_mode(False):  # training may use it later
                 self._basis = relative_position_features(n_bins, self.config.value_width)
         return self._basis

@@ -89,7 +89,7 @@ def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
         registry.save(small_enformer(), tmp_path / "out", layout="dnabert")
     with pytest.raises(ConfigError, match="enformer-pytorch's layout holds track models and no others"):
         registry.save(small_encoder(KmerTokenizer(3)), tmp_path / "out", layout="enformer")
-    with pytest.raises(ConfigError, match="layout 'onnx': allowed are genoformer, dnabert, enformer"):
+    with pytest.raises(ConfigError, match="layout 'onnx': allowed are genoformer, hf, dnabert, gena-lm"):
         registry.save(small_enformer(), tmp_path / "out", layout="onnx")
     assert not list(tmp_path.glob("out/*"))
 
