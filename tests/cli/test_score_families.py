@@ -104,9 +104,9 @@ def test_explain_says_what_each_model_supports_and_why_not(folder, order) -> Non
     assert result.exit_code == 0, result.output
     text = " ".join(result.output.split())
     assert f"{folder / 'bpe'} supports PLL, COSINE, L2." in text
-    assert "LLR needs tokens of a fixed number of bases, which BPE does not have; choose PLL, COSINE, L2." in text
+    assert "LLR needs tokens of a fixed number of bases, which BPE does not have." in text
     assert f"{folder / 'causal'} supports LLR, PLL, JSD, COSINE, L2." in text
-    assert "ENTROPY needs a model that sees both sides, and this one is causal; choose LLR, PLL, JSD, COSINE, L2." in text
+    assert "ENTROPY needs a model that sees both sides, and this one is causal." in text
     assert "GF_STATUS" in text
 
 
@@ -117,7 +117,7 @@ def test_explain_says_what_each_model_supports_and_why_not(folder, order) -> Non
         ("bpe", ["--phases", "all"], "the bounds of BPE tokens depend on the sequence"),
         ("causal", ["-s", "TOKEN_LLR"], "TOKEN_LLR needs a model that sees both sides"),
         ("blocks", ["-s", "JSD"], "JSD needs a causal model"),
-        ("mini-tracks", ["--phases", "all"], "--phases all and --share-windows are of a language model"),
+        ("mini-tracks", ["--phases", "all"], "found phases or shared windows, expected a language model"),
         ("blocks", ["--share-windows"], "shared windows need a causal language model"),
         ("mini-tracks", ["-s", "JSD"], "JSD needs a language model"),
     ],
