@@ -65,14 +65,16 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
     ]
     for entry in read_catalog(catalog)[kind].values():
         here = is_here(entry)
-        state = {"state": "here", "folder": str(folder_of(entry))} if here else {"state": "to pull", "folder": ""}
+        absent = "by hand" if entry.by_hand else "to pull"
+        state = {"state": "here", "folder": str(folder_of(entry))} if here else {"state": absent, "folder": ""}
         rows.append(described(entry) | state)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
         size = _size_text(row["size"]) if row.get("size") else ""
-        click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}")
+        about = f" [{row['family']}; {row['use']}; {row['licence']}]" if "family" in row else ""
+        click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}{about}")
 
 
 def _size_text(size: int) -> str:

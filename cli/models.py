@@ -65,7 +65,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
         click.echo(json.dumps(entry, indent=1))
         return
     loaded = registry.load(model)
-    card = folders.read_card(model)
+    card = folders.read_card(model) or _catalog_card(model, catalog)
     shown = {
         "folder": str(folders.resolve_model(model)),
         "layout": registry.layout_of(model),
@@ -93,7 +93,16 @@ def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
     if entry is None or Path(model).is_dir() or is_here(entry):
         return None
     of = f" --catalog {catalog}" if catalog is not None else ""
-    return {"state": f"to pull: genoformer models pull {model}{of}"} | described(entry)
+    state = entry.by_hand or f"to pull: genoformer models pull {model}{of}"
+    return {"state": state} | described(entry)
+
+
+def _catalog_card(model: str, catalog: Path | None) -> str | None:
+    """Return the card of a downloaded model of the catalog; None for any other name."""
+    from genoformer.catalog import read_catalog
+
+    entry = None if Path(model).is_dir() else read_catalog(catalog)["models"].get(model)
+    return None if entry is None else entry.card
 
 
 def _reads(model: Any) -> dict[str, Any]:
@@ -209,7 +218,7 @@ def push(folder: str, repository: str, licence: str, private: bool, dry_run: boo
 
 
 def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
-    """Give the heads of a long-range model the tables of HEAD=FILE."""
+    """Give the heads of a track model the tables of HEAD=FILE."""
     from genoformer.errors import ConfigError
     from genoformer.formats.track_table import read_targets
     from genoformer.inference.track_prediction import tracks_of
@@ -218,7 +227,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     if not named:
         return
     if not has(model, PredictsTracks):
-        raise ConfigError("--targets: only a model of tracks has tracks to name; omit the option.")
+        raise ConfigError("--targets: only a track model has tracks to name; omit the option.")
     for text in named:
         head, _, path = text.partition("=")
         if not path:

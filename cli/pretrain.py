@@ -27,9 +27,9 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
 
     \b
     [tokenizer]
-    tokenizer = "kmer"        # or "base", "bpe"
+    tokenizer = "kmer"        # or "base", "blocks", "bpe"
     k = 6
-    [model]                   # any field of EncoderConfig
+    [model]                   # any field of EncoderConfig; family = "modernbert" takes that family's shape
     width = 160
     n_layers = 4
     n_heads = 5
@@ -64,8 +64,8 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     if found := manifest.get("held_out"):
         own, best = found["model"], found["best_count_model"]
         click.echo(
-            f"{output}: bits per base {_with_error(own)} on {own['bases']:,} held-out bases; the best count model, "
-            f"{best['name']}, {_with_error(best)}"
+            f"{output}: bits per base {_with_error(own)} on {own['bases']:,} held-out bases; "
+            f"the best k-mer or Markov baseline, {best['name']}, {_with_error(best)}"
         )
     for warning in manifest["warnings"]:
         print_note(f"{output}: {warning}")

@@ -58,18 +58,18 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
         click.echo(f"{score.name}  (INFO {score.column.key}; {alleles}; {score.unit}; {sign}{of})")
         click.echo(click.wrap_text(score.meaning, 78, "    ", "    "))
         click.echo(click.wrap_text(f"= {score.function.__doc__ or ''}", 78, "    ", "    ") + "\n")
-    click.echo("--indels, how tracks of alleles of different length are compared:")
+    click.echo("--indels, the alignment of tracks of alleles of different length:")
     for name, meaning in INDELS.items():
         click.echo(f"    {name:10} {meaning}")
-    click.echo("\nNext to each score X of a model of tracks, or of a fine-tuned model with several classes:")
-    click.echo("    GF_X_TRACK    the track, or GF_X_CLASS the class, that X is of: the one where |X| is largest")
-    click.echo("\nNext to each score X of a model of tracks:")
-    click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
+    click.echo("\nColumns of each score X of a track model, or of a fine-tuned model with several classes:")
+    click.echo("    GF_X_TRACK    the track with the largest |X|, whose score X is; GF_X_CLASS likewise the class")
+    click.echo("\nColumns of each score X of a track model:")
+    click.echo("    GF_X_SE       standard error over the shifts, if --shifts names several")
     click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
-    click.echo("\nGF_STATUS, where an allele has none of the chosen scores:")
+    click.echo("\nGF_STATUS, the reason why an allele has none of the chosen scores:")
     for status, meaning in STATUS_MEANING.items():
         if status.name != "OK":
-            click.echo(f"    {status.value:13} {meaning}")
+            click.echo(f"    {status.value:14} {meaning}")
     ctx.exit()
 
 

@@ -1,4 +1,4 @@
-"""genoformer: FASTA + VCF/BED -> codes -> tokens or one-hot -> encoder or long-range model -> scores, tracks, maps.
+"""genoformer: FASTA + VCF/BED -> codes -> tokens or one-hot -> encoder or track model -> scores, tracks, maps.
 
 The public names below are imported on first use, so that the import of the package is fast.
 """

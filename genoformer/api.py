@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from genoformer.inference.embed import Embedder
     from genoformer.interpretation.ism import Mutagenesis
     from genoformer.models.base import Model, Need
-    from genoformer.models.enformer.model import Enformer
     from genoformer.models.heads import SequenceClassifier
-    from genoformer.models.transformer.model import Encoder
+    from genoformer.models.token_model import TokenModel
 
 Fasta = str | Path | Genome
 
@@ -97,9 +96,7 @@ def score(
         return read_score_table(out)
 
 
-def predict(
-    fasta: Fasta | None, region: str | None, model: str | Path | Enformer | SequenceClassifier, **options: Any
-) -> pd.DataFrame:
+def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, **options: Any) -> pd.DataFrame:
     """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based): a row for each bin.
 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
@@ -130,7 +127,7 @@ def predict(
 
 def embed(
     sequences: Sequence[str],
-    model: str | Path | Encoder | SequenceClassifier,
+    model: str | Path | Model,
     *,
     layer: int | Sequence[int] | None = None,
     **options: Any,
@@ -150,7 +147,7 @@ def embed(
 
 
 def embed_tokens(
-    sequences: Sequence[str], model: str | Path | Encoder | SequenceClassifier, *, layer: int | None = None, **options: Any
+    sequences: Sequence[str], model: str | Path | Model, *, layer: int | None = None, **options: Any
 ) -> list[TokenEmbeddings]:
     """Return the vectors of the tokens of each DNA sequence: `.values` [T, D], and `.spans` [T, 2], the bases of each token.
 
@@ -190,7 +187,7 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     return pd.DataFrame(np.mean(values, axis=0), columns=list(members[0].config.classes))
 
 
-def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-human") -> Floats:
+def expected(fasta: Fasta, region: str, model: str | Path | TokenModel = "mini-human") -> Floats:
     """Return log2 P(A, C, G, T) of each base of a region, masked, given the bases around it, mean of both strands: [L, 4].
 
     `plots.information` converts them to the heights of a logo. Raises ConfigError for a region that is not in the FASTA.
@@ -211,7 +208,7 @@ def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-huma
 def mutagenesis(
     fasta: Fasta,
     region: str,
-    model: str | Path | Encoder | Enformer | SequenceClassifier = "mini-human",
+    model: str | Path | Model = "mini-human",
     score: str | None = None,
     *,
     gtf: str | Path | None = None,
@@ -248,7 +245,7 @@ def mutagenesis(
 
 def attention(
     sequences: Sequence[str],
-    model: str | Path | Encoder | Enformer | SequenceClassifier,
+    model: str | Path | Model,
     *,
     device: str = "auto",
     **options: Any,

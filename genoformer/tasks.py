@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """Outputs of a predictor by name, and how they are trained and read.
+    """Outputs of a fine-tuned model by name, and how they are trained and read.
 
     mean, std: of the training values of a regression, whose logits are values in units of `std` from `mean`; else ().
     """
@@ -36,7 +36,7 @@ class Task(ABC):
     std: tuple[float, ...] = ()
     kind: ClassVar[str] = ""  # in configuration and result files
     word: ClassVar[str] = ""  # an output, in messages
-    has_scale: ClassVar[bool] = False  # a trained predictor holds `mean` and `std`
+    has_scale: ClassVar[bool] = False  # a fine-tuned model holds `mean` and `std`
     one_class: ClassVar[bool] = False  # exactly one output is true of a sequence
     multi_label: ClassVar[bool] = False
     has_log_odds: ClassVar[bool] = True  # the outputs are probabilities

@@ -41,7 +41,7 @@ def small_encoder(tokenizer: Any, seed: int = 0, **fields: Any) -> Encoder:
 
 
 def small_enformer(seed: int = 0, **fields: Any) -> Enformer:
-    """A long-range model in eval mode, of bins of 8 bases; nothing in it is 0 or 1 as it is before training."""
+    """A track model in eval mode, of bins of 8 bases; nothing in it is 0 or 1 as it is before training."""
     torch.manual_seed(seed)
     model = Enformer(EnformerConfig(**{**LONG_SHAPE, **fields}))
     return shaken(model, lambda: model.embed(random_onehot(2, 64 * model.config.bin_size, seed), 0))

@@ -144,6 +144,7 @@ def test_both_refuse_options_of_other_models(vcf, tmp_path, words, options, need
         (["--strand", "reverse"], {"strand": "reverse"}),
         (["--context", 0], {"context": 0}),
         (["--context", 0.5], {"context": 0.5}),
+        (["--phases", "two"], {"phases": "two"}),
         (["--verify", -3], {"verify": -3}),
         (["--workers", 0], {"workers": 0}),
         (["--threads", 0], {"threads": 0}),
@@ -195,6 +196,8 @@ def test_both_refuse_the_same_values_of_track_models(vcf, tmp_path, words, optio
     [
         {"scores": 5},
         {"context": True},
+        {"phases": 3},
+        {"share_windows": 1},
         {"tracks": 999},
         {"tracks": [0.5]},
         {"tracks": {"a": 1}},

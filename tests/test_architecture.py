@@ -1,4 +1,4 @@
-"""The direction of imports: a module may import from those to its left only (DESIGN, the house)."""
+"""The direction of imports: each package, or module with its own row, imports from those in its row of MAY_IMPORT only."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def module(path: Path) -> str:
 NAMES = {module(path) for path in MODULES}
 
 
-def room(path: Path) -> str:
+def unit(path: Path) -> str:
     """The module, if it has its own row in MAY_IMPORT, else its package."""
     return module(path) if module(path) in MAY_IMPORT else module(path).split(".")[0]
 
@@ -191,19 +191,19 @@ def names_in(nodes: Iterable[ast.AST], path: Path) -> set[str]:
     return found
 
 
-def test_every_room_is_in_the_list() -> None:
-    assert {room(path) for path in MODULES} == set(MAY_IMPORT)
+def test_every_package_has_a_row_in_the_table() -> None:
+    assert {unit(path) for path in MODULES} == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_arrow_points_back(path) -> None:
-    allowed = {room(path), "__version__", *MAY_IMPORT[room(path)]}
+def test_imports_are_those_of_the_table(path) -> None:
+    allowed = {unit(path), "__version__", *MAY_IMPORT[unit(path)]}
     for name in imports(path):
         assert not name.startswith(("genoformer_cli", "cli.")), f"{path} imports the command line"
         if name.startswith("genoformer."):
             parts = name.split(".")
             assert {parts[1], ".".join(parts[1:3])} & allowed, f"{path.relative_to(ROOT)} imports {name}"
-        if room(path) in NO_TORCH and name not in ON_REQUEST.get(module(path), ()):
+        if unit(path) in NO_TORCH and name not in ON_REQUEST.get(module(path), ()):
             assert name.split(".")[0] not in ("torch", "lightning"), f"{path.relative_to(ROOT)} imports {name}"
 
 

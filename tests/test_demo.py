@@ -20,12 +20,12 @@ from genoformer.inference.base_probabilities import posteriors_in
 from genoformer.models import registry
 
 DATA = Path(str(files("genoformer_data")))
-EVERY = 1 if FULL else 3  # all records take a minute and a half: `make test-long` scores them
+EVERY = 1 if FULL else 8  # all records take a minute and a half: `make test-long` scores them
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled data with every third record of the VCF."""
+    """The bundled data with every eighth record of the VCF, or every record in `make test-long`."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "demo").mkdir()
     for path in (DATA / "demo").iterdir():

@@ -1,8 +1,9 @@
-"""Docstrings open with a verb or a noun phrase, and messages are in plain English."""
+"""Docstrings open with a verb or a noun phrase; messages, pages and notebooks are in plain English."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*(ROOT / "genoformer").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 OPENINGS = re.compile(r"[`'\"]*(What|Whether|Of|Those|How|Which|Who|Where)\b")
 PHRASES = re.compile(  # that a reader has to read twice, and that have a plain word: resumes, next to, automatically, again ...
     r"\b(go(es)? on from|goes on|went on|gone on|(is|are) said|beside|by (itself|themselves)|asked for|anew|told|heard"
-    r"|what is not there|is meant|what came|is another one|than the last time)\b",
+    r"|what is not there|is meant|what came|is another one|than the last time|asked about|hidden (base|token)s?"
+    r"|bases? that looks?|look(s|ed) at|laid to the|long-range model|models? of tracks|count models?)\b",
     re.IGNORECASE,
 )
 
@@ -36,8 +39,23 @@ def test_messages_and_docstrings_have_no_private_phrases(path: Path) -> None:
     assert [(text.lineno, match[0]) for text in texts for match in PHRASES.finditer(text.value)] == []
 
 
+def page_text(path: Path) -> str:
+    """Text of a page; of a notebook, that of its cells, without outputs."""
+    if path.suffix != ".ipynb":
+        return path.read_text()
+    return "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"])
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pages_and_notebooks_have_no_private_phrases(path: Path) -> None:
+    text = page_text(path)
+    found = [(text.count("\n", 0, match.start()) + 1, match[0]) for match in PHRASES.finditer(text.replace("\n", " "))]
+    assert found == []
+
+
 def test_the_list_of_private_phrases_finds_them() -> None:
-    for text in ("The run goes on from there.", "the file beside it", "n bins are asked for", "Begin anew", "It is said"):
+    private = ("The run goes on from there.", "the file beside it", "n bins are asked for", "Begin anew", "the hidden base")
+    for text in private:
         assert PHRASES.search(text)
     for text in ("besides", "a score asks for it", "resumes at the first part", "the same command is run again"):
         assert not PHRASES.search(text)

@@ -43,3 +43,31 @@ def test_every_command_and_score_is_in_the_readme() -> None:
         assert f"genoformer {name}" in text or f"make {name}" in text, name
     for name in SCORES:
         assert name in text
+
+
+PAGES = sorted((README.parent / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_named_in_a_page_are_there(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"\]\(((?!http)[^)#]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / name).exists(), name
+
+
+def test_the_glossary_has_every_score_and_capability() -> None:
+    from genoformer.models import base
+    from genoformer.scoring.scores import SCORES
+
+    text = (README.parent / "docs" / "glossary.md").read_text()
+    capabilities = ("PredictsBases", "SequenceLikelihood", "Embeds", "Attends", "PredictsTracks", "Classifies")
+    assert all(hasattr(base, name) for name in capabilities)
+    assert [name for name in (*SCORES, *capabilities) if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_table_of_models_has_every_layout() -> None:
+    from genoformer.models.registry import FAMILIES
+
+    text = (README.parent / "docs" / "models.md").read_text()
+    layouts = {name.removesuffix("-classifier") for family in FAMILIES.values() for name in family.formats}
+    assert {name for name in layouts if f"`{name}`" not in text} == set()

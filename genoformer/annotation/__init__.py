@@ -38,7 +38,7 @@ def read_annotations(
     gtfs = [path for _, path in map(named_file, files) if is_gene_file(path)] + ([gtf] if gtf else [])
     if len(gtfs) + bool(tss) > 1:
         raise ConfigError(
-            f"found {len(gtfs) + bool(tss)} files of genes or TSSs, expected one GTF, GFF3 or BED of TSSs; leave out the rest."
+            f"found {len(gtfs) + bool(tss)} files of genes or TSSs, expected one GTF, GFF3 or BED of TSSs; leave some out."
         )
     genes = read_gene_map(gtfs[0], promoter=promoter, flank=flank) if gtfs else read_sites(tss) if tss else None
     return Annotations(read_files([file for file in files if not is_gene_file(file)], columns), genes)

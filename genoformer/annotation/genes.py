@@ -97,12 +97,12 @@ class GeneMap:
                 Field("GF_PART", "String", f"Part of each gene in GF_GENE that REF overlaps, the first of {parts}"),
                 Field("GF_GENE", "String", f"Genes of {self.file} that REF lies in or near, as GF_PART says, in its order"),
             ]
-        distance = "Bases from that start site to REF, negative upstream of it, 0 if REF covers it"
+        distance = "Bases from that TSS to REF, negative upstream of it, 0 if REF covers it"
         if self.named:
-            text = f"Gene of the nearest start site of a transcript of {self.file}"
+            text = f"Gene of the nearest TSS of a transcript of {self.file}"
             fields.append(Field("GF_TSS", "String", text, many=False))
         else:
-            distance = distance.replace("that start site", f"the nearest start site of {self.file}")
+            distance = distance.replace("that TSS", f"the nearest TSS of {self.file}")
         return [*fields, Field("GF_TSS_DISTANCE", "Integer", distance, many=False)]
 
     @property
@@ -191,7 +191,7 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
     for contig, rows in rows_of_contig.items():
         table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64)
         sites[contig] = Sites(table[:, 0], table[:, 1] > 0, table[:, 2].astype(np.int32))
-    note = f"{path.name}: {n_long:,} rows are longer than one base; of each the first base, by its strand, is the start site."
+    note = f"{path.name}: {n_long:,} rows are longer than one base; of each the first base, by its strand, is the TSS."
     notes = [f"{path.name}: {note}" for note in layout_of(path).notes] + [note] * bool(n_long)
     return GeneMap(path.name, sha256_of(path), tuple(names), {}, sites, tuple(notes))
 

@@ -28,7 +28,7 @@ EDGES: dict[str, tuple[float, ...]] = {
 }
 MEANING = {
     "af": "frequency of the minor allele",
-    "tss": "bases to the nearest start site",
+    "tss": "bases to the nearest TSS",
     "gc": "share of G and C within 500 bases",
 }
 WIDEST = 4  # largest number of bins of EDGES that are merged into one

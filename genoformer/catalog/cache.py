@@ -35,7 +35,7 @@ def is_here(entry: Entry) -> bool:
     """True if all files of an entry are in the cache, each with the size recorded at its download."""
     folder = folder_of(entry)
     files = read_receipt(folder).get("files", {})
-    return all(is_whole(entry, file, folder / file.name, files.get(file.name)) for file in entry.files)
+    return bool(entry.files) and all(is_whole(entry, file, folder / file.name, files.get(file.name)) for file in entry.files)
 
 
 def is_whole(entry: Entry, file: Remote, path: Path, receipt: Any) -> bool:
@@ -82,5 +82,7 @@ def pulled_model(name: str) -> Path | None:
         return _of_another_catalog(kind, name)
     if is_here(entry):
         return folder_of(entry)
+    if entry.by_hand:
+        raise CatalogError(f"{name} is in the catalog and not downloaded by genoformer: {entry.by_hand}")
     size = f" ({entry.size / 1e6:,.0f} MB)" if entry.size else ""
     raise CatalogError(f"{name} is in the catalog but not downloaded{size}; run genoformer models pull {name}.")

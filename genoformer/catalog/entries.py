@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of an entry or a file
 _HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _PLAIN = re.compile(r"[!-~]+")  # characters of an address; others are written as %XX
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
-_ENTRY = {"title", "licence", "citation", "assembly", "note", "hub", "revision", "files"}
+_ENTRY = {"title", "licence", "citation", "assembly", "note", "hub", "revision", "files", "family", "use", "by_hand"}
 _FILE = {"name", "url", "size", "about", "sha256", "md5", "checksums", "moves"}
 
 
@@ -51,12 +51,29 @@ class Entry(NamedTuple):
     note: str = ""
     hub: str | None = None  # repository of the Hugging Face hub
     revision: str = "main"
+    family: str = ""  # of models
+    use: str = ""  # tasks that a model is made for
+    by_hand: str = ""  # how to get the files, if `pull` does not download them; there are no `files` then
 
     @property
     def size(self) -> int | None:
         """Number of bytes of all files whose size is known; None if no size is known."""
         known = [file.size or file.about for file in self.files if file.size or file.about]
         return sum(size for size in known if size) or None
+
+    @property
+    def card(self) -> str:
+        """Model card in Markdown."""
+        rows = {
+            "Family": self.family,
+            "Use": self.use,
+            "Licence": self.licence,
+            "Cite": self.citation,
+            "Source": f"https://huggingface.co/{self.hub}" if self.hub else "",
+            "Download": self.by_hand,
+            "Note": self.note,
+        }
+        return f"# {self.name}: {self.title}\n\n" + "".join(f"* {name}: {text}\n" for name, text in rows.items() if text)
 
 
 def read_catalog(path: str | Path | None = None) -> dict[Kind, dict[str, Entry]]:
@@ -104,9 +121,11 @@ def _table(source: Path, table: Mapping[str, Any], kind: Kind) -> list[tuple[str
 def _entry(source: Path, kind: Kind, name: str, row: Any) -> Entry:
     where = f"{source}: {kind}.{name}"
     _refuse_path(where, name)
-    fields = _fields(where, row, _ENTRY, needed=("title", "licence", "citation", "files"))
-    rows = fields.pop("files")
-    if not isinstance(rows, list) or not rows:
+    fields = _fields(where, row, _ENTRY, needed=("title", "licence", "citation"))
+    if ("files" in fields) == ("by_hand" in fields):
+        raise CatalogError(f"{where} has no files; add them, or by_hand, a text that says how to get them, and not both.")
+    rows = fields.pop("files", [])
+    if not isinstance(rows, list) or (not rows and "by_hand" not in fields):
         raise CatalogError(f"{where}: files is {rows!r}; give a list of tables, each with a name.")
     _texts(where, fields)
     hub = fields.get("hub")

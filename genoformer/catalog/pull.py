@@ -57,6 +57,8 @@ def pull(
     Raises: DownloadError if a file cannot be downloaded or fails its checksum, CatalogError if `source` lacks a file.
     """
     folder, staging = folder_of(entry), staging_of(entry)
+    if entry.by_hand:
+        raise CatalogError(f"{entry.name} is not downloaded by genoformer: {entry.by_hand}")
     if is_here(entry) and not again:
         return _pulled(entry, False, [])
     try:

@@ -163,7 +163,7 @@ def _over_members(names: Sequence[str], rows: Sequence[Mapping[str, Estimate]]) 
 
 
 def load_named_models(paths: Sequence[str]) -> dict[str, SequenceClassifier]:
-    """Load the predictors of runs by name; a run with several members gives each member under its folder.
+    """Load the fine-tuned models of runs by name; a run with several members gives each member under its folder.
 
     Raises CheckpointError for a folder without a fine-tuned model, ConfigError for a folder that is named twice.
     """

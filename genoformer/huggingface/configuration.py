@@ -18,7 +18,7 @@ from genoformer.tokenizers import Tokenizer
 class GenoformerConfig(PretrainedConfig):
     """Configuration of a model of genoformer for transformers.
 
-    encoder: an `EncoderConfig`, or its fields. family: of the encoder, one of `registry.families()`. head: fields of
+    encoder: an `EncoderConfig`, or its fields. family: of the encoder, one of `families.families()`. head: fields of
     `ClassifierConfig` other than the encoder and the outputs, whose names and kind are `id2label` and `problem_type`.
     frame_token_ids: ids that cover no base, such as those of [CLS] and padding, over which the head does not pool.
 

@@ -13,7 +13,7 @@ from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, Maske
 
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.huggingface.configuration import GenoformerConfig
-from genoformer.models import registry
+from genoformer.models import families, registry
 from genoformer.models.base import Classifies, has
 from genoformer.models.export import OWN_CLASSES
 from genoformer.models.heads import SequenceClassifier
@@ -62,7 +62,7 @@ class GenoformerPreTrainedModel(PreTrainedModel):
         return self.model.encoder
 
     def _new_encoder(self, config: GenoformerConfig) -> Any:
-        encoder = registry.model_class(config.family)(config.language_shape())
+        encoder = families.model_class(config.family)(config.language_shape())
         encoder.tokenizer = _special_tokens(config)
         return encoder
 

@@ -10,7 +10,7 @@ from transformers import BatchEncoding, PreTrainedTokenizer
 
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.codes import encode_texts
-from genoformer.models import folders, registry
+from genoformer.models import families, folders, registry
 from genoformer.models.transformer.weights.own import VOCABULARY, frame_of, longest_input
 from genoformer.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 from genoformer.tokenizers.base import ROLES
@@ -50,7 +50,7 @@ class GenoformerTokenizer(PreTrainedTokenizer):
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **options: Any) -> Any:
         """Load the tokenizer of a folder, of a name on the hub, or of a model of genoformer."""
         try:
-            own = registry.layout_of(pretrained_model_name_or_path) == registry.OWN
+            own = registry.layout_of(pretrained_model_name_or_path) == families.OWN
         except GenoformerError:  # no folder of a model: a name on the hub
             own = False
         if not own:

@@ -23,7 +23,7 @@ from genoformer.inference.embeddings import (
 )
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.models import registry
-from genoformer.models.base import READS_TOKENS, Classifies, Model, has
+from genoformer.models.base import READS_TOKENS, Classifies, Model, has, require
 from genoformer.models.token_model import TokenModel
 from genoformer.option_checks import check_choice, check_kind, check_number, whole_numbers
 from genoformer.progress import Progress, ProgressCallback
@@ -102,6 +102,7 @@ class Embedder:
         self.request = request
         model = request.model
         loaded: Any = registry.load(model, READS_TOKENS) if isinstance(model, str | Path) else model
+        require(loaded, READS_TOKENS)
         self.model: TokenModel = loaded.encoder
         window, overlap, trained = request.window, request.overlap, 0
         if has(loaded, Classifies):
@@ -208,7 +209,7 @@ class Embedder:
         if longest > self.trained_window:
             notes.append(
                 f"windows have up to {longest:,} bases, but the model was trained with {self.trained_window:,}, and its "
-                "vectors may be poor; set a shorter --window"
+                "vectors may be poor; set a shorter window"
             )
         return notes
 

@@ -18,7 +18,7 @@ from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, Predi
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import Predicted, TrackSelection, predict_tracks, tracks_of
-from genoformer.models import registry
+from genoformer.models import families, registry
 from genoformer.models.base import Classifies, Head, Model, PredictsTracks, has, remedy, require
 from genoformer.models.folders import members_of, resolve_model
 from genoformer.models.track_model import head_named
@@ -141,7 +141,7 @@ def _kind_of(model: str | Path | Model) -> Any:
         return model
     folder = resolve_model(model)
     member = folder / members_of(folder)[0] if members_of(folder) else model
-    kind = registry.class_of(registry.load_config(member))
+    kind = families.class_of(registry.load_config(member))
     if not has(kind, needs):
         raise CheckpointError(f"{model} {kind.purpose}; give {remedy(needs)}.")
     return kind

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model
-from genoformer.models.token_model import TokenModel
 from genoformer.option_checks import check_choice, check_kind, check_number
 
 Floats = NDArray[np.float32]
@@ -112,11 +111,11 @@ def to_device(model: Model, array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
-def batch_size_of(model: TokenModel, codes: Codes, batch_size: int | None) -> int:
+def batch_size_of(model: Any, codes: Codes, batch_size: int | None) -> int:
     """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
     if batch_size is not None:
         return batch_size
-    return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
+    return max(1, tokens_at_once(model) // model.n_units(codes.shape[1]))
 
 
 def tokens_at_once(model: nn.Module) -> int:

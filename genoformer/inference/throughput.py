@@ -1,4 +1,4 @@
-"""Speed of a model of tracks on this device: multiply-adds per second, measured in about a second."""
+"""Speed of a track model on this device: multiply-adds per second, measured in about a second."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measured_rate(
             with evaluating(model, device) as lent:
                 return n / _fastest(_step(lent.train(), codes, precision), device)
         with evaluating(model, device, precision) as lent:
-            reader = TrackPredictor(lent, next(iter(lent.track_heads)))
+            reader = TrackPredictor(lent, next(iter(lent.track_heads)), 0)
             return n / _fastest(lambda: reader(codes), device)
 
 
@@ -62,7 +62,7 @@ def _step(model: TrackModel, codes: np.ndarray, precision: str) -> Callable[[], 
 
     def run() -> None:
         with torch.autocast(place.type, torch.bfloat16) if half else nullcontext():
-            model(onehot, next(iter(model.track_heads))).float().sum().backward()
+            model(onehot, next(iter(model.track_heads)), 0).float().sum().backward()
 
     return run
 

@@ -9,7 +9,7 @@ from genoformer.formats.bed import Intervals
 from genoformer.inference.runtime import CPU, PRECISIONS, Runtime
 from genoformer.inference.throughput import measured_rate
 from genoformer.inference.track_prediction import cells_of, kept_bins, windows_at_once
-from genoformer.models import cost, registry
+from genoformer.models import cost, families
 from genoformer.models.base import Head
 from genoformer.models.track_model import head_named
 
@@ -34,10 +34,8 @@ class PredictionPlan(NamedTuple):
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {cost.gigabytes(n)}" for name, n in self.memory.items())
-        n_bins, windows = (
-            self.length // self.head.bin_size,
-            "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows",
-        )
+        n_bins = self.length // self.head.bin_size
+        windows = "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows"
         return cost.table(
             {
                 "parameters": f"{self.n_parameters:,}",
@@ -64,7 +62,7 @@ def plan_prediction(
 
     config: of a family that predicts tracks. rate: multiply-adds per second; None measures it on this machine.
     """
-    family, length = registry.class_of(config), config.context_length
+    family, length = families.class_of(config), config.context_length
     heads: dict[str, Head] = family.heads_of(config)
     head = head_named(heads, head)
     kept = kept_bins(length, heads[head])

@@ -34,7 +34,7 @@ class TrackPrediction(NamedTuple):
 
 
 class TrackPredictor:
-    """A model of tracks in eval mode, ready to predict: codes [B, L] -> tracks [B, K, N].
+    """A track model in eval mode, ready to predict: codes [B, L] -> tracks [B, K, N].
 
     head: None is the only head. n_bins: bins in the middle of a window; None is the model's own number. engine: None is the
     model's own; make a new predictor after the weights of the model change.

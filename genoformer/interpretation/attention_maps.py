@@ -144,7 +144,7 @@ def _with_tss(session: Session) -> Session:
         raise OptionError("query", "is tss, which needs a track model and genes; give them, or a number.")
     kept = [locus for locus in session.loci if (seen := session.visible(locus)) and seen.starts(locus.start, locus.end)]
     if not kept:
-        raise ConfigError("found no TSS of the GTF in any of the regions; give longer ones with --length.")
+        raise ConfigError("found no TSS of the GTF in any of the regions; give a larger length.")
     n_omitted = len(session.loci) - len(kept)
     note = f"{n_omitted:,} {'region has' if n_omitted == 1 else 'regions have'} no TSS and {'is' if n_omitted == 1 else 'are'}"
     notes = [f"{note} left out."] if n_omitted else []

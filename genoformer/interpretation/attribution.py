@@ -60,7 +60,7 @@ def integrated_gradients(
     try:
         from captum.attr import IntegratedGradients
     except ImportError as missing:
-        raise ConfigError("captum is not installed; install genoformer[interpret], or use --method gradient.") from missing
+        raise ConfigError("captum is not installed; install genoformer[interpret], or use the method gradient.") from missing
     method = IntegratedGradients(model, multiply_by_inputs=False)
     empty = torch.full_like(onehot, baseline)
     means = []

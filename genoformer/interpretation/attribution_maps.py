@@ -76,5 +76,5 @@ def _median_completeness(results: Sequence[Attribution]) -> Result:
     if not errors:
         return Result()
     values = np.concatenate(errors)
-    remedy = "; use more --steps" if values.max() > MAX_ERROR else ""
+    remedy = "; use more steps" if values.max() > MAX_ERROR else ""
     return Result(notes=(f"completeness error: median {np.median(values):.2%}, maximum {values.max():.2%}{remedy}",))

@@ -106,7 +106,7 @@ def mutageneses(
     maps = []
     for i, locus in enumerate(loci):
         if not locus.chrom:
-            raise ConfigError(f"{locus.name} has no genome, and ISM needs the sequence around it; give a BED and --fasta.")
+            raise ConfigError(f"{locus.name} has no genome, and ISM needs its surroundings; give a BED and its FASTA.")
         maps.append(mutagenesis(scorer, genome, locus.chrom, max(0, locus.start), min(locus.end, genome.contigs[locus.chrom])))
         if progress is not None:
             progress(i + 1)

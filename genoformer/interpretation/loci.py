@@ -141,7 +141,7 @@ def _read_bed(path: Path, genome: Genome, length: int | None, columns: str | Non
             end = start + length
         if end - start > _LONGEST:
             where = f"{path}, line {region.line}: {chrom}:{start + 1:,}-{end:,}"
-            raise ConfigError(f"{where} is longer than {_LONGEST:,} bases; give a shorter --length.")
+            raise ConfigError(f"{where} is longer than {_LONGEST:,} bases; give a shorter length.")
         name = region.name if region.name not in ("", ".") else f"{chrom}:{start + 1}-{end}"
         loci.append(Locus(name, chrom, start, genome.window(chrom, start, end - start)))
     return Loci(loci, notes=notes)

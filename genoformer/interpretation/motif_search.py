@@ -47,7 +47,7 @@ def _enriched_motifs(session: Session, maps: Sequence[Floats], min_fold: float) 
 def _patterns(session: Session, hypothetical: Sequence[Floats], known: Path | None) -> Result:
     """Write TF-MoDISco's patterns, matched with known motifs. Raises ConfigError if the loci differ in length."""
     if len({len(locus.codes) for locus in session.loci}) > 1:
-        raise ConfigError("TF-MoDISco needs regions of one length; give --length.")
+        raise ConfigError("TF-MoDISco needs regions of one length; give a length.")
     matrices = [
         trimmed(pattern.matrix)
         for pattern in patterns(np.stack([locus.codes for locus in session.loci]), np.stack(hypothetical))
@@ -67,7 +67,7 @@ def map_filters(
     lengths = {len(locus.codes) for locus in session.loci}
     if len(lengths) > 1:
         raise ConfigError(
-            f"found regions of {min(lengths):,} to {max(lengths):,} bases, filters need one length; give --length."
+            f"found regions of {min(lengths):,} to {max(lengths):,} bases, filters need one length; give a length."
         )
     codes = np.stack([locus.codes for locus in session.loci])
     matrices = [trimmed(matrix) for matrix in filter_matrices(session.model, codes)]

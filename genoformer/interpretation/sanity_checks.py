@@ -220,7 +220,7 @@ def _input_window(session: Session, locus: Locus) -> tuple[Codes, int]:
     start = (length - len(locus.codes)) // 2
     if start < 0:
         n = len(locus.codes)
-        raise ConfigError(f"{locus.name}: the region has {n:,} bases, the model's window {length:,}; give a shorter --length.")
+        raise ConfigError(f"{locus.name}: the region has {n:,} bases, the model's window {length:,}; give a shorter length.")
     return session.genome.window(locus.chrom, locus.start - start, length), start
 
 

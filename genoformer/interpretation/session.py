@@ -128,7 +128,7 @@ def open_session(
     """
     genome = request.fasta if isinstance(request.fasta, Genome) else Genome(request.fasta) if request.fasta else None
     if genome is None and (request.gtf or request.elements):
-        raise ConfigError("genes and elements need a genome; give its FASTA with --fasta.")
+        raise ConfigError("genes and elements need a genome; give its FASTA.")
     read = _read_loci(request, genome)
     annotation = read_landmarks(genome, request.gtf, request.elements) if genome else LocusAnnotation()
     if request.out is not None:
@@ -167,4 +167,4 @@ def _length_note(model: Any, loci: Sequence[Locus]) -> list[str]:
     longest, trained = max(len(locus.codes) for locus in loci), model.encoder.config.context_length
     if longest <= trained:
         return []
-    return [f"regions have up to {longest:,} bases, but the model was trained on {trained:,}; see --length."]
+    return [f"regions have up to {longest:,} bases, but the model was trained on {trained:,}; give a shorter length."]

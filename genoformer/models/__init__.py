@@ -1,1 +1,1 @@
-"""Language models, classifiers and models of tracks, and their folders; nothing here depends on genomes or training."""
+"""Language models, classifiers and track models, and their folders; nothing here depends on genomes or training."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,7 @@ class Hidden(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Output of a model of tracks."""
+    """Output of a track model."""
 
     n_tracks: int
     bin_size: int  # bases
@@ -132,33 +132,49 @@ class Bins(NamedTuple):
         return Bins(n_all - self.first - self.n, self.n)
 
 
-# --- capabilities
+# --- capabilities; ask with `has` and `require`, since isinstance would also find parts of a network with these names
 
 
-@runtime_checkable
 class PredictsBases(Protocol):
     """Predicts masked bases: LLR, PLL and ENTROPY scores, base predictions, tracks of a language model."""
 
+    def n_units(self, length: int) -> int: ...
     def base_log2_probs(self, codes: Codes, target: Ints, end: Ints) -> Tensor:
         """Return log2 P(A, C, G, T) at base `target` of each window with [target, end) masked: [B, L] -> [B, 4]."""
 
 
-@runtime_checkable
 class SequenceLikelihood(Protocol):
     """Gives the likelihood of a sequence: causal models."""
 
+    def n_units(self, length: int) -> int: ...
     def sequence_log2_prob(self, codes: Codes) -> Tensor:
         """Return log2 P(sequence), [B, L] -> [B]."""
 
 
-@runtime_checkable
 class Embeds(Protocol):
     """Gives hidden states of tokens: COSINE and L2 scores, embeddings, probes, heads; every language model does."""
 
+    def n_units(self, length: int) -> int: ...
     def hidden(self, codes: Codes, layer: int | None = None) -> Hidden: ...
 
 
-@runtime_checkable
+class ReadsTokens(Protocol):
+    """Reads tokens as a `TokenModel` does: scoring, embeddings of many sequences, and fine-tuning work with its tokens."""
+
+    @property
+    def tokenizer(self) -> Any: ...
+    @property
+    def causal(self) -> bool: ...
+    @property
+    def longest_window(self) -> int | None: ...
+    def embed(
+        self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None
+    ) -> Tensor: ...
+    def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor: ...
+    def keep(self, ids: Tensor) -> Tensor | None: ...
+    def logits_at(self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None) -> Tensor: ...
+
+
 class Attends(Protocol):
     """Has attention maps; tokens and bins are both units over bases."""
 
@@ -183,7 +199,6 @@ class Attends(Protocol):
         """Yield for each layer, in order, a function (first query, n) -> attention weights."""
 
 
-@runtime_checkable
 class PredictsTracks(Protocol):
     """Predicts regulatory tracks in bins: SAD scores, `predict`, ISM and attribution of tracks.
 
@@ -205,7 +220,6 @@ class PredictsTracks(Protocol):
         """Return the way to compute embeddings for a head fast; by default `PlainEngine`, which is exact and naive."""
 
 
-@runtime_checkable
 class Classifies(Protocol):
     """Predicts classes, labels or values of a sequence: a fine-tuned model."""
 
@@ -243,9 +257,9 @@ class TrackEngine(Protocol):
 # --- refusal
 
 Need = type | tuple[type, ...]
-SCORES_VARIANTS: Need = (Embeds, PredictsTracks, Classifies)
+SCORES_VARIANTS: Need = (ReadsTokens, PredictsTracks, Classifies)
 SCORES_HAPLOTYPES: Need = (PredictsTracks, Classifies)
-READS_TOKENS: Need = (Embeds, Classifies)
+READS_TOKENS: Need = (ReadsTokens, Classifies)
 
 _REMEDIES: dict[type, str] = {
     PredictsBases: "a language model",
@@ -253,6 +267,7 @@ _REMEDIES: dict[type, str] = {
     PredictsTracks: "a model that predicts tracks",
     Classifies: "a model that `finetune` made",
     Embeds: "a language model",
+    ReadsTokens: "a language model",
     Attends: "a model with attention",
 }
 
@@ -265,8 +280,13 @@ def has(model: object, *needs: Need) -> bool:
 
 
 def _has_all(model: object, capability: type) -> bool:
+    return not _missing(model, capability)
+
+
+def _missing(model: object, capability: type) -> list[str]:
+    """Return the methods of a capability that a model does not have."""
     kind = model if isinstance(model, type) else type(model)  # parts of a network are attributes of the model only
-    return all(hasattr(kind, name) for name in vars(capability) if not name.startswith("_"))
+    return [name for name in vars(capability) if not name.startswith("_") and not hasattr(kind, name)]
 
 
 def require(model: Model, *needs: Need, name: str = "the model") -> None:
@@ -281,6 +301,8 @@ def require(model: Model, *needs: Need, name: str = "the model") -> None:
         if has(model, need):
             continue
         reasons = [model.lacks[kind] for kind in _kinds(need) if kind in model.lacks]
+        if not reasons and ReadsTokens in _kinds(need) and has(model, (Embeds, PredictsBases, SequenceLikelihood)):
+            reasons = [f"has no {', '.join(_missing(model, ReadsTokens))}, which every TokenModel has"]
         raise CheckpointError(f"{name} {reasons[0] if reasons else model.describe()}; give {remedy(need)}.")
 
 

@@ -110,7 +110,7 @@ class _BooleanMasks(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-# --- models of tracks: one-hot [B, 4, L] -> `embed` -> `tracks`
+# --- track models: one-hot [B, 4, L] -> `embed` -> `tracks`
 
 
 def track_run(

@@ -31,11 +31,20 @@ def is_intel() -> bool:
         return "Intel" in platform.processor()
 
 
+@lru_cache(maxsize=1)
+def has_matrix_unit() -> bool:
+    """Return True for a processor with AMX, on which torch's own kernels are the fastest in bfloat16."""
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def convolution_pays_off(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Return True if `linear_as_convolution` is possible for x [..., D] and faster than `F.linear`."""
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.is_autocast_enabled("cpu"):
         return False
-    if x.dtype == torch.float32 and is_intel():
+    if (x.dtype == torch.float32 and is_intel()) or (x.dtype == torch.bfloat16 and has_matrix_unit()):
         return False
     n_rows = x.shape[:-1].numel()
     small = n_rows * weight.numel() < 1 << 25  # multiply-adds: the convolution costs more than it saves
@@ -57,6 +66,11 @@ def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
     image = x.view(n, 1, n_rows // n, x.shape[-1]).permute(0, 3, 1, 2)  # [n, D, 1, rows/n], channels last
     out = F.conv2d(image, weight[:, :, None, None], bias).permute(0, 2, 3, 1)
     return out.reshape(*x.shape[:-1], weight.shape[0])
+
+
+def windows_pay_off(dtype: torch.dtype) -> bool:
+    """Return True if `attend_window_by_window` is faster than SDPA: in bfloat16, unless the processor has AMX."""
+    return dtype == torch.bfloat16 and not has_matrix_unit()
 
 
 def attend_window_by_window(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:

@@ -38,28 +38,32 @@ class NameMap(NamedTuple):
         """Return our name of one of their tensors, or None."""
         return _translated(name, self.rename)
 
-    def read(self, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-        """Return their tensors under our names; raise CheckpointError if two copies differ."""
-        for old, new in self.suffixes.items():
-            tensors = {name.removesuffix(old) + new if name.endswith(old) else name: t for name, t in tensors.items()}
-        theirs = self._without_copies(tensors, path)
+    def read(self, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+        """Return their tensors under our names; raise CheckpointError if two copies differ.
+
+        The dictionary is emptied: the parts of a fused tensor are freed as soon as it is made.
+        """
+        renamed = {_with_suffix(name, self.suffixes): tensor for name, tensor in tensors.items()}
+        tensors.clear()
+        theirs = self._without_copies(renamed, path)
+        renamed.clear()
         for copy, original in self.tied.items():
             if original in theirs:
                 theirs.setdefault(copy, theirs[original])
         named = {}
         fused: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in theirs.items():
+        for name in list(theirs):
             our_name = self.ours(name)
             if our_name is not None:
-                named[our_name] = tensor
+                named[our_name] = theirs.pop(name)
             elif (part := self._part(name)) is not None:
-                fused.setdefault(part[0], {})[part[1]] = tensor
+                fused.setdefault(part[0], {})[part[1]] = theirs.pop(name)
             elif not self.ignore_others:
-                named[name] = tensor  # refused where the model is filled
+                named[name] = theirs.pop(name)  # refused where the model is filled
         for whole, parts in fused.items():
             names = [name for _, name in self._parts_of(whole)]
             if all(name in parts for name in names):
-                named[whole] = torch.cat([parts[name] for name in names])
+                named[whole] = torch.cat([parts.pop(name) for name in names])
         return named
 
     def write(
@@ -128,6 +132,14 @@ class NameMap(NamedTuple):
         return []
 
 
+def _with_suffix(name: str, suffixes: Mapping[str, str]) -> str:
+    """Return a name with today's suffix in place of one of an older file."""
+    for old, new in suffixes.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
 def _translated(name: str, table: Mapping[str, str], *, backward: bool = False) -> str | None:
     """Return a name by the first template that fits; the rest after a module's name (".weight") is kept."""
     for template, other in table.items():
@@ -172,19 +184,20 @@ def read_foreign(layout: WeightFormat, kind: type[Any], folder: Path, config: di
     path = weights_of(folder)
     tensors = read_weights(path)
     if layout.check is not None:
-        tensors = layout.check(tensors, path, config)
+        tensors = layout.check(tensors, path, config)  # may be another dictionary
     named = layout.names.read(tensors, path)
     shape = layout.to_config(config, folder, named)
     check_size(shape, named, path)
-    model = empty_model(kind, shape, tied=kind.may_be_tied)
+    model = empty_model(kind, shape)
     if layout.read_assets is not None:
         layout.read_assets(model, folder)
     own = model.state_dict()
     for copy in layout.names.tied:  # of a decoder that this model does not have
         if (name := layout.names.ours(copy)) not in own:
             named.pop(str(name), None)
-    fitted = {name: _reshaped(tensor, own[name]) if name in own else tensor for name, tensor in named.items()}
-    return load_checked(model, fitted, path, weights_sha256(path))
+    for name in own.keys() & named.keys():
+        named[name] = _reshaped(named[name], own[name])
+    return load_checked(model, named, path, weights_sha256(path))
 
 
 def write_foreign(layout: WeightFormat, model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:

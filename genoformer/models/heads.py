@@ -15,7 +15,7 @@ from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model, Origin
-from genoformer.models.registry import model_class
+from genoformer.models.families import model_class
 from genoformer.models.token_model import check_tokenizer
 from genoformer.tasks import Task, make_task
 
@@ -37,7 +37,7 @@ class ClassifierConfig:
     dropout: float = 0.1  # DNABERT
     target_mean: tuple[float, ...] = ()  # of each value in the training data; predicted is (value - mean) / standard deviation
     target_std: tuple[float, ...] = ()
-    family: str = "transformer"  # of the encoder; one of `registry.families()`
+    family: str = "transformer"  # of the encoder; one of `families.families()`
     head: HeadKind = "norm-gelu"  # norm, dense, GELU, linear; "tanh": BERT's pooler and ESM's, "gelu-norm": ModernBERT's
     head_bias: bool = True  # of the dense layer of "gelu-norm" and of the output of "linear"
 
@@ -51,7 +51,7 @@ class ClassifierConfig:
                 f"{len(self.target_mean)} in target_mean and {len(self.target_std)} in target_std for {len(self.classes)} "
                 f"outputs of {self.task}: give {n_expected} of each."
             )
-        if self.pooling == "cls" and getattr(self.encoder, "causal", False):
+        if self.pooling == "cls" and model_class(self.family).is_causal(self.encoder):
             raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")

@@ -11,6 +11,7 @@ from genoformer.models.cpu_kernels import (
     attend_window_by_window,
     convolution_pays_off,
     linear_as_convolution,
+    windows_pay_off,
 )
 
 
@@ -26,13 +27,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool
 
     This is torch's SDPA, except on a CPU in two cases. With dropout, SDPA there switches from its fast kernel to one that
     stores the logits of the whole batch several times (three times as slow as `AttentionWithDropout`). In bfloat16 inference
-    SDPA runs at the speed of float32; two matrix products for one window at a time take half the time.
+    on a processor without a matrix unit SDPA runs at the speed of float32; two matrix products for one window at a time take
+    half the time.
     """
     if q.device.type == "cpu" and not causal:
         if dropout:
             with torch.autocast("cpu", enabled=False):  # q, k, v already have their dtype
                 return AttentionWithDropout.apply(q, k, v, bias, dropout)
-        if q.dtype == torch.bfloat16 and not torch.is_grad_enabled():
+        if windows_pay_off(q.dtype) and not torch.is_grad_enabled():
             return attend_window_by_window(q, k, v, bias)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=causal)
 

@@ -81,7 +81,7 @@ class OneHotModel(nn.Module):
 
 
 class TrackSum(nn.Module):
-    """One-hot DNA [B, 4, L] -> sum over bins of some tracks of a long-range model, [B, K]: the target of attributions."""
+    """One-hot DNA [B, 4, L] -> sum over bins of some tracks of a track model, [B, K]: the target of attributions."""
 
     def __init__(self, model: TrackModel, head: str, tracks: Tensor, first: int, n: int) -> None:
         """Store the model and the target; first, n: the summed bins, counted over all bins of the window."""

@@ -1,8 +1,7 @@
 """Models on disk: a folder, or the name of a model -> the model, in genoformer's layout or in that of another library.
 
 A folder in genoformer's layout holds config.json, model.safetensors, manifest.json and, for models that read tokens,
-tokenizer.json. FAMILIES maps the classes of models to their modules; other packages add families through the entry point
-group "genoformer.families", whose entries name `Family` objects.
+tokenizer.json. `models.families` maps its config.json to a class.
 """
 
 from __future__ import annotations
@@ -12,19 +11,28 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from genoformer import __version__
-from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, PackageWarning, sentence
+from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
 from genoformer.models.base import Classifies, Embeds, Head, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.export import HF, fitting_layout
+from genoformer.models.families import (
+    FAMILIES,
+    OWN,
+    class_name,
+    class_of,
+    families,
+    family_of,
+    formats,
+    unregistered,
+    warn_of_package,
+)
 from genoformer.models.folders import ENSEMBLE, failures, members_of, read_sketch, resolve_model
 from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
@@ -39,117 +47,11 @@ from genoformer.models.weights import (
     write_tensors,
 )
 
-OWN = "genoformer"  # name of genoformer's own layout
-
-
-class Family(NamedTuple):
-    """A family of models: the class, and the foreign layouts that it is read from and written to."""
-
-    model: str  # "package.module:Class", imported on use
-    formats: Mapping[str, str] = {}  # name of a layout -> "package.module:FORMAT"
-
-
-FAMILIES = {
-    "transformer": Family(
-        "genoformer.models.transformer.model:Encoder",
-        {
-            "dnabert": "genoformer.models.transformer.weights.bert:BERT",
-            "gena-lm": "genoformer.models.transformer.weights.bert:GENA_LM",
-            "dnabert2": "genoformer.models.transformer.weights.mosaic:DNABERT2",
-            "esm": "genoformer.models.transformer.weights.esm:ESM",
-            "modernbert": "genoformer.models.transformer.weights.modernbert:MODERNBERT",
-            "decoder-only": "genoformer.models.transformer.weights.decoders:DECODER_ONLY",
-            "genoformer-hf": "genoformer.models.transformer.weights.own:LANGUAGE",  # last: takes what no other layout holds
-        },
-    ),
-    "classifier": Family(
-        "genoformer.models.heads:SequenceClassifier",
-        {
-            "dnabert-classifier": "genoformer.models.transformer.weights.classifiers:BERT",
-            "dnabert2-classifier": "genoformer.models.transformer.weights.classifiers:DNABERT2",
-            "esm-classifier": "genoformer.models.transformer.weights.classifiers:ESM",
-            "modernbert-classifier": "genoformer.models.transformer.weights.classifiers:MODERNBERT",
-            "decoder-only-classifier": "genoformer.models.transformer.weights.classifiers:DECODER_ONLY",
-            "genoformer-hf-classifier": "genoformer.models.transformer.weights.own:CLASSIFIER",
-        },
-    ),
-    "enformer": Family(
-        "genoformer.models.enformer.model:Enformer", {"enformer": "genoformer.models.enformer.weights:ENFORMER_PYTORCH"}
-    ),
-}
 _RENAMED = {  # names of classes in older folders
     "genoformer.models.encoder:Encoder": "genoformer.models.transformer.model:Encoder",
     "genoformer.models.heads:Predictor": "genoformer.models.heads:SequenceClassifier",
     "genoformer.models.longrange:LongRange": "genoformer.models.enformer.model:Enformer",
 }
-
-
-@cache
-def families() -> dict[str, Family]:
-    """Return all families by name: genoformer's, and those of installed packages.
-
-    A package whose family cannot be used is left out with a warning (PackageWarning), once.
-    """
-    known = dict(FAMILIES)
-    for entry in entry_points(group="genoformer.families"):
-        try:
-            known[entry.name] = _family_from(entry, known)
-        except Exception as error:  # any error of another package
-            package = entry.dist.name if entry.dist is not None else entry.value
-            _warn_of_package(f"the family {entry.name!r} of the package {package}", error)
-    return known
-
-
-def _warn_of_package(part: str, error: Exception) -> None:
-    problem = f"{part} is left out: {type(error).__name__}: {error}; update or remove the package."
-    warnings.warn(sentence(problem), PackageWarning, stacklevel=3)
-
-
-def _family_from(entry: EntryPoint, known: Mapping[str, Family]) -> Family:
-    """Return the family of an entry point; raise if it is none, or takes the name of a known family or layout."""
-    if entry.name in known:
-        raise ConfigError(f"{entry.value} takes the name of another family")
-    family = entry.load()
-    if not isinstance(family, Family):
-        raise ConfigError(f"{entry.value} is a {type(family).__name__}, expected a genoformer.models.registry.Family")
-    layouts = {OWN} | {name for other in known.values() for name in other.formats}
-    if same := sorted(layouts & set(family.formats)):
-        raise ConfigError(f"{entry.value} takes the name of another layout, {', '.join(same)}")
-    return family
-
-
-def formats() -> dict[str, tuple[Family, str]]:
-    """Return the foreign layouts by name: the family, and the address of its `WeightFormat`."""
-    return {name: (family, path) for family in families().values() for name, path in family.formats.items()}
-
-
-def model_class(family: str) -> Any:
-    """Return the class of the models of a family."""
-    known = FAMILIES if family in FAMILIES else families()  # other packages are imported for their own models only
-    if family not in known:
-        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(known)}.")
-    return resolve_name(known[family].model)
-
-
-def family_of(model: Model) -> str:
-    """Return the name of the family of a model."""
-    for name, family in families().items():
-        if family.model == _class_name(model):
-            return name
-    raise _unregistered(_class_name(model))
-
-
-def class_of(config: Any) -> Any:
-    """Return the class of models with a configuration of this type."""
-    kinds = (resolve_name(family.model) for known in (lambda: FAMILIES, families) for family in known().values())
-    for kind in kinds:
-        if kind.config_type is type(config):
-            return kind
-    raise _unregistered(type(config).__name__)
-
-
-def _unregistered(name: str) -> ConfigError:
-    return ConfigError(f"found {name}, expected a class of a registered family; add an entry point genoformer.families.")
 
 
 def load(name: str | Path, *needs: Need) -> Any:
@@ -247,7 +149,7 @@ def _detects(layout: str, config: dict[str, Any]) -> bool:
     except Exception as error:
         if family in FAMILIES.values():
             raise
-        _warn_of_package(f"the layout {layout!r} ({path}) of another package", error)
+        warn_of_package(f"the layout {layout!r} ({path}) of another package", error)
         return False
 
 
@@ -289,8 +191,8 @@ def save(
     if not isinstance(model, Model):
         raise ConfigError(f"the model is a {type(model).__name__}; a genoformer Model, such as an Encoder, can be saved.")
     model.check_complete()
-    if _class_name(model) not in {family.model for family in families().values()}:
-        raise _unregistered(_class_name(model))
+    if class_name(model) not in {family.model for family in families().values()}:
+        raise unregistered(class_name(model))
     layout = huggingface_layout(model) if layout == HF else layout
     _refuse_other_model(Path(folder), model, layout)
     with made_folder(Path(folder)) as made:
@@ -315,7 +217,7 @@ def _refuse_other_model(folder: Path, model: Model, layout: str) -> None:
             config = {}
         if not _detects(layout, config):
             other = f"its config.json {described_config(config) or 'is of another layout'}"
-        elif layout == OWN and _named_class(config) != _class_name(model):
+        elif layout == OWN and _named_class(config) != class_name(model):
             other = f"a {str(config.get('model')).rpartition(':')[2]}, which is no {type(model).__name__}"
     if not other and (kept := kept_weights(folder)):
         other = f"{', '.join(kept[:3])}{' ...' if len(kept) > 3 else ''}"
@@ -329,10 +231,6 @@ def _refuse_other_model(folder: Path, model: Model, layout: str) -> None:
 def _named_class(config: dict[str, Any]) -> str:
     named = str(config.get("model", ""))
     return _RENAMED.get(named, named)
-
-
-def _class_name(model: Model) -> str:
-    return f"{type(model).__module__}:{type(model).__qualname__}"
 
 
 def _own_class(folder: Path, config: dict[str, Any]) -> tuple[Any, Any]:
@@ -354,7 +252,7 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Any:
     kind, shape = _own_class(folder, config)
     tensors = read_tensors(folder / WEIGHTS)
     check_size(shape, tensors, folder / WEIGHTS)
-    model = empty_model(kind, shape, tied=kind.may_be_tied)
+    model = empty_model(kind, shape)
     model.read_assets(folder)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
@@ -365,7 +263,7 @@ def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     model.write_assets(folder)
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in model.tied}
     write_tensors(folder / WEIGHTS, tensors, dtype)
-    return {"genoformer": __version__, "model": _class_name(model), "config": asdict(model.config)}
+    return {"genoformer": __version__, "model": class_name(model), "config": asdict(model.config)}
 
 
 def read_heads(name: str | Path) -> dict[str, Head]:

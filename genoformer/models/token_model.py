@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,8 +23,9 @@ TOKENIZER = "tokenizer.json"
 class TokenModel(Model):
     """Language model of DNA: token ids [B, T] -> hidden states [B, T, D] -> logits [B, T, V].
 
-    A family defines `embed` and `head`, and a configuration with n_vocab, width, context_length and max_tokens, and with
-    `causal` if tokens attend to earlier tokens only.
+    A family defines `embed` and `head`, and a configuration with n_vocab, width, context_length and max_tokens. It overrides
+    `is_causal` if tokens can attend to earlier tokens only, `longest_window` if inputs can be longer than max_tokens,
+    `with_dropout` if it has dropout, and `output_parts` if parts serve the prediction of tokens only.
     """
 
     purpose: ClassVar[str] = "is a language model, which predicts bases"
@@ -43,7 +45,17 @@ class TokenModel(Model):
     @property
     def causal(self) -> bool:
         """True if a token attends only to itself and to earlier tokens."""
-        return bool(getattr(self.config, "causal", False))
+        return self.is_causal(self.config)
+
+    @classmethod
+    def is_causal(cls, config: Any) -> bool:
+        """True if a model with this configuration is causal."""
+        return False
+
+    @classmethod
+    def with_dropout(cls, config: Any, rate: float) -> Any:
+        """Return a configuration with this rate of dropout; the same one if the family has none."""
+        return config
 
     @property
     def predicts_tokens(self) -> bool:
@@ -77,9 +89,7 @@ class TokenModel(Model):
 
     @property
     def longest_window(self) -> int | None:
-        """Largest number of bases that the model can read at once; None: no limit but memory."""
-        if getattr(self.config, "position", "learned") != "learned":
-            return None
+        """Largest number of bases that the model can read at once, that of max_tokens; None: no limit but memory."""
         return int(self.tokenizer.max_bases(self.config.max_tokens))
 
     # Files
@@ -229,10 +239,16 @@ def read_tokenizer(folder: Path, n_vocab: int, name: str = TOKENIZER) -> Any:
 def successors(tokenizer: Any, ids: Tensor) -> Tensor:
     """Return the four k-mers that can follow each token at stride 1: ids [B, T] -> [B, T, 4].
 
-    After a special token any k-mer can follow; there the four values are meaningless.
+    See `KmerTokenizer.successors`.
     """
-    stem = (ids - tokenizer.first_kmer).clamp(min=0) % 4 ** (tokenizer.k - 1) * 4
-    return stem[..., None] + torch.arange(4, device=ids.device) + tokenizer.first_kmer
+    return _successor_table(tokenizer, ids.device)[ids]
+
+
+@lru_cache(maxsize=8)
+def _successor_table(tokenizer: Any, device: torch.device) -> Tensor:
+    """Return the successors of every token, [V, 4]."""
+    with torch.inference_mode(False):  # training may use it later
+        return torch.from_numpy(tokenizer.successors(np.arange(tokenizer.n_vocab))).to(device)
 
 
 def base_posterior(
@@ -263,12 +279,10 @@ def window_log2_likelihood(model: TokenModel, tokenizer: Any, ids: Tensor) -> Te
     k-mers that can follow. Tokens with an N, and tokens that follow one, are left out of the sum. Other tokens: the sum of
     log P(token | tokens before) over all tokens that name bases and follow another token.
     """
+    known = torch.from_numpy(tokenizer.known(ids.cpu().numpy())).to(ids.device)
     if not tokenizer.sliding:
-        keep = model.keep(ids)
-        log_p = model.log_likelihood(ids, keep=keep)
-        counted = torch.from_numpy(tokenizer.known(ids[:, 1:].cpu().numpy())).to(ids.device)
-        return log_p.masked_fill(~counted, 0.0).sum(1) / math.log(2)
+        log_p = model.log_likelihood(ids, keep=model.keep(ids))
+        return log_p.masked_fill(~known[:, 1:], 0.0).sum(1) / math.log(2)
     log_p = model.log_likelihood(ids, lambda tokens: successors(tokenizer, tokens))  # [B, T-1]
-    kmer = ids >= tokenizer.first_kmer
-    counted = kmer[:, 1:] & kmer[:, :-1]
+    counted = known[:, 1:] & known[:, :-1]
     return log_p.masked_fill(~counted, 0.0).sum(1) / math.log(2)

@@ -1,4 +1,4 @@
-"""New output heads on a trained long-range model: new tracks, or tracks of contexts that vectors describe.
+"""New output heads on a trained track model: new tracks, or tracks of contexts that vectors describe.
 
 In reading order: three heads on the embedding of bins, the model with one of them. The heads follow enformer-pytorch's
 fine-tune module.
@@ -103,7 +103,7 @@ def _shape(x: Tensor) -> str:
 
 
 class TrackModelWithHead(nn.Module):
-    """A model of tracks with one of the heads above in place of its own: one-hot [B, 4, L] -> tracks [B, K, N].
+    """A track model with one of the heads above in place of its own: one-hot [B, 4, L] -> tracks [B, K, N].
 
     The model is not copied: training this module changes the original model.
     like: the head of the model whose bins the new head has; None: any if all have the same bins.

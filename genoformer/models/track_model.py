@@ -21,9 +21,9 @@ from genoformer.models.base import Bins, Head, Model, TrackEngine
 class TrackModel(Model):
     """Model of regulatory tracks: one-hot DNA [B, 4, L] -> embedding of bins [B, D, N] -> tracks [B, K, N] of a head.
 
-    A family defines `embed` and `tracks`, and a configuration with context_length, target_bins (0: all bins), bin_size and
-    `heads`, a mapping from the name of a head to its number of tracks. If its heads have bins of different sizes, it defines
-    `heads_of` instead of the last three.
+    A family defines `embed`, `tracks` and `output_parts`, and a configuration with context_length, target_bins (0: all bins),
+    bin_size and `heads`, a mapping from the name of a head to its number of tracks. If its heads have bins of different sizes,
+    it defines `heads_of` instead of the last three.
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
@@ -38,7 +38,7 @@ class TrackModel(Model):
         return {name: Head(n, config.bin_size, target_bins=config.target_bins) for name, n in config.heads.items()}
 
     def describe(self) -> str:
-        return f"is a long-range model, which predicts tracks ({', '.join(self.track_heads)})"
+        return f"is a track model, which predicts tracks ({', '.join(self.track_heads)})"
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of bins, the input of a head: one-hot [B, 4, L] -> [B, D, N].
@@ -74,7 +74,8 @@ class TrackModel(Model):
     @classmethod
     def timing_config(cls, config: Any, length: int) -> Any:
         """Return the configuration of a model to measure speed with, for windows of `length` bases; may be less deep."""
-        return replace(config, context_length=length, target_bins=0)
+        all_bins = {"target_bins": 0} if hasattr(config, "target_bins") else {}
+        return replace(config, context_length=length, **all_bins)
 
     def write_tables(self, folder: Path) -> None:
         for head, table in self.targets.items():
@@ -84,7 +85,7 @@ class TrackModel(Model):
         self.targets = read_track_tables(self.track_heads, folder)
 
     def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
-        return [part for name, part in self.named_children() if name == "heads"]
+        raise NotImplementedError(f"{type(self).__name__} defines no output_parts; a family must define it.")
 
     @property
     def track_heads(self) -> Mapping[str, Head]:

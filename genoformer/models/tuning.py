@@ -17,8 +17,8 @@ TUNE = ("full", "last", "norms", "frozen", "lora")
 def trained_names(model: Model, tune: str, n_last: int = 2) -> set[str]:
     """Return the names of a model's own parameters that are trained, without those that serve only its own outputs.
 
-    "full": all; "last": the last `n_last` layers, if the model has layers, and what comes after them; "norms": the layer norms;
-    "frozen" and "lora": none.
+    "full": all; "last": the last `n_last` layers, if the model has layers, and what comes after them; "norms": the layer and
+    RMS norms; "frozen" and "lora": none.
     """
     if tune not in TUNE:
         raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(TUNE)}.")
@@ -33,7 +33,7 @@ def trained_names(model: Model, tune: str, n_last: int = 2) -> set[str]:
             raise ConfigError(f"the last {n_last} layers: the model has layers 1 to {n_layers}; change the number.")
         parts = [*model.layers[max(0, n_layers - n_last) :], *model.last_parts()]
     elif tune == "norms":
-        parts = [module for module in model.modules() if isinstance(module, nn.LayerNorm)]
+        parts = [module for module in model.modules() if isinstance(module, nn.LayerNorm | nn.RMSNorm)]
     chosen = {id(p) for part in parts for p in part.parameters()}
     return {name for name, p in trunk.items() if p in chosen}
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import atomic_write, sha256_of
@@ -39,6 +40,18 @@ _KINDS = (
     torch.uint8,
     torch.bool,
 )
+_STORED = {  # names of dtypes in safetensors
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F64": torch.float64,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 _MOST_SHARED = 4  # largest ratio of tensor bytes to file bytes: tensors may share storage
 
 M = TypeVar("M", bound=Model)
@@ -53,7 +66,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             _refuse_packed(path)
             tensors = torch.load(path, map_location="cpu", weights_only=True)
         else:
-            tensors = load_file(path)
+            tensors = _read_safetensors(path)
     except CheckpointError:
         raise
     except (OSError, SafetensorError) as error:
@@ -70,6 +83,32 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     size, taken = path.stat().st_size, sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())
     if taken > _MOST_SHARED * size:  # a pickle can lay any shape over a few numbers
         raise CheckpointError(f"{path}: its {size:,} bytes would be tensors of {taken:,}; copy the model folder again.")
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file into memory of our own, one tensor at a time.
+
+    safetensors maps the file instead: each tensor would be in memory twice as soon as it is copied, and without a copy a model
+    would change, or the process die, if another program changes the file.
+    """
+    tensors: dict[str, Tensor] = {}
+    with safe_open(path, framework="pt") as checked_file, path.open("rb") as file:  # safetensors checks the header
+        n_header = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(n_header))
+        for name in checked_file.keys():  # noqa: SIM118 - not a mapping
+            row = header[name]
+            if row["dtype"] not in _STORED:
+                tensors[name] = checked_file.get_tensor(name)
+                continue
+            tensor = torch.empty(row["shape"], dtype=_STORED[row["dtype"]])
+            first, after = row["data_offsets"]
+            if tensor.numel():
+                file.seek(8 + n_header + first)
+                n_read = file.readinto(tensor.view(-1).view(torch.uint8).numpy().data)
+                if not n_read == after - first == tensor.numel() * tensor.itemsize:
+                    raise SafetensorError(f"{name} has {n_read:,} bytes, expected {after - first:,}")
+            tensors[name] = tensor
     return tensors
 
 
@@ -116,22 +155,33 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
 
 
-def empty_model(kind: type[M], config: Any, *, tied: bool) -> M:
-    """Build a model with uninitialised weights, to be filled next (Enformer's take 10 s to draw), unless some are tied.
-
-    Every tensor of a model without ties must be in its state_dict; a tensor that is not would hold arbitrary values.
-    """
-    if tied:
-        return kind(config)
-    with torch.device("meta"):
+def empty_model(kind: type[M], config: Any) -> M:
+    """Build a model whose parameters have no memory yet, for `load_checked` to fill: the weights are in memory once."""
+    with torch.device("meta"), _WithoutDraws():
         model = kind(config)
-    return model.to_empty(device="cpu")
+    return kind(config) if _has_computed_tensors(model) else model
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Skip random numbers, for which torch imports its compiler (seconds) if the parameter has no memory."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def _has_computed_tensors(model: nn.Module) -> bool:
+    """True if a module has tensors outside its state_dict, which only its constructor can compute."""
+    buffers = {name for name, _ in model.named_buffers()} - model.state_dict().keys()
+    return bool(buffers) or any(isinstance(value, Tensor) for module in model.modules() for value in vars(module).values())
 
 
 def load_checked(model: M, tensors: dict[str, Tensor], path: Path, sha256: str = "") -> M:
-    """Load tensors into the model, in float32, and set `.sha256` of their file; raise CheckpointError if they do not fit.
+    """Give the model these tensors, in float32, and set `.sha256` of their file; raise CheckpointError if they do not fit.
 
-    sha256: the hash to store if the weights are in several files.
+    The tensors become those of the model, and the dictionary is emptied. sha256: the hash to store if the weights are in
+    several files.
     """
     own = model.state_dict()
     other = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
@@ -144,17 +194,40 @@ def load_checked(model: M, tensors: dict[str, Tensor], path: Path, sha256: str =
         else:
             first += " (foreign)" if first in tensors else " (missing)"
         raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, foreign or of another shape, e.g. {first}.")
-    bad = [name for name, tensor in tensors.items() if not torch.isfinite(_as_stored(tensor)).all()]
+    bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     if bad:
         raise CheckpointError(f"{path}: {bad[0]} holds NaN or infinity; the training run diverged or the file is damaged.")
-    model.load_state_dict(tensors)  # copies into float32
+    storages: set[int] = set()
+    ready = {name: _alone(tensors.pop(name), own[name].dtype, storages) for name in own if name not in model.tied}
+    model.load_state_dict(ready, strict=False, assign=True)
+    for copy, original in model.tied.items():
+        _tie(model, copy, original)
     model.set_origin(Origin(sha256 or sha256_of(path)))
     return model
 
 
-def _as_stored(tensor: Tensor) -> Tensor:
-    """Convert float64 to float32, the dtype of the model, in which a large float64 is infinite."""
-    return tensor.float() if tensor.dtype == torch.float64 else tensor
+def _is_finite(tensor: Tensor) -> bool:
+    """True without NaN and infinity in the dtype of the model, in which a large float64 is infinite."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    return bool(torch.stack(torch.aminmax(tensor)).float().isfinite().all())  # without a mask as large as the tensor
+
+
+def _alone(tensor: Tensor, dtype: torch.dtype, storages: set[int]) -> Tensor:
+    """Return a tensor in this dtype with memory of its own; in a pickle several tensors can share theirs."""
+    alone = tensor.to(dtype).contiguous()
+    storage = alone.untyped_storage()
+    if storage.data_ptr() in storages or storage.nbytes() > alone.numel() * alone.itemsize:
+        return alone.clone()
+    storages.add(storage.data_ptr())
+    return alone
+
+
+def _tie(model: nn.Module, copy: str, original: str) -> None:
+    """Make one parameter of a model the same as another one."""
+    parameter = model.get_parameter(original)
+    module, _, name = copy.rpartition(".")
+    setattr(model.get_submodule(module), name, parameter)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,11 +12,11 @@ Tracks = NDArray[np.float64]
 Indels = Literal["realign", "stitch", "left", "right", "symmetric"]
 
 INDELS: dict[str, str] = {
-    "realign": "laid to the left, then deleted bases get 0 and inserted ones the largest value among them (AlphaGenome)",
-    "stitch": "laid to the left for the bins up to the variant, to the right for those behind it (baskerville)",
-    "left": "laid to the left: what is right of the change is moved against the reference, and compared as it lies",
-    "right": "laid to the right: what is left of the change is moved",
-    "symmetric": "laid symmetrically: both sides are moved by half",
+    "realign": "aligned at the left end; deleted bases get 0, inserted bases the largest value among them (AlphaGenome)",
+    "stitch": "aligned at the left end up to the variant, at the right end after it (baskerville)",
+    "left": "aligned at the left end; bases right of the change are compared with shifted bases of the reference",
+    "right": "aligned at the right end; bases left of the change are compared with shifted bases of the reference",
+    "symmetric": "aligned at the centre; both sides are shifted by half of the difference in length",
 }
 
 

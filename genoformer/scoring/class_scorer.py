@@ -221,5 +221,5 @@ def _check_ensemble(models: Sequence[Any], context: int | None) -> None:
         lengths = [model.config.context_length for model in (first, other)]
         if context is None and lengths[0] != lengths[1]:
             raise ConfigError(
-                f"the models of an ensemble have windows of {lengths[0]:,} and {lengths[1]:,} bases; give one with --context."
+                f"the models of an ensemble have windows of {lengths[0]:,} and {lengths[1]:,} bases; give one as the context."
             )

@@ -8,12 +8,12 @@ from genoformer.writers import Floats
 
 
 def log_ratio(ref: Floats, alt: Floats) -> Floats:
-    """log2 P(alt) - log2 P(ref), from the log2 probabilities [B] of both; Benegas et al. 2023 (GPN), in bits here."""
+    """log2 P(alt) - log2 P(ref) [B], in bits; Benegas et al. 2023 (GPN)."""
     return alt - ref
 
 
 def entropy(ref: Floats, alt: Floats) -> Floats:
-    """-sum p log2 p over the four bases, from log2 p [B, 4]; it depends on the position only, so `alt` is ignored."""
+    """-sum p log2 p over A, C, G and T at the position, from log2 p of the reference window [B, 4]."""
     return -(np.exp2(ref) * ref).sum(-1)
 
 
@@ -25,10 +25,10 @@ def jensen_shannon(ref: Floats, alt: Floats) -> Floats:
 
 
 def cosine_distance(ref: Floats, alt: Floats) -> Floats:
-    """1 - cos(ref, alt) of embeddings [B, D]; exactly 0 for equal embeddings, despite rounding."""
+    """1 - cos(ref, alt) of embeddings [B, D]; 0 for equal embeddings."""
     norms = np.linalg.norm(ref, axis=-1) * np.linalg.norm(alt, axis=-1)
     distances = np.maximum(0, 1 - (ref * alt).sum(-1) / np.maximum(norms, 1e-30))
-    return np.where((ref == alt).all(-1), np.zeros_like(distances), distances)
+    return np.where((ref == alt).all(-1), np.zeros_like(distances), distances)  # rounding leaves 1e-16 of equal vectors
 
 
 def euclidean_distance(ref: Floats, alt: Floats) -> Floats:
@@ -81,7 +81,7 @@ def js(ref: Floats, alt: Floats) -> Floats:
 
 
 def log_odds_change(ref: Floats, alt: Floats) -> Floats:
-    """alt - ref of log(p / (1 - p)), natural logarithm; kipoi-veff2's logit. DNABERT's SNP.py has log2 and the other sign."""
+    """alt - ref of log(p / (1 - p)), natural logarithm; kipoi-veff2's logit. DNABERT's SNP.py: log2, opposite sign."""
     return alt - ref
 
 

@@ -129,7 +129,7 @@ class CalibrationJob:
         """
         opened, named, parsed, scoring = _read(CalibrateOptions, genome, models, options)
         if output is None and len(named.names) != 1:
-            raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
+            raise ConfigError("the calibration of an ensemble belongs to none of its models; name an output file.")
         path = calibration_path(named.names[0]) if output is None else Path(output)
         return cls(background, opened, scoring, path, parsed.runtime, model_name="+".join(map(str, named.names)) or "model")
 

@@ -73,6 +73,8 @@ class ScorerOptions:
         check_names("scores", self.scores, "names of scores")
         check_number("context", self.context, 1, "bases")
         check_choice("strand", self.strand, ("both", "forward"))
+        check_choice("phases", self.phases, get_args(Phases))
+        check_flag("share_windows", self.share_windows)
         check_tracks("tracks", self.tracks)
         check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
         check_kind("head", self.head, str, "the name of a head")

@@ -282,7 +282,7 @@ def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tupl
     """Return the quantile columns, if the job has a calibration that applies, and notes on it."""
     notes = []
     if job.runtime.precision == "bfloat16" and scorer.layout is not None:
-        notes.append("bfloat16: rounding is as large as the effect of many a base; --verify tells how far off it is.")
+        notes.append("bfloat16: its rounding can be as large as the effect of a base; the option verify measures the error.")
     calibration = job.outputs.calibration
     if calibration is None:
         return None, notes
@@ -329,8 +329,8 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     if n:
         have = "has a window" if n == 1 else "have windows"
         notes.append(
-            f"unknown bases: of {len(known):,} records that were looked at, {n:,} {have} of which more than "
-            f"{MUCH_UNKNOWN:.0%} is N or beyond the contig; what a model says of those it was hardly trained for."
+            f"unknown bases: of {len(known):,} sampled records, {n:,} {have} of which more than "
+            f"{MUCH_UNKNOWN:.0%} is N or beyond the contig; few windows of the training data were like these."
         )
     return notes
 

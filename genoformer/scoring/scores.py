@@ -96,7 +96,7 @@ def parse_scores(names: str) -> list[Score]:
     unknown = [name for name in chosen if name not in SCORES]
     if unknown or not chosen:
         found = f"unknown score {', '.join(unknown)}" if unknown else "no score is named"
-        raise ConfigError(f"{found}; known are {', '.join(SCORES)} (genoformer score --explain says what each is).")
+        raise ConfigError(f"{found}; known are {', '.join(SCORES)} (`genoformer score --explain` describes each).")
     return [SCORES[name] for name in chosen]
 
 
@@ -110,7 +110,7 @@ SCORES: dict[str, Score] = {
             signed=True,
             unit="bits",
             meaning=(
-                "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base (of several "
+                "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the masked base (of several "
                 "changed bases, one after the other from the left of each strand: the chain rule; of a causal model, for every "
                 "allele, from the likelihood of the window); negative: the model expects the reference, as in a conserved "
                 "motif."
@@ -125,7 +125,7 @@ SCORES: dict[str, Score] = {
             unit="bits",
             meaning=(
                 "Pseudo-log-likelihood of the alternative minus that of the reference: each base of the allele and near it "
-                "is hidden in turn, over equally many bases of both (of BPE, for every allele: each token, in bits per base); "
+                "is masked in turn, over equally many bases of both (of BPE, for every allele: each token, in bits per base); "
                 "negative: the change makes the sequence less likely."
             ),
             function=log_ratio,
@@ -164,7 +164,7 @@ SCORES: dict[str, Score] = {
             zero_at_reference=False,  # the same for every ALT, REF included
             unit="bits",
             meaning=(
-                "Entropy of the model's posterior at the place of the variant (of several changed bases, the first): "
+                "Entropy of the model's posterior at the position of the variant (of several changed bases, the first): "
                 "0 where one base is certain, 2 where all four are equally likely; the same for every ALT."
             ),
             function=entropy,
@@ -177,7 +177,7 @@ SCORES: dict[str, Score] = {
             unit="1 - cosine",
             meaning=(
                 "Cosine distance between the embeddings of both alleles (last layer, mean over the tokens that touch the "
-                "allele or the base on either side; of a model of tracks, over the bins that 501 bases around it touch); "
+                "allele or the base on either side; of a track model, over the bins that 501 bases around it touch); "
                 "0: the model sees no difference."
             ),
             function=cosine_distance,
@@ -293,7 +293,7 @@ SCORES: dict[str, Score] = {
             unit="log2",
             meaning=(
                 "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins that the 501 bases around the variant touch "
-                "(AlphaGenome's centre mask, DIFF_LOG2_SUM: its score of accessibility, of transcription start sites and "
+                "(AlphaGenome's centre mask, DIFF_LOG2_SUM: its score of accessibility, of TSSs and of transcription "
                 "factors)."
             ),
             function=sar,

@@ -13,7 +13,8 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.models import cost
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.base import ReadsTokens, require
+from genoformer.models.token_model import TokenModel
 from genoformer.scoring.allele_features import FLANK, AlleleScorer, VariantEvidence
 from genoformer.scoring.scores import Score, ScoreBatch
 from genoformer.scoring.settings import Phases, Scoring
@@ -34,7 +35,9 @@ class SequenceScorer:
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
         if scoring.phases not in get_args(Phases):
             raise ConfigError(f"phases is {scoring.phases!r}; give one or all.")
-        self.scores, self.models = list(scoring.scores), cast("tuple[Encoder, ...]", scoring.models)
+        self.scores, self.models = list(scoring.scores), cast("tuple[TokenModel, ...]", scoring.models)
+        for model in self.models:
+            require(model, ReadsTokens)
         self.genome, self.both_strands, self.phases = genome, scoring.both_strands, scoring.phases
         self.share_windows = scoring.share_windows
         self.readers = [self._reader(model, scoring.context, batch_size) for model in self.models]
@@ -56,7 +59,7 @@ class SequenceScorer:
         if self.share_windows:
             self.options["windows"] = "shared"
 
-    def _reader(self, model: Encoder, length: int | None, batch_size: int | None) -> AlleleScorer:
+    def _reader(self, model: TokenModel, length: int | None, batch_size: int | None) -> AlleleScorer:
         return AlleleScorer(
             model,
             self.genome,

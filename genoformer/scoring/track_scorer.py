@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
 
 class TrackScorer:
-    """Scorer with a long-range model, or the mean of the scores of several (an ensemble).
+    """Scorer with a track model, or the mean of the scores of several (an ensemble).
 
     Raises: ConfigError for scores, tracks or settings that the model does not have.
     """
@@ -99,7 +99,7 @@ class TrackScorer:
         ):
             if bad:
                 verb = "needs" if len(bad) == 1 else "need"
-                raise ConfigError(f"{', '.join(bad)} {verb} {kind}, and this one predicts tracks; choose others (--explain).")
+                raise ConfigError(f"{', '.join(bad)} {verb} {kind}, and this one predicts tracks; choose others.")
         if self.genes is None and any(score.input.per_gene for score in self.scores):
             raise OptionError("gtf", "is missing, and LOGSED sums over the exons of genes; give a GTF or GFF3.")
         if self.both_strands and self.targets is None:

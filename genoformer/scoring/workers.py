@@ -147,7 +147,7 @@ class LocalPool(Pool):
     def __init__(self, task: WorkerTask, n_workers: int) -> None:
         if task.device != "cpu":
             raise ConfigError(
-                f"{n_workers} workers would share {task.device}; use one worker, or --engine ray with a GPU for each."
+                f"{n_workers} workers would share {task.device}; use one worker, or the engine ray with a GPU for each."
             )
         self.task, self.n_workers = task, n_workers
 
@@ -190,7 +190,7 @@ class RayPool(Pool):
         try:
             import ray
         except ImportError as error:
-            raise ConfigError("Ray is not installed; install genoformer[ray], or take --engine local.") from error
+            raise ConfigError("Ray is not installed; install genoformer[ray], or use the engine local.") from error
         self.ray: Any = ray  # untyped, because Ray's types do not cover the results of `remote`
         self.task, self.address, self.asked = task, address, n_workers
 

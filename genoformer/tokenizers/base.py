@@ -78,7 +78,10 @@ class Tokenizer(Protocol):
 
     @property
     def sliding(self) -> bool:
-        """True if a token starts at every base, so that the tokens of a subsequence are tokens of the sequence."""
+        """True if a token starts at every base, so that the tokens of a subsequence are tokens of the sequence.
+
+        Such a tokenizer has `successors` (`KmerTokenizer`), which a causal model needs.
+        """
 
     @property
     def disjoint(self) -> bool:

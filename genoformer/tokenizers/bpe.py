@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,7 +67,8 @@ class BPETokenizer(ReadsText):
         numbers = {i for i in roles.values() if i is not None} | {*added, *self._before, *self._after}
         self.special_ids = frozenset(numbers)
         self._known = np.ones(self.n_vocab, dtype=bool)
-        self._known[[*numbers, self.pad_id]] = False
+        letters = [i for i, token in self._names.items() if "N" in token and set(token) <= set("ACGTN")]  # unknown bases
+        self._known[[*numbers, *letters, self.pad_id]] = False
 
     def _first_of(self, names: Sequence[str]) -> int | None:
         return next((i for i in map(self._model.token_to_id, names) if i is not None), None)
@@ -86,6 +88,50 @@ class BPETokenizer(ReadsText):
         )
         pieces = (piece for window in windows for piece in decode(window).split("N") if piece)
         model.train_from_iterator(pieces, trainer)
+        return cls(model.to_str())
+
+    @classmethod
+    def from_pieces(cls, pieces: Sequence[str]) -> BPETokenizer:
+        """Return the tokenizer of a vocabulary that lists its pieces in the order in which they were learned, without merges.
+
+        The merge that made a piece joins the two pieces into which the earlier merges cut its text. Raises CheckpointError if
+        they cut it otherwise, or if the vocabulary has no A, C, G, T.
+        """
+        import tokenizers
+        from tokenizers import decoders, models, processors
+
+        vocab = {piece: i for i, piece in enumerate(pieces)}
+        bases = [piece for piece in pieces if piece and set(piece) <= set("ACGT")]
+        if len(vocab) < len(pieces) or not set("ACGT") <= vocab.keys():
+            raise CheckpointError("a vocabulary of pieces names each once, A, C, G and T among them; copy the folder again.")
+        if any(piece.startswith("##") for piece in pieces):
+            raise CheckpointError(
+                "the vocabulary has pieces of WordPiece (##), which is not read; expected byte-pair encoding."
+            )
+        merges: list[tuple[str, str]] = []
+        rank: dict[tuple[str, str], int] = {}
+        for piece in bases:
+            parts = list(piece)
+            while len(parts) > 2:
+                pairs = [(rank.get(pair, len(rank)), i) for i, pair in enumerate(pairwise(parts))]
+                best, i = min(pairs)
+                if best == len(rank):
+                    raise CheckpointError(
+                        f"the vocabulary lists {piece} before the pieces that it is made of; expected the order in which "
+                        "byte-pair encoding learned them, or a tokenizer.json with its merges."
+                    )
+                parts[i : i + 2] = ["".join(parts[i : i + 2])]
+            if len(parts) == 2:
+                rank[(parts[0], parts[1])] = len(rank)
+                merges.append((parts[0], parts[1]))
+        names = {role: next((name for name in spellings if name in vocab), None) for role, spellings in ROLES.items()}
+        model = tokenizers.Tokenizer(models.BPE(vocab, merges, unk_token=names["unknown"], fuse_unk=False))
+        model.decoder = decoders.Fuse()
+        frame = [name for name in (names["start"], names["end"]) if name is not None]
+        if len(frame) == 2:
+            model.post_processor = processors.TemplateProcessing(
+                single=f"{frame[0]} $A {frame[1]}", special_tokens=[(name, vocab[name]) for name in frame]
+            )
         return cls(model.to_str())
 
     @property
@@ -147,6 +193,7 @@ class BPETokenizer(ReadsText):
     def as_blocks(self) -> BlockTokenizer:
         """Return the same vocabulary as single bases; raise CheckpointError if it has other pieces of A, C, G, T."""
         names = [self._names.get(i, f"<unused{i}>") for i in range(self.n_vocab)]
+        names = [name.upper() if len(name) == 1 else name for name in names]  # a normalizer may have made them lower case
         return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
 
     def huggingface_files(self) -> dict[str, str]:

@@ -83,6 +83,18 @@ class KmerTokenizer(ReadsText):
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(ids >= len(SPECIAL))
 
+    def successors(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the four k-mers that can follow each token at stride 1, in the order of the vocabulary: ids [...] -> [..., 4].
+
+        After a special token any k-mer can follow; there the four values are meaningless.
+
+        >>> tokenizer = KmerTokenizer(2)
+        >>> tokenizer.text(tokenizer.successors(np.array([tokenizer.vocab["AC"]]))[0][:2])
+        'CAT'
+        """
+        stem = np.maximum(ids - self.first_kmer, 0) % 4 ** (self.k - 1) * 4
+        return np.asarray(stem[..., None] + np.arange(4) + self.first_kmer)
+
     def starts(self, length: int) -> NDArray[np.int64]:
         """Return the first base of each k-mer of a sequence of `length` bases, ascending."""
         if length < self.k:

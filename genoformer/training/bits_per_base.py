@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N
 from genoformer.inference.runtime import to_device
-from genoformer.models.token_model import base_posterior, successors
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.token_model import TokenModel, successors
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.random_streams import RandomStream
 from genoformer.training.windows import RandomWindows
@@ -45,12 +44,14 @@ def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
     if not tokenizer.masks_bases:
         return f"a {tokenizer.name} token stands for several bases, and their number depends on the sequence"
     if causal and not tokenizer.sliding:
-        return f"with stride = {tokenizer.to_dict().get('stride')} a token of a causal model brings several new bases at once"
+        if (stride := tokenizer.to_dict().get("stride")) is None:
+            return f"a causal model of {tokenizer.name} has no probability of one base given those before it"
+        return f"with stride = {stride} a token of a causal model brings several new bases at once"
     return None
 
 
 @torch.no_grad()
-def bits_of(model: Encoder, queried: QueriedBases, batch_size: int) -> NDArray[np.float64]:
+def bits_of(model: TokenModel, queried: QueriedBases, batch_size: int) -> NDArray[np.float64]:
     """Return -log2 P(true base) at each target base, [B]; NaN where an N makes it undefined.
 
     For a masked model, P is the exact posterior given both sides. For a causal model, P is conditional on the bases before.
@@ -58,18 +59,17 @@ def bits_of(model: Encoder, queried: QueriedBases, batch_size: int) -> NDArray[n
     bits = []
     for start in range(0, len(queried.codes), batch_size):
         some = slice(start, start + batch_size)
-        bits.append((_causal_bits if model.config.causal else _masked_bits)(model, queried.codes[some], queried.target[some]))
+        bits.append((_causal_bits if model.causal else _masked_bits)(model, queried.codes[some], queried.target[some]))
     return np.concatenate(bits)
 
 
-def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
-    hidden = model.tokenizer.mask_bases(codes, target)
-    log2_p = base_posterior(model, *(to_device(model, x) for x in hidden)).double().cpu().numpy()
+def _masked_bits(model: TokenModel, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
+    log2_p = model.base_log2_probs(codes, target, target + 1).double().cpu().numpy()
     rows = np.arange(len(codes))
     return np.asarray(-log2_p[rows, codes[rows, target]])
 
 
-def _causal_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
+def _causal_bits(model: TokenModel, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the term of `window_log2_likelihood` that belongs to the target."""
     ids = model.tokenizer.encode(codes).ids
     rows = np.arange(len(codes))

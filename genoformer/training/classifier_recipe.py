@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from genoformer import inference
-from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.task_metrics import collapsed
-from genoformer.models import folders, registry
+from genoformer.models import families, folders, registry
 from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
@@ -27,9 +26,9 @@ from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
-from genoformer.training.config import FinetuneConfig, TuningConfig, model_fields, tokenizer_of
+from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, tokenizer_of
 from genoformer.training.loop import FitResult, Monitor, Trainable
-from genoformer.training.recipe import Finished, start_record, training_sketch
+from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import LabelledSet, case_weights
 
@@ -48,7 +47,7 @@ class TrainingData(NamedTuple):
 
 @dataclass(frozen=True)
 class MemberResult:
-    """A trained predictor on the validation data: values [N, C], metrics, and notes on a failed training and on the data."""
+    """Validation of a fine-tuned model: values [N, C], metrics, and notes on a failed training and on the data."""
 
     values: NDArray[Any]
     metrics: dict[str, Estimate]
@@ -58,7 +57,7 @@ class MemberResult:
 
 
 class ClassifierRecipe:
-    """Fine-tuning, or training from scratch, of a predictor with one seed; see `training.finetune.finetune`.
+    """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`.
 
     task: "classify" or "regress", for the manifest.
     """
@@ -176,27 +175,20 @@ class ClassifierRecipe:
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenModel, int]:
     """Return the encoder to train, and the window length in bases that it was trained on."""
     if start is not None:
-        loaded = registry.load(start, READS_TOKENS)
+        loaded = load_start(start, READS_TOKENS)
         encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no start model: name one with -m, or give [tokenizer] and [model] to train from scratch.")
     tokenizer = tokenizer_of(config.tokenizer)
-    shape = checked(EncoderConfig, model_fields(config.model, "transformer"), "[model]")
-    if "n_vocab" in shape:
-        raise ConfigError("[model]: n_vocab follows from the tokenizer; leave it out.")
+    shape = encoder_fields(config.model)
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
     encoder.tokenizer = tokenizer
     return encoder, encoder.config.context_length
 
 
-def _with_dropout(config: Any, dropout: float) -> Any:
-    """Return the configuration with a rate of dropout, if the family has one."""
-    return replace(config, dropout=dropout) if hasattr(config, "dropout") else config
-
-
 def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
-    """Return a predictor with the encoder's weights and a new head."""
+    """Return a model with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
     longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
     room = tokenizer.max_bases(encoder.config.max_tokens)
@@ -208,8 +200,8 @@ def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> S
     task = targets.task.scaled(targets.values)
     model = SequenceClassifier(
         ClassifierConfig(
-            encoder=_with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
-            family=registry.family_of(encoder),
+            encoder=encoder.with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
+            family=families.family_of(encoder),
             task=task.kind,
             classes=task.names,
             window=window,

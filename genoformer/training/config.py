@@ -11,6 +11,7 @@ from typing import Any, get_args
 from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.models.heads import Pooling
+from genoformer.models.transformer.config import SHAPES, EncoderConfig
 from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.training.objectives import OBJECTIVES
@@ -100,7 +101,7 @@ class PretrainConfig:
 
 @dataclass(frozen=True)
 class TuningConfig(EpochsConfig):
-    """Settings for training a predictor on labelled sequences; the [finetune] table."""
+    """Settings for fine-tuning a model on labelled sequences; the [finetune] table."""
 
     learning_rate: float = 3e-4  # DNABERT's 2e-4 with hardly any warm-up is known to collapse
     warmup_fraction: float = 0.1  # DNABERT, README 3.3
@@ -177,7 +178,9 @@ def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] 
     if name != BPETokenizer.name:
         return TOKENIZERS[name].from_dict({"k": KmerTokenizer.k, **given})
     if learn is None:
-        raise ConfigError(f"tokenizer = {name!r}: from scratch it is kmer or base; a BPE vocabulary comes from pretrain.")
+        raise ConfigError(
+            f"tokenizer = {name!r}: from scratch it is kmer, base or blocks; a BPE vocabulary comes from pretrain."
+        )
     return learn(given.get("n_vocab", 4096))
 
 
@@ -187,6 +190,24 @@ def model_fields(table: Mapping[str, Any], family: str) -> dict[str, Any]:
     if (named := fields.pop("family")) != family:
         raise ConfigError(f"[model]: family = {named!r}, but this command trains {family!r} from scratch; use that, or -m.")
     return fields
+
+
+def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a [model] table for an `EncoderConfig`.
+
+    `family` names a published shape (`SHAPES`: "modernbert", "llama", ...), whose fields those of the table override. Raises
+    ConfigError for an unknown family or field, and for n_vocab, which follows from the tokenizer.
+
+    >>> encoder_fields({"family": "dnabert2", "width": 32})
+    {'position': 'alibi', 'activation': 'geglu', 'up_bias': False, 'width': 32}
+    """
+    family = table.get("family", "transformer")
+    if family not in ["transformer", *SHAPES]:
+        raise ConfigError(f"[model]: family = {family!r}; from scratch it is transformer, {', '.join(SHAPES)}.")
+    fields = model_fields({**table, "family": "transformer"}, "transformer")
+    if "n_vocab" in fields:
+        raise ConfigError("[model]: n_vocab follows from the tokenizer; leave it out.")
+    return checked(EncoderConfig, {**SHAPES.get(family, {}), **fields}, "[model]")
 
 
 def tables_of(path: Path) -> dict[str, Any]:

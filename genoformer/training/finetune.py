@@ -1,4 +1,4 @@
-"""finetune(): labelled sequences + a language model (or none) -> predictors of classes, labels or values, one for each seed."""
+"""finetune(): labelled sequences + a language model (or none) -> fine-tuned models, one for each seed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _OWN_VALID = "give more training data, or validation data with --valid"
 
 @dataclass(frozen=True)
 class FinetuneJob:
-    """Request to train predictors on labelled sequences; `finetune` runs it.
+    """Request to fine-tune models on labelled sequences; `finetune` runs it.
 
     task: "classify" or "regress". starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and
     [model]. With one start and one seed `folder` is the model itself; otherwise `folder` lists its members, whose predictions
@@ -78,7 +78,7 @@ class FinetuneJob:
 
 
 class EnsembleMember(NamedTuple):
-    """One trained predictor: its folder, seed, start, validation metrics, and notes on a failed training."""
+    """One fine-tuned model: its folder, seed, start, validation metrics, and notes on a failed training."""
 
     folder: Path
     seed: int
@@ -108,7 +108,7 @@ class Finetuned(NamedTuple):
 def finetune(
     job: FinetuneJob, *, progress: ProgressCallback = None, tell: Callable[[str], None] = lambda text: None
 ) -> Finetuned | None:
-    """Train a predictor for each start and seed, write the run's folder, and return the results.
+    """Fine-tune a model for each start and seed, write the run's folder, and return the results.
 
     Sequences longer than the window are cut into overlapping windows, whose logits are averaged; the notes give their number.
     `tell` receives a description of the data before training starts. The same job resumes an interrupted run. Return None in
@@ -185,7 +185,7 @@ def _members(job: FinetuneJob) -> Iterator[tuple[Path, str | Path | None, int]]:
 def _train_member(
     job: FinetuneJob, data: TrainingData, folder: Path, start: str | Path | None, seed: int, progress: ProgressCallback
 ) -> MemberResult | None:
-    """Train the predictor of one start and seed; a member that an interrupted run had finished is loaded unchanged."""
+    """Fine-tune the model of one start and seed; a member that an interrupted run had finished is loaded unchanged."""
 
     def build() -> ClassifierRecipe:
         return ClassifierRecipe(job.config, data, job.task, start, seed)

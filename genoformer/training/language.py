@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.token_model import TokenModel
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.losses import Loss
 from genoformer.training.objectives import IGNORED
@@ -79,7 +79,7 @@ def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.
     return (n / np.maximum(after - first, 1)).astype(np.float32)
 
 
-def language_model_loss(model: Encoder, batch: Batch, label_rate: float) -> Loss:
+def language_model_loss(model: TokenModel, batch: Batch, label_rate: float) -> Loss:
     """Return the cross-entropy in nats of the labelled tokens; the last layer and the head compute only these tokens."""
     hidden = model.embed(batch.inputs, batch.keep, batch.rows)
     labelled = batch.labels != IGNORED

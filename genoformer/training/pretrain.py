@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.genome.minhash import GENOME_SCALE
-from genoformer.models import folders, registry
+from genoformer.models import folders
 from genoformer.models.base import Embeds
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
@@ -21,14 +20,14 @@ from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
 from genoformer.training.bits_per_base import VALIDATION_BASES, bits_of, queried_bases, why_no_bits
-from genoformer.training.config import PretrainConfig, model_fields, tokenizer_of
+from genoformer.training.config import PretrainConfig, encoder_fields, tokenizer_of
 from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import FitResult, Trainable
 from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
-from genoformer.training.recipe import Finished, Run, run_recipe, start_record, training_sketch
+from genoformer.training.recipe import Finished, Run, load_start, run_recipe, start_record, training_sketch
 from genoformer.training.windows import RandomWindows, iter_unmasked
 
 _BPE_WINDOWS = 2_000  # windows from which a BPE vocabulary is learned
@@ -64,7 +63,7 @@ class PretrainRecipe:
     def __init__(self, config: PretrainConfig, start: str | Path | None) -> None:
         plan = self.plan = self.loop = config.training
         self.start = start
-        begun: Encoder | None = registry.load(start, Embeds) if start is not None else None
+        begun: Encoder | None = load_start(start, Embeds) if start is not None else None
         table = _checked_shape(config, begun, start)
         shape = asdict(begun.config) if begun else table
         length = int(shape.get("context_length", EncoderConfig.context_length))
@@ -78,7 +77,7 @@ class PretrainRecipe:
             if plan.objective == "masked"
             else OBJECTIVES[plan.objective](self.tokenizer)
         )
-        self.no_bits = why_no_bits(self.tokenizer, self.model.config.causal)
+        self.no_bits = why_no_bits(self.tokenizer, self.model.causal)
         self.queried = None
         if not self.no_bits and self.genomes.held:
             held_out = RandomWindows(self.genomes.held, length, plan.batch_size, plan.seed + 1)
@@ -160,12 +159,17 @@ def _checked_shape(config: PretrainConfig, begun: Encoder | None, start: str | P
     """Return the fields of [model]; raise ConfigError if they or the objective do not fit the start model."""
     if begun and (config.model or config.tokenizer != PretrainConfig().tokenizer):
         raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [model] and [tokenizer].")
-    if begun and begun.config.causal != (config.training.objective == "causal"):
-        raise ConfigError(f"{start} is {'causal' if begun.config.causal else 'masked'}; set objective to that.")
-    table = model_fields(config.model, "transformer")
-    if set(table) & {"n_vocab", "causal"}:
+    if begun and begun.causal != (config.training.objective == "causal"):
+        raise ConfigError(f"{start} is {'causal' if begun.causal else 'masked'}; set objective to that.")
+    if begun and not begun.predicts_tokens:
+        raise ConfigError(f"{start} has no head that predicts tokens, which pretrain trains; start from a model with one.")
+    if set(config.model) & {"n_vocab", "causal"}:
         raise ConfigError("[model]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
-    return checked(EncoderConfig, table, "[model]")
+    table = encoder_fields(config.model)
+    if table.pop("causal", False) and config.training.objective != "causal":
+        family = config.model["family"]
+        raise ConfigError(f'[model]: {family} is a causal model; set objective = "causal" in [training], or change family.')
+    return table
 
 
 def _new_encoder(table: dict[str, Any], tokenizer: Tokenizer, length: int, *, causal: bool) -> Encoder:

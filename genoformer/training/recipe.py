@@ -16,7 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.minhash import Sketch
 from genoformer.models import folders, registry
-from genoformer.models.base import Model
+from genoformer.models.base import Model, Need
 from genoformer.progress import ProgressCallback
 from genoformer.training import resume
 from genoformer.training.loop import FitResult, Trainable, fit
@@ -93,6 +93,17 @@ def seeded(build: Callable[[], R], seed: int) -> R:
     """Return what a function builds after all random number generators were seeded."""
     L.seed_everything(seed, verbose=False)
     return build()
+
+
+def load_start(name: str | Path, need: Need) -> Any:
+    """Load the model that a run starts from; the random numbers after it are those after a new model of its shape.
+
+    A run with the same seed therefore has the same dropout and the same new head as in versions that filled a new model.
+    """
+    model = registry.load(name, need)
+    if model.may_be_tied:
+        type(model)(model.config)
+    return model
 
 
 def packages() -> dict[str, str]:

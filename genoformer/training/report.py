@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.genome.codes import Codes
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.token_model import TokenModel
 from genoformer.training.bits_per_base import bits_of, queried_bases
 from genoformer.training.config import TrainingConfig
 from genoformer.training.curves import BitsRow, bits_rows, loss_curve, pooled, write_report
@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
         return min((self.of(name) for name in names), key=lambda row: row.bits)
 
 
-def compare(model: Encoder, name: str, train: Sequence[Source], held: Sequence[Source], plan: TrainingConfig) -> Comparison:
+def compare(model: TokenModel, name: str, train: Sequence[Source], held: Sequence[Source], plan: TrainingConfig) -> Comparison:
     """Measure the model and Markov baselines (orders 0 to 11, 2+2 to 5+5) on random bases of each held-out contig.
 
     All rows of a contig use the same bases, each in the middle half of a window of the model's context length. The baselines
@@ -67,7 +67,7 @@ def compare(model: Encoder, name: str, train: Sequence[Source], held: Sequence[S
         bits = np.vstack([bits_of(model, queried, _AT_ONCE)[None], counts.bits(queried.codes, queried.target)])
         rows += bits_rows([name, *counts.names], source.contigs[0], bits)
         differences += bits_rows(counts.names, source.contigs[0], bits[0] - bits[1:])
-    return Comparison(rows, differences, model.config.causal)
+    return Comparison(rows, differences, model.causal)
 
 
 def in_manifest(found: Comparison) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def baseline_warnings(comparison: Comparison) -> list[str]:
     if difference.bits <= 0:
         return []
     return [
-        f"A count model knows more than this model: {best.model} has {best.bits:.3f} bits per base on the same held-out "
-        f"bases, this model {own.bits:.3f} (paired difference {difference.bits:+.4f} ± {difference.error:.4f}); train longer, "
-        "or on more sequence."
+        f"A k-mer or Markov baseline is better than this model: {best.model} has {best.bits:.3f} bits per base on the same "
+        f"held-out bases, this model {own.bits:.3f} (paired difference {difference.bits:+.4f} ± {difference.error:.4f}); "
+        "train longer, or on more sequence."
     ]

@@ -1,4 +1,4 @@
-"""Labelled sequences -> batches of windows of tokens with targets, and the loss of a predictor on them."""
+"""Labelled sequences -> batches of windows of tokens with targets, and the loss of a fine-tuned model on them."""
 
 from __future__ import annotations
 

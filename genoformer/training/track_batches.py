@@ -1,4 +1,4 @@
-"""A set of windows with tracks -> batches of random crops of them, and the loss of a long-range model on them."""
+"""A set of windows with tracks -> batches of random crops of them, and the loss of a track model on them."""
 
 from __future__ import annotations
 

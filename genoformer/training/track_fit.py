@@ -1,4 +1,4 @@
-"""Fit of a model of tracks: Pearson's r of each track on windows of a set, as a table and by group."""
+"""Fit of a track model: Pearson's r of each track on windows of a set, as a table and by group."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
-from genoformer.models import cost, registry
+from genoformer.models import cost, families, registry
 from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.tuning import set_trainable
@@ -66,7 +66,7 @@ def plan_tracks(
     length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
-    family = registry.class_of(shape)
+    family = families.class_of(shape)
     model = cost.meta_model(family, shape)
     with torch.device("meta"):  # new parameters of adapters
         set_trainable(model, tracks.tune, n_last=tracks.last_blocks, rank=tracks.lora_rank)

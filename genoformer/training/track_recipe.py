@@ -1,4 +1,4 @@
-"""TrackRecipe: a set of windows with tracks + a long-range model (or none) -> batches, loss, validation and fits."""
+"""TrackRecipe: a set of windows with tracks + a track model (or none) -> batches, loss, validation and fits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TrainedTracks(NamedTuple):
 
 
 class TrackRecipe:
-    """Training of a long-range model on windows of split train; see `training.tracks.train_tracks`."""
+    """Training of a track model on windows of split train; see `training.tracks.train_tracks`."""
 
     def __init__(self, config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> None:
         self.config, self.data, self.start, self.head, self.notes = config, data, start, head, list[str]()

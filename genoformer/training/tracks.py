@@ -1,4 +1,4 @@
-"""train_tracks(): a set of windows with tracks + a long-range model (or none) -> a model that predicts the tracks."""
+"""train_tracks(): a set of windows with tracks + a track model (or none) -> a model that predicts the tracks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def train_tracks(
     command: str = "",
     progress: ProgressCallback = None,
 ) -> TrainedTracks | None:
-    """Train a long-range model on windows of split train; the best step has the highest r on split valid.
+    """Train a track model on windows of split train; the best step has the highest r on split valid.
 
     start: a pre-trained model whose trunk (stem, tower and transformer) is reused with a new head; None trains from scratch
     with [model]. Without validation windows the last step is taken. Return None in processes other than the first.

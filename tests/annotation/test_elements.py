@@ -263,9 +263,9 @@ def test_one_file_has_the_start_sites(tmp_path: Path) -> None:
     bed.write_text("1\t10\t11\tT\t0\t+\n")
     assert annotation.read_annotations([f"genes={gtf}"]).genes is not None
     assert annotation.read_annotations(tss=bed).genes is not None
-    with pytest.raises(ConfigError, match="files of TSSs are given"):
+    with pytest.raises(ConfigError, match="files of genes or TSSs, expected one"):
         annotation.read_annotations([f"genes={gtf}"], tss=bed)
-    with pytest.raises(ConfigError, match="files of TSSs are given"):
+    with pytest.raises(ConfigError, match="files of genes or TSSs, expected one"):
         annotation.read_annotations([f"genes={gtf}"], gtf)
 
 

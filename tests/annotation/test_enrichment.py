@@ -187,7 +187,7 @@ def test_places_of_a_vcf_and_of_a_bed(tmp_path: Path) -> None:
     ("options", "says"),
     [
         ({"score_key": "NOPE"}, "no record .* has this number"),
-        ({"score_key": "T"}, "'x' is no number"),
+        ({"score_key": "T"}, "'x' is not a number"),
         ({"trait": "NOPE"}, "no record .* has this value"),
     ],
 )

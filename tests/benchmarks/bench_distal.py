@@ -1,4 +1,4 @@
-"""Distal enhancers: a `tiny` long-range model with and without attention on tracks of the simulated world, the same steps.
+"""Distal enhancers: a `tiny` track model with and without attention on tracks of the simulated world, the same steps.
 
 The CAGE of a gene follows from its promoter and from enhancers up to 50 kb away, unless a CTCF site lies between
 (`genoformer.simulation.regulation`). Each model is trained twice. First on all tracks of a world that is dense with elements,

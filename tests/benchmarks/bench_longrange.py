@@ -1,4 +1,4 @@
-"""The long-range model beside enformer-pytorch in one process: a full window, one changed base, a training step, memory.
+"""Enformer beside enformer-pytorch in one process: a full window, one changed base, a training step, memory.
 
 BENCH_BASES=16384 shortens the window. Memory is the peak of a process that does nothing else.
 """

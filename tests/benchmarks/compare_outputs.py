@@ -36,6 +36,15 @@ OLD_SPELLING: dict[str, str] = {
 
 # Sentences in outputs that were reworded: OLD -> NEW; OLD's files are compared as if they had the new sentence.
 REWORDED: dict[str, str] = {
+    "bases to the nearest start site": "bases to the nearest TSS",
+    "Bases from that start site to REF": "Bases from that TSS to REF",
+    "Gene of the nearest start site of a transcript of": "Gene of the nearest TSS of a transcript of",
+    "Bases from the nearest start site of": "Bases from the nearest TSS of",
+    "from the model's posterior of the hidden base (of several": "from the model's posterior of the masked base (of several",
+    "each base of the allele and near it is hidden in turn": "each base of the allele and near it is masked in turn",
+    "posterior at the place of the variant (of several": "posterior at the position of the variant (of several",
+    "of accessibility, of transcription start sites and factors).": "of accessibility, of TSSs and of transcription factors).",
+    "on either side; of a model of tracks, over the bins": "on either side; of a track model, over the bins",
     "Of the two tracks of a strand pair together it is the square root of the sum of both squares.": (
         "The score of a strand pair is the square root of the sum of the two squares."
     ),

@@ -29,6 +29,7 @@ BENCHMARKS = {
     "motifs": "Planted motifs found again",
     "annotation": "Annotation beside bedtools",
     "enrichment": "Enrichment: what was planted, and lead SNPs of the GWAS catalog",
+    "families": "Forward passes of the published families",
     "help": "Help on the command line",
 }
 HOURS = ("gue", "tracks", "distal", "motifs")  # only when named

@@ -9,7 +9,7 @@ from any_bytes import read_or_refuse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genoformer.catalog import entry_named, read_catalog
+from genoformer.catalog import entry_named, is_here, pull, pulled_model, read_catalog
 from genoformer.errors import CatalogError
 
 GOOD = """
@@ -43,7 +43,8 @@ def test_the_catalog_that_ships_names_what_it_is_for() -> None:
         for entry in entries.values():
             assert entry.licence
             assert entry.citation
-            assert entry.size, f"{entry.name}: how much will be fetched?"
+            assert entry.size or entry.by_hand, f"{entry.name}: how much will be fetched?"
+            assert entry.kind == "data" or (entry.family and entry.use), f"{entry.name}: what is it for?"
             for file in entry.files:
                 assert file.url is None or file.url.startswith("https://"), file
     assert sum(file.name.startswith("wgEncodeAwg") for file in catalog["data"]["segmentations-hg19"].files) == 6
@@ -86,6 +87,8 @@ def test_near_names_are_told() -> None:
         ("[data.one]", "[date.one]", "table 'date'"),
         ("[data.one]", "[data.one", "cannot be read as a catalog"),
         ("files = [", "file = [", "unknown field file"),
+        ('licence = "l"', 'licence = "l"\nby_hand = "x"', "add them, or by_hand"),
+        ('files = [{ name = "a.txt", url = "https://example.org/a.txt", size = 3 }]', "", "has no files; add them, or by_hand"),
     ],
 )
 def test_what_a_catalog_may_not_say(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -96,6 +99,49 @@ def test_what_a_catalog_may_not_say(tmp_path: Path, old: str, new: str, said: st
     path.write_text(GOOD.replace(old, new))
     with pytest.raises(CatalogError, match=said):
         read_catalog(path)
+
+
+FAMILIES = {
+    "BERT",
+    "DNABERT-2",
+    "Nucleotide Transformer",
+    "Nucleotide Transformer v2",
+    "GENA-LM",
+    "ModernBERT",
+    "Llama",
+    "Enformer",
+}
+
+
+def test_every_family_that_is_read_has_an_entry() -> None:
+    models = read_catalog()["models"].values()
+    assert {entry.family for entry in models} == FAMILIES
+    hubs = [entry.hub for entry in models]
+    assert len(set(hubs)) == len(hubs)
+
+
+def test_an_entry_by_hand_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path))
+    entry = entry_named("moderngena-base", "models")
+    assert not is_here(entry)
+    for use in (lambda: pull(entry), lambda: pulled_model("moderngena-base")):
+        with pytest.raises(
+            CatalogError, match=r"not downloaded by genoformer: download config\.json, .* give the folder with -m"
+        ):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_card_names_family_licence_and_use() -> None:
+    card = entry_named("nt-v2-50m", "models").card
+    for text in (
+        "# nt-v2-50m: ",
+        "* Family: Nucleotide Transformer v2",
+        "* Use: base predictions",
+        "* Licence: CC BY-NC-SA 4.0",
+        "* Cite: ",
+    ):
+        assert text in card
 
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))

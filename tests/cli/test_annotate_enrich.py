@@ -85,7 +85,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
     rows = {row["annotation"]: row for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t")}
     assert float(rows["SITE:CTCF"]["fold"]) > 1.5  # the highest lie in sites of the strongest motifs
     assert float(rows["SITE:CTCF"]["p"]) < 0.05
-    for name in ("frequency of the minor allele (bins from ", "start site (bins from ", "500 bases (bins from "):
+    for name in ("frequency of the minor allele (bins from ", "nearest TSS (bins from ", "500 bases (bins from "):
         assert name in done.stderr
     done = run(
         *("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 50, "--controls", 20_000),
@@ -111,7 +111,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["annotate", VCF, "-a", f"MOTIF={SITES}"], "INFO of the VCF already has the key MOTIF"),
         (["annotate", VCF, "-a", f"AF={SITES}"], "cannot be a key of INFO"),
         (["annotate", VCF, "-a", f"X={SITES}", "-o", "out.xls"], "the suffix names no known format"),
-        (["annotate", VCF, "-a", f"X={GTF}", "--gtf", GTF], "files of TSSs are given"),
+        (["annotate", VCF, "-a", f"X={GTF}", "--gtf", GTF], "files of genes or TSSs, expected one"),
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", "f", "--af", "ELEMENT"], "is no frequency"),
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", GTF], "is a file, but must be a folder"),
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", VCF], "is the input, which the output would replace"),
@@ -124,7 +124,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "af"], "the controls have no frequencies"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "ld"], "--match is ld, expected some of af, tss, gc"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--trait", "NOPE"], "no record of variants.vcf.gz has this value"),
-        (["enrich", VCF, "-a", f"X={STATES}", "--score", "TRUTH"], "is no number"),
+        (["enrich", VCF, "-a", f"X={STATES}", "--score", "TRUTH"], "is not a number"),
         (["enrich", VCF, "-a", f"X={STATES}", "--sizes", "hg99"], "hg99 does not exist"),
         (["enrich", FASTA, "-a", f"X={STATES}", "-f", FASTA], "is not VCF"),
         (["enrich", STATES, "-a", f"X={STATES}", "-f", FASTA, "--trait", "12"], "line 1: 9 columns, but column 12"),

@@ -10,6 +10,7 @@ import os
 import pickle
 import platform
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -952,6 +953,7 @@ def test_explain_lists_every_score_and_status() -> None:
     for name, one in SCORES.items():
         assert f"{name}  (INFO GF_{name}; " in result.output
         assert one.meaning.split(";")[0][:40] in result.output
+        assert not re.search(r"`|ignored|despite|hidden", f"{one.meaning} {one.function.__doc__}")  # formulas, not code
     shown = {line.split()[0] for line in result.output.partition("GF_STATUS")[2].splitlines()[1:] if line}
     assert shown == {status.value for status in Status} - {Status.OK.value}
 

@@ -107,7 +107,7 @@ def test_labels_are_not_needed(tmp_path: Path, tiny_model_folder: Path, model: E
     assert pd.read_parquet(tmp_path / "bed.parquet")["name"].tolist() == ["chr1:0-10(.)", "chr1:3-20(.)"]
     result = run(genome, "-m", tiny_model_folder, "-o", tmp_path / "fa.npy", "--pca", tmp_path / "x.png")
     assert result.exit_code == 2
-    assert "1 sequences of width 8 have no two components" in result.stderr
+    assert "1 sequences of width 8 have no two;" in result.stderr
     assert run(genome, "-m", tiny_model_folder, "-o", tmp_path / "fa.npy").exit_code == 0
     expected = sequence_embeddings(model, [encode("ACGTACGTTTGGATCC" * 3)]).values
     np.testing.assert_allclose(np.load(tmp_path / "fa.npy"), expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""A run that is killed at random moments, twenty times, with a model of tracks: the bytes are those of an undisturbed run."""
+"""A run that is killed at random moments, twenty times, with a track model: the bytes are those of an undisturbed run."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from commands import run
 from genoformer_cli.models import convert
 from small_models import small_enformer
 
-from genoformer.models import cost, registry
+from genoformer.models import cost, families, registry
 from genoformer.models.base import PredictsTracks
 
 
@@ -24,7 +24,7 @@ def tracks(tmp_path: Path) -> Path:
 
 def test_every_layout_can_be_converted_to() -> None:
     (option,) = (p for p in convert.params if p.name == "layout")
-    for layout in (registry.OWN, "hf", *registry.formats()):
+    for layout in (families.OWN, "hf", *families.formats()):
         assert layout.removesuffix("-classifier") in (option.help or "")  # type: ignore[attr-defined]
 
 
@@ -86,7 +86,7 @@ def test_convert_names_the_tracks_of_each_head(tracks, tmp_path, tiny_model_fold
         ((tracks, f"--targets=mouse={tmp_path / 'human.tsv'}"), "the table has 5 tracks"),
         ((tracks, "--targets=human"), "give HEAD=FILE, where HEAD is one of human, mouse"),
         ((tracks, f"--targets=rat={tmp_path / 'human.tsv'}"), "there is no head 'rat'"),
-        ((tiny_model_folder, f"--targets=human={tmp_path / 'human.tsv'}"), "only a model of tracks has tracks to name"),
+        ((tiny_model_folder, f"--targets=human={tmp_path / 'human.tsv'}"), "only a track model has tracks to name"),
     ):
         model, *options = arguments
         refused = run("models", "convert", model, tmp_path / "out", *options)
@@ -96,13 +96,13 @@ def test_convert_names_the_tracks_of_each_head(tracks, tmp_path, tiny_model_fold
 
 def test_a_layout_that_cannot_hold_it_is_refused(tracks, tmp_path, tiny_model_folder) -> None:
     for model, layout, words in (
-        (tracks, "dnabert", "DNABERT's layout holds language models"),
-        (tiny_model_folder, "enformer", "enformer-pytorch's layout holds long-range models"),
+        (tracks, "dnabert", "BERT's layout holds language models"),
+        (tiny_model_folder, "enformer", "enformer-pytorch's layout holds track models"),
     ):
         done = run("models", "convert", model, tmp_path / "out", "--layout", layout)
         assert (done.exit_code, done.stderr) == (
             2,
-            f"Error: {words} and no others; save in ours instead.\n",
+            f"Error: {words} and no others; save in genoformer's layout instead.\n",
         )
 
 
@@ -116,6 +116,6 @@ def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:
         (("evaluate", table), "give a model that `finetune` made"),
     ):
         done = run(*command, "-m", tracks)
-        said = f"Error: {tracks} is a long-range model, which predicts tracks (human, mouse); {remedy}."
+        said = f"Error: {tracks} is a track model, which predicts tracks (human, mouse); {remedy}."
         assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, said), done.output
     assert not list(tmp_path.glob("out*"))

@@ -68,7 +68,7 @@ def test_listeners_hear_of_each_sequence_where_tokens_have_vectors(tmp_path: Pat
 
 def test_a_window_that_is_long_for_the_model_is_noted(tmp_path: Path, model: Encoder) -> None:
     """The model was trained with 32 bases, which is what it gets unless a longer window is named and a sequence fills it."""
-    said = "windows have up to 33 bases, but the model was trained with 32, and its vectors may be poor; set a shorter --window"
+    said = "windows have up to 33 bases, but the model was trained with 32, and its vectors may be poor; set a shorter window"
     for data, window, noted in ((DATA, None, False), (DATA, 33, True), (VALID, 33, False)):
         notes = embed_sequences(data, EmbeddingRequest(model, window=window, output=tmp_path / "x.npy")).notes
         assert (said in notes) == noted
@@ -96,7 +96,7 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path, options: di
         ({"layers": (1, 2)}, DATA, None, r"layer 2: this model has layers 0 \(the embeddings\) to 1"),
         ({"layers": (-1,)}, DATA, None, "layer -1: this model"),
         ({"window": 2}, DATA, None, "window = 2: a token of this model has 3 bases"),
-        ({"pca": True}, labelled(["ACGT"], ["a"]), None, "1 sequences of width 8 have no two components"),
+        ({"pca": True}, labelled(["ACGT"], ["a"]), None, "1 sequences of width 8 have no two;"),
         ({"probe": "regress"}, DATA, None, "label is 'a', but should be a number"),
         ({"probe": "classify"}, DATA, labelled(["ACGT"], ["d"]), "class d is unknown; known are a, b, c"),
         ({"probe": "classify"}, labelled(["ACGT"] * 9, [*"ab" * 4, "a"]), None, "9 sequences are too few"),
@@ -123,7 +123,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(
 
 
 def test_vectors_of_tokens_need_a_file_and_no_probe(model: Encoder) -> None:
-    with pytest.raises(ConfigError, match=r"each token has a vector, .* name a .parquet"):
+    with pytest.raises(ConfigError, match=r"option output is None, expected a .parquet for the many vectors of tokens"):
         embed_sequences(DATA, EmbeddingRequest(model, "tokens"))
     with pytest.raises(ConfigError, match="option pooling is tokens, expected one vector per sequence"):
         probe_embeddings(DATA, EmbeddingRequest(model, "tokens"))

@@ -117,7 +117,7 @@ def test_without_a_genome_a_missing_file_is_missing(tmp_path: Path) -> None:
 def test_a_region_longer_than_any_model_reads_is_refused(make_fasta, tmp_path: Path) -> None:
     genome = Genome(make_fasta(chr1="A" * 2_097_153))
     (tmp_path / "a.bed").write_text("chr1\t0\t2097153\n")
-    refused = r"a.bed, line 1: chr1:1-2,097,153 is longer than 2,097,152 bases; give a shorter --length"
+    refused = r"a.bed, line 1: chr1:1-2,097,153 is longer than 2,097,152 bases; give a shorter length"
     with pytest.raises(ConfigError, match=refused):
         read_loci(tmp_path / "a.bed", genome)
     (tmp_path / "a.bed").write_text("chr1\t0\t2097152\n")

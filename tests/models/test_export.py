@@ -50,7 +50,7 @@ def test_published_families_are_written_for_the_classes_of_transformers(case, tm
     auto = transformers.AutoModelForCausalLM if ours.causal else transformers.AutoModelForMaskedLM
     theirs, info = auto.from_pretrained(tmp_path / "out", attn_implementation="eager", output_loading_info=True)
     assert is_stock(theirs)
-    assert [name for name in info["missing_keys"] if not re.search("contact_head|inv_freq", name)] == []
+    assert [name for name in info["missing_keys"] if not re.search("contact_head|inv_freq|position_embeddings", name)] == []
     ids, keep = families.inputs(ours.config.n_vocab, ours.tokenizer.pad_id)
     with torch.no_grad():
         logits = theirs.eval()(ids, attention_mask=keep.long()).logits

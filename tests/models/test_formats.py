@@ -42,7 +42,7 @@ THEIRS = {
 
 
 def test_names_are_read_by_the_templates() -> None:
-    ours = NAMES.read(THEIRS, PATH)
+    ours = NAMES.read(dict(THEIRS), PATH)
     assert {name: tensor.flatten().tolist() for name, tensor in ours.items()} == {
         "tokens.weight": [0, 1, 2, 3, 4, 5],
         "decoder.weight": [0, 1, 2, 3, 4, 5],  # tied
@@ -57,7 +57,7 @@ def test_names_are_read_by_the_templates() -> None:
 
 
 def test_what_is_written_is_what_was_read() -> None:
-    ours = NAMES.read(THEIRS, PATH) | {"layers.0.scale": torch.tensor([8.0, 9.0])}
+    ours = NAMES.read(dict(THEIRS), PATH) | {"layers.0.scale": torch.tensor([8.0, 9.0])}
     again = NAMES.write(ours)
     expected = {name.replace("gamma", "weight"): tensor for name, tensor in THEIRS.items() if not name.startswith("copy.")}
     assert again.keys() == expected.keys()
@@ -73,7 +73,7 @@ def test_copies_that_differ_are_refused_and_untied_tensors_are_read() -> None:
     assert untied["decoder.weight"].tolist() == [[0, 0]] * 3
     written = NAMES.write(untied)
     assert written["decoder.weight"].tolist() == [[0, 0]] * 3
-    tied = NAMES.read(THEIRS, PATH)
+    tied = NAMES.read(dict(THEIRS), PATH)
     assert "decoder.weight" not in NAMES.write(tied)  # the same tensor in memory
 
 

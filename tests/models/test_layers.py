@@ -14,8 +14,9 @@ SMALL = [(1, 5, 12), (2, 8, 12), (16, 3, 12), (17, 5, 12), (33, 1, 12), (4, 12),
 
 @pytest.fixture(autouse=True)
 def another_processor(monkeypatch) -> None:
-    """The detour is for processors of other makers than Intel; the tests run on any."""
+    """The detour is for processors of other makers than Intel and without AMX; the tests run on any."""
     monkeypatch.setattr(cpu_kernels, "is_intel", lambda: False)
+    monkeypatch.setattr(cpu_kernels, "has_matrix_unit", lambda: False)
 
 
 @pytest.mark.parametrize("shape", [*SMALL, (16, 509, 24), (4, 509, 80), (8192, 20)])
@@ -62,7 +63,12 @@ def test_an_intel_processor_takes_no_detour_in_float32(monkeypatch) -> None:
     monkeypatch.setattr(cpu_kernels, "is_intel", lambda: True)
     x, weight = torch.randn(16, 509, 24), torch.randn(250, 24)
     assert not cpu_kernels.convolution_pays_off(x, weight, None)
-    assert cpu_kernels.convolution_pays_off(x.bfloat16(), weight.bfloat16(), torch.randn(250).bfloat16())
+    halves = [x.bfloat16(), weight.bfloat16(), torch.randn(250).bfloat16()]
+    assert cpu_kernels.convolution_pays_off(*halves)
+    assert cpu_kernels.windows_pay_off(torch.bfloat16)
+    monkeypatch.setattr(cpu_kernels, "has_matrix_unit", lambda: True)  # torch's kernels use it in bfloat16
+    assert not cpu_kernels.convolution_pays_off(*halves)
+    assert not cpu_kernels.windows_pay_off(torch.bfloat16)
 
 
 @pytest.mark.parametrize("bias_shape", [None, (1, 1, 9, 9), (1, 4, 9, 9), (3, 1, 9, 9)])

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from genoformer.errors import CheckpointError, PackageWarning
-from genoformer.models import registry
-from genoformer.models.registry import OWN, Family
+from genoformer.models import families, registry
+from genoformer.models.families import OWN, Family
 from genoformer.models.transformer.model import Encoder
 
 Install = Callable[..., None]
@@ -31,15 +31,15 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         lines = [f"{name} = {package}:{attribute}\n" for name, attribute in entries.items()]
         (info / "entry_points.txt").write_text("[genoformer.families]\n" + "".join(lines))
-        registry.families.cache_clear()
+        families.families.cache_clear()
 
     yield installed
-    registry.families.cache_clear()
+    families.families.cache_clear()
     for name in [name for name in sys.modules if name.startswith("package_")]:
         del sys.modules[name]
 
 
-GOOD = "from genoformer.models.registry import Family\nFAMILY = Family('package_good:Nothing')\n"
+GOOD = "from genoformer.models.families import Family\nFAMILY = Family('package_good:Nothing')\n"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ GOOD = "from genoformer.models.registry import Family\nFAMILY = Family('package_
     [
         ("import package_that_is_missing", "odd", "ModuleNotFoundError: No module named 'package_that_is_missing'"),
         ("raise RuntimeError('no GPU')", "odd", "RuntimeError: no GPU"),
-        ("FAMILY = 3", "odd", "is a int, expected a genoformer.models.registry.Family"),
+        ("FAMILY = 3", "odd", "is a int, expected a genoformer.models.families.Family"),
         ("OTHER = 3", "odd", "AttributeError"),
         (GOOD, "enformer", "takes the name of another family"),
         (GOOD.replace("')", "', {'dnabert': 'a:b'})"), "odd", "takes the name of another layout, dnabert"),
@@ -57,13 +57,13 @@ def test_a_broken_package_is_named_once_and_left_out(install: Install, module: s
     install("package_bad", module, **{name: "FAMILY"})
     install("package_good", GOOD, good="FAMILY")
     with pytest.warns(PackageWarning, match=f"family '{name}' of the package package_bad is left out: .*{reason}") as caught:
-        known = registry.families()
+        known = families.families()
     assert len(caught) == 1
-    assert known == {**registry.FAMILIES, "good": Family("package_good:Nothing")}
-    assert "dnabert" in registry.formats()
+    assert known == {**families.FAMILIES, "good": Family("package_good:Nothing")}
+    assert "dnabert" in families.formats()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        registry.families()
+        families.families()
 
 
 def test_models_load_although_a_package_is_broken(install: Install, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_models_load_although_a_package_is_broken(install: Install, tmp_path: Pa
         warnings.simplefilter("error")  # other packages are not imported for genoformer's own models
         assert isinstance(registry.load("demo"), Encoder)
         assert registry.layout_of("mini-tracks") == OWN
-        registry.class_of(registry.load_config("demo"))
+        families.class_of(registry.load_config("demo"))
     assert "package_bad" not in sys.modules
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "esm", "hidden_size": 8}))
     with pytest.warns(PackageWarning, match="package_bad is left out"):

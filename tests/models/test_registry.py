@@ -15,7 +15,7 @@ from torch import nn
 
 import genoformer as gf
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning
-from genoformer.models import registry
+from genoformer.models import families, registry
 from genoformer.models.base import Embeds, PredictsTracks
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
@@ -104,9 +104,9 @@ def test_a_class_of_no_family_is_refused() -> None:
         pass
 
     with pytest.raises(ConfigError, match=r"found .*Stranger, expected a class of a registered family; add an entry point"):
-        registry.family_of(Stranger(SHAPE))
+        families.family_of(Stranger(SHAPE))
     with pytest.raises(ConfigError, match=r"found StrangeConfig, expected a class of a registered family"):
-        registry.class_of(StrangeConfig())
+        families.class_of(StrangeConfig())
 
 
 def test_it_is_said_once(failed: Path) -> None:

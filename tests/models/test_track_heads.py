@@ -1,4 +1,4 @@
-"""Other heads on a long-range model: against enformer-pytorch's modules and plain formulas; what a call trains and leaves."""
+"""Other heads on a track model: against enformer-pytorch's modules and plain formulas; what a call trains and leaves."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_an_ensemble_is_calibrated_as_one(genome, background, tmp_path) -> None:
     common = [str(background), "-f", str(genome.path), *models, "--head", "human", "--strand", "forward", "-s", "SAD"]
     done = CliRunner().invoke(main, ["calibrate", *common])
     assert done.exit_code == 2
-    assert "the calibration of an ensemble belongs to none of its models; name a file with -o" in done.stderr
+    assert "the calibration of an ensemble belongs to none of its models; name an output file" in done.stderr
     done = CliRunner().invoke(main, ["calibrate", *common, "-o", str(tmp_path / "c.npz")])
     assert done.exit_code == 0, done.output
     out = tmp_path / "o.tsv"

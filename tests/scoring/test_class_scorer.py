@@ -362,7 +362,7 @@ THREE = sensitive(BaseTokenizer())
         (
             [THREE, sensitive(BaseTokenizer(), window=30)],
             "LOGIT",
-            "the models of an ensemble have windows of 40 and 30 bases; give one with --context",
+            "the models of an ensemble have windows of 40 and 30 bases; give one as the context",
         ),
     ],
 )
@@ -382,7 +382,7 @@ def test_settings_that_the_model_does_not_have_are_refused(genome) -> None:
         make_scorer(genome, scoring(sensitive(KmerTokenizer(3)), "LOGIT", context=2))
     with pytest.raises(ConfigError, match=r"windows of 4,000 bases, and the model is made for 40"):
         make_scorer(genome, scoring(THREE, "LOGIT", context=4000))
-    with pytest.raises(ConfigError, match="found options of tracks with a fine-tuned model"):
+    with pytest.raises(ConfigError, match="found options of tracks with a fine-tuned model, expected a track model"):
         make_scorer(genome, scoring(THREE, "LOGIT", head="human"))
     with pytest.raises(ConfigError, match="found options of classes, but the model has no classes"):
         make_scorer(genome, scoring(small_encoder(BaseTokenizer()), "LLR", classes=ClassOptions()))

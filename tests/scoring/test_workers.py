@@ -195,7 +195,7 @@ def test_a_run_takes_no_more_cores_than_are_its_own(vcf, genome, tmp_path, monke
 
 
 def test_workers_do_not_share_a_gpu(vcf, genome, tmp_path) -> None:
-    with pytest.raises(ConfigError, match="2 workers would share cuda; use one worker, or --engine ray"):
+    with pytest.raises(ConfigError, match="2 workers would share cuda; use one worker, or the engine ray"):
         LocalPool(Mortal(tmp_path, 0, device="cuda"), 2)  # type: ignore[arg-type]
 
 

@@ -190,3 +190,15 @@ def test_bpe_keeps_n_and_pads() -> None:
     lengths = (encoding.ids != PAD).sum(1)
     assert encoding.ids.shape[1] == lengths.max()
     assert json.dumps(bpe.to_dict())  # it is JSON
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_successors_of_a_kmer_share_its_last_bases(k: int) -> None:
+    """Independent of the arithmetic: the vocabulary is read as text."""
+    tokenizer = KmerTokenizer(k)
+    kmers = {token: i for token, i in tokenizer.vocab.items() if not token.startswith("[")}
+    ids = np.array(list(kmers.values()))[None]
+    found = tokenizer.successors(ids)
+    assert found.shape == (1, len(kmers), 4)
+    for kmer, row in zip(kmers, found[0], strict=True):
+        assert row.tolist() == [kmers[kmer[1:] + base] for base in "ATCG"]  # DNABERT's order

@@ -191,7 +191,7 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
         ('[training]\nobjective = "x"\n', "masked, causal"),
         ("[training\n", "cannot be read as TOML"),
         ("[model]\nlayers = 2\n", "unknown fields layers"),
-        ('[tokenizer]\ntokenizer = "words"\n', "kmer, base, bpe"),
+        ('[tokenizer]\ntokenizer = "words"\n', "kmer, base, blocks, bpe"),
         ('[genome]\nvalid_contigs = ["one", "two", "held"]\n', "holds out every contig"),
         ("[model]\ncontext_length = 99999\n", "shorter window"),
     ],
@@ -445,7 +445,7 @@ def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> 
     found = CliRunner().invoke(main, list(map(str, arguments)))
     assert found.exit_code == 1
     assert "FAILED: Nothing was learned" in found.stderr
-    assert "A count model knows more than this model" in found.stderr
+    assert "A k-mer or Markov baseline is better than this model" in found.stderr
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     own = manifest["bits_per_base"]["held"]
     assert f"bits per base {own['bits']:.4f} ± {own['standard_error']:.4f} on {own['bases']:,} held-out bases" in found.stdout

@@ -1,4 +1,4 @@
-"""A long-range model of regulatory tracks: one-hot DNA -> stem -> tower -> transformer -> crop -> heads; default: Enformer.
+"""Track model: one-hot DNA -> stem -> tower -> transformer -> crop -> heads; default: Enformer.
 
 In reading order: the configuration, convolutions and pooling, relative positions, attention, the model. `trunk.py` computes
 stem and tower faster, with the same weights.
@@ -30,7 +30,7 @@ from genoformer.models.track_model import TrackModel, head_named
 
 @dataclass(frozen=True)
 class EnformerConfig:
-    """The shape of a long-range model. The defaults are Enformer's (Avsec et al. 2021)."""
+    """The shape of a track model. The defaults are Enformer's (Avsec et al. 2021)."""
 
     width: int = 1536  # C: channels of the transformer; the stem has half as many
     n_blocks: int = 11
@@ -342,7 +342,7 @@ class Block(nn.Module):
 
 
 class Enformer(TrackModel):
-    """Long-range model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
+    """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
 
     >>> model = Enformer(preset("tiny", heads={"cage": 3})).eval()
     >>> model(torch.zeros(1, 4, 2048), "cage").shape
@@ -395,6 +395,9 @@ class Enformer(TrackModel):
         for stage in self.stages:
             x = stage(x)
         return x[:, :, 0]
+
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.heads]
 
     def shard_parts(self) -> list[nn.Module]:
         return [*self.stages, *self.blocks]

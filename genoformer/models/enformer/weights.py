@@ -77,12 +77,12 @@ def detect(config: dict[str, Any]) -> bool:
 
 def _from_config(model: Any) -> dict[str, Any]:
     if not isinstance(model, Enformer):
-        raise ConfigError("enformer-pytorch's layout holds long-range models and no others; save in ours instead.")
+        raise ConfigError("enformer-pytorch's layout holds track models and no others; save in genoformer's layout instead.")
     shape = model.config
     if (shape.stem_kernel, shape.tower_kernel) != (15, 5):
         raise ConfigError(
             f"enformer-pytorch's layout holds kernels of 15 and 5 bases, this model has {shape.stem_kernel} and "
-            f"{shape.tower_kernel}; save in ours instead."
+            f"{shape.tower_kernel}; save in genoformer's layout instead."
         )
     return {
         "architectures": ["Enformer"],

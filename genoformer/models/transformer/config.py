@@ -139,6 +139,7 @@ _NO_BIAS = {"qkv_bias": False, "out_bias": False, "up_bias": False, "down_bias":
 _ESM = {"norm": "pre", "norm_eps": 1e-12, "n_token_types": 0, "masked_in_training": 0.12}
 _DECODER_ONLY = {
     **_NO_BIAS,
+    "causal": True,
     "position": "rotary",
     "norm": "pre",
     "norm_type": "rms",
@@ -154,7 +155,7 @@ SHAPES: dict[str, dict[str, Any]] = {  # family -> the fields in which it differ
     "dnabert2": {"position": "alibi", "activation": "geglu", "up_bias": False},
     "gena-lm": {"norm": "pre", "embedding_norm": True},
     "esm": {**_ESM, "position": "rotary"},
-    "nucleotide-transformer": {**_ESM, "norm_eps": 1e-5, "position": "learned"},
+    "nucleotide-transformer": {**_ESM, "norm_eps": 1e-5, "position": "learned", "position_offset": 2},  # padding has id 1
     "nucleotide-transformer-v2": {
         **_ESM,
         "norm_eps": 1e-5,

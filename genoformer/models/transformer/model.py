@@ -7,6 +7,7 @@ attention.py positions and attention.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -233,6 +234,18 @@ class Encoder(TokenModel):
         """Yield for each layer, in order, a function (first query, n) -> attention weights; codes [B, L]."""
         ids = self._to_device(self.tokenizer.encode(codes).ids)
         return self.attentions(ids, self.keep(ids))
+
+    @classmethod
+    def is_causal(cls, config: EncoderConfig) -> bool:
+        return config.causal
+
+    @classmethod
+    def with_dropout(cls, config: EncoderConfig, rate: float) -> EncoderConfig:
+        return replace(config, dropout=rate)
+
+    @property
+    def longest_window(self) -> int | None:
+        return super().longest_window if self.config.position == "learned" else None
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         output, bias = self.config.output, self.config.decoder_bias

@@ -1,4 +1,4 @@
-"""The long-range model: relative positions against naive loops, bins and refusals in tables, and any length."""
+"""Enformer: relative positions against naive loops, bins and refusals in tables, and any length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The long-range model against enformer-pytorch: same numbers from the same folder, tiny and, when asked, at full size.
+"""Enformer against enformer-pytorch: same numbers from the same folder, tiny and, when asked, at full size.
 
 enformer-pytorch computes the gamma densities of relative positions with the maximum over features, where TensorFlow has that
 over positions (section 0 of the definitions); for the comparison its function is put right here. Its table is also compared.

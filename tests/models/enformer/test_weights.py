@@ -76,7 +76,7 @@ def test_loading_draws_no_random_numbers(tmp_path) -> None:
 def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
     registry.save(small_enformer(), tmp_path / "tracks")
     registry.save(small_encoder(BaseTokenizer()), tmp_path / "language")
-    said = r"tracks is a long-range model, which predicts tracks \(human, mouse\); "
+    said = r"tracks is a track model, which predicts tracks \(human, mouse\); "
     with pytest.raises(CheckpointError, match=said + "give a language model[.]"):
         registry.load(tmp_path / "tracks", Embeds)
     with pytest.raises(CheckpointError, match=said + "give a language model or a model that `finetune` made"):
@@ -85,9 +85,9 @@ def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
         registry.load_ensemble(tmp_path / "tracks")
     with pytest.raises(CheckpointError, match="is a language model, which predicts bases; give a model that predicts tracks"):
         registry.load(tmp_path / "language", PredictsTracks)
-    with pytest.raises(ConfigError, match="DNABERT's layout holds language models and no others"):
+    with pytest.raises(ConfigError, match="BERT's layout holds language models and no others"):
         registry.save(small_enformer(), tmp_path / "out", layout="dnabert")
-    with pytest.raises(ConfigError, match="enformer-pytorch's layout holds long-range models and no others"):
+    with pytest.raises(ConfigError, match="enformer-pytorch's layout holds track models and no others"):
         registry.save(small_encoder(KmerTokenizer(3)), tmp_path / "out", layout="enformer")
     with pytest.raises(ConfigError, match="layout 'onnx': allowed are genoformer, dnabert, enformer"):
         registry.save(small_enformer(), tmp_path / "out", layout="onnx")
@@ -95,7 +95,7 @@ def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
 
 
 def test_kernels_that_enformer_does_not_have_stay_with_us(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="kernels of 15 and 5 bases, this model has 15 and 7; save in ours"):
+    with pytest.raises(ConfigError, match="kernels of 15 and 5 bases, this model has 15 and 7; save in genoformer's"):
         registry.save(small_enformer(tower_kernel=7), tmp_path, layout="enformer")
     assert not list(tmp_path.iterdir())
 

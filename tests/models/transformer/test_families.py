@@ -218,7 +218,7 @@ def loaded_qwen3() -> Any:
 
     torch.manual_seed(0)
     shape = {**SHAPES["qwen3"], "n_vocab": 64, "width": 32, "n_layers": 3, "n_heads": 4, "n_kv_heads": 2, "ffn_width": 48}
-    model = Encoder(EncoderConfig(**shape, causal=True)).eval()
+    model = Encoder(EncoderConfig(**shape)).eval()
     model.tokenizer = BPE
     return perturbed(model)
 
@@ -278,6 +278,23 @@ def test_fine_tuned_models_of_transformers(case, tmp_path) -> None:
     assert again.config.id2label == theirs.config.id2label
     with torch.no_grad():
         torch.testing.assert_close(again(ids, attention_mask=keep.long()).logits, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_learned_positions_that_a_rotary_esm_does_not_use_are_left_out(fine_tuned, tmp_path) -> None:
+    """Earlier versions of transformers store them."""
+    build, fields = CASES["esm-rotary"]
+    theirs = sequence_classifier("esm-rotary") if fine_tuned else perturbed(build(**fields))
+    write_folder(theirs, tmp_path)
+    ids, _ = inputs(BLOCKS.n_vocab, BLOCKS.pad_id)
+    ids = ids[:1]
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path) | {"esm.embeddings.position_embeddings.weight": torch.ones(82, 32)}
+    save_file(tensors, path, metadata={"format": "pt"})
+    ours = registry.load(tmp_path)
+    with torch.no_grad():
+        logits = ours(ids, torch.ones_like(ids, dtype=torch.bool)) if fine_tuned else ours(ids)
+        assert (logits - theirs(ids).logits).abs().max() <= 1e-4
 
 
 def test_a_fine_tuned_folder_without_its_head_is_refused(tmp_path) -> None:

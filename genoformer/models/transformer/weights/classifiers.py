@@ -29,9 +29,11 @@ ConfigOf = Callable[[EncoderConfig, Any, str], dict[str, Any]]
 def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_of: ConfigOf, **fields: Any) -> WeightFormat:
     """Return the layout of a fine-tuned model, from that of its encoder and the names of the modules of its head.
 
-    fields: those of ClassifierConfig that the layout fixes; an "architecture" names the class in config.json.
+    fields: those of ClassifierConfig that the layout fixes; an "architecture" names the class in config.json,
+    "clean" leaves out tensors that no part of the network uses.
     """
     architecture = fields.pop("architecture")
+    clean = fields.pop("clean", lambda tensors, config: tensors)
 
     def detect(config: dict[str, Any]) -> bool:
         plain = {**config, "architectures": []}
@@ -67,7 +69,7 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
         absent = [name for name in modules if not any(tensor.startswith(f"{name}.") for tensor in tensors)]
         if absent:
             raise CheckpointError(f"{path} has no {absent[0]}, which a fine-tuned model has; copy the whole folder again.")
-        return tensors
+        return clean(tensors, config)
 
     renamed = {theirs: f"encoder.{ours}" for theirs, ours in layout.names.rename.items() if not theirs.startswith(_HEADS)}
     fused = {f"encoder.{ours}": theirs for ours, theirs in layout.names.fuse.items()}
@@ -149,6 +151,7 @@ ESM = _classifier_format(
     {"classifier.dense": "hidden", "classifier.out_proj": "out"},
     esm.esm_config,
     architecture="EsmForSequenceClassification",
+    clean=esm.without_unused,
     pooling="cls",
     head="tanh",
 )

@@ -91,10 +91,19 @@ def esm_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor
     return shape_of(config, folder, read_tokenizer(folder, config.get("vocab_size")), _FIELDS, **values)
 
 
+def without_unused(tensors: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors without the learned positions that earlier versions of transformers store with rotary ones, too."""
+    if config.get("position_embedding_type", "absolute") == "absolute":
+        return tensors
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith("embeddings.position_embeddings.weight")}
+
+
 def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
-    tensors = with_prefix(tensors, "esm", ("embeddings", "encoder", "pooler"))
+    tensors = without_unused(with_prefix(tensors, "esm", ("embeddings", "encoder", "pooler")), config)
     if "lm_head.bias" not in tensors and "lm_head.decoder.bias" in tensors:
         tensors["lm_head.bias"] = tensors["lm_head.decoder.bias"]
+    if config.get("position_embedding_type", "absolute") != "absolute":  # in older files, and not used
+        tensors.pop("esm.embeddings.position_embeddings.weight", None)
     return tensors
 
 

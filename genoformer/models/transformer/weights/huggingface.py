@@ -12,11 +12,13 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import write_text
 from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
+from genoformer.models.foreign import READ
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.weights import read_json
 from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
 
+_MOST_WORDS = 100  # of a vocabulary of DNA, which may have names of species
 LONGEST_WINDOW = 2048  # tokens of the default window of a model that can read more
 
 COMMON = {  # our field -> theirs, of all these models
@@ -111,16 +113,36 @@ def _read(folder: Path) -> Any:
             return BlockTokenizer(tokens, start=True, end=_ends(folder))
         except CheckpointError as error:
             if not (folder / TOKENIZER).is_file():
-                raise CheckpointError(
-                    f"{folder / VOCAB} is not DNABERT's vocabulary for k = {k} in DNABERT's order, nor one of blocks of bases "
-                    f"({error}); other BERTs are not read."
-                ) from error
+                return _pieces(
+                    folder, tokens, f"DNABERT's vocabulary for k = {k} in DNABERT's order, nor blocks of bases ({error})"
+                )
     text = _text(folder / TOKENIZER)
     tokenizer = BPETokenizer(text)
-    letters = {token for token in tokenizer.vocab if token and set(token) <= set("ACGT")}
+    _refuse_text(folder, tokenizer)
+    letters = {token.upper() for token in tokenizer.vocab if token and set(token.upper()) <= set("ACGT")}
     if letters == set("ACGT"):  # one token per base: base probabilities are defined
         return tokenizer.as_blocks()
     return tokenizer
+
+
+def _pieces(folder: Path, tokens: Sequence[str], not_these: str) -> BPETokenizer:
+    """Return the tokenizer of a vocab.txt of BPE pieces; not_these: the other vocabularies, for the message."""
+    try:
+        return BPETokenizer.from_pieces(tokens)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{folder / VOCAB} is not {not_these}, nor pieces of byte-pair encoding ({error}); other BERTs are not read."
+        ) from error
+
+
+def _refuse_text(folder: Path, tokenizer: BPETokenizer) -> None:
+    """Raise CheckpointError for a vocabulary of words, which would cut DNA as if it were text."""
+    words = [token for token in tokenizer.vocab if token.isalpha() and len(token) > 1 and set(token.upper()) - set("ACGTN")]
+    if len(words) > _MOST_WORDS:
+        raise CheckpointError(
+            f"{folder / TOKENIZER} is a vocabulary of text with words such as {min(words)!r}, as Carbon has one "
+            f"with 6-mers of DNA behind <dna>; only vocabularies of DNA are read, and {READ}."
+        )
 
 
 def _ends(folder: Path) -> bool:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import write_text
+from genoformer.models.families import model_class
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.heads import ClassifierConfig
-from genoformer.models.registry import model_class
 from genoformer.models.token_model import read_tokenizer
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.weights.classifiers import output_fields, outputs_of

@@ -1,4 +1,4 @@
-"""Slips of the pen at the command line that once passed in silence."""
+"""Options and files that commands refuse, or read in one way: regions, folders of models, lengths of alleles."""
 
 from __future__ import annotations
 

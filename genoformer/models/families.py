@@ -1,0 +1,130 @@
+"""Families of models: names -> classes and foreign layouts, of genoformer and of installed packages.
+
+Other packages add families through the entry point group "genoformer.families", whose entries name `Family` objects.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pkgutil import resolve_name
+from typing import Any, NamedTuple
+
+from genoformer.errors import ConfigError, PackageWarning, sentence
+from genoformer.models.base import Model
+
+OWN = "genoformer"  # name of genoformer's own layout
+
+
+class Family(NamedTuple):
+    """A family of models: the class, and the foreign layouts that it is read from and written to."""
+
+    model: str  # "package.module:Class", imported on use
+    formats: Mapping[str, str] = {}  # name of a layout -> "package.module:FORMAT"
+
+
+FAMILIES = {
+    "transformer": Family(
+        "genoformer.models.transformer.model:Encoder",
+        {
+            "dnabert": "genoformer.models.transformer.weights.bert:BERT",
+            "gena-lm": "genoformer.models.transformer.weights.bert:GENA_LM",
+            "dnabert2": "genoformer.models.transformer.weights.mosaic:DNABERT2",
+            "esm": "genoformer.models.transformer.weights.esm:ESM",
+            "modernbert": "genoformer.models.transformer.weights.modernbert:MODERNBERT",
+            "decoder-only": "genoformer.models.transformer.weights.decoders:DECODER_ONLY",
+            "genoformer-hf": "genoformer.models.transformer.weights.own:LANGUAGE",  # last: takes what no other layout holds
+        },
+    ),
+    "classifier": Family(
+        "genoformer.models.heads:SequenceClassifier",
+        {
+            "dnabert-classifier": "genoformer.models.transformer.weights.classifiers:BERT",
+            "dnabert2-classifier": "genoformer.models.transformer.weights.classifiers:DNABERT2",
+            "esm-classifier": "genoformer.models.transformer.weights.classifiers:ESM",
+            "modernbert-classifier": "genoformer.models.transformer.weights.classifiers:MODERNBERT",
+            "decoder-only-classifier": "genoformer.models.transformer.weights.classifiers:DECODER_ONLY",
+            "genoformer-hf-classifier": "genoformer.models.transformer.weights.own:CLASSIFIER",
+        },
+    ),
+    "enformer": Family(
+        "genoformer.models.enformer.model:Enformer", {"enformer": "genoformer.models.enformer.weights:ENFORMER_PYTORCH"}
+    ),
+}
+
+
+@cache
+def families() -> dict[str, Family]:
+    """Return all families by name: genoformer's, and those of installed packages.
+
+    A package whose family cannot be used is left out with a warning (PackageWarning), once.
+    """
+    known = dict(FAMILIES)
+    for entry in entry_points(group="genoformer.families"):
+        try:
+            known[entry.name] = _family_from(entry, known)
+        except Exception as error:  # any error of another package
+            package = entry.dist.name if entry.dist is not None else entry.value
+            warn_of_package(f"the family {entry.name!r} of the package {package}", error)
+    return known
+
+
+def warn_of_package(part: str, error: Exception) -> None:
+    """Warn that a part of another package is left out, and why."""
+    problem = f"{part} is left out: {type(error).__name__}: {error}; update or remove the package."
+    warnings.warn(sentence(problem), PackageWarning, stacklevel=3)
+
+
+def _family_from(entry: EntryPoint, known: Mapping[str, Family]) -> Family:
+    """Return the family of an entry point; raise if it is none, or takes the name of a known family or layout."""
+    if entry.name in known:
+        raise ConfigError(f"{entry.value} takes the name of another family")
+    family = entry.load()
+    if not isinstance(family, Family):
+        raise ConfigError(f"{entry.value} is a {type(family).__name__}, expected a genoformer.models.families.Family")
+    layouts = {OWN} | {name for other in known.values() for name in other.formats}
+    if same := sorted(layouts & set(family.formats)):
+        raise ConfigError(f"{entry.value} takes the name of another layout, {', '.join(same)}")
+    return family
+
+
+def formats() -> dict[str, tuple[Family, str]]:
+    """Return the foreign layouts by name: the family, and the address of its `WeightFormat`."""
+    return {name: (family, path) for family in families().values() for name, path in family.formats.items()}
+
+
+def model_class(family: str) -> Any:
+    """Return the class of the models of a family."""
+    known = FAMILIES if family in FAMILIES else families()  # other packages are imported for their own models only
+    if family not in known:
+        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(known)}.")
+    return resolve_name(known[family].model)
+
+
+def family_of(model: Model) -> str:
+    """Return the name of the family of a model."""
+    for name, family in families().items():
+        if family.model == class_name(model):
+            return name
+    raise unregistered(class_name(model))
+
+
+def class_of(config: Any) -> Any:
+    """Return the class of models with a configuration of this type."""
+    for known in (lambda: FAMILIES, families):
+        for kind in (resolve_name(family.model) for family in known().values()):
+            if kind.config_type is type(config):
+                return kind
+    raise unregistered(type(config).__name__)
+
+
+def unregistered(name: str) -> ConfigError:
+    """Return the error for a class that no registered family has."""
+    return ConfigError(f"found {name}, expected a class of a registered family; add an entry point genoformer.families.")
+
+
+def class_name(model: Model) -> str:
+    """Return the address of the class of a model, "package.module:Class"."""
+    return f"{type(model).__module__}:{type(model).__qualname__}"

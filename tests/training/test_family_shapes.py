@@ -1,0 +1,234 @@
+"""Every published shape is pre-trained, saved in its own layout, continued from there and fine-tuned with LoRA."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from genoformer.datasets.sequences import read_labelled
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import decode
+from genoformer.models import registry
+from genoformer.models.lora import LowRank
+from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.transformer.model import Encoder
+from genoformer.models.tuning import set_trainable, trained_names
+from genoformer.tokenizers import BlockTokenizer
+from genoformer.training.config import FinetuneConfig, PretrainConfig, encoder_fields
+from genoformer.training.finetune import FinetuneJob, finetune
+from genoformer.training.log import LOG, read_log
+from genoformer.training.pretrain import pretrain
+
+
+class Case(NamedTuple):
+    """A family, its tokenizer as TOML, and the layout of its folders."""
+
+    tokenizer: str
+    layout: str
+    more: str = ""  # lines of [model]
+
+
+KMERS, BLOCKS, BPE = (
+    'tokenizer = "kmer"\nk = 3',
+    'tokenizer = "blocks"\nk = 2',
+    'tokenizer = "bpe"\nn_vocab = 40',
+)
+CASES = {
+    "bert": Case(KMERS, "dnabert"),
+    "dnabert2": Case(BPE, "dnabert2"),
+    "gena-lm": Case(BPE, "gena-lm"),
+    "esm": Case(BLOCKS, "esm"),
+    "nucleotide-transformer": Case(BLOCKS, "esm"),
+    "nucleotide-transformer-v2": Case(BLOCKS, "esm"),
+    "modernbert": Case(BPE, "modernbert", "local_window = 8"),
+    "llama": Case(BLOCKS, "decoder-only", "n_kv_heads = 2"),
+    "qwen3": Case(BPE, "decoder-only", "n_kv_heads = 2"),
+}
+PRETRAIN = """
+[tokenizer]
+{tokenizer}
+[model]
+family = "{family}"
+width = 32
+n_layers = 2
+n_heads = 4
+ffn_width = 48
+context_length = 40
+max_tokens = 48
+dropout = 0.0
+{more}
+[training]
+objective = "{objective}"
+max_steps = 40
+batch_size = 16
+learning_rate = 5e-3
+log_every = 5
+eval_bases = 50
+"""
+FINETUNE = "\n[finetune]\nepochs = 3\nbatch_size = 10\nlearning_rate = 1e-2\ndropout = 0.0\n"
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two contigs in which 9 of 10 bases follow from the one before."""
+    random = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("genome") / "g.fa"
+    codes = [random.integers(0, 4, 6_000).astype(np.uint8) for _ in range(2)]
+    for contig in codes:
+        for i in range(1, len(contig)):
+            if random.random() < 0.9:
+                contig[i] = (contig[i - 1] + 1) % 4
+    path.write_text("".join(f">c{i}\n{decode(contig)}\n" for i, contig in enumerate(codes)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sequences of 40 bases, rich in G and C or not."""
+    random = np.random.default_rng(1)
+    p = [[0.4, 0.1, 0.1, 0.4], [0.1, 0.4, 0.4, 0.1]]
+    rows = [(decode(random.choice(4, 40, p=p[i % 2]).astype(np.uint8)), i % 2) for i in range(60)]
+    path = tmp_path_factory.mktemp("labelled") / "train.csv"
+    path.write_text("sequence,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    return path
+
+
+def objective_of(family: str) -> str:
+    return "causal" if SHAPES[family].get("causal") else "masked"
+
+
+def config_of(family: str, folder: Path, **changed: str) -> PretrainConfig:
+    case = CASES[family]
+    fields = {"tokenizer": case.tokenizer, "family": family, "objective": objective_of(family), "more": case.more, **changed}
+    (folder / "c.toml").write_text(PRETRAIN.format(**fields))
+    return PretrainConfig.read(folder / "c.toml")
+
+
+def losses(folder: Path) -> list[float]:
+    return [row["train_loss"] for row in read_log(folder / LOG) if "train_loss" in row]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, genome: Path) -> tuple[str, Path]:
+    """A family, and the folder of a run that was pre-trained in its shape."""
+    folder = tmp_path_factory.mktemp(request.param)
+    pretrain(config_of(request.param, folder).with_fastas([genome]), folder / "run")
+    registry.save(registry.load(folder / "run"), folder / "published", layout=CASES[request.param].layout)
+    return request.param, folder
+
+
+def test_a_family_is_trained_in_its_shape(trained: tuple[str, Path]) -> None:
+    family, folder = trained
+    shape = registry.load(folder / "run").config
+    expected = {**SHAPES[family], **encoder_fields({"width": 32, "dropout": 0.0})}
+    if CASES[family].more:
+        expected |= {"local_window": 8} if family == "modernbert" else {"n_kv_heads": 2}
+    assert {name: getattr(shape, name) for name in expected} == expected
+    curve = losses(folder / "run")
+    assert all(map(math.isfinite, curve))
+    assert curve[-1] < curve[0] - 0.1
+
+
+@pytest.mark.parametrize("trained", ["gena-lm", "modernbert", "nucleotide-transformer-v2", "llama"], indirect=True)
+def test_training_continues_from_published_weights(trained: tuple[str, Path], genome: Path) -> None:
+    family, folder = trained
+    plan = config_of(family, folder).training
+    pretrain(PretrainConfig(training=plan).with_fastas([genome]), folder / "more", start=folder / "published")
+    assert losses(folder / "more")[0] < losses(folder / "run")[0]  # it starts where the first run ended
+    assert registry.load(folder / "more").config == registry.load(folder / "published").config
+
+
+def test_published_weights_are_fine_tuned_with_adapters(trained: tuple[str, Path], labelled: Path) -> None:
+    _, folder = trained
+    (folder / "f.toml").write_text(FINETUNE + 'tune = "lora"\nlora_rank = 2\n')
+    config = FinetuneConfig.read(folder / "f.toml")
+    job = FinetuneJob(read_labelled(labelled), folder / "tuned", "classify", config, starts=[folder / "published"])
+    done = finetune(job)
+    assert done is not None
+    curve = losses(folder / "tuned")
+    assert all(map(math.isfinite, curve))
+    assert min(curve[1:]) < curve[0]
+    before, after = registry.load(folder / "published"), registry.load(folder / "tuned").encoder
+    for part in ("attention.qkv", "attention.out", "up", "down"):  # all four have an adapter, which was merged
+        name = f"layers.1.{part}.weight"
+        assert not torch.equal(before.state_dict()[name], after.state_dict()[name]), name
+    assert torch.equal(before.tokens.weight, after.tokens.weight)
+
+
+@pytest.mark.parametrize("family", ["modernbert", "llama"])
+def test_a_classifier_is_trained_from_scratch_in_a_familys_shape(family: str, labelled: Path, tmp_path: Path) -> None:
+    tables = f'[tokenizer]\n{BLOCKS}\n[model]\nfamily = "{family}"\nwidth = 16\nn_layers = 1\nn_heads = 2\nffn_width = 24\n'
+    (tmp_path / "f.toml").write_text(tables + FINETUNE)
+    done = finetune(
+        FinetuneJob(read_labelled(labelled), tmp_path / "out", "classify", FinetuneConfig.read(tmp_path / "f.toml"))
+    )
+    assert done is not None
+    curve = losses(tmp_path / "out")
+    assert all(map(math.isfinite, curve))
+    assert curve[-1] < curve[0]
+    shape = registry.load(tmp_path / "out").config.encoder
+    assert (shape.norm_type, shape.causal) == (("rms", True) if family == "llama" else ("layer", False))
+
+
+# --- what is refused
+
+
+def test_a_causal_family_needs_the_causal_objective(genome: Path, tmp_path: Path) -> None:
+    config = config_of("llama", tmp_path, objective="masked").with_fastas([genome])
+    with pytest.raises(ConfigError, match=r'llama is a causal model; set objective = "causal" in \[training\]'):
+        pretrain(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"family": "bart"}, r"family = 'bart'; from scratch it is transformer, bert, dnabert2, .*, qwen3"),
+        ({"family": ["llama"]}, "family = .'llama'."),
+        ({"family": "llama", "n_vocab": 3}, "n_vocab follows from the tokenizer"),
+        ({"family": "llama", "layers": 3}, "unknown fields layers"),
+    ],
+)
+def test_model_tables_that_are_refused(table: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        encoder_fields(table)
+
+
+def test_fields_of_the_table_override_those_of_the_family() -> None:
+    assert encoder_fields({"family": "llama", "norm_eps": 1e-5, "width": 8})["norm_eps"] == 1e-5
+    assert encoder_fields({"family": "transformer", "width": 8}) == encoder_fields({"width": 8}) == {"width": 8}
+
+
+def test_a_model_without_a_head_is_not_pretrained(genome: Path, tmp_path: Path) -> None:
+    model = Encoder(EncoderConfig(n_vocab=27, width=8, n_layers=1, n_heads=2, ffn_width=8, max_tokens=64, output="none"))
+    model.tokenizer = BlockTokenizer.new(2)
+    registry.save(model, tmp_path / "m")
+    with pytest.raises(ConfigError, match="has no head that predicts tokens, which pretrain trains"):
+        pretrain(PretrainConfig().with_fastas([genome]), tmp_path / "run", start=tmp_path / "m")
+
+
+# --- freezing
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_every_way_of_freezing_trains_what_it_names(family: str) -> None:
+    model = Encoder(
+        EncoderConfig(**{**SHAPES[family], "n_vocab": 27, "width": 16, "n_layers": 3, "n_heads": 2, "ffn_width": 16})
+    )
+    chosen = {tune: trained_names(model, tune, 1) for tune in ("full", "last", "norms", "frozen")}
+    assert not any(name.startswith(("decoder", "transform", "norm_transform")) for name in chosen["full"])
+    last = {name for name in chosen["full"] if name.startswith("layers.2.")}
+    assert chosen["last"] == last | {
+        name for name in chosen["full"] if name.startswith("norm.") and model.layers[0].post is False
+    }
+    assert chosen["norms"] == {name for name in chosen["full"] if "norm" in name}
+    assert len(chosen["norms"]) >= 7
+    assert not chosen["frozen"]
+    set_trainable(model, "lora", rank=2)
+    adapters = [name for name, module in model.named_modules() if isinstance(module, LowRank)]
+    assert len(adapters) == 3 * 4
+    assert {name.rpartition(".")[2] for name, p in model.named_parameters() if p.requires_grad} == {"a", "b"}
