@@ -32,14 +32,14 @@ def _explain_models(names: Sequence[str]) -> None:
     """Print the scores that each model supports, and why it refuses the others."""
     from genoformer.models import registry
     from genoformer.scoring.scores import SCORES
-    from genoformer.scoring.support import refusal, supported
+    from genoformer.scoring.support import lacking, supported
 
     for name in names:
         model = registry.load(name)
         click.echo(f"{name} supports {', '.join(supported(model)) or 'no score'}.")
         for score in SCORES.values():
-            if (reason := refusal(model, score)) is not None:
-                click.echo(click.wrap_text(reason, 78, "    ", "        "))
+            if (reason := lacking(model, score)) is not None:
+                click.echo(click.wrap_text(f"{score.name} {reason}.", 78, "    ", "        "))
         click.echo()
 
 

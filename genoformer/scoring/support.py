@@ -11,13 +11,13 @@ from genoformer.scoring.scores import SCORES, Score
 
 def refusal(model: Model, score: Score) -> str | None:
     """Return one sentence that says why a model does not support a score; None if it does."""
-    reason = _lacking(model, score)
+    reason = lacking(model, score)
     return None if reason is None else f"{score.name} {reason}; choose {', '.join(supported(model)) or 'another model'}."
 
 
 def supported(model: Model) -> list[str]:
     """Return the names of the scores that a model supports."""
-    return [name for name, score in SCORES.items() if _lacking(model, score) is None]
+    return [name for name, score in SCORES.items() if lacking(model, score) is None]
 
 
 def covers(model: TokenModel, score: Score, alleles: str) -> bool:
@@ -25,7 +25,7 @@ def covers(model: TokenModel, score: Score, alleles: str) -> bool:
     return score.input.alleles(model, score.alleles) in (alleles, "any")
 
 
-def _lacking(model: Model, score: Score) -> str | None:
+def lacking(model: Model, score: Score) -> str | None:
     """Return the reason why a model does not support a score, as the end of a sentence."""
     kind = "a track model" if score.of_tracks else "a fine-tuned model" if score.of_classes else "a language model"
     if has(model, PredictsTracks):
