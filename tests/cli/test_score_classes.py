@@ -275,7 +275,7 @@ def test_a_map_is_the_score_of_every_change(folder, tmp_path) -> None:
     assert float(row["DIFF"]) == pytest.approx(table["DIFF"][0], rel=1e-3)
     for options, message in (
         ({"context": 30}, "needs a score, as the logit of a class"),
-        ({"anchor": "variant"}, "need a track model"),
+        ({"anchor": "variant"}, "needs a track model"),
     ):
         with pytest.raises(gf.errors.ConfigError, match=message):
             gf.mutagenesis(folder / "g.fa", "c1:301-304", folder / "three", **options)
