@@ -252,6 +252,11 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
             f"genoformer merge {shlex.quote(output)}"
         )
         return
+    _print_summary(summary)
+
+
+def _print_summary(summary: Any) -> None:
+    """Print the numbers of alleles that were scored, not scored, and scored after a correction."""
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
     rate = summary.scored / max(summary.seconds, 1e-9)
     print_note(
