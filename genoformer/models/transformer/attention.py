@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +30,20 @@ def alibi_slopes(n_heads: int) -> Tensor:
 
 def rotate(x: Tensor, at: Tensor, base: float = 10_000.0) -> Tensor:
     """Apply rotary positions (Su et al. 2021) to x [B, H, T, K] at positions `at` [B or 1, T]; the halves form the pairs."""
-    half = x.shape[-1] // 2
-    rate = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = at[:, None, :, None] * rate  # [B, 1, T, half]
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    return turn(x, rotations(at, x.shape[-1], base, x.dtype))
+
+
+def rotations(at: Tensor, width: int, base: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return cosine and sine of the angles of rotary positions `at` [B or 1, T], each [B or 1, 1, T, K / 2]."""
+    half = width // 2
+    rate = base ** (-torch.arange(half, device=at.device, dtype=torch.float32) / half)
+    angle = at[:, None, :, None] * rate
+    return angle.cos().to(dtype), angle.sin().to(dtype)
+
+
+def turn(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate the pairs of x [B, H, T, K] by angles with these cosines and sines."""
+    (cos, sin), half = angles, x.shape[-1] // 2
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
@@ -40,6 +51,9 @@ def rotate(x: Tensor, at: Tensor, base: float = 10_000.0) -> Tensor:
 def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
     """Return the rows [B, M] of x [B, T, D]: [B, M, D]."""
     return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
+
+
+Shared = dict[tuple[Any, ...], Any]  # what all layers of one pass use: rotations and biases of attention, by kind
 
 
 @dataclass
@@ -97,10 +111,19 @@ class Attention(nn.Module):
         self.alibi = config.position == "alibi"
 
     def forward(
-        self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, past: KeyValues | None = None
+        self,
+        x: Tensor,
+        keep: Tensor | None = None,
+        rows: Tensor | None = None,
+        past: KeyValues | None = None,
+        shared: Shared | None = None,
     ) -> Tensor:
-        """Map x [B, T, D], keep [B, T] (False = padding) and rows [B, M] to [B, T or M, D]; x may continue after `past`."""
-        q, k, v, query_at, key_at = self._heads(x, rows, past)
+        """Map x [B, T, D], keep [B, T] (False = padding) and rows [B, M] to [B, T or M, D]; x may continue after `past`.
+
+        shared: one dictionary for all layers of a pass, filled by the first of each kind.
+        """
+        whole = rows is None and past is None and shared is not None
+        q, k, v, query_at, key_at = self._heads(x, rows, past, shared if whole else None)
         if past is not None:
             n_past = past.n_tokens
             k, v = past.joined(k, v)
@@ -111,7 +134,13 @@ class Attention(nn.Module):
                 keep = torch.cat([seen, new], dim=1)
                 key_at = torch.cat([earlier, key_at.expand(len(x), -1)], dim=1)
         plain_causal = rows is None and k.shape[2] == q.shape[2]
-        bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=plain_causal)
+        kind = ("bias", self.reach, x.dtype)
+        if whole and shared is not None and kind in shared:
+            bias = shared[kind]
+        else:
+            bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=plain_causal)
+            if whole and shared is not None:
+                shared[kind] = bias
         dropout = self.dropout if self.training else 0.0
         k, v = self._for_each_query(k), self._for_each_query(v)
         y = attend(q, k, v, bias, causal=self.causal and bias is None, dropout=dropout)
@@ -123,12 +152,14 @@ class Attention(nn.Module):
         `forward` computes the same softmax but does not return it.
         """
         rows = torch.arange(first, first + n, device=x.device).expand(len(x), n)
-        q, k, _, query_at, key_at = self._heads(x, rows, None)
+        q, k, _, query_at, key_at = self._heads(x, rows, None, None)
         logits = q @ self._for_each_query(k).transpose(-1, -2) * q.shape[-1] ** -0.5
         bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=False)
         return (logits if bias is None else logits + bias).softmax(-1)
 
-    def _heads(self, x: Tensor, rows: Tensor | None, past: KeyValues | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def _heads(
+        self, x: Tensor, rows: Tensor | None, past: KeyValues | None, shared: Shared | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return queries [B, H, M or T, K], keys and values [B, G, T, K], and the positions of queries and of keys."""
         n_query, n_kv = self.n_heads * self.head_size, self.n_kv_heads * self.head_size
         key_at = torch.arange(x.shape[1], device=x.device)[None]
@@ -146,7 +177,15 @@ class Attention(nn.Module):
         if self.norm_query is not None and self.norm_key is not None:
             q, k = self.norm_query(q), self.norm_key(k)
         if self.rotary_base is not None:
-            q, k = rotate(q, query_at, self.rotary_base), rotate(k, key_at, self.rotary_base)
+            kind = ("rotations", self.rotary_base, x.dtype)
+            if shared is None or kind not in shared:
+                angles = rotations(key_at, self.head_size, self.rotary_base, x.dtype)
+                if shared is not None:
+                    shared[kind] = angles
+            else:
+                angles = shared[kind]
+            q = turn(q, angles) if rows is None else rotate(q, query_at, self.rotary_base)
+            k = turn(k, angles)
         return q, k, v, query_at, key_at
 
     def _for_each_query(self, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, PredictsBases, SequenceLikelihood
 from genoformer.models.layers import Linear
 from genoformer.models.token_model import TokenModel
-from genoformer.models.transformer.attention import Attention, KeyValues, gather_positions, sinusoidal_positions
+from genoformer.models.transformer.attention import Attention, KeyValues, Shared, gather_positions, sinusoidal_positions
 from genoformer.models.transformer.config import EncoderConfig
 
 
@@ -75,14 +75,19 @@ class Layer(nn.Module):
         return self.down(self.activation(h))
 
     def forward(
-        self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, past: KeyValues | None = None
+        self,
+        x: Tensor,
+        keep: Tensor | None = None,
+        rows: Tensor | None = None,
+        past: KeyValues | None = None,
+        shared: Shared | None = None,
     ) -> Tensor:
         """Map x [B, T, D] to [B, T, D], or to [B, M, D] at the given rows; x may continue after `past`."""
         kept = x if rows is None else gather_positions(x, rows)
         if self.post:
-            kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows, past)))
+            kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows, past, shared)))
             return self.norm_feed(kept + self.dropout(self.feed(kept)))
-        kept = kept + self.dropout(self.attention(self.norm_attention(x), keep, rows, past))
+        kept = kept + self.dropout(self.attention(self.norm_attention(x), keep, rows, past, shared))
         return kept + self.dropout(self.feed(self.norm_feed(kept)))
 
 
@@ -199,8 +204,9 @@ class Encoder(TokenModel):
         x = self._embed_tokens(ids, keep, None if past is None else past[0])
         if self.stem is not None and n_layers:
             x = self.stem(x, keep)
+        shared: Shared = {}
         for i, block in enumerate(self.layers[:n_layers]):
-            x = block(x, keep, rows if i == n_layers - 1 else None, None if past is None else past[i])
+            x = block(x, keep, rows if i == n_layers - 1 else None, None if past is None else past[i], shared)
         if rows is not None and n_layers == 0:
             x = gather_positions(x, rows)
         if self.config.norm == "pre" and self.norm is not None and n_layers == len(self.layers):
