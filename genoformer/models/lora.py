@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.layers import Linear, linear
+from genoformer.models.layers import linear
 
 
 class LowRank(nn.Module):
     """A linear layer with weight W + (alpha / r) B A, where only A and B are trained (LoRA, Hu et al. 2021); B starts at 0."""
 
-    def __init__(self, base: Linear, rank: int, alpha: float) -> None:
+    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
         super().__init__()
         if not 1 <= rank <= min(base.weight.shape):
             raise ConfigError(f"lora_rank = {rank}: give 1 to {min(base.weight.shape)}, the narrowest side of the weights.")
@@ -37,16 +37,17 @@ class LowRank(nn.Module):
         return linear(x, self.base.weight, self.base.bias) + self.scale * ((x @ self.a.T) @ self.b.T)
 
 
-def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> None:
-    """Add a low-rank adapter to every `Linear` of some layers and freeze that `Linear`; other parameters do not change.
+def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> int:
+    """Add a low-rank adapter to every linear layer of some layers, freeze that layer, and return the number of adapters.
 
-    layers: the repeated layers of a model (`Model.layers`).
+    layers: the repeated layers of a model (`Model.layers`); other parameters do not change.
     """
-    for name, base in list(layers.named_modules()):
-        if isinstance(base, Linear):
-            adapter = LowRank(base, rank, alpha)
-            base.requires_grad_(False)
-            _replace(layers, name, adapter)
+    linear_layers = [(name, module) for name, module in layers.named_modules() if isinstance(module, nn.Linear)]
+    for name, base in linear_layers:
+        adapter = LowRank(base, rank, alpha)
+        base.requires_grad_(False)
+        _replace(layers, name, adapter)
+    return len(linear_layers)
 
 
 def merge_adapters(layers: nn.Module) -> None:

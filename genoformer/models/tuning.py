@@ -46,8 +46,11 @@ def set_trainable(model: Model, tune: str, *, n_last: int = 2, rank: int = 8) ->
     chosen = trained_names(model, tune, n_last)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
-    if tune == "lora":
-        add_adapters(model.layers, rank)
+    n_adapters = add_adapters(model.layers, rank) if tune == "lora" else 0
+    if tune != "frozen" and not chosen and not n_adapters:
+        raise ConfigError(
+            f"found no parameters that tune = {tune!r} trains in a {type(model).__name__}, expected some; take full or frozen."
+        )
 
 
 @contextmanager

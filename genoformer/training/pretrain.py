@@ -110,7 +110,7 @@ class PretrainRecipe:
 
     def finish(self, fitted: FitResult, folder: Path, progress: ProgressCallback) -> Finished[dict[str, Any]]:
         plan, genomes = self.plan, self.genomes
-        model = Encoder(self.model.config)  # a plain copy, because the trained model may be sharded over processes
+        model = type(self.model)(self.model.config)  # a plain copy, because the trained model may be sharded over processes
         model.tokenizer = self.tokenizer
         model.load_state_dict(fitted.weights)
         model.eval()
