@@ -25,7 +25,8 @@ class BlockTokenizer(ReadsText):
     (Dalla-Torre et al. 2024), read in the vocabulary of its checkpoints; with k = 1 it is one token per base.
 
     vocab: tokens in the order of their ids; special tokens are recognised by their names (ROLES). start, end: add the token
-    of this role to every sequence.
+    of this role to every sequence. longest: largest number of tokens that a model can read, 0 for no limit; a sequence that has
+    more because of unknown bases has one token for each run of N, so that a window at the end of a contig can be read.
 
     >>> from genoformer.genome.codes import encode
     >>> tokenizer = BlockTokenizer.new(2)
@@ -38,7 +39,7 @@ class BlockTokenizer(ReadsText):
     masks_bases: ClassVar[bool] = True
     disjoint: ClassVar[bool] = True
 
-    def __init__(self, vocab: Sequence[str], *, start: bool = True, end: bool = False) -> None:
+    def __init__(self, vocab: Sequence[str], *, start: bool = True, end: bool = False, longest: int = 0) -> None:
         self.tokens = tuple(str(token) for token in vocab)
         if len(set(self.tokens)) < len(self.tokens):
             raise CheckpointError("the vocabulary of blocks names a token twice; copy the model folder again.")
@@ -61,7 +62,7 @@ class BlockTokenizer(ReadsText):
         self.mask_id: int = self.unknown_id if self._roles["mask"] is None else self._roles["mask"]
         self._before = self._added("start", start)
         self._after = self._added("end", end)
-        self._has_start, self._has_end = start, end
+        self._has_start, self._has_end, self.longest = start, end, longest
 
     @classmethod
     def new(cls, k: int = 6) -> BlockTokenizer:
@@ -163,6 +164,9 @@ class BlockTokenizer(ReadsText):
         rows, spans_of_rows = [], []
         for row in codes:
             starts = self._starts(row)
+            if self.longest and len(starts) + self.n_added > self.longest:
+                before = np.append(False, row[:-1] >= N)  # True after an N
+                starts = starts[~((row[starts] >= N) & before[starts])]
             rows.append(self._ids_at(row[None], starts)[0])
             spans_of_rows.append(np.column_stack([starts, np.append(starts[1:], length)]))
         return self._framed(rows, spans_of_rows)
@@ -203,7 +207,7 @@ class BlockTokenizer(ReadsText):
         """Return the ids [B, T] of the tokens that start there, in sequences [B, L] that are cut alike."""
         ends = np.append(starts[1:], codes.shape[1])
         ids = np.empty((len(codes), len(starts)), dtype=np.int64)
-        whole = ends - starts == self.k if self.k > 1 else np.zeros(len(starts), dtype=bool)
+        whole = (ends - starts == self.k) & (codes[0, starts] < N) if self.k > 1 else np.zeros(len(starts), dtype=bool)
         bases = np.minimum(codes[:, starts[whole, None] + np.arange(self.k)], 3).astype(np.int64)  # [B, T', k]
         ids[:, whole] = self._ids_of_blocks[(bases * 4 ** np.arange(self.k - 1, -1, -1)).sum(-1)]
         ids[:, ~whole] = self._ids_of_bases[np.minimum(codes[:, starts[~whole]], N)]
@@ -250,7 +254,11 @@ class BlockTokenizer(ReadsText):
     def padded_to(self, n_vocab: int) -> BlockTokenizer:
         """Return the tokenizer with names for further ids up to n_vocab, which no sequence has."""
         unused = [f"<unused{i}>" for i in range(len(self.tokens), n_vocab)]
-        return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end)
+        return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end, longest=self.longest)
+
+    def limited_to(self, longest: int) -> BlockTokenizer:
+        """Return the tokenizer for a model that can read this number of tokens."""
+        return BlockTokenizer(self.tokens, start=self._has_start, end=self._has_end, longest=longest)
 
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
@@ -269,10 +277,16 @@ class BlockTokenizer(ReadsText):
         return {"tokenizer_class": "EsmTokenizer", **tokens, "eos_token": end}
 
     def to_dict(self) -> dict[str, Any]:
-        return {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end}
+        limit = {"longest": self.longest} if self.longest else {}
+        return {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end, **limit}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> BlockTokenizer:
         if "vocab" not in fields:
             return cls.new(int(fields["k"]))
-        return cls(fields["vocab"], start=bool(fields.get("start", True)), end=bool(fields.get("end", False)))
+        return cls(
+            fields["vocab"],
+            start=bool(fields.get("start", True)),
+            end=bool(fields.get("end", False)),
+            longest=int(fields.get("longest", 0)),
+        )

@@ -98,3 +98,16 @@ def test_other_vocabularies_are_refused(vocab, message) -> None:
 def test_too_long_blocks_are_refused() -> None:
     with pytest.raises(ConfigError, match="k = 9: blocks of 1 to 8 bases"):
         BlockTokenizer.new(9)
+
+
+def test_a_limit_makes_runs_of_n_one_token_where_all_would_be_too_many() -> None:
+    limited = BlockTokenizer.new(3).limited_to(7)
+    text = "NNNNNACGTACNNNGA"
+    ids = limited.encode(encode(text)[None])
+    assert [limited.tokens[i] for i in ids.ids[0]] == ["<cls>", "N", "ACG", "TAC", "N", "G", "A"]
+    assert ids.spans[0].tolist() == [[0, 0], [0, 5], [5, 8], [8, 11], [11, 14], [14, 15], [15, 16]]
+    short = "NACGTACNG"  # 7 tokens: nothing has to be cut
+    assert limited.encode(encode(short)[None]).ids.tolist() == BlockTokenizer.new(3).encode(encode(short)[None]).ids.tolist()
+    masked = limited.mask_bases(encode(text)[None], np.array([6]))
+    assert (masked.rows[0, 0], masked.valid[0, 0]) == (2, True)
+    assert BlockTokenizer.from_dict(limited.to_dict()).longest == 7

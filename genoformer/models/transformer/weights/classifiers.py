@@ -14,7 +14,13 @@ from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.weights import bert, decoders, esm, modernbert, mosaic
-from genoformer.models.transformer.weights.huggingface import LONGEST_WINDOW, classifies, read_tokenizer, write_tokenizer
+from genoformer.models.transformer.weights.huggingface import (
+    LONGEST_WINDOW,
+    classifies,
+    read_tokenizer,
+    tokenizer_for,
+    write_tokenizer,
+)
 from genoformer.tasks import make_task
 
 TASKS = {  # problem_type of transformers -> kind of task
@@ -127,7 +133,7 @@ def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: 
 
 
 def _read_assets(model: SequenceClassifier, folder: Path) -> None:
-    model.tokenizer = read_tokenizer(folder, model.config.encoder.n_vocab)
+    model.tokenizer = tokenizer_for(model.config.encoder, folder)
 
 
 def _write_assets(model: SequenceClassifier, folder: Path) -> None:

@@ -22,6 +22,7 @@ from genoformer.models.transformer.weights.huggingface import (
     read_tokenizer,
     require_shape,
     shape_of,
+    tokenizer_for,
     with_prefix,
     write_tokenizer,
 )
@@ -108,7 +109,7 @@ def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> di
 
 
 def _read_assets(model: Encoder, folder: Path) -> None:
-    model.tokenizer = read_tokenizer(folder, model.config.n_vocab)
+    model.tokenizer = tokenizer_for(model.config, folder)
 
 
 def _write_assets(model: Encoder, folder: Path) -> None:

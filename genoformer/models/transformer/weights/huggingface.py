@@ -103,6 +103,14 @@ def read_tokenizer(folder: Path, n_vocab: Any) -> Tokenizer:
     return tokenizer.padded_to(n_vocab)
 
 
+def tokenizer_for(shape: EncoderConfig, folder: Path) -> Tokenizer:
+    """Return the tokenizer of a folder for a model of this shape; with learned positions, blocks are limited to them."""
+    tokenizer = read_tokenizer(folder, shape.n_vocab)
+    if shape.position == "learned" and isinstance(tokenizer, BlockTokenizer):
+        return tokenizer.limited_to(shape.max_tokens)
+    return tokenizer
+
+
 def _read(folder: Path) -> Any:
     if (folder / VOCAB).is_file() or not (folder / TOKENIZER).is_file():
         tokens = _lines(folder / VOCAB)
