@@ -27,6 +27,7 @@ class TrackModel(Model):
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
+    activation_checkpointing: bool = False  # a family may compute its blocks twice in training, to need less memory
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,6 +37,18 @@ class TrackModel(Model):
     def heads_of(cls, config: Any) -> dict[str, Head]:
         """Return the heads of a model with this configuration by name, without their tables."""
         return {name: Head(n, config.bin_size, target_bins=config.target_bins) for name, n in config.heads.items()}
+
+    @classmethod
+    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
+        """Return a configuration with one new head, for training on windows of this length."""
+        return replace(config, heads={head: n_tracks}, context_length=context_length, target_bins=target_bins)
+
+    def head_module(self, head: str) -> nn.Module:
+        """Return the module of a head, which is trained when the head is new; by default its entry in `heads`."""
+        heads: Any = getattr(self, "heads", None)
+        if not isinstance(heads, nn.ModuleDict) or head not in heads:
+            raise ConfigError(f"{type(self).__name__} has no module of the head {head}; its family must define head_module.")
+        return heads[head]
 
     def describe(self) -> str:
         return f"is a track model, which predicts tracks ({', '.join(self.track_heads)})"

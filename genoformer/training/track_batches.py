@@ -12,8 +12,7 @@ from torch import Tensor
 
 from genoformer.datasets.track_set import TrackSet
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.models.enformer.model import Enformer
-from genoformer.models.track_model import one_hot
+from genoformer.models.track_model import TrackModel, one_hot
 from genoformer.training.losses import Loss, TrackLoss
 from genoformer.training.random_streams import RandomStream
 
@@ -97,7 +96,7 @@ def crop_padded(codes: Codes, start: int, length: int) -> Codes:
     return out
 
 
-def track_loss(model: Enformer, batch: TrackBatch, head: str, loss: TrackLoss, weights: Tensor, batch_size: int) -> Loss:
+def track_loss(model: TrackModel, batch: TrackBatch, head: str, loss: TrackLoss, weights: Tensor, batch_size: int) -> Loss:
     """Return the loss of a batch, averaged over its tracks with weights [K]."""
     predicted = model(one_hot(batch.codes), head, batch.measured.shape[-1]).float()
     each = (loss(predicted, batch.measured) * weights.to(predicted.device)).mean(1)  # [B]

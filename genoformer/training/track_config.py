@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
-from genoformer.models.enformer.model import PRESETS, EnformerConfig, preset
+from genoformer.models.enformer.model import PRESETS, preset
+from genoformer.models.families import class_of
 from genoformer.models.tuning import TUNE
 from genoformer.training.config import model_fields, tables_with
 from genoformer.training.losses import TRACK_LOSSES
@@ -69,10 +70,11 @@ class TracksConfig:
         return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed))
 
 
-def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None, head: str) -> EnformerConfig:
+def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str) -> Any:
     """Return the shape of a model with one head for the set's tracks: that of [model], or that of a start model.
 
-    Its window is a training crop with its flanks, because relative positions are functions of the window length.
+    start: the configuration of the start model, of any family of track models, or None. The window is a training crop with its
+    flanks, because relative positions are functions of the window length.
     """
     part, heads = part_of(config.tracks, data), {head: len(data.targets)}
     n_bases = (part.n_bins + 2 * part.context_bins) * data.bin_size
@@ -90,11 +92,13 @@ def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None,
     else:
         if config.model:
             raise ConfigError("[model] is for training from scratch; leave it out, or the model.")
-        shape = replace(start, heads=heads, context_length=n_bases, target_bins=part.n_bins)
-    if shape.bin_size != data.bin_size:
+        lengths = {"context_length": n_bases, "target_bins": part.n_bins}
+        shape = class_of(start).config_with_head(start, head, len(data.targets), **lengths)
+    bin_size = class_of(shape).heads_of(shape)[head].bin_size
+    if bin_size != data.bin_size:
         raise ConfigError(
-            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {shape.bin_size}; build the set "
-            f"with bins of {shape.bin_size}" + (f", or give n_pools = {math.log2(data.bin_size):g}." if start is None else ".")
+            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {bin_size}; build the set "
+            f"with bins of {bin_size}" + (f", or give n_pools = {math.log2(data.bin_size):g}." if start is None else ".")
         )
     return shape
 

@@ -13,12 +13,12 @@ from genoformer.datasets.track_set import TrackSet
 from genoformer.evaluation.tracks import TrackFit, TrackFitting
 from genoformer.files import write_text
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.model import Enformer
+from genoformer.models.track_model import TrackModel
 from genoformer.tables import rounded, tsv_line
 from genoformer.training.track_batches import crop_padded
 
 
-def fit_of(model: Enformer, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
+def fit_of(model: TrackModel, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
     """Measure how well a model's only head predicts windows of a set, in windows of the model's own length as in `predict`."""
     length, bins = model.config.context_length, model.bins_of(model.config.context_length)
     reader, fitting = TrackPredictor(model), TrackFitting(len(data.targets), log=log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,7 +12,6 @@ from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
 from genoformer.models import cost, families, registry
 from genoformer.models.base import PredictsTracks
-from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.tuning import set_trainable
 from genoformer.training.losses import TRACK_LOSSES
 from genoformer.training.track_config import TracksConfig, part_of, shape_of
@@ -21,7 +20,7 @@ from genoformer.training.track_config import TracksConfig, part_of, shape_of
 class StepPlan(NamedTuple):
     """Cost of training on one device. memory: bytes by name; multiply_adds: per step; rate: multiply-adds a second."""
 
-    shape: EnformerConfig
+    shape: Any  # the configuration of the model
     length: int
     n_bins: int
     n_parameters: int
@@ -70,7 +69,7 @@ def plan_tracks(
     model = cost.meta_model(family, shape)
     with torch.device("meta"):  # new parameters of adapters
         set_trainable(model, tracks.tune, n_last=tracks.last_blocks, rank=tracks.lora_rank)
-    model.heads[head].requires_grad_(True)
+    model.head_module(head).requires_grad_(True)
     model.to(torch.bfloat16 if half else torch.float32)
     model.activation_checkpointing = tracks.checkpointing
     run = cost.track_run(model.train(), head, length, part.n_bins, batch=tracks.batch_size)

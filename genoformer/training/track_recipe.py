@@ -19,8 +19,9 @@ from genoformer.evaluation.tracks import TrackFit
 from genoformer.genome.minhash import GENOME_SCALE
 from genoformer.models import registry
 from genoformer.models.base import PredictsTracks
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.lora import merge_adapters
+from genoformer.models.track_model import TrackModel
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.training.loop import FitResult, Monitor, Trainable
@@ -66,7 +67,7 @@ class TrackRecipe:
         means = _means(data, self.rows)
         begin_at_means(self.model, head, means)
         set_trainable(self.model, plan.tune, n_last=plan.last_blocks, rank=plan.lora_rank)
-        self.model.heads[head].requires_grad_(True)
+        self.model.head_module(head).requires_grad_(True)
         self.model.activation_checkpointing = plan.checkpointing
         self.whole = copy.deepcopy(self.model) if plan.strategy == "fsdp" else self.model  # sharded weights cannot predict
         self.weights = torch.from_numpy(track_weights(data, self.rows, means, plan))
@@ -131,7 +132,7 @@ class TrackRecipe:
         report = TrainedTracks(folder, fits.get("valid"), fitted.step, self.notes, fits.get("test"))
         return Finished(model, record, training_sketch((data.sequence[row] for row in self.rows), GENOME_SCALE), report)
 
-    def _fit(self, model: Enformer, rows: NDArray[np.int64]) -> TrackFit:
+    def _fit(self, model: TrackModel, rows: NDArray[np.int64]) -> TrackFit:
         plan = self.config.tracks
         return fit_of(model, self.data, rows, both_strands=plan.both_strands, log=plan.pearson_log1p)
 
@@ -145,20 +146,23 @@ class TrackRecipe:
             self.notes.append("All windows of split valid are 0 in every track: r is not defined, so the last step is kept.")
 
 
-def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> Enformer:
+def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> TrackModel:
     """Return a model with one new head for the set's tracks."""
     old = registry.load(start, PredictsTracks) if start is not None else None
-    model = Enformer(shape_of(config, data, old.config if old is not None else None, head))
+    kind = Enformer if old is None else type(old)
+    model = kind(shape_of(config, data, old.config if old is not None else None, head))
     if old is not None:
-        trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
+        own = {id(p) for part in old.output_parts() for p in ([part] if isinstance(part, nn.Parameter) else part.parameters())}
+        left_out = {name for name, parameter in old.named_parameters() if id(parameter) in own}
+        trunk = {name: tensor for name, tensor in old.state_dict().items() if name not in left_out}
         model.load_state_dict(trunk, strict=False)
         model.set_origin(old.origin._replace(training_sketch=None))
     return model
 
 
-def _length_notes(before: EnformerConfig, now: EnformerConfig) -> list[str]:
+def _length_notes(before: Any, now: Any) -> list[str]:
     """Return a note if the windows differ in length from those of the start model."""
-    if before.context_length == now.context_length or not now.n_blocks:
+    if before.context_length == now.context_length or not getattr(now, "n_blocks", 0):
         return []
     return [
         f"The model comes from windows of {before.context_length:,} bases and is trained here on {now.context_length:,}: its "
@@ -166,10 +170,11 @@ def _length_notes(before: EnformerConfig, now: EnformerConfig) -> list[str]:
     ]
 
 
-def begin_at_means(model: Enformer, head: str, means: NDArray[np.float64]) -> None:
-    """Initialise the new head to predict each track's mean, so that the first steps are not spent on it."""
-    out = model.heads[head]
-    assert isinstance(out, nn.Linear)
+def begin_at_means(model: TrackModel, head: str, means: NDArray[np.float64]) -> None:
+    """Initialise a new linear head to predict each track's mean, so that the first steps are not spent on it."""
+    out = model.head_module(head)
+    if not isinstance(out, nn.Linear) or out.bias is None:
+        return
     with torch.no_grad():
         means = np.maximum(means, 1e-3)
         out.bias.copy_(torch.from_numpy(means + np.log(-np.expm1(-means))))  # softplus(b) = mean

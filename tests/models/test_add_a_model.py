@@ -15,8 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from processes import quick_command
 
+from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.errors import CheckpointError
+from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models import families, registry
+from genoformer.models.base import PredictsTracks
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig
+from genoformer.training.tracks import train_tracks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "add_a_model.md").read_text()
 FILES = re.findall(r"`([\w./]+)`:\n\n```\w+\n(.*?)```", PAGE, re.S)
@@ -79,6 +84,23 @@ def test_the_fine_tuned_model_is_saved_with_its_family_and_evaluated(folder: Pat
     config = json.loads((folder / "classifier" / "config.json").read_text())
     assert config["config"]["family"] == "toy-language"
     assert "accuracy" in (folder / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize("tune", ["full", "last", "frozen"])
+def test_the_track_model_is_trained_on_other_tracks(folder: Path, tmp_path: Path, tune: str) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, (12, 1024)).astype(np.uint8)
+    gc = np.isin(codes.reshape(12, 32, 32), (1, 2)).mean(-1)[:, None, 8:24]
+    windows = [Window("chr1", 1024 * i, 1024 * (i + 1), "train" if i < 9 else "valid") for i in range(12)]
+    write_track_set(tmp_path / "set", codes, gc, windows, TrackTable((Track(0, "gc"),)), 32)
+    config = TracksConfig(tracks=TrackTuningConfig(epochs=2, batch_size=4, tune=tune, last_blocks=1, accelerator="cpu"))
+    trained = train_tracks(config, read_tracks(tmp_path / "set"), tmp_path / "run", start=folder / "toy_tracks", head="gc")
+    assert trained is not None
+    model = registry.load(tmp_path / "run", PredictsTracks)
+    assert type(model).__name__ == "ToyTracks"
+    assert dict(model.config.heads) == {"gc": 1}
+    start = registry.load(folder / "toy_tracks")
+    assert np.array_equal(model.stem.weight.numpy(force=True), start.stem.weight.numpy(force=True)) == (tune != "full")
 
 
 def test_a_family_that_is_not_installed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
