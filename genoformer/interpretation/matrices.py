@@ -8,9 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError
+from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N
 from genoformer.inference import n_cores, threads
+
+# read_matrices belongs to motif_files; scripts know it by this address, too
+__all__ = ["Hit", "Match", "fimo", "read_matrices", "tomtom", "trimmed"]
 
 _FEW = 1_000  # number of targets below which decoys are added
 

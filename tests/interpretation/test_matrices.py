@@ -160,3 +160,10 @@ def test_few_targets_are_compared_with_their_shuffles() -> None:
     assert [match.target for match in found[:10]] == [matrix.name for matrix in known]
     assert all(match.q < 0.01 for match in found[:10])
     assert sum(match.q < 0.01 for match in found[10:]) <= 2
+
+
+def test_reading_is_known_by_this_address_too() -> None:
+    from genoformer.formats import motif_files
+    from genoformer.interpretation import matrices
+
+    assert matrices.read_matrices is motif_files.read_matrices
