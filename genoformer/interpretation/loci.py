@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ from genoformer.genome.fit import scorable
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome, require_bases
 from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
-from genoformer.inference import Floats
+
+if TYPE_CHECKING:  # loci can be read without torch
+    from genoformer.inference import Floats
 
 MATRICES = "matrices.npz"  # attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the drawn loci
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # files of a folder of maps

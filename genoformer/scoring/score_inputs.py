@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
-from genoformer.models.token_model import TokenModel
 from genoformer.writers import Floats
+
+if TYPE_CHECKING:  # the table of scores can be read without torch
+    from genoformer.models.token_model import TokenModel
 
 Alleles = Literal["substitution", "indel", "any"]
 
