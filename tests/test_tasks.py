@@ -47,7 +47,7 @@ def test_log_odds_are_those_of_the_probabilities() -> None:
 
 
 def test_log_odds_of_extreme_logits_are_exact() -> None:
-    """Of 1000, 0, 0: log-odds 1000 - log 2 against both others, and -1000 of each other one; p itself would be 1 and 0."""
+    """Logits 1000, 0, 0: the log-odds are 1000 - log 2, -1000 and -1000, where probabilities of 1 and 0 would give infinity."""
     found = CLASSES.log_odds(np.array([[1000.0, 0.0, 0.0], [-1000.0, 0.0, 0.0]]))
     assert found[0] == pytest.approx([1000 - np.log(2), -1000, -1000], rel=1e-12)
     assert found[1] == pytest.approx([-1000 - np.log(2), 0, 0], abs=1e-12)

@@ -140,7 +140,7 @@ class TrackColumns:
         for score in self.scores:
             if not score.per_output or len(self.names) == 1:
                 alone = score.per_output and self.outputs.named_alone
-                add(score.name, score, f"{score.meaning} Of {self.names[0]}." if alone else score.meaning)
+                add(score.name, score, f"{score.meaning} The {self.word} is {self.names[0]}." if alone else score.meaning)
             else:
                 add(score.name, score, f"{score.meaning} Of the {self.word} where it is largest (or smallest).")
                 meaning = f"The {self.word} that {score.name} is of."

@@ -97,7 +97,7 @@ def test_the_header_says_what_was_scored(folder, tmp_path) -> None:
     header = (tmp_path / "o.vcf").read_text().split("#CHROM")[0]
     assert "##genoformer_options=scores=LOGIT,DIFF;context=40;strands=both;shifts=-16,-8,0,8,16;tile=max;" in header
     assert "ID=GF_LOGIT,Number=A,Type=Float" in header
-    assert "Of yes. Unit: nats." in header
+    assert "The class is yes. Unit: nats." in header
     assert "_CLASS" not in header
     score(folder, tmp_path / "v.vcf", model="value")
     text = (tmp_path / "v.vcf").read_text()

@@ -302,7 +302,7 @@ def test_columns_are_the_strongest_class_and_the_chosen_ones(genome) -> None:
     assert columns_of(genome, three, (2,)) == ["LOGIT", "DIFF"]
     assert columns_of(genome, two) == ["LOGIT", "DIFF"]
     (column, _) = make_scorer(genome, scoring(two, "LOGIT,DIFF")).columns
-    assert column.meaning.endswith("Of yes.")
+    assert column.meaning.endswith("The class is yes.")
     values = {
         classes: make_scorer(genome, scoring(two, "LOGIT,DIFF", classes=ClassOptions(classes))).score(VARIANTS).values
         for classes in (None, (0,), (1,))

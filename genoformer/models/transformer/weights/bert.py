@@ -15,16 +15,17 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.foreign import READ, described_config, is_dnabert2
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
     is_tied,
+    read_assets,
     read_tokenizer,
+    require_encoder,
     require_shape,
     shape_of,
     with_prefix,
-    write_tokenizer,
+    write_assets,
 )
 
 _LAYER = "bert.encoder.layer.{}"
@@ -121,14 +122,6 @@ def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> di
     return tensors
 
 
-def _read_assets(model: Encoder, folder: Path) -> None:
-    model.tokenizer = read_tokenizer(folder, model.config.n_vocab)
-
-
-def _write_assets(model: Encoder, folder: Path) -> None:
-    write_tokenizer(model.tokenizer, folder)
-
-
 def bert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:
     """Return the config.json of a BERT."""
     return {
@@ -168,20 +161,18 @@ def check_bert(shape: EncoderConfig, norm: str) -> None:
 
 
 def _from_config(model: Any) -> dict[str, Any]:
-    if not isinstance(model, Encoder):
-        raise ConfigError("BERT's layout holds language models and no others; save in genoformer's layout instead.")
+    require_encoder(model, "BERT's layout")
     check_bert(model.config, "post")
     return bert_config(model.config, model.tokenizer, "BertModel" if model.config.output == "none" else "BertForMaskedLM")
 
 
 def _from_pre_norm(model: Any) -> dict[str, Any]:
-    if not isinstance(model, Encoder):
-        raise ConfigError("GENA-LM's layout holds language models and no others; save in genoformer's layout instead.")
+    require_encoder(model, "GENA-LM's layout")
     check_bert(model.config, "pre")
     require_shape(model.config, {"embedding_norm": True, "first_norm": True}, "GENA-LM's layout")
     config = bert_config(model.config, model.tokenizer, "BertForMaskedLM")
     return {**config, "pre_layer_norm": True, "last_layer_norm": model.config.final_norm}
 
 
-BERT = WeightFormat(_detect, bert_shape, _from_config, NAMES, _check, _read_assets, _write_assets, lambda shape: True)
-GENA_LM = WeightFormat(_detect_pre_norm, bert_shape, _from_pre_norm, PRE_NORM_NAMES, _check, _read_assets, _write_assets)
+BERT = WeightFormat(_detect, bert_shape, _from_config, NAMES, _check, read_assets, write_assets, lambda shape: True)
+GENA_LM = WeightFormat(_detect_pre_norm, bert_shape, _from_pre_norm, PRE_NORM_NAMES, _check, read_assets, write_assets)

@@ -19,7 +19,7 @@ from genoformer.models.transformer.weights.huggingface import (
     classifies,
     read_tokenizer,
     tokenizer_for,
-    write_tokenizer,
+    write_assets,
 )
 from genoformer.tasks import make_task
 
@@ -80,7 +80,7 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
     renamed = {theirs: f"encoder.{ours}" for theirs, ours in layout.names.rename.items() if not theirs.startswith(_HEADS)}
     fused = {f"encoder.{ours}": theirs for ours, theirs in layout.names.fuse.items()}
     names = NameMap(renamed | dict(modules), fused, suffixes=layout.names.suffixes, ignore_others=True)
-    return WeightFormat(detect, to_config, from_config, names, check, _read_assets, _write_assets, layout.in_transformers)
+    return WeightFormat(detect, to_config, from_config, names, check, _read_assets, write_assets, layout.in_transformers)
 
 
 _HEADS = ("cls.", "lm_head", "head.", "decoder", "bert.pooler", "esm.pooler")  # of language models
@@ -134,10 +134,6 @@ def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: 
 
 def _read_assets(model: SequenceClassifier, folder: Path) -> None:
     model.tokenizer = tokenizer_for(model.config.encoder, folder)
-
-
-def _write_assets(model: SequenceClassifier, folder: Path) -> None:
-    write_tokenizer(model.tokenizer, folder)
 
 
 def _bert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:

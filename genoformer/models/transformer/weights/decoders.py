@@ -8,19 +8,20 @@ from typing import Any
 
 from torch import Tensor
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
     is_tied,
+    read_assets,
     read_tokenizer,
+    require_encoder,
     require_shape,
     shape_of,
     with_prefix,
-    write_tokenizer,
+    write_assets,
 )
 
 _LAYER = "model.layers.{}"
@@ -95,17 +96,8 @@ def _has_head(config: Mapping[str, Any]) -> bool:
     return not all(str(name).endswith("Model") for name in config.get("architectures") or ["ForCausalLM"])
 
 
-def _read_assets(model: Encoder, folder: Path) -> None:
-    model.tokenizer = read_tokenizer(folder, model.config.n_vocab)
-
-
-def _write_assets(model: Encoder, folder: Path) -> None:
-    write_tokenizer(model.tokenizer, folder)
-
-
 def _from_config(model: Any) -> dict[str, Any]:
-    if not isinstance(model, Encoder):
-        raise ConfigError("Llama's layout holds language models and no others; save in genoformer's layout instead.")
+    require_encoder(model, "Llama's layout")
     return decoder_config(model.config, model.tokenizer, "Model" if model.config.output == "none" else "ForCausalLM")
 
 
@@ -133,6 +125,4 @@ def decoder_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> d
     }
 
 
-DECODER_ONLY = WeightFormat(
-    _detect, decoder_shape, _from_config, NAMES, _check, _read_assets, _write_assets, lambda shape: True
-)
+DECODER_ONLY = WeightFormat(_detect, decoder_shape, _from_config, NAMES, _check, read_assets, write_assets, lambda shape: True)

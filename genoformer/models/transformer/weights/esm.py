@@ -14,17 +14,17 @@ from torch import Tensor
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
     is_tied,
+    read_assets,
     read_tokenizer,
+    require_encoder,
     require_shape,
     shape_of,
-    tokenizer_for,
     with_prefix,
-    write_tokenizer,
+    write_assets,
 )
 
 _LAYER = "esm.encoder.layer.{}"
@@ -108,17 +108,8 @@ def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> di
     return tensors
 
 
-def _read_assets(model: Encoder, folder: Path) -> None:
-    model.tokenizer = tokenizer_for(model.config, folder)
-
-
-def _write_assets(model: Encoder, folder: Path) -> None:
-    write_tokenizer(model.tokenizer, folder)
-
-
 def _from_config(model: Any) -> dict[str, Any]:
-    if not isinstance(model, Encoder):
-        raise ConfigError("ESM's layout holds language models and no others; save in genoformer's layout instead.")
+    require_encoder(model, "ESM's layout")
     return esm_config(model.config, model.tokenizer, "EsmModel" if model.config.output == "none" else "EsmForMaskedLM")
 
 
@@ -155,4 +146,4 @@ def _in_transformers(shape: EncoderConfig) -> bool:
     return not shape.gated and shape.up_bias and shape.down_bias
 
 
-ESM = WeightFormat(_detect, esm_shape, _from_config, NAMES, _check, _read_assets, _write_assets, _in_transformers)
+ESM = WeightFormat(_detect, esm_shape, _from_config, NAMES, _check, read_assets, write_assets, _in_transformers)

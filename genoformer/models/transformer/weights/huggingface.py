@@ -14,6 +14,7 @@ from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
 from genoformer.models.foreign import READ
 from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.model import Encoder
 from genoformer.models.weights import read_json
 from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
@@ -101,6 +102,22 @@ def read_tokenizer(folder: Path, n_vocab: Any) -> Tokenizer:
         name = VOCAB if (folder / VOCAB).is_file() else TOKENIZER
         raise CheckpointError(f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}.")
     return tokenizer.padded_to(n_vocab)
+
+
+def require_encoder(model: Any, layout: str) -> None:
+    """Raise ConfigError if a model is not an encoder, the only kind that these layouts of language models hold."""
+    if not isinstance(model, Encoder):
+        raise ConfigError(f"{layout} holds language models and no others; save in genoformer's layout instead.")
+
+
+def read_assets(model: Encoder, folder: Path) -> None:
+    """Give a model the tokenizer of its folder."""
+    model.tokenizer = tokenizer_for(model.config, folder)
+
+
+def write_assets(model: Any, folder: Path) -> None:
+    """Write the tokenizer of a model, for transformers."""
+    write_tokenizer(model.tokenizer, folder)
 
 
 def tokenizer_for(shape: EncoderConfig, folder: Path) -> Tokenizer:

@@ -8,19 +8,20 @@ from typing import Any
 
 from torch import Tensor
 
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
     is_tied,
+    read_assets,
     read_tokenizer,
+    require_encoder,
     require_shape,
     shape_of,
     with_prefix,
-    write_tokenizer,
+    write_assets,
 )
 
 _LAYER = "model.layers.{}"
@@ -86,17 +87,8 @@ def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> di
     return tensors
 
 
-def _read_assets(model: Encoder, folder: Path) -> None:
-    model.tokenizer = read_tokenizer(folder, model.config.n_vocab)
-
-
-def _write_assets(model: Encoder, folder: Path) -> None:
-    write_tokenizer(model.tokenizer, folder)
-
-
 def _from_config(model: Any) -> dict[str, Any]:
-    if not isinstance(model, Encoder):
-        raise ConfigError("ModernBERT's layout holds language models and no others; save in genoformer's layout instead.")
+    require_encoder(model, "ModernBERT's layout")
     architecture = "ModernBertModel" if model.config.output == "none" else "ModernBertForMaskedLM"
     return modernbert_config(model.config, model.tokenizer, architecture)
 
@@ -121,6 +113,4 @@ def modernbert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -
     }
 
 
-MODERNBERT = WeightFormat(
-    _detect, modernbert_shape, _from_config, NAMES, _check, _read_assets, _write_assets, lambda shape: True
-)
+MODERNBERT = WeightFormat(_detect, modernbert_shape, _from_config, NAMES, _check, read_assets, write_assets, lambda shape: True)

@@ -11,20 +11,20 @@ from typing import Any
 
 from torch import Tensor
 
-from genoformer.errors import ConfigError
 from genoformer.models.foreign import is_dnabert2
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
     is_tied,
+    read_assets,
     read_tokenizer,
+    require_encoder,
     require_shape,
     shape_of,
     with_prefix,
-    write_tokenizer,
+    write_assets,
 )
 
 _LAYER = "bert.encoder.layer.{}"
@@ -81,17 +81,8 @@ def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> di
     return tensors
 
 
-def _read_assets(model: Encoder, folder: Path) -> None:
-    model.tokenizer = read_tokenizer(folder, model.config.n_vocab)
-
-
-def _write_assets(model: Encoder, folder: Path) -> None:
-    write_tokenizer(model.tokenizer, folder)
-
-
 def _from_config(model: Any) -> dict[str, Any]:
-    if not isinstance(model, Encoder):
-        raise ConfigError("DNABERT-2's layout holds language models and no others; save in genoformer's layout instead.")
+    require_encoder(model, "DNABERT-2's layout")
     return mosaic_config(model.config, model.tokenizer, "BertForMaskedLM")
 
 
@@ -111,4 +102,4 @@ def mosaic_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> di
     }
 
 
-DNABERT2 = WeightFormat(_detect, mosaic_shape, _from_config, NAMES, _check, _read_assets, _write_assets)
+DNABERT2 = WeightFormat(_detect, mosaic_shape, _from_config, NAMES, _check, read_assets, write_assets)
