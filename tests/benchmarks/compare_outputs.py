@@ -44,6 +44,12 @@ OLD_SPELLING: dict[str, str] = {
 
 # Sentences in outputs that were reworded: OLD -> NEW; OLD's files are compared as if they had the new sentence.
 REWORDED: dict[str, str] = {
+    "left of each strand: the chain rule); negative": (
+        "left of each strand: the chain rule; of a causal model, for every allele, from the likelihood of the window); negative"
+    ),
+    "over equally many bases of both; negative": (
+        "over equally many bases of both (of BPE, for every allele: each token, in bits per base); negative"
+    ),
     "bases to the nearest start site": "bases to the nearest TSS",
     "Bases from that start site to REF": "Bases from that TSS to REF",
     "Gene of the nearest start site of a transcript of": "Gene of the nearest TSS of a transcript of",
@@ -80,6 +86,7 @@ EXPECTED: dict[str, str] = {
     "model/bits_per_base.png": "labels were reworded",
     "report.html": "headings were reworded",
     "*/tensorboard/*": "the name of the file is the time of the run",
+    "*.tbi": "an index holds positions in the compressed file, which move with the sentences of its header",
     "*.toml": "inputs, with the names of fields that each checkout reads",
 }
 

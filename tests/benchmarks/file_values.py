@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ def with_plain_ids(content: bytes) -> bytes:
 
 
 def compare_files(first: Path, second: Path, contents: tuple[bytes, bytes], absolute: float, relative: float) -> Comparison:
-    """Compare two files that differ; contents: their bytes, with the sentences of the older one reworded.
+    """Compare two files that differ; contents: their bytes, decompressed and with sentences reworded.
 
     Two numbers agree if they differ by at most `absolute` + `relative` * the larger one. In text, numbers without a decimal
     point or an exponent are counts and positions, which have to be equal.
@@ -43,14 +42,10 @@ def compare_files(first: Path, second: Path, contents: tuple[bytes, bytes], abso
         if first.suffix in _BINARY:
             sizes = " and ".join(f"{len(content):,}" for content in contents)
             return Comparison(f"bytes differ, {sizes}", np.inf, "")
-        texts = [_text(content, first) for content in contents]
     except (ValueError, OSError, KeyError) as error:
         return Comparison(f"cannot be read: {error}", np.inf, "")
-    return _compare_texts(texts[0].splitlines(), texts[1].splitlines(), absolute, relative)
-
-
-def _text(content: bytes, path: Path) -> str:
-    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8", errors="replace")
+    lines = [content.decode("utf-8", errors="replace").splitlines() for content in contents]
+    return _compare_texts(*lines, absolute, relative)
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
