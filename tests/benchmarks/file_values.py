@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_ARRAYS = (".npz", ".npy", ".safetensors", ".parquet")
-_BINARY = (".png", ".bw", ".tbi", ".fai", ".gzi")
+_ARRAYS = (".npz", ".npy", ".safetensors", ".parquet", ".bw")
+_BINARY = (".png", ".tbi", ".fai", ".gzi")
 _SVG_ID = re.compile(rb"(?<=[\"#])[a-zA-Z]*[0-9a-f]{10}(?=[\")])")  # matplotlib makes them from a hash
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 
@@ -58,6 +58,12 @@ def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         from safetensors.numpy import load_file
 
         yield from load_file(path).items()
+    elif path.suffix == ".bw":
+        import pyBigWig
+
+        file = pyBigWig.open(str(path))
+        for chrom in file.chroms():
+            yield chrom, np.nan_to_num(file.values(chrom, 0, file.chroms(chrom), numpy=True))
     else:
         import pyarrow as pa
         import pyarrow.parquet as pq
