@@ -35,7 +35,7 @@ def _explain_models(names: Sequence[str]) -> None:
     from genoformer.scoring.support import lacking, supported
 
     for name in names:
-        model = registry.load(name)
+        model = registry.load_members(name)[0]  # all members of an ensemble have the same kind
         click.echo(f"{name} supports {', '.join(supported(model)) or 'no score'}.")
         for score in SCORES.values():
             if (reason := lacking(model, score)) is not None:
@@ -232,9 +232,9 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         print_note(checked.table(with_notes=False))
         tell([*checked.notes, *checked.findings])
 
-    for model, name in zip(job.scoring.models, model_names, strict=True):
-        trained = model.config.context_length
+    for trained in sorted({model.config.context_length for model in job.scoring.models}):
         if options["context"] and options["context"] > 2 * trained:
+            name = job.model_name if len(model_names) > 1 else model_names[0]
             print_note(
                 f"windows of {options['context']:,} bases, but {name} was trained on {trained:,}; scores may be unreliable"
             )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -16,6 +18,8 @@ from genoformer.tokenizers.base import CLS, ROLES, SEP, SPECIAL, Encoding, Maske
 from genoformer.tokenizers.blocks import BlockTokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, fast_config, read_as_genoformer_does
 from genoformer.tokenizers.text import ReadsText
+
+_RANDOM_BASES = 4_096  # bases of a random sequence whose tokens are counted
 
 
 class BPETokenizer(ReadsText):
@@ -150,9 +154,22 @@ class BPETokenizer(ReadsText):
         """Return the largest number of tokens that `length` bases can have."""
         return length + self.n_added
 
+    def n_typical_tokens(self, length: int) -> int:
+        """Return the number of tokens of `length` bases at the rate of a random sequence, whose pieces are somewhat shorter."""
+        return min(length, math.ceil(length * self._tokens_per_base)) + self.n_added
+
+    @cached_property
+    def _tokens_per_base(self) -> float:
+        codes = np.random.default_rng(0).integers(0, 4, _RANDOM_BASES, dtype=np.uint8)
+        return len(self._model.encode(decode(codes), add_special_tokens=False).ids) / _RANDOM_BASES
+
     def max_bases(self, n_tokens: int) -> int:
         """Return the number of bases that fit in `n_tokens` tokens for any sequence."""
         return n_tokens - self.n_added
+
+    def n_typical_bases(self, n_tokens: int) -> int:
+        """Return the number of bases of `n_tokens` tokens at the rate of a random sequence."""
+        return int((n_tokens - self.n_added) / self._tokens_per_base)
 
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(self._known[ids])
@@ -196,16 +213,21 @@ class BPETokenizer(ReadsText):
         names = [name.upper() if len(name) == 1 else name for name in names]  # a normalizer may have made them lower case
         return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
 
+    def fast_tokenizer(self) -> Any:
+        """Return the same tokenizer in the `tokenizers` library, which reads lower case, U and unknown letters as we do."""
+        import tokenizers
+        from tokenizers import decoders
+
+        model = tokenizers.Tokenizer.from_str(self._model.to_str())
+        model.decoder = decoders.Fuse()
+        frame = (SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1]) if self._learned else ((), ())
+        return read_as_genoformer_does(model, *frame)
+
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name."""
-        import tokenizers
-
         text = json.dumps(self.to_dict()["model"], ensure_ascii=False)
         if self._learned:
-            framed = read_as_genoformer_does(
-                tokenizers.Tokenizer.from_str(text), SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1]
-            )
-            text = framed.to_str()
+            text = self.fast_tokenizer().to_str()
         return {TOKENIZER: text + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
 
     def to_dict(self) -> dict[str, Any]:
