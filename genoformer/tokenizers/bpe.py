@@ -71,8 +71,8 @@ class BPETokenizer(ReadsText):
         numbers = {i for i in roles.values() if i is not None} | {*added, *self._before, *self._after}
         self.special_ids = frozenset(numbers)
         self._known = np.ones(self.n_vocab, dtype=bool)
-        letters = [i for i, token in self._names.items() if "N" in token and set(token) <= set("ACGTN")]  # unknown bases
-        self._known[[*numbers, *letters, self.pad_id]] = False
+        self._with_n = {i for i, token in self._names.items() if "N" in token.upper() and set(token.upper()) <= set("ACGTN")}
+        self._known[[*numbers, *self._with_n, self.pad_id]] = False
 
     def _first_of(self, names: Sequence[str]) -> int | None:
         return next((i for i in map(self._model.token_to_id, names) if i is not None), None)
@@ -201,7 +201,12 @@ class BPETokenizer(ReadsText):
 
     def text(self, ids: Sequence[int]) -> str:
         """Return the bases of tokens."""
-        return "".join("N" if i == self.unknown_id else self._names[i] for i in ids if i == self.unknown_id or self._known[i])
+        return "".join(map(self._letters, ids))
+
+    def _letters(self, number: int) -> str:
+        if number == self.unknown_id:
+            return "N"
+        return self._names[number].upper() if self._known[number] or number in self._with_n else ""
 
     def padded_to(self, n_vocab: int) -> BPETokenizer:
         """Return the tokenizer with further ids up to n_vocab, which no sequence has."""
@@ -220,8 +225,8 @@ class BPETokenizer(ReadsText):
 
         model = tokenizers.Tokenizer.from_str(self._model.to_str())
         model.decoder = decoders.Fuse()
-        frame = (SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1]) if self._learned else ((), ())
-        return read_as_genoformer_does(model, *frame)
+        before, after = ([self._names[i] for i in ids] for ids in (self._before, self._after))
+        return read_as_genoformer_does(model, before, after)
 
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name."""

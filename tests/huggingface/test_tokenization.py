@@ -1,4 +1,4 @@
-"""GenoformerTokenizer and the fast one: ids, masks, padding, truncation, offsets and text as our tokenizers and transformers define them."""
+"""GenoformerTokenizer and the fast one: ids, masks, padding, offsets and text as ours and transformers define them."""
 
 from __future__ import annotations
 
@@ -215,6 +215,12 @@ def fast_tokenizers() -> dict[str, GenoformerFastTokenizer]:
     return {name: GenoformerFastTokenizer(dna=tokenizer) for name, tokenizer in FAST.items()}
 
 
+def as_lists(values: Any) -> list[list[Any]]:
+    """Numbers of each text, of offsets the starts and ends in turn."""
+    rows = values.tolist() if hasattr(values, "tolist") else values
+    return [[x for pair in row for x in (pair if isinstance(pair, list | tuple) else [pair])] for row in rows]
+
+
 @pytest.mark.parametrize("name", FAST)
 def test_fast_and_slow_agree_on_everything_that_they_return(name) -> None:
     slow, fast = GenoformerTokenizer(dna=FAST[name]), GenoformerFastTokenizer(dna=FAST[name])
@@ -230,7 +236,7 @@ def test_fast_and_slow_agree_on_everything_that_they_return(name) -> None:
     ):
         a, b = (tokenizer(texts, return_offsets_mapping=True, **options) for tokenizer in (slow, fast))
         for field in ("input_ids", "attention_mask", "offset_mapping"):
-            assert np.array_equal(np.array(a[field], dtype=object), np.array(b[field], dtype=object)), (options, field)
+            assert as_lists(a[field]) == as_lists(b[field]), (options, field)
     ids = slow(TEXTS[0])["input_ids"]
     assert fast.decode(ids) == slow.decode(ids)
     assert fast.get_special_tokens_mask(ids, already_has_special_tokens=True) == slow.get_special_tokens_mask(
@@ -267,5 +273,5 @@ def test_an_exported_folder_names_the_class_that_is_exact(tokenizer, kind, tmp_p
     "tokenizer", [KmerTokenizer(3), BlockTokenizer.new(3).limited_to(40)], ids=["k-mers", "limited blocks"]
 )
 def test_tokens_that_the_library_cannot_cut_are_refused(tokenizer) -> None:
-    with pytest.raises(ConfigError, match="cannot cut exactly.*take GenoformerTokenizer"):
+    with pytest.raises(ConfigError, match=r"cannot cut exactly .*take GenoformerTokenizer"):
         GenoformerFastTokenizer(dna=tokenizer)

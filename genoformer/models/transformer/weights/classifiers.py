@@ -156,10 +156,9 @@ def _longest_input(shape: EncoderConfig, folder: Path) -> int:
 def _read_assets(model: SequenceClassifier, folder: Path) -> None:
     shape = model.config.encoder
     model.tokenizer = tokenizer_for(shape, folder)
-    limit = input_limit(folder)
-    model.window_is_assumed = "window" not in read_json(folder / "config.json").get(SETTINGS, {}) and (
-        limit is None or limit >= shape.max_tokens
-    )
+    limit, path = input_limit(folder), folder / "config.json"  # which is written after the other files
+    is_named = path.is_file() and bool(settings_of(read_json(path), folder, ("window",)))
+    model.window_is_assumed = not is_named and (limit is None or limit >= shape.max_tokens)
 
 
 def _bert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:
