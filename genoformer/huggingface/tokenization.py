@@ -46,7 +46,7 @@ class _ReadsDna:
             own = False
         kind: Any = cls
         if not own:
-            return super(_ReadsDna, kind).from_pretrained(pretrained_model_name_or_path, *args, **options)
+            return super(_ReadsDna, kind).from_pretrained(pretrained_model_name_or_path, *args, **options)  # type: ignore[misc]
         shape = registry.load_config(pretrained_model_name_or_path)
         longest = longest_input(getattr(shape, "encoder", shape))
         dna = load_tokenizer(folders.resolve_model(pretrained_model_name_or_path) / "tokenizer.json")
