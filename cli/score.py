@@ -84,7 +84,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     multiple=True,
     default=["mini-human"],
     help="Model folder (genoformer, DNABERT or enformer-pytorch layout), or a name from `models list`. "
-    "Several models (-m A -m B) form an ensemble: their scores are averaged.  [default: mini-human]",
+    "Several models (-m A -m B) form an ensemble, as do the members in a folder of `finetune --seeds`: their scores are "
+    "averaged.  [default: mini-human]",
 )
 @click.option(
     "-s",
@@ -165,6 +166,12 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     help="Only check the VCF against the FASTA, print the result, and exit; needs no model.",
 )
 @click.option(
+    "--plan",
+    "only_plan",
+    is_flag=True,
+    help="Check the input, print parameters, operations, processes and time of the run, which 8 SNVs measure, and exit.",
+)
+@click.option(
     "--json",
     "as_json",
     is_flag=True,
@@ -203,7 +210,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(None if options["shard"] or options["only_preflight"] else options["matrix"])
+    lock_outputs(None if options["shard"] or options["only_preflight"] or options["only_plan"] else options["matrix"])
     genome = Genome(fasta)
     for note in genome.notes:
         print_note(note)
@@ -238,6 +245,11 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
             print_note(
                 f"windows of {options['context']:,} bases, but {name} was trained on {trained:,}; scores may be unreliable"
             )
+    if options["only_plan"]:
+        from genoformer.scoring.estimate import estimate
+
+        click.echo(estimate(job, on_preflight=show).text())
+        return
     annotations = job.outputs.annotations
     tell(note for each in (annotations.all if annotations else ()) for note in each.notes)
     with progress_bar("records") as watch:
@@ -269,7 +281,7 @@ def _print_summary(summary: Any) -> None:
 
 
 # Parameters of the command that are no options of the job, or are handled above
-_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "shard", "assemble", "only_preflight", "as_json")
+_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "shard", "assemble", "only_preflight", "only_plan", "as_json")
 
 
 def _shard(text: str | None, output: str) -> tuple[int, int] | None:
