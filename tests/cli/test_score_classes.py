@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 from commands import assert_refused, rows_of, run, run_well
 from small_models import small_classifier
 
@@ -196,6 +197,54 @@ def test_what_reads_one_model_names_the_members_of_an_ensemble(folder, tmp_path)
     for command in ("attention", "attribution"):
         done = run("interpret", command, tmp_path / "r.bed", *words_of(folder, "run"), "-o", tmp_path / command)
         assert_refused(done, "is a run of several models, and one is needed here", "seed-three", "seed-other")
+
+
+def test_a_folder_of_transformers_is_scored_in_the_window_of_its_training(folder, tmp_path) -> None:
+    """Against transformers over the 41 bases around each SNV; an option, a setting or the limit of the tokenizer names them."""
+    transformers = pytest.importorskip("transformers", reason="the reference is BertForSequenceClassification (extra: hf)")
+    torch.manual_seed(3)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    config = transformers.BertConfig(vocab_size=69, max_position_embeddings=80, initializer_range=0.5, **shape)
+    bert = transformers.BertForSequenceClassification(config).eval()
+    model, kmers = tmp_path / "bert", KmerTokenizer(3)
+    bert.save_pretrained(model)
+    (model / "vocab.txt").write_text("\n".join(kmers.vocab) + "\n")
+    vcf = tmp_path / "snvs.vcf"
+    vcf.write_text("\n".join([*HEADER, COLUMNS, *(snv(pos) for pos in (100, 300, 444)), ""]))
+
+    def logit(text: str) -> float:
+        ids = torch.tensor([[2, *(kmers.vocab[text[i : i + 3]] for i in range(len(text) - 2)), 3]])
+        with torch.no_grad():
+            no, yes = bert(ids).logits[0].double()
+        return float(yes - no)
+
+    def run_score(name: str, *words: object) -> tuple[list[float], str]:
+        done = run_well("score", vcf, "-f", folder / "g.fa", "-m", model, "-o", tmp_path / name, "--strand", "forward", *words)
+        return [float(row["LOGIT"]) for row in rows_of(tmp_path / name)], done.stderr
+
+    expected = []
+    for pos in (100, 300, 444):
+        ref, alt = TEXT[pos - 21 : pos + 20], snv(pos).split("\t")[4]
+        expected.append(logit(ref[:20] + alt + ref[21:]) - logit(ref))
+    longest, note = run_score("longest.tsv")
+    assert "bert does not name the window of its fine-tuning, so windows of 80 bases are read, the longest that fit" in note
+    values, note = run_score("context.tsv", "--context", 41)
+    assert values == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert longest != pytest.approx(expected, rel=1e-2)
+    assert "does not name" not in note
+    for file, fields in (
+        ("tokenizer_config.json", {"model_max_length": 41}),
+        ("config.json", {"genoformer_settings": {"window": 41}}),
+    ):
+        path = model / file
+        before = path.read_text() if path.is_file() else "{}"
+        path.write_text(json.dumps({**json.loads(before), **fields}))
+        assert run_score("named.tsv")[0] == values
+        assert "does not name" not in run_score("named.tsv")[1]
+        words = ("-f", folder / "g.fa", "-m", model, "-r", "c1:101-300", "--force", "-o", tmp_path / "bins.parquet")
+        assert "windows of 41 bases" in run_well("predict", *words).stderr
+        path.write_text(before)
+    assert "does not name the window" in run_well("predict", *words).stderr
 
 
 def test_the_call_equals_the_command(folder, tmp_path) -> None:
