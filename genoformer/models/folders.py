@@ -14,7 +14,7 @@ from genoformer.files import atomic_write
 from genoformer.genome.codes import Codes
 from genoformer.genome.minhash import Sketch
 from genoformer.models.base import Model
-from genoformer.models.foreign import READ
+from genoformer.models.families import READ
 from genoformer.models.weights import read_json
 
 SKETCH = "seen.npz"  # a sample of the k-mers of the model's training data
