@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ from genoformer.genome.region_text import Interval, parse_region
 from genoformer.genome.sample import Sample
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState
+from genoformer.progress import ProgressCallback, Stage
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -57,7 +58,7 @@ def preflight(
     name: str | Path | None = None,
     asked: Sequence[str] = (),
     force: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> Preflight:
     """Read a VCF once and compare it with the reference; only a malformed file or a region outside its contig is refused.
 
@@ -70,6 +71,7 @@ def preflight(
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
     tally = Tally(genome, max_length, swaps="swap" in asked, strands="strand" in asked, shifts="shift" in asked)
     n_records = n_alts = longest = 0
+    stage = Stage(progress, "preflight")
     sample = Sample()
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
@@ -81,8 +83,7 @@ def preflight(
             sample.add(batch)
             n_records += len(batch)
             n_alts += sum(len(record.alts) for record in batch)
-            if progress:
-                progress(n_records)
+            stage.at(n_records)
         sha256 = file.sha256
     if region and not n_records:
         reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error

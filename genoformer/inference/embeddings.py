@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -17,6 +17,7 @@ from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_
 from genoformer.inference.windows import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
 from genoformer.models.heads import pool
 from genoformer.models.token_model import TokenModel
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.tokenizers import Tokenizer
 
 Vector = Literal["mean", "max", "cls"]  # pooling to one vector per sequence
@@ -73,7 +74,7 @@ def sequence_embeddings(
     windows: WindowSize = OWN_WINDOW,
     both_strands: bool = False,
     batch_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> SequenceEmbeddings:
     """Return one vector per sequence of any length, in their order; `token_embeddings` returns one per token.
 
@@ -81,7 +82,7 @@ def sequence_embeddings(
     embeddings, None for all. windows: size of the windows into which a longer sequence is cut; mean and maximum are over the
     tokens of all its windows, "cls" is the mean of their [CLS]. both_strands: average the vectors of the sequence and its
     reverse complement. batch_size: windows in a batch, chosen automatically if None; the result does not depend on it.
-    progress: called with the numbers of finished and of all windows.
+    progress: called with the numbers of finished and of all windows, of both strands.
 
     Raises: ConfigError for a window, overlap or layer that the model does not support, and for "cls" of a causal model.
 
@@ -98,11 +99,11 @@ def sequence_embeddings(
     window, overlap = embedding_window(model, windows)
     strands = [sequences, [reverse_complement(codes) for codes in sequences]] if both_strands else [sequences]
     values = np.zeros((len(sequences), model.config.width), dtype=np.float32)
-    for i, strand in enumerate(strands):
+    stage = Stage(progress, "embed")
+    for strand in strands:
         cut = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
-        n = len(cut.codes)
-        report = None if progress is None else lambda done, i=i, n=n: progress(i * n + done, len(strands) * n)
-        values += _pooled(model, cut, len(sequences), pooling, layer, batch_size, report) / len(strands)
+        stage.total = len(strands) * len(cut.codes)
+        values += _pooled(model, cut, len(sequences), pooling, layer, batch_size, stage) / len(strands)
     return SequenceEmbeddings(values, sum(len(codes) > window for codes in sequences))
 
 
@@ -113,7 +114,7 @@ def _pooled(
     pooling: Vector,
     layer: int | None,
     batch_size: int | None,
-    progress: Callable[[int], None] | None,
+    stage: Stage,
 ) -> Floats:
     """Return vectors [N, D] of the N owners of windows."""
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # similar lengths together, the longest first
@@ -140,8 +141,7 @@ def _pooled(
             np.add.at(total, owner, found * n_tokens[:, None])
             np.add.at(weight, owner, n_tokens)
         first += len(rows)
-        if progress is not None:
-            progress(first)
+        stage.add(len(rows))
     return (total if pooling == "max" else total / weight[:, None]).astype(np.float32)
 
 
