@@ -54,7 +54,7 @@ def fasta(make_fasta) -> Path:
     [
         ("chr1:101-900", {}, ["-r", "chr1:101-900"]),
         ("1:101-300", {"tracks": "t1,t3", "batch_size": 2}, ["-r", "1:101-300", "--tracks", "t1,t3", "--batch-size", 2]),
-        (None, {"contigs": "chr2", "both_strands": True}, ["--contigs", "chr2", "--both-strands"]),
+        (None, {"contigs": "chr2", "strand": "both"}, ["--contigs", "chr2", "--strand", "both"]),
         (
             None,
             {"bed": "b.bed", "head": "human", "precision": "bfloat16"},
@@ -79,7 +79,7 @@ def test_predict(tmp_path: Path, monkeypatch, fasta: Path, tracks: Path, region,
     ("options", "arguments"),
     [
         ({}, []),
-        ({"layer": 0, "pooling": "max", "both_strands": True}, ["--layer", 0, "--pooling", "max", "--both-strands"]),
+        ({"layer": 0, "pooling": "max", "strand": "both"}, ["--layer", 0, "--pooling", "max", "--strand", "both"]),
         ({"layer": (1, 0), "window": 20, "overlap": 4}, ["--layer", 1, "--layer", 0, "--window", 20, "--overlap", 4]),
         (
             {"pooling": "cls", "batch_size": 2, "precision": "bfloat16"},

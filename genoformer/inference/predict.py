@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.errors import CheckpointError, ConfigError, OptionError
+from genoformer.errors import CheckpointError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
@@ -68,7 +68,7 @@ class TrackPrediction:
     def write(self, files: PredictionFiles, progress: ProgressCallback = None) -> list[str]:
         """Write the tracks to the output, and return notes on them."""
         if files.calls is not None:
-            raise ConfigError("--calls needs a fine-tuned model, found a track model; leave it out.")
+            raise OptionError("calls", "needs a fine-tuned model, found a track model; leave it out.")
         landmarks = read_landmarks(self.genome, files.gtf, files.elements)
         target = TrackOutput(files.output, self.genome.contigs, self.tracks, self.intervals, landmarks, files.force)
         with new_sink(target) as sink:
@@ -103,7 +103,7 @@ def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | Cl
     fasta = request.fasta
     if fasta is None:
         or_data = ", or name a file of sequences" if is_classifier else ""
-        raise ConfigError(f"no genome is named; give its FASTA with -f{or_data}.")
+        raise OptionError("fasta", f"is missing, expected the genome of the regions; give its FASTA{or_data}.")
     with nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta) as genome:
         regions = resolve_regions(
             genome, bed=request.bed, region=request.region, contigs=request.contig_names, columns=request.columns
@@ -126,7 +126,7 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
     if request.both_strands and table is None and head.table is None:
         name = "the model" if is_loaded else model
-        raise OptionError("both_strands", f"is on, but {name} has no table with the strand pairs of its tracks; give targets.")
+        raise OptionError("strand", f"is both, but {name} has no table with the strand pairs of its tracks; give targets.")
     pairs = known.strand_pairs if request.both_strands else None
     selection = TrackSelection(request.head, numbers, pairs)
     notes = [*genome.notes, *regions.notes]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -29,6 +28,7 @@ from genoformer.progress import ProgressCallback
 from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, tokenizer_of
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
+from genoformer.training.resume import changed_settings
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import LabelledSet, case_weights
 
@@ -57,13 +57,10 @@ class MemberResult:
 
 
 class ClassifierRecipe:
-    """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`.
+    """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`."""
 
-    task: "classify" or "regress", for the manifest.
-    """
-
-    def __init__(self, config: FinetuneConfig, data: TrainingData, task: str, start: str | Path | None, seed: int) -> None:
-        self.config, self.data, self.task, self.start = config, data, task, start
+    def __init__(self, config: FinetuneConfig, data: TrainingData, start: str | Path | None, seed: int) -> None:
+        self.config, self.data, self.start = config, data, start
         self.plan = replace(config.finetune, seed=seed)
         self.encoder, self.made_for = _encoder(config, start)
         self.model = _predictor(self.encoder, data.train, self.plan)
@@ -72,7 +69,7 @@ class ClassifierRecipe:
     def settings(self) -> dict[str, Any]:
         return {
             "data": self.data.record,
-            "task": self.task,
+            "task": self.data.train.targets.task.goal,
             "start": start_record(self.encoder, self.start),
             "shape": {"tokenizer": dict(self.config.tokenizer), "model": dict(self.config.model)},
             "finetune": asdict(self.plan),
@@ -133,10 +130,11 @@ class ClassifierRecipe:
 
     def reload(self, folder: Path) -> MemberResult:
         """Return the result of a member that an interrupted run finished; ConfigError if its settings differ."""
-        before, now = (json.loads(json.dumps(m)) for m in (folders.read_manifest(folder) or {}, self.settings))
-        if changed := [name for name in ("task", "start", "shape", "finetune", "data") if before.get(name) != now[name]]:
+        manifest = folders.read_manifest(folder) or {}
+        if changed := changed_settings({name: manifest.get(name) for name in self.settings}, self.settings):
             raise ConfigError(
-                f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
+                f"{folder} holds a model that was trained in another way ({', '.join(changed[:5])} differ); name another "
+                "folder."
             )
         (model,) = registry.load_ensemble(folder)
         return self.evaluate(model)
@@ -179,7 +177,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenMod
         encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
-        raise ConfigError("no start model: name one with -m, or give [tokenizer] and [model] to train from scratch.")
+        raise ConfigError("no start model: name one, or give [tokenizer] and [model] to train from scratch.")
     tokenizer = tokenizer_of(config.tokenizer)
     shape = encoder_fields(config.model)
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))

@@ -95,7 +95,7 @@ class PretrainConfig:
             genomes = (genomes or [GenomeConfig()]) * (len(fastas) if len(genomes) < 2 else 1)
             genomes = [replace(g, fasta=str(f)) for g, f in zip(genomes, fastas, strict=True)]
         if not genomes or not all(g.fasta for g in genomes):
-            raise ConfigError("no FASTA to train on; name it with -f, or as fasta in a [genome] table.")
+            raise ConfigError("no FASTA to train on; name it, or set fasta in a [genome] table.")
         return replace(self, genome=genomes)
 
 
@@ -188,7 +188,7 @@ def model_fields(table: Mapping[str, Any], family: str) -> dict[str, Any]:
     """Return the fields of a [model] table without `family`, which may only name the family that is trained."""
     fields = {"family": family, **table}
     if (named := fields.pop("family")) != family:
-        raise ConfigError(f"[model]: family = {named!r}, but this command trains {family!r} from scratch; use that, or -m.")
+        raise ConfigError(f"[model]: family = {named!r}, but this command trains {family!r} from scratch; use that.")
     return fields
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,21 +11,17 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from genoformer.datasets.leakage import leakage
-from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.targets import hint_at_values, targets_for, targets_of
-from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate, over_runs
 from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.task_metrics import METRICS
-from genoformer.files import check_overwrite, write_text
+from genoformer.files import write_text
 from genoformer.models import folders
 from genoformer.progress import ProgressCallback
-from genoformer.training import resume
 from genoformer.training.classifier_recipe import ClassifierRecipe, MemberResult, TrainingData
-from genoformer.training.config import FinetuneConfig
-from genoformer.training.loop import STATE
-from genoformer.training.recipe import Run, refuse_finished, run_recipe, seeded
+from genoformer.training.jobs import FinetuneJob, is_finetuned
+from genoformer.training.recipe import Run, run_recipe, seeded
 from genoformer.training.supervised_data import (
     LabelledSet,
     check_training,
@@ -37,44 +32,8 @@ from genoformer.training.supervised_data import (
     record_of,
 )
 
-_OTHER_VALID = "give data with others too, or leave --valid out to hold out a tenth of the training data"
-_OWN_VALID = "give more training data, or validation data with --valid"
-
-
-@dataclass(frozen=True)
-class FinetuneJob:
-    """Request to fine-tune models on labelled sequences; `finetune` runs it.
-
-    task: "classify" or "regress". starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and
-    [model]. With one start and one seed `folder` is the model itself; otherwise `folder` lists its members, whose predictions
-    are averaged. valid: None holds out a tenth of the training data, stratified by class. multi_label: None infers it from the
-    labels. command: as typed, for the manifest.
-    """
-
-    train: LabelledSequences
-    folder: Path
-    task: str
-    config: FinetuneConfig = field(default_factory=FinetuneConfig)
-    valid: LabelledSequences | None = None
-    starts: Sequence[str | Path] = ()
-    n_seeds: int = 1
-    multi_label: bool | None = None
-    command: str = ""
-
-    def check(self) -> None:
-        """Raise ConfigError for settings that cannot be trained, and for a folder that holds other files."""
-        plan, folder = self.config.finetune, self.folder
-        refuse_finished(folder)
-        check_overwrite(folder, ("manifest.json",), "manifest.json", _is_finetuned)  # but refuses a manifest of `data build`
-        resume.refuse_other_kind(folder, self.task)
-        if (folder / STATE).is_file() and (self.n_seeds > 1 or len(self.starts) > 1):
-            raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
-        if plan.strategy == "fsdp":
-            raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
-        if self.n_seeds < 1:
-            raise ConfigError(f"seeds = {self.n_seeds}: give a whole number of at least 1.")
-        if self.starts and (self.config.tokenizer or self.config.model):
-            raise ConfigError("[tokenizer] and [model] are for training from scratch; leave them out, or the model.")
+_OTHER_VALID = "give data with others too, or no validation data to hold out a tenth of the training data"
+_OWN_VALID = "give more training data, or validation data"
 
 
 class EnsembleMember(NamedTuple):
@@ -188,11 +147,11 @@ def _train_member(
     """Fine-tune the model of one start and seed; a member that an interrupted run had finished is loaded unchanged."""
 
     def build() -> ClassifierRecipe:
-        return ClassifierRecipe(job.config, data, job.task, start, seed)
+        return ClassifierRecipe(job.config, data, start, seed)
 
     if (folder / "config.json").is_file():
         return seeded(build, seed).reload(folder)
-    return run_recipe(build, Run(folder, seed, job.command, replaces=_is_finetuned), progress)
+    return run_recipe(build, Run(folder, seed, job.command, replaces=is_finetuned), progress)
 
 
 def _over_members(members: Sequence[EnsembleMember]) -> dict[str, Estimate]:
@@ -214,8 +173,3 @@ def _write_ensemble(
         "over_members": {name: estimate.to_dict() for name, estimate in over_members.items()},
     }
     write_text(folder / folders.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
-
-
-def _is_finetuned(manifest: dict[str, Any]) -> bool:
-    """Return True if a manifest is that of a fine-tuned model."""
-    return "finetune" in manifest

@@ -33,7 +33,8 @@ def one(name: str) -> list[Row]:
     from genoformer.evaluation.baselines import BASELINES
     from genoformer.evaluation.metrics import metrics_of
     from genoformer.training.config import FinetuneConfig
-    from genoformer.training.finetune import FinetuneJob, finetune
+    from genoformer.training.finetune import finetune
+    from genoformer.training.jobs import FinetuneJob
     from genoformer.training.log import LOG, read_log
 
     folder = data_folder() / "classification" / "GUE" / name
@@ -72,7 +73,8 @@ def first(name: str, folder: Path) -> Path:
 
     from genoformer.datasets.sequences import read_labelled
     from genoformer.training.config import FinetuneConfig
-    from genoformer.training.finetune import FinetuneJob, finetune
+    from genoformer.training.finetune import finetune
+    from genoformer.training.jobs import FinetuneJob
 
     out = OUT / f"{name}-first"
     if (out / "config.json").is_file():

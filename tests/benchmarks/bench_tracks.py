@@ -79,6 +79,7 @@ def track_set() -> TrackSet:
 def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> TrackFit:
     """The recipe with some fields changed, trained, and how it fits the validation windows."""
     from genoformer.models import folders
+    from genoformer.training.jobs import TrackTrainingJob
     from genoformer.training.track_config import TracksConfig
     from genoformer.training.tracks import train_tracks
 
@@ -89,7 +90,7 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
         if made["tracks"] != asdict(tracks) or made["model"] != {**recipe.model, **changed.get("model", {})}:
             raise SystemExit(f"{finished} was trained in another way; remove it.")
     else:
-        train_tracks(TracksConfig({**recipe.model, **changed.get("model", {})}, tracks), data, OUT / name)
+        train_tracks(TrackTrainingJob(data, OUT / name, TracksConfig({**recipe.model, **changed.get("model", {})}, tracks)))
     return of_model(data, OUT / name, both_strands=tracks.both_strands)
 
 

@@ -33,7 +33,8 @@ from genoformer.models.transformer.config import EncoderConfig
 from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
-from genoformer.training.finetune import FinetuneJob, finetune
+from genoformer.training.finetune import finetune
+from genoformer.training.jobs import FinetuneJob
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits, shift_sequences
 from genoformer.training.supervised_data import LabelledSet, case_weights, check_validation, held_out, monitor_of
@@ -1057,6 +1058,10 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
     (tmp_path / "out" / "seed-1" / "config.json").unlink()
     weights = tmp_path / "out" / "seed-0" / "model.safetensors"
     before = weights.stat().st_mtime_ns, (tmp_path / "out" / "seed-1" / "model.safetensors").read_bytes()
+    manifest = tmp_path / "out" / "seed-0" / "manifest.json"
+    record = json.loads(manifest.read_text())
+    del record["finetune"]["max_shift"]  # as if the field had been added after the run
+    manifest.write_text(json.dumps(record))
     again = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, n_seeds=2)
     assert (weights.stat().st_mtime_ns, (tmp_path / "out" / "seed-1" / "model.safetensors").read_bytes()) == before
     assert str(again.ensemble) == str(first.ensemble)  # NaN is not equal to itself
@@ -1066,5 +1071,5 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
         train, valid = (read_labelled(data / name) for name in ("few.csv", "few_valid.csv"))
         assert finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, text), valid, n_seeds=2)) is None
     assert not (tmp_path / "out" / "ensemble.json").exists()
-    with pytest.raises(ConfigError, match=r"trained in another way \(finetune differ\)"):
+    with pytest.raises(ConfigError, match=r"trained in another way \(finetune\.learning_rate differ\)"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text.replace("1e-2", "1e-3"), n_seeds=2)

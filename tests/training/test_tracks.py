@@ -17,6 +17,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models.enformer.model import Enformer, preset
 from genoformer.models.track_model import one_hot
+from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.log import read_log
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig, part_of, shape_of
 from genoformer.training.track_fit import fit_of
@@ -153,8 +154,9 @@ def test_tracks_below_0_are_refused(tmp_path: Path) -> None:
     tracks = np.stack([np.ones((3, 4)), -np.ones((3, 4))], axis=1)
     windows = [Window("chr1", 100 * i, 100 * i + 32, "train") for i in range(3)]
     write_track_set(tmp_path / "set", np.zeros((3, 32), dtype=np.uint8), tracks, windows, targets, 8)
+    job = TrackTrainingJob(read_tracks(tmp_path / "set"), tmp_path / "run", TracksConfig({"preset": "tiny", "n_pools": 3}))
     with pytest.raises(ConfigError, match="track down has values below 0"):
-        train_tracks(TracksConfig({"preset": "tiny", "n_pools": 3}), read_tracks(tmp_path / "set"), tmp_path / "run")
+        train_tracks(job)
 
 
 @pytest.mark.parametrize(("loss", "how"), [("poisson", "even"), ("multinomial", "even"), ("log", "even"), ("log", "none")])
