@@ -36,7 +36,7 @@ def frequency_reader(key: str = "AF") -> Callable[[str], float]:
             if not values:
                 return float("nan")
             if not all(0 <= value <= 1 for value in values):
-                raise ConfigError(f"INFO {key}={match[1][:40]} is no frequency; give the INFO key of the frequency (--af KEY).")
+                raise ConfigError(f"INFO {key}={match[1][:40]} is no frequency; give the INFO key of the frequency.")
             return min(sum(values), 1.0)
         if key == "AF" and (ac := counts[0].search(info)) and (an := counts[1].search(info)) and int(an[1]):
             return min(sum(map(int, ac[1].split(","))) / int(an[1]), 1.0)

@@ -189,7 +189,7 @@ def _compare(
     if lost.all():
         counts = ", ".join(f"{reason}: {n_lost:,}" for reason, n_lost in reasons.items())
         raise ConfigError(
-            f"none of {n:,} variants has enough controls ({counts}); match on less (--match), or give another background."
+            f"none of {n:,} variants has enough controls ({counts}); match on fewer properties, or give another background."
         )
     left, of_left = variants.take(~lost), strata.variants[~lost]
     sampling = {"n_resamplings": request.n_resamplings, "seed": request.seed}

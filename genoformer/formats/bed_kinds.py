@@ -286,7 +286,7 @@ def _asked(layout: Layout, requested: bed_columns.Asked, where: str, n_columns: 
         last = at if at is None or role != "blocks" else at + 2
         if last is not None and n_columns and last >= n_columns:
             behind = ", and two more behind it," if role == "blocks" else ","
-            raise FileFormatError(f"{where}: --columns {role}={text}{behind} but a row has {n_columns} columns; name another.")
+            raise FileFormatError(f"{where}: columns {role}={text}{behind} but a row has {n_columns} columns; name another.")
         changes[role] = (at, at + 1, at + 2) if role == "blocks" and at is not None else at
     moved = {changes[role] for role in ("chrom", "start", "end") if role in changes}
     used = {at for role, at in changes.items() if role != "blocks"} - {None}

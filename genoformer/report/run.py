@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genoformer.errors import ConfigError
+from genoformer.errors import OptionError
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -61,7 +61,7 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
     Raises FileFormatError for a VCF without scores, ConfigError for models without a genome.
     """
     if request.models and request.fasta is None:
-        raise ConfigError("figures need the genome as well as the model; give it with -f.")
+        raise OptionError("fasta", "is missing, expected the genome, which figures need as well as the model; give it.")
     scored = read_scored(request.scored, request.most)
     genome = Genome(request.fasta) if request.fasta is not None else None
     figures: list[Figure] = []

@@ -55,7 +55,8 @@ class NoiseFloor(NamedTuple):
             "substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
-            size = f"the largest values are {floors}{strongest}: of too few places to be sure (--noise-places {LEAST_PLACES})"
+            too_few = f"of too few places to be sure (noise_places = {LEAST_PLACES} is enough)"
+            size = f"the largest values are {floors}{strongest}: {too_few}"
         else:
             size = f"{QUANTILE:.0%} of the values lie below {floors}{strongest}"
         return f"{what}; {size}. A smaller score may come only from where the window begins."

@@ -72,7 +72,7 @@ def test_how_headers_were_understood_is_said(tmp_path: Path, headers, note) -> N
         (
             "label",
             None,
-            "of which the last is the label; the others stay in the name. Without --label the last 3 are labels.",
+            "of which the last is the label; the others stay in the name. If no label column is named, the last 3 are labels.",
             "Several labels are written",
         ),
         (None, 1, "of which the last is the label; the others stay in the name.", "Several labels are written"),

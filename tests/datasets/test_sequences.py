@@ -282,7 +282,7 @@ def test_an_empty_label_is_none_of_several_classes(tmp_path: Path, name: str, te
 
 def test_how_a_label_column_is_named_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("sequence,kind\nACGT,1\n")
-    with pytest.raises(FileFormatError, match="name the label column with --label"):
+    with pytest.raises(FileFormatError, match="name the label column"):
         read_labelled(tmp_path / "a.csv")
 
 

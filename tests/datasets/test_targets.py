@@ -97,7 +97,7 @@ def test_values() -> None:
         (rows("0", "1", "NaN"), "classify", {}, "sequence 3: the label 'NaN' is a missing value"),
         (rows("a;b", "NA;a"), "classify", {}, "sequence 2: the label 'NA' is a missing value"),
         (rows("0", "1", "1.0"), "classify", {}, r"classes 1 and 1\.0 are one number"),
-        (rows(*(f"{i}.5" for i in range(30))), "classify", {}, "30 different numbers .* did you mean --task regress"),
+        (rows(*(f"{i}.5" for i in range(30))), "classify", {}, "30 different numbers .* did you mean the task regress"),
         (
             rows(*map(str, range(30))),
             "classify",
@@ -128,6 +128,6 @@ def test_bad_labels_are_refused(labels: list[tuple[str, ...]], task: str | Task,
 def test_classes_with_decimals_may_be_values(labels: list[str], is_hinted: bool) -> None:
     hint = hint_at_values(targets_of([(label,) for label in labels], "classify"))
     assert (hint is not None) == is_hinted
-    assert hint is None or hint.endswith("give --task regress if they are values.")
+    assert hint is None or hint.endswith("give the task regress if they are values.")
     if is_hinted:
         assert hint_at_values(targets_of([(label,) for label in labels], "regress")) is None
