@@ -96,7 +96,7 @@ def _classes_or_values(train: str, output: str, options: dict[str, Any]) -> None
     for note in [*job.train.notes, *(job.valid.notes if job.valid else ())]:
         print_note(note)
     with training_bar(output) as listen:
-        done = run(job, progress=listen, tell=print_note)
+        done = run(job, progress=listen, on_note=print_note)
     if done is not None:  # with several processes, only the first reports
         _report(done)
 

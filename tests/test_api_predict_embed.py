@@ -127,14 +127,14 @@ def test_embed_tokens(tmp_path: Path, table: Path, tiny_model_folder: Path) -> N
 
 
 def test_requests_have_the_options_of_the_commands() -> None:
-    """Outputs, inputs and what is drawn around them are no options of the numbers."""
+    """Outputs, inputs and what is drawn around them are no options of the numbers; both_strands is the older strand."""
     runtime = {field.name for field in fields(Runtime)}
     for request, command, others in (
         (PredictionRequest, predict_command, {"output", "calls", "gtf", "elements", "force", "plan"}),
         (EmbeddingRequest, embed_command, {"data", "fasta", "label", "probe", "task", "valid"}),
     ):
         names = {field.name for field in fields(request)} - {"runtime"} | runtime
-        given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug"}
+        given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug", "both_strands"}
         assert given - others == names
 
 

@@ -50,10 +50,10 @@ def minor(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(frequency, 1 - frequency)
 
 
-def classes_of(frequency: NDArray[np.float64]) -> list[str]:
+def frequency_classes(frequency: NDArray[np.float64]) -> list[str]:
     """Return the class of each record by its MAF: rare (below 0.5 %), low (below 5 %) or common; unknown for NaN.
 
-    >>> classes_of(np.array([0.001, 0.999, 0.04, 0.3, float("nan")]))
+    >>> frequency_classes(np.array([0.001, 0.999, 0.04, 0.3, float("nan")]))
     ['rare', 'rare', 'low', 'common', 'unknown']
     """
     names: Sequence[str] = [*CLASSES, UNKNOWN]

@@ -32,7 +32,7 @@ class Targets(NamedTuple):
     values: NDArray[Any]
 
 
-def targets_of(
+def make_targets(
     labels: Sequence[tuple[str, ...]],
     task: Goal,
     *,
@@ -53,9 +53,9 @@ def targets_of(
     Raises: ConfigError with the location of the sequence for a label that is not a number or not finite; also if there is a
     single class, or if the labels are too many to be classes.
 
-    >>> targets_of([("b",), ("a",), ("negative",)], "classify").task.names
+    >>> make_targets([("b",), ("a",), ("negative",)], "classify").task.names
     ('negative', 'a', 'b')
-    >>> targets_of([("a;b",), ("b",)], "classify").values.tolist()
+    >>> make_targets([("a;b",), ("b",)], "classify").values.tolist()
     [[1.0, 1.0], [0.0, 1.0]]
     """
     if task not in get_args(Goal):
@@ -72,7 +72,7 @@ def targets_for(
     columns: Sequence[str] = ("label",),
     place: Place = lambda i: f"sequence {i}",
 ) -> Targets:
-    """Convert labels to targets of a known task, such as that of the training data; parameters as in `targets_of`.
+    """Convert labels to targets of a known task, such as that of the training data; parameters as in `make_targets`.
 
     A numeric class may be written differently than in the training data (1 and 1.0).
     Raises ConfigError with the location of the sequence for a label that does not fit, such as an unknown class.
@@ -159,7 +159,7 @@ _ENCODE = {Classification: _class_numbers, MultiLabel: _label_flags, Regression:
 def hint_at_values(targets: Targets) -> str | None:
     """Return a hint that classes may be values: three or more numbers, some with decimals.
 
-    >>> hint_at_values(targets_of([("0.0",), ("0.5",), ("1.0",)], "classify"))
+    >>> hint_at_values(make_targets([("0.0",), ("0.5",), ("1.0",)], "classify"))
     'the 3 classes are numbers with decimals: 0.0, 0.5, 1.0; give the task regress if they are values.'
     """
     if not targets.task.one_class or targets.task.n_outputs < 3:

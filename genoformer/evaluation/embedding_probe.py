@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from genoformer.datasets.sequence_rows import LabelledSequences
-from genoformer.datasets.targets import Targets, targets_for, targets_of
+from genoformer.datasets.targets import Targets, make_targets, targets_for
 from genoformer.errors import OptionError
 from genoformer.evaluation.probe import check_probe, probe
 from genoformer.inference.embed import Embedder, EmbeddingRequest
@@ -55,7 +55,7 @@ def probe_embeddings(
 
 def _targets(task: Goal, data: LabelledSequences, valid: LabelledSequences | None) -> tuple[Targets, Targets | None]:
     """Return the targets of the probe, and those of the validation data."""
-    targets = targets_of(data.labels, task, columns=data.columns)
+    targets = make_targets(data.labels, task, columns=data.columns)
     check_probe(targets.values, targets.task, held_out=valid is None)
     if valid is None:
         return targets, None

@@ -148,14 +148,14 @@ class Columns(NamedTuple):
     every: str | None = None
     named: Mapping[str, str] = {}
 
-    def of(self, name: str) -> str | None:
+    def for_file(self, name: str) -> str | None:
         return self.named.get(name, self.every)
 
 
 def columns_by_file(texts: Iterable[str], names: Iterable[str]) -> Columns:
     """Parse --columns for several files, each set once; ConfigError for a name without a file.
 
-    >>> columns_by_file(["base=1", "CCRE:name=6"], ["CCRE", "GR"]).of("CCRE")
+    >>> columns_by_file(["base=1", "CCRE:name=6"], ["CCRE", "GR"]).for_file("CCRE")
     'name=6'
     """
     every, named, known = None, dict[str, str](), list(names)
@@ -195,7 +195,7 @@ def is_header(fields: Sequence[str]) -> bool:
     return has["start"] and has["end"] and (has["chrom"] or as_bed)
 
 
-def roles_of(fields: Sequence[str]) -> dict[str, int]:
+def header_roles(fields: Sequence[str]) -> dict[str, int]:
     """Return role -> number of its column from 0, by the names in a header."""
     names = plain_names(fields)
     roles: dict[str, int] = {}

@@ -144,7 +144,7 @@ def _refuse_quotes(path: Path, number: int, fields: list[str]) -> None:
 
 
 def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layout:
-    roles = bed_columns.roles_of(names)
+    roles = bed_columns.header_roles(names)
     plain = bed_columns.plain_names(names)
     at = {key: roles.get(key) for key in ("name", "score", "strand", "signal", "summit", "colour")}
     blocks = bed_columns.blocks_in(names)
@@ -223,7 +223,7 @@ def _notes_on_columns(layout: Layout, asked: bed_columns.Asked) -> list[str]:
     if not layout.header:
         return []
     notes = []
-    by_order = "name" not in bed_columns.roles_of(layout.header) and layout.name == _NAME_OF_BED
+    by_order = "name" not in bed_columns.header_roles(layout.header) and layout.name == _NAME_OF_BED
     if by_order and "name" not in asked.columns and layout.kind == _TABLE:
         notes.append(f"{layout.column(layout.name)}, is read as the name of a row (--columns name=none if it is not).")
     summit = next((i for i, name in enumerate(bed_columns.plain_names(layout.header)) if "summit" in name), None)

@@ -14,7 +14,7 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once
-from genoformer.inference.windows import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
+from genoformer.inference.windows import Tokens, Windows, cut_windows, require_length, tokenize_windows, window_starts
 from genoformer.models.heads import pool
 from genoformer.models.token_model import TokenModel
 from genoformer.progress import ProgressCallback, Stage
@@ -101,7 +101,7 @@ def sequence_embeddings(
     values = np.zeros((len(sequences), model.config.width), dtype=np.float32)
     stage = Stage(progress, "embed")
     for strand in strands:
-        cut = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
+        cut = cut_windows(strand, window, overlap, shortest=model.tokenizer.min_bases)
         stage.total = len(strands) * len(cut.codes)
         values += _pooled(model, cut, len(sequences), pooling, layer, batch_size, stage) / len(strands)
     return SequenceEmbeddings(values, sum(len(codes) > window for codes in sequences))
@@ -124,7 +124,7 @@ def _pooled(
     while first < len(order):
         at_once = batch_size or _windows_at_once(model, windows.codes[order[first]])
         rows = order[first : first + at_once]
-        tokens = tokens_of(model.tokenizer, [windows.codes[i] for i in rows])
+        tokens = tokenize_windows(model.tokenizer, [windows.codes[i] for i in rows])
 
         def run(part: slice, tokens: Tokens = tokens) -> Tensor:
             ids, keep, is_base = tokens
@@ -217,7 +217,7 @@ def _tokens_of_group(
     """Return vectors of the tokens of some sequences; windows of similar length are in one batch."""
     tokenizer, width = model.tokenizer, model.config.width
     shortest = tokenizer.min_bases
-    windows = windows_of(group, window, overlap, shortest=shortest)
+    windows = cut_windows(group, window, overlap, shortest=shortest)
     own = [span for codes in group for span in _owned(len(codes), window, overlap, shortest)]
     found = [np.empty((max(len(c), shortest) - shortest + 1 if len(c) > window else 0, width), np.float32) for c in group]
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")
@@ -225,7 +225,7 @@ def _tokens_of_group(
     while first < len(order):
         at_once = batch_size or _windows_at_once(model, windows.codes[order[first]])
         rows = order[first : first + at_once]
-        ids, keep, is_base = tokens_of(tokenizer, [windows.codes[i] for i in rows])
+        ids, keep, is_base = tokenize_windows(tokenizer, [windows.codes[i] for i in rows])
 
         def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
             return model.embed(to_device(model, ids[part]), None if keep is None else to_device(model, keep[part]), layer=layer)

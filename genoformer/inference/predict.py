@@ -17,10 +17,10 @@ from genoformer.inference.class_prediction import ClassPrediction, SequencePredi
 from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
-from genoformer.inference.track_prediction import Predicted, TrackSelection, predict_tracks, tracks_of
+from genoformer.inference.track_prediction import Predicted, TrackSelection, head_tracks, predict_tracks
 from genoformer.models import families, registry
 from genoformer.models.base import Classifies, Head, Model, PredictsTracks, has, remedy, require
-from genoformer.models.folders import members_of, resolve_model
+from genoformer.models.folders import member_names, resolve_model
 from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback
 from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
@@ -122,7 +122,7 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
     heads = model.track_heads if is_loaded else registry.read_heads(model)
     head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
-    known = tracks_of(heads, request.head, table)
+    known = head_tracks(heads, request.head, table)
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
     if request.both_strands and table is None and head.table is None:
         name = "the model" if is_loaded else model
@@ -140,7 +140,7 @@ def _kind_of(model: str | Path | Model) -> Any:
         require(model, needs)
         return model
     folder = resolve_model(model)
-    member = folder / members_of(folder)[0] if members_of(folder) else model
+    member = folder / member_names(folder)[0] if member_names(folder) else model
     kind = families.class_of(registry.load_config(member))
     if not has(kind, needs):
         raise CheckpointError(f"{model} {kind.purpose}; give {remedy(needs)}.")

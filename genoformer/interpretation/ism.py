@@ -82,7 +82,7 @@ def mutagenesis(
         size = genome.contigs[chrom]
         raise ConfigError(f"region {chrom}:{start + 1:,}-{end:,} is empty or not on the contig of {size:,} bases; change it.")
     codes = genome.window(chrom, start, end - start)
-    columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
+    columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.belongs_to]
     if scorer.layout is not None and scorer.layout.has_column_per_track:
         strongest = {score.name for score in scorer.scores if score.per_output}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
@@ -125,7 +125,7 @@ def sequence_mutageneses(
     target, maps, stage = output or AttributionTarget(), [], Stage(progress, "ism", len(loci))
     with evaluating(model, device) as ready:
         for locus in loci:
-            values = substitutions(locus.codes, partial(target.of, ready, reference=locus.codes))
+            values = substitutions(locus.codes, partial(target.compute, ready, reference=locus.codes))
             maps.append(Mutagenesis(locus.chrom, locus.start, locus.codes, [target.name(ready)], values[None]))
             stage.add(1)
     return maps

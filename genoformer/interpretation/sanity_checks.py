@@ -209,7 +209,7 @@ def _output_in_window(target: AttributionTarget, model: Any, window: Codes, star
     """Return the target of edited copies [B, L] of a locus, which begins at index `start` of its input window."""
     edited = np.tile(window, (len(codes), 1))
     edited[:, start : start + codes.shape[1]] = codes
-    return target.of(model, edited, window)
+    return target.compute(model, edited, window)
 
 
 def _input_window(session: Session, locus: Locus) -> tuple[Codes, int]:

@@ -34,7 +34,7 @@ from genoformer.models.families import (
     unregistered,
     warn_of_package,
 )
-from genoformer.models.folders import ENSEMBLE, failures, members_of, read_sketch, resolve_model
+from genoformer.models.folders import ENSEMBLE, failures, member_names, read_sketch, resolve_model
 from genoformer.models.foreign import described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
 from genoformer.models.track_model import read_track_tables
@@ -69,7 +69,7 @@ def load(name: str | Path, *needs: Need) -> Any:
     """
     folder = resolve_model(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
-        several = ", ".join(str(folder / member) for member in members_of(folder))
+        several = ", ".join(str(folder / member) for member in member_names(folder))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
     config = _config_of(folder)
     layout = _layout_of(folder, config)
@@ -91,7 +91,7 @@ def load_ensemble(name: str | Path) -> list[Any]:
     """Load the fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
     folder = resolve_model(name)
     members = []
-    for model in [load(folder / member) for member in members_of(folder) or [""]]:
+    for model in [load(folder / member) for member in member_names(folder) or [""]]:
         if not has(model, Classifies):
             remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
             raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")

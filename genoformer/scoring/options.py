@@ -14,7 +14,7 @@ from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
-from genoformer.inference.track_prediction import tracks_of
+from genoformer.inference.track_prediction import head_tracks
 from genoformer.models import folders, registry
 from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
 from genoformer.option_checks import (
@@ -225,7 +225,7 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
 
 def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
     table = open_targets(options.targets)
-    known = tracks_of(model.track_heads, options.head, table)
+    known = head_tracks(model.track_heads, options.head, table)
     head = model.head_named(options.head)
     return TrackOptions(
         head=head,

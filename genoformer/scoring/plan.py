@@ -107,7 +107,7 @@ class Plan:
 
     @cached_property
     def fit(self) -> Fit:
-        """How the records are read on the genome."""
+        """Rules by which the records are read on the genome."""
         return self.preflight.fit()
 
     @property
@@ -216,7 +216,7 @@ def open_plan(
             max_length=scorer.longest_allele,
             region=region,
             name=job.name or job.vcf,
-            asked=checks.fix,
+            fix=checks.fix,
             force=checks.force,
             progress=progress,
         )

@@ -154,7 +154,7 @@ class BPETokenizer(ReadsText):
         """Return the number of bases that fit in `n_tokens` tokens for any sequence."""
         return n_tokens - self.n_added
 
-    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def names_bases(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(self._known[ids])
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:

@@ -14,7 +14,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
-from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.metrics import compute_metrics
 from genoformer.evaluation.task_metrics import collapsed
 from genoformer.models import families, folders, registry
 from genoformer.models.base import READS_TOKENS
@@ -25,7 +25,7 @@ from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
-from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, tokenizer_of
+from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, make_tokenizer
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
 from genoformer.training.resume import changed_settings
@@ -107,7 +107,7 @@ class ClassifierRecipe:
         """Return the loss and the monitored metric on the validation data."""
         (task, truth), metric = self.data.valid.targets, self.data.monitor
         values = inference.predictions(trained, self.data.valid.sequences).values
-        known = {name: estimate.value for name, estimate in metrics_of(task, truth, values, n=1).items()}
+        known = {name: estimate.value for name, estimate in compute_metrics(task, truth, values, n=1).items()}
         known["loss"] = task.mean_loss(truth, values)
         rows = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", metric])}
         return {name: value for name, value in rows.items() if math.isfinite(value)}  # MCC of a single class is NaN
@@ -145,7 +145,7 @@ class ClassifierRecipe:
         values, n_windowed = inference.predictions(model, self.data.valid.sequences)
         cases = metrics.cases(task, truth, values)
         failures = [note for note in metrics.notes(cases) if "failed" in note] if collapsed(cases) else []
-        return MemberResult(values, metrics_of(task, truth, values), failures, self._notes(model, n_windowed), n_windowed)
+        return MemberResult(values, compute_metrics(task, truth, values), failures, self._notes(model, n_windowed), n_windowed)
 
     def _notes(self, model: SequenceClassifier, n_windowed: int) -> list[str]:
         """Return notes on sequences that were cut, on windows longer than the encoder is made for, and on known sequences."""
@@ -178,7 +178,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenMod
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no start model: name one, or give [tokenizer] and [model] to train from scratch.")
-    tokenizer = tokenizer_of(config.tokenizer)
+    tokenizer = make_tokenizer(config.tokenizer)
     shape = encoder_fields(config.model)
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
     encoder.tokenizer = tokenizer

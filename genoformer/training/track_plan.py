@@ -13,7 +13,7 @@ from genoformer.models.base import PredictsTracks
 from genoformer.models.tuning import set_trainable
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.losses import TRACK_LOSSES
-from genoformer.training.track_config import part_of, shape_of
+from genoformer.training.track_config import shape_of, training_crop
 
 
 class StepPlan(NamedTuple):
@@ -58,7 +58,7 @@ def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan
     """
     data, head, tracks = job.data, job.head, job.config.tracks
     old = registry.load_config(job.start, PredictsTracks) if job.start is not None else None
-    shape, part = shape_of(job.config, data, old, head), part_of(tracks, data)
+    shape, part = shape_of(job.config, data, old, head), training_crop(tracks, data)
     length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision

@@ -30,8 +30,8 @@ from genoformer.training.losses import TRACK_LOSSES, TrackLoss, poisson_multinom
 from genoformer.training.recipe import Finished, training_sketch
 from genoformer.training.strategies import full_state_dict
 from genoformer.training.track_batches import TrackBatches, track_loss
-from genoformer.training.track_config import TrackTuningConfig, part_of, shape_of
-from genoformer.training.track_fit import fit_of, pearson_by_group, write_fit
+from genoformer.training.track_config import TrackTuningConfig, shape_of, training_crop
+from genoformer.training.track_fit import measure_fit, pearson_by_group, write_fit
 
 
 class TrainedTracks(NamedTuple):
@@ -57,7 +57,7 @@ class TrackRecipe:
         self.batches = TrackBatches(
             data,
             self.rows,
-            part_of(plan, data),
+            training_crop(plan, data),
             batch_size=plan.batch_size,
             seed=plan.seed,
             max_shift=plan.max_shift,
@@ -135,7 +135,7 @@ class TrackRecipe:
 
     def _fit(self, model: TrackModel, rows: NDArray[np.int64]) -> TrackFit:
         plan = self.config.tracks
-        return fit_of(model, self.data, rows, both_strands=plan.both_strands, log=plan.pearson_log1p)
+        return measure_fit(model, self.data, rows, both_strands=plan.both_strands, log=plan.pearson_log1p)
 
     def _note_data(self) -> None:
         """Add notes on another window length than that of the start model, and on validation windows that say nothing."""

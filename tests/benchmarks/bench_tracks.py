@@ -97,10 +97,10 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
 def of_model(data: TrackSet, name: str | Path, *, both_strands: bool = True) -> TrackFit:
     from genoformer.models import registry
     from genoformer.models.base import PredictsTracks
-    from genoformer.training.track_fit import fit_of
+    from genoformer.training.track_fit import measure_fit
 
     model = registry.load(name, PredictsTracks).eval()
-    return fit_of(model, data, data.rows("valid"), both_strands=both_strands, log=True)
+    return measure_fit(model, data, data.rows("valid"), both_strands=both_strands, log=True)
 
 
 def ridge(data: TrackSet, context: tuple[int, ...], penalty: float = 1000.0) -> TrackFit:

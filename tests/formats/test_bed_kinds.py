@@ -483,8 +483,8 @@ def test_columns_by_their_names(tmp_path: Path) -> None:
 
 def test_columns_of_several_files() -> None:
     found = columns_by_file(["base=1", "B:name=6,strand=none"], ["A", "B"])
-    assert (found.of("A"), found.of("B")) == ("base=1", "name=6,strand=none")
-    assert parse_columns(found.of("B") or "").columns == {"name": "6", "strand": "none"}
+    assert (found.for_file("A"), found.for_file("B")) == ("base=1", "name=6,strand=none")
+    assert parse_columns(found.for_file("B") or "").columns == {"name": "6", "strand": "none"}
     for given, said in ((["base=1", "base=0"], "given twice"), (["C:base=1"], "there is no file C; they are A, B")):
         with pytest.raises(ConfigError, match=said):
             columns_by_file(given, ["A", "B"])

@@ -184,7 +184,7 @@ def test_the_places_of_a_shifted_file_are_those_of_the_corrected_one(tmp_path: P
 
     def places(by: int, asked: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
         lines = [f"{name} {pos + by} . {ref} {'C' if ref == 'A' else 'A'}" for name, pos, ref in rows]
-        return preflight(write(tmp_path, *lines), genome, max_length=100, asked=asked).places
+        return preflight(write(tmp_path, *lines), genome, max_length=100, fix=asked).places
 
     right = places(0, ())
     assert right == tuple(({"1": "chr1"}.get(name, name), pos - 1) for name, pos, _ in rows)

@@ -110,7 +110,8 @@ def test_track_models_of_both_are_the_same(folder: Path, tmp_path: Path, words, 
 
 
 def test_the_options_of_the_command_are_those_of_the_jobs() -> None:
-    options = {parameter.name: parameter.default for parameter in command.params if parameter.expose_value} | {"label": None}
+    with command.make_context("finetune", ["train.csv"]) as context:
+        options = context.params | {"label": None}  # of the command: ()
     named = {field.name: field.default for field in fields(LabelOptions)}
     tables = [{field.name for field in fields(table)} for table in (TuningConfig, TrackTuningConfig)]
     of_tables = options.keys() - named.keys() - OF_THE_COMMAND
