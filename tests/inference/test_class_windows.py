@@ -345,7 +345,7 @@ def test_existing_outputs_are_kept_unless_force_is_given(tmp_path: Path, fasta, 
         run(force=True)
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
     (tmp_path / "a.bed").write_text("")
-    with pytest.raises(ConfigError, match=r"a\.bed exists; give --force"):
+    with pytest.raises(ConfigError, match=r"a\.bed exists; set force"):
         run(calls=tmp_path / "a.bed", output=tmp_path / "new")
     assert not (tmp_path / "new").exists()
     run(calls=tmp_path / "a.bed", output=tmp_path / "new", force=True, threshold=0.01)
@@ -382,7 +382,7 @@ def test_wrong_options_are_refused_in_a_sentence(fasta, options, message: str) -
 
 
 def test_a_threshold_without_a_file_of_calls_is_refused(tmp_path: Path, fasta, folder) -> None:
-    with pytest.raises(ConfigError, match="name the file of the calls with --calls"):
+    with pytest.raises(ConfigError, match="option threshold is the least value of a call and needs a file of calls"):
         write(fasta, folder, tmp_path / "out", threshold=0.5)
     with pytest.raises(ConfigError, match=r"calls are written as BED; end the name in \.bed"):
         write(fasta, folder, tmp_path / "out", tmp_path / "calls.txt")
