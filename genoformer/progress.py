@@ -27,7 +27,7 @@ class Stage:
     >>> stage = Stage(events.append, "score", 5)
     >>> stage.add(2)
     >>> stage.add(1)
-    >>> stage.at(5)
+    >>> stage.report(5)
     >>> [event.done for event in events]
     [2, 3, 5]
     """
@@ -35,7 +35,7 @@ class Stage:
     def __init__(self, progress: ProgressCallback, name: str, total: int | None = None) -> None:
         self.progress, self.name, self.total, self.done = progress, name, total, 0
 
-    def at(self, done: int) -> None:
+    def report(self, done: int) -> None:
         """Report that `done` steps of the stage are finished."""
         self.done = done
         if self.progress is not None:
@@ -43,4 +43,4 @@ class Stage:
 
     def add(self, n: int) -> None:
         """Report that n more steps are finished."""
-        self.at(self.done + n)
+        self.report(self.done + n)

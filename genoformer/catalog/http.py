@@ -127,7 +127,7 @@ def _resume(url: str, part: Path, size: int | None, checked: bool, progress: Pro
     if done and size is not None and done >= size:
         done = 0 if done > size else done
         if done == size:
-            Stage(progress, part.name, size).at(done)
+            Stage(progress, part.name, size).report(done)
             return
     headers = ({"Range": f"bytes={done}-"} | ({"If-Range": same} if same else {})) if done else {}
     with _opened(url, headers, timeout, begun=done) as response:
@@ -159,7 +159,7 @@ def _resume(url: str, part: Path, size: int | None, checked: bool, progress: Pro
 
 def _receive(response: Any, part: Path, done: int, most: int | None, progress: ProgressCallback) -> None:
     stage = Stage(progress, part.name, most)
-    stage.at(done)
+    stage.report(done)
     try:
         with part.open("ab" if done else "wb") as file:
             while chunk := response.read(CHUNK):
@@ -169,7 +169,7 @@ def _receive(response: Any, part: Path, done: int, most: int | None, progress: P
                         f"{response.url} sends more than the expected {most:,} bytes; the download was stopped."
                     )
                 file.write(chunk)
-                stage.at(done)
+                stage.report(done)
     except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
         if isinstance(error, DownloadError):
             raise

@@ -83,7 +83,7 @@ def preflight(
             sample.add(batch)
             n_records += len(batch)
             n_alts += sum(len(record.alts) for record in batch)
-            stage.at(n_records)
+            stage.report(n_records)
         sha256 = file.sha256
     if region and not n_records:
         reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error

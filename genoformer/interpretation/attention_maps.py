@@ -65,7 +65,7 @@ def attention_profiles(
         for numbers in batches_of_equal_length(loci, queries):
             codes = np.stack([loci[i].codes for i in numbers])
             profiles |= zip(numbers, _profile(reader, codes, profile, queries[numbers[0]]), strict=True)
-            stage.at(len(profiles))
+            stage.report(len(profiles))
     return [profiles[i] for i in range(len(loci))]
 
 

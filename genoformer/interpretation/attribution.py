@@ -111,7 +111,7 @@ def attributions(
             else:
                 batch = gradient_times_input(module, onehot, batch_size=4)
             by_locus |= {i: batch.row(row) for row, i in enumerate(numbers)}
-            stage.at(len(by_locus))
+            stage.report(len(by_locus))
     return [by_locus[i] for i in range(len(loci))]
 
 

@@ -96,7 +96,7 @@ def mutagenesis(
         variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in batch]
         rows, bases = (np.array(indices) for indices in zip(*batch, strict=True))
         values[:, rows, bases] = scorer.score(variants).values[:, columns].T
-        stage.at(min(first + _BATCH, len(changes)) // 3)
+        stage.report(min(first + _BATCH, len(changes)) // 3)
     return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)
 
 

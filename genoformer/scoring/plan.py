@@ -127,7 +127,7 @@ class Plan:
 
         task = WorkerTask(job.genome, self.scoring, job.runtime, self.fit, threads)
         stage = Stage(self.progress, "score", self.preflight.n_records)
-        stage.at(0)  # the stage begins
+        stage.report(0)  # the stage begins
         self.n_parts = run_parts(self.workers, self.partition, self.parts, compute, task, stage)
 
     def shard_summary(self) -> Summary:
