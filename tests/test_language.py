@@ -34,8 +34,9 @@ FLAGS_IN = {  # modules of the library whose texts may name a flag
     "genome/explanations": "--fix and --force are the words of the header, the summary and docs/input-checks.md",
     "genome/variants": "the same",
     "interpretation/loci": "`score --explain` is a command",
+    "report/scored": "a sentence of the report on the command that scored the variants",
     "scoring/parts": "`score --shard` is a command",
-    "scoring/scores": "`genoformer score --explain` is a command",
+    "scoring/scores": "`score --explain` is a command; meanings are in the headers of outputs",
     "training/resume": "finetune --task tracks is a command",
 }
 

@@ -125,7 +125,7 @@ class Scored:
         name = self.scores[0].name
         if flag is None or not text:
             return (
-                f"No noise floor of {name} is known (noise_places = 0, or an older version): it is not said which scores are "
+                f"No noise floor of {name} is known (--noise-places 0, or an older version): it is not said which scores are "
                 "more than what the start of a window does."
             )
         floors = dict(item.partition("=")[::2] for item in text.split(";"))

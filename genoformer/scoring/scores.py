@@ -315,7 +315,7 @@ SCORES: dict[str, Score] = {
             unit="log2",
             meaning=(
                 "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene "
-                "in the window with the largest; needs genes (gtf). 0 where the window has no gene."
+                "in the window with the largest; needs --gtf. 0 where the window has no gene."
             ),
             function=sar,
         ),
