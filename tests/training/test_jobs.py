@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run, run_well
+from commands import parsed, run, run_well
 from genoformer_cli.finetune import finetune as command
 from small_models import LONG_TABLE
 
@@ -110,8 +110,7 @@ def test_track_models_of_both_are_the_same(folder: Path, tmp_path: Path, words, 
 
 
 def test_the_options_of_the_command_are_those_of_the_jobs() -> None:
-    with command.make_context("finetune", ["train.csv"]) as context:
-        options = context.params | {"label": None}  # of the command: ()
+    options = parsed(command, "train.csv") | {"label": None}  # of the command: ()
     named = {field.name: field.default for field in fields(LabelOptions)}
     tables = [{field.name for field in fields(table)} for table in (TuningConfig, TrackTuningConfig)]
     of_tables = options.keys() - named.keys() - OF_THE_COMMAND
