@@ -12,7 +12,7 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import write_text
 from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
-from genoformer.models.foreign import READ
+from genoformer.models.families import READ
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.models.weights import read_json
