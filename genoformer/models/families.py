@@ -76,6 +76,14 @@ FAMILIES = {
             )
         },
     ),
+    "borzoi": Family(
+        "genoformer.models.borzoi.model:Borzoi",
+        {
+            "borzoi": Layout("genoformer.models.borzoi.weights:BORZOI", ("borzoi",), "Borzoi as borzoi-pytorch has it"),
+            "flashzoi": Layout("genoformer.models.borzoi.weights:FLASHZOI", ("borzoi",), "Flashzoi"),
+            "borzoi-prime": Layout("genoformer.models.borzoi.weights:BORZOI_PRIME", ("prime",), "Borzoi Prime"),
+        },
+    ),
 }
 _NAMES = [layout.models for family in FAMILIES.values() for layout in family.layouts.values() if layout.models]
 READ = f"genoformer reads its own models, {', '.join(_NAMES[:-1])}, and {_NAMES[-1]}"  # in messages

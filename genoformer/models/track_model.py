@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -32,6 +32,14 @@ class TrackModel(Model):
     def __init__(self) -> None:
         super().__init__()
         self.targets = {}
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode as in torch, but keep frozen batch norm in eval mode, so that its statistics do not change."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d) and not module.weight.requires_grad:
+                module.eval()
+        return self
 
     @classmethod
     def heads_of(cls, config: Any) -> dict[str, Head]:
@@ -145,8 +153,11 @@ class TrackModel(Model):
 
 
 def window_unit(heads: Mapping[str, Head]) -> int:
-    """Return the number of bases of which the length of a window is a multiple: a whole number of the bins of every head."""
-    return math.lcm(*(head.bin_size for head in heads.values()))
+    """Return the number of bases of which the length of a window is a multiple: a whole number of the bins of every head.
+
+    A model whose bins are made of wider ones names them (`Head.window_unit`).
+    """
+    return math.lcm(*(head.window_unit or head.bin_size for head in heads.values()))
 
 
 def read_track_tables(heads: Mapping[str, Head], folder: Path) -> dict[str, TrackTable]:
