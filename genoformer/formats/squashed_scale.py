@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError
-from genoformer.formats.track_table import Track
+from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.track_table import Track, TrackTable
 
 Scale = Literal["original", "model"]  # coverage, or the values that the model predicts
 SCALES: tuple[Scale, ...] = ("original", "model")
@@ -62,6 +62,23 @@ class SquashedScale:
             wide = values[..., rows, :].astype(np.float64)
             coverage[..., rows, :] = function(wide, self.scale[rows], self.clip_soft[rows], self.exponent[rows])
         return coverage
+
+
+def squashed_scale(kind: str, table: TrackTable | None, tracks: Iterable[int] | None, scale: Scale) -> SquashedScale | None:
+    """Return what undoes the squashed scale of some tracks of a table; None where nothing is to be undone.
+
+    kind: a key of SQUASHED_SCALES, "" for a model without a squashed scale. tracks: their numbers; None: all. Raises
+    OptionError if the table is missing.
+    """
+    if not kind or scale == "model":
+        return None
+    if table is None:
+        raise OptionError(
+            "scale",
+            "is original, which undoes the squashed scale of the tracks with scale, clip_soft and sum_stat of their table, and "
+            "the model has no table; give targets, or scale model.",
+        )
+    return SquashedScale.of(kind, table if tracks is None else [table[i] for i in tracks])
 
 
 def undo_borzoi(x: Wide, scale: Wide, clip_soft: Wide, exponent: Wide) -> Wide:

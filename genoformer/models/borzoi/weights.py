@@ -1,7 +1,7 @@
 """borzoi-pytorch's layouts, read and written: config.json and the weights of its Borzoi (also Flashzoi) and its Prime.
 
-Their config.json has no widths of stem and tower, no kernels and no numbers of tracks: they are constants of borzoi-pytorch,
-and so is the window. Tables of tracks are not part of these folders. If the number of bins to crop is odd, borzoi-pytorch
+Their config.json has no widths of stem and tower, no kernels and no numbers of tracks: they are constants of borzoi-pytorch.
+Tables of tracks are not part of these folders. If the number of bins to crop is odd, borzoi-pytorch
 returns one bin fewer than bins_to_return.
 """
 
@@ -27,6 +27,7 @@ _FIELDS = {  # their field -> ours; the defaults are the same
     "dropout_rate": "dropout",
     "attn_dropout": "attention_dropout",
     "pos_dropout": "position_dropout",
+    "context_length": "context_length",  # our field: theirs have no length
 }
 _CONSTANTS = ("stem_width", "tower_widths", "n_features", "position_range", "rotary_width", "rotary_base")
 _CROPPED = 16  # bins on each side that are left out if `return_center_bins_only` is false
@@ -92,11 +93,8 @@ def _to_config(kind: str, config: Mapping[str, Any], folder: Path) -> BorzoiConf
     enabled = {"human": config.get("enable_human_head", True), "mouse": config.get("enable_mouse_head", False)}
     heads = {name: n for name, n in tracks.items() if enabled[name]}
     n_all = default.context_length // default.bin_size
-    bins = (
-        config.get("bins_to_return", default.target_bins)
-        if config.get("return_center_bins_only", True)
-        else n_all - 2 * _CROPPED
-    )
+    is_cropped = config.get("return_center_bins_only", True)
+    bins = config.get("bins_to_return", default.target_bins) if is_cropped else n_all - 2 * _CROPPED
     if type(bins) is not int or (bins < 1 and bins != -1):
         raise CheckpointError(f"{path}: bins_to_return = {bins!r}; give a number of bins, or -1 for all.")
     if not heads:
@@ -119,7 +117,7 @@ def _from_config(kind: str, model: Any) -> dict[str, Any]:
         raise ConfigError(f"the layout {kind} of borzoi-pytorch holds its class {name} and no other models; {instead}.")
     shape = model.config
     like = BorzoiConfig(**PRIME) if kind == "prime" else BorzoiConfig()
-    fixed = ("n_upsamples", "final_width", "context_length", *_CONSTANTS)
+    fixed = ("n_upsamples", "final_width", *_CONSTANTS)
     for field in fixed:
         if getattr(shape, field) != getattr(like, field):
             raise ConfigError(
@@ -129,9 +127,7 @@ def _from_config(kind: str, model: Any) -> dict[str, Any]:
     tracks = PRIME_TRACKS if kind == "prime" else TRACKS
     if unlike := [f"{head} of {n:,}" for head, n in shape.heads.items() if tracks.get(head) != n]:
         allowed = ", ".join(f"{head} of {n:,}" for head, n in tracks.items())
-        raise ConfigError(
-            f"the layout {kind} of borzoi-pytorch holds the heads {allowed} tracks, found {unlike[0]}; {instead}."
-        )
+        raise ConfigError(f"borzoi-pytorch's layout {kind} holds heads of {allowed} tracks, found {unlike[0]}; {instead}.")
     flashed = shape.attention == "rotary"
     if flashed and shape.n_kv_heads * 2 != shape.n_heads:
         raise ConfigError(f"borzoi-pytorch has half as many heads of keys as of queries, found {shape.n_kv_heads}; {instead}.")
