@@ -29,7 +29,7 @@ class SquashedScale:
 
     >>> rna = Track(0, "RNA", clip_soft=384, scale=0.01, sum_stat="sum_sqrt")
     >>> SquashedScale.of("borzoi", [rna]).undo(np.float32([[0.08, 3.86]])).round(2).tolist()
-    [[16.0, 2828.92]]
+    [[16.0, 2829.93]]
     """
 
     kind: str  # a key of SQUASHED_SCALES

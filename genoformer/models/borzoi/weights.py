@@ -127,7 +127,7 @@ def _from_config(kind: str, model: Any) -> dict[str, Any]:
     tracks = PRIME_TRACKS if kind == "prime" else TRACKS
     if unlike := [f"{head} of {n:,}" for head, n in shape.heads.items() if tracks.get(head) != n]:
         allowed = ", ".join(f"{head} of {n:,}" for head, n in tracks.items())
-        raise ConfigError(f"borzoi-pytorch's layout {kind} holds heads of {allowed} tracks, found {unlike[0]}; {instead}.")
+        raise ConfigError(f"borzoi-pytorch's layout {kind} holds the heads {allowed} tracks, found {unlike[0]}; {instead}.")
     flashed = shape.attention == "rotary"
     if flashed and shape.n_kv_heads * 2 != shape.n_heads:
         raise ConfigError(f"borzoi-pytorch has half as many heads of keys as of queries, found {shape.n_kv_heads}; {instead}.")
