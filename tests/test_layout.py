@@ -15,6 +15,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "annotation/test_fast_and_careful.py": "formats that are read in two ways, which agree",
     "huggingface/test_absent.py": "the package without transformers",
     "interpretation/test_interoperation.py": "models in tangermeme, captum and modisco-lite",
+    "models/borzoi/test_commands.py": "Borzoi in the commands",
     "models/borzoi/test_parity.py": "Borzoi and Prime against borzoi-pytorch",
     "models/enformer/test_parity.py": "Enformer against enformer-pytorch",
     "models/test_add_a_model.py": "the toy package of docs/add_a_model.md",

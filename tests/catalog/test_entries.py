@@ -110,6 +110,8 @@ FAMILIES = {
     "ModernBERT",
     "Llama",
     "Enformer",
+    "Borzoi",
+    "Flashzoi",
 }
 
 
