@@ -17,6 +17,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "interpretation/test_interoperation.py": "models in tangermeme, captum and modisco-lite",
     "models/borzoi/test_commands.py": "Borzoi in the commands",
     "models/borzoi/test_parity.py": "Borzoi and Prime against borzoi-pytorch",
+    "models/borzoi/test_training.py": "the Borzoi family in finetune",
     "models/enformer/test_parity.py": "Enformer against enformer-pytorch",
     "models/test_add_a_model.py": "the toy package of docs/add_a_model.md",
     "models/test_hostile_models.py": "model folders that were made to do harm",

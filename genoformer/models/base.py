@@ -123,7 +123,6 @@ class Head(NamedTuple):
     bin_size: int  # bases
     table: TrackTable | None = None  # names of the tracks, if known
     target_bins: int = 0  # predicted bins in the middle of a window of `context_length`; 0: all
-    window_unit: int = 0  # bases of which the length of a window is a multiple, if it is not the bin size
     squashed_scale: str = ""  # how the tracks were squashed for training, a key of SQUASHED_SCALES; "": not
 
 

@@ -47,6 +47,11 @@ class TrackModel(Model):
         return {name: Head(n, config.bin_size, target_bins=config.target_bins) for name, n in config.heads.items()}
 
     @classmethod
+    def window_unit_of(cls, config: Any) -> int:
+        """Return the number of bases of which the length of a window is a multiple: by default bins of every head fit in it."""
+        return window_unit(cls.heads_of(config))
+
+    @classmethod
     def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
         """Return a configuration with one new head, for training on windows of this length."""
         return replace(config, heads={head: n_tracks}, context_length=context_length, target_bins=target_bins)
@@ -124,7 +129,7 @@ class TrackModel(Model):
         Raises ConfigError, with the number of available bins, if the length is not a whole number of the bins of every head,
         or n_bins is too large.
         """
-        binned, unit = self._binned(head), window_unit(self.track_heads)
+        binned, unit = self._binned(head), self.window_unit_of(self.config)
         n_units, rest = divmod(length, unit)
         if rest or not n_units:
             raise ConfigError(
@@ -153,11 +158,8 @@ class TrackModel(Model):
 
 
 def window_unit(heads: Mapping[str, Head]) -> int:
-    """Return the number of bases of which the length of a window is a multiple: a whole number of the bins of every head.
-
-    A model whose bins are made of wider ones names them (`Head.window_unit`).
-    """
-    return math.lcm(*(head.window_unit or head.bin_size for head in heads.values()))
+    """Return the number of bases of which the length of a window is a multiple: a whole number of the bins of every head."""
+    return math.lcm(*(head.bin_size for head in heads.values()))
 
 
 def read_track_tables(heads: Mapping[str, Head], folder: Path) -> dict[str, TrackTable]:

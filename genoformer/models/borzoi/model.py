@@ -146,9 +146,12 @@ class Borzoi(TrackModel):
     @classmethod
     def heads_of(cls, config: BorzoiConfig) -> dict[str, Head]:
         return {
-            name: Head(n, config.bin_size, None, config.target_bins, config.unit, config.squashed_scale)
-            for name, n in config.heads.items()
+            name: Head(n, config.bin_size, None, config.target_bins, config.squashed_scale) for name, n in config.heads.items()
         }
+
+    @classmethod
+    def window_unit_of(cls, config: BorzoiConfig) -> int:
+        return config.unit
 
     @classmethod
     def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
@@ -168,11 +171,10 @@ class Borzoi(TrackModel):
                 f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
                 "numbers, as `one_hot` makes it of codes."
             )
-        given = isinstance(n_bins, Bins)
-        bins = self.bins_of(onehot.shape[-1], 0 if given else n_bins)  # refuses other lengths
+        bins = self.bins_of(onehot.shape[-1], 0 if isinstance(n_bins, Bins) else n_bins)  # refuses other lengths
         stages = self.convolve_bases(onehot)
         x = self.attend(pooled(stages[-1])[:, :, 0])
-        return self.decode(x, stages, n_bins if given else bins)
+        return self.decode(x, stages, n_bins if isinstance(n_bins, Bins) else bins)
 
     def convolve_bases(self, onehot: Tensor) -> list[Tensor]:
         """Apply stem and tower, and return the outputs [B, C', 1, L'] of the last stages, which the decoder reads."""

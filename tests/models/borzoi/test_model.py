@@ -63,7 +63,7 @@ def test_bins_in_the_middle_by_hand() -> None:
         assert model(random_onehot(1, 2048), "human").shape == (1, 4, 10)
         assert model(random_onehot(1, 1280), "mouse", 1).shape == (1, 2, 1)
     head = model.track_heads["human"]
-    assert (head.n_tracks, head.bin_size, head.window_unit) == (4, 32, 128)
+    assert (head.n_tracks, head.bin_size, model.window_unit_of(model.config)) == (4, 32, 128)
     assert small_borzoi("prime").track_heads["mouse"].bin_size == 16
 
 
