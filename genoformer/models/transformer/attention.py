@@ -53,6 +53,18 @@ def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
     return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
 
 
+def padded_keys(query_at: Tensor, key_at: Tensor, keep: Tensor, n_past: int = 0) -> Tensor:
+    """Return True at keys hidden as padding from queries at [B or 1, M]: [B, 1, M, T]; keep [B, T] is False at padding.
+
+    A padded query sees itself. Far from all kept keys (a local layer, padding before a causal sequence) it would see no key,
+    and the NaN of its softmax would reach the kept tokens of the next layer as 0 x NaN. The first n_past keys are earlier ones.
+    """
+    itself = query_at[:, :, None] == key_at[:, None, :]  # [B or 1, M, T]
+    if n_past:
+        itself = itself & (torch.arange(key_at.shape[1], device=key_at.device) >= n_past)
+    return (~keep[:, None, :] & ~itself)[:, None]
+
+
 Shared = dict[tuple[Any, ...], Any]  # what all layers of one pass use: rotations and biases of attention, by kind
 
 
@@ -124,8 +136,8 @@ class Attention(nn.Module):
         """
         whole = rows is None and past is None and shared is not None
         q, k, v, query_at, key_at = self._heads(x, rows, past, shared if whole else None)
+        n_past = 0 if past is None else past.n_tokens
         if past is not None:
-            n_past = past.n_tokens
             k, v = past.joined(k, v)
             if n_past:
                 earlier = torch.arange(n_past, device=x.device).expand(len(x), -1)
@@ -138,7 +150,8 @@ class Attention(nn.Module):
         if whole and shared is not None and kind in shared:
             bias = shared[kind]
         else:
-            bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=plain_causal)
+            hidden = None if keep is None else padded_keys(query_at, key_at, keep, n_past)
+            bias = self._bias(query_at, key_at, hidden, x.dtype, plain_causal=plain_causal)
             if whole and shared is not None:
                 shared[kind] = bias
         dropout = self.dropout if self.training else 0.0
@@ -154,7 +167,8 @@ class Attention(nn.Module):
         rows = torch.arange(first, first + n, device=x.device).expand(len(x), n)
         q, k, _, query_at, key_at = self._heads(x, rows, None, None)
         logits = q @ self._for_each_query(k).transpose(-1, -2) * q.shape[-1] ** -0.5
-        bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=False)
+        hidden = None if keep is None else padded_keys(query_at, key_at, keep)
+        bias = self._bias(query_at, key_at, hidden, x.dtype, plain_causal=False)
         return (logits if bias is None else logits + bias).softmax(-1)
 
     def _heads(
@@ -193,10 +207,13 @@ class Attention(nn.Module):
         return x if self.n_kv_heads == self.n_heads else x.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
 
     def _bias(
-        self, query_at: Tensor, key_at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
+        self, query_at: Tensor, key_at: Tensor, hidden: Tensor | None, dtype: torch.dtype, plain_causal: bool
     ) -> Tensor | None:
-        """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask."""
-        if keep is None and not self.alibi and self.reach is None and (plain_causal or not self.causal):
+        """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask.
+
+        hidden: True at keys that a query does not see because they are padding, [B, 1, M, T].
+        """
+        if hidden is None and not self.alibi and self.reach is None and (plain_causal or not self.causal):
             return None
         distance = (query_at[:, :, None] - key_at[:, None, :])[:, None]  # [B, 1, M, T]
         bias = torch.zeros((), dtype=dtype, device=key_at.device)
@@ -207,6 +224,6 @@ class Attention(nn.Module):
             bias = bias.masked_fill(distance < 0, -torch.inf)
         if self.reach is not None:
             bias = bias.masked_fill(distance.abs() > self.reach, -torch.inf)
-        if keep is not None:
-            bias = bias.masked_fill(~keep[:, None, None, :], -torch.inf)
+        if hidden is not None:
+            bias = bias.masked_fill(hidden, -torch.inf)
         return bias.to(dtype)
