@@ -511,3 +511,85 @@ def test_phases_are_refused_where_tokens_have_no_phase(genome) -> None:
         scorer_of(made(BaseTokenizer()), genome, "LLR", phases="two")
     with pytest.raises(ConfigError, match="at least"):
         scorer_of(made(BlockTokenizer.new(6)), genome, "LLR", phases="all", context=20)
+
+
+# Ends of contigs and gaps
+
+
+def spelled(model: Encoder, before: str, allele: str, after: str) -> float:
+    """log2 P of a window without N in one pass."""
+    with torch.no_grad():
+        return float(model.sequence_log2_prob(encode(before + allele + after)[None]))
+
+
+def near_the_end(model: Encoder, sequence: str, variant: Variant) -> list[float]:
+    """LLR of each strand by hand: as many known bases behind both alleles as the contig with fewer of them has."""
+    ref, alt = variant.ref[1:], variant.alt[1:]  # without the anchor
+    at = variant.start + 1
+    n_left = LENGTH // 2 - max(len(ref), len(alt)) // 2
+    n_right = LENGTH - n_left - max(len(ref), len(alt))
+    turned = [text[::-1].translate(TURNED) for text in (sequence, ref, alt)]
+    forward, reverse = (sequence, ref, alt), (turned[0], turned[1], turned[2])
+    values = []
+    for (text, of_ref, of_alt), place, n_before in (
+        (forward, at, n_left),
+        (reverse, len(sequence) - at - len(ref), n_right),
+    ):
+        before, after = text[max(0, place - n_before) : place].rjust(n_before, "N"), text[place + len(of_ref) :]
+        room = LENGTH - n_before  # bases from the first of the allele on
+        n_known = min(room, len(of_ref) + len(after), len(of_alt) + len(after))
+        assert n_known >= max(len(of_ref), len(of_alt))
+        sides = [spelled(model, before, allele, after[: n_known - len(allele)]) for allele in (of_alt, of_ref)]
+        values.append(sides[0] - sides[1])
+    return values
+
+
+NEAR_ENDS = [(place, ref, alt) for place in (12, 17, 280, 289) for ref, alt in ((1, 4), (4, 1), (1, 2), (6, 1))]
+
+
+@pytest.mark.parametrize("tokenizer", [BaseTokenizer(), KmerTokenizer(3)], ids=["bases", "k-mers"])
+@pytest.mark.parametrize(("place", "n_ref", "n_alt"), NEAR_ENDS)
+def test_causal_indels_near_a_contig_end_are_read_in_shorter_windows(tokenizer, place, n_ref, n_alt, genome) -> None:
+    model = causal("llama", tokenizer)
+    ref = SEQUENCE[place : place + n_ref]
+    v = scorer_of(model, genome, "LLR").readers[0].windows.shortest(Variant("c", place + 1, ref, (ref + "GTTCA")[:n_alt]))
+    anchored = Variant("c", v.start, SEQUENCE[v.start - 1] + v.ref, SEQUENCE[v.start - 1] + v.alt)  # left-aligned
+    expected = np.mean(near_the_end(model, SEQUENCE, anchored))
+    assert value(model, genome, "LLR", anchored) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["causal BPE", "causal blocks"])
+@pytest.mark.parametrize("place", [3, 9, 20, 270, 288, 294])
+def test_near_contig_ends_both_strands_and_both_alleles_are_alike(family, place, tmp_path) -> None:
+    """The contig turned over has the same LLR; with the alleles swapped it has the other sign."""
+    model = MODELS[family]
+    alt = SEQUENCE[place] + other(SEQUENCE[place + 1]) + "AT" + other(SEQUENCE[place])  # which has one spelling
+    inserted = SEQUENCE[:place] + alt + SEQUENCE[place + 1 :]
+    turned, n = SEQUENCE[::-1].translate(TURNED), len(SEQUENCE)
+    last = turned[n - place - 2]  # the anchor on the other strand
+    genomes = [genome_of(tmp_path / f"{i}.fa", text) for i, text in enumerate((SEQUENCE, inserted, turned))]
+    forward = value(model, genomes[0], "LLR", Variant("c", place + 1, SEQUENCE[place], alt))
+    swapped = value(model, genomes[1], "LLR", Variant("c", place + 1, alt, SEQUENCE[place]))
+    reverse = value(model, genomes[2], "LLR", Variant("c", n - place - 1, last, last + alt[1:][::-1].translate(TURNED)))
+    assert np.isfinite(forward)
+    assert swapped == pytest.approx(-forward, abs=2e-5)
+    assert reverse == pytest.approx(forward, abs=2e-5)
+
+
+def test_an_indel_with_fewer_bases_behind_it_than_it_changes_has_no_likelihood(genome) -> None:
+    model = causal("llama", BaseTokenizer())
+    variants = [Variant("c", 299, SEQUENCE[298], SEQUENCE[298] + "GGGG"), Variant("c", 2, SEQUENCE[1], SEQUENCE[1] + "GGGG")]
+    batch = scorer_of(model, genome, "LLR").score(variants)
+    assert [str(status) for status in batch.statuses] == ["NO_SCORE", "NO_SCORE"]
+    assert np.isnan(batch.values).all()
+    both = scorer_of(model, genome, "LLR,COSINE").score(variants)
+    assert [str(status) for status in both.statuses] == [".", "."]
+
+
+def test_windows_that_end_in_a_gap_are_cut_where_both_alleles_know_as_much(tmp_path) -> None:
+    model = causal("llama", BaseTokenizer())
+    gapped = SEQUENCE[:160] + "N" * 40 + SEQUENCE[200:]
+    value_of_gap = value(model, genome_of(tmp_path / "g.fa", gapped), "LLR", INSERTION, both_strands=False)
+    value_of_end = value(model, genome_of(tmp_path / "e.fa", SEQUENCE[:160]), "LLR", INSERTION, both_strands=False)
+    assert np.isfinite(value_of_gap)
+    assert value_of_gap == pytest.approx(value_of_end, abs=1e-6)
