@@ -152,7 +152,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     metavar="N",
     default=4_096,
     show_default=True,
-    help="Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF.",
+    help="Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF. The "
+    "last digit of a score can depend on it.",
 )
 @click.option("--shard", metavar="I/N", help="Score only part I of N, such as in a job array; then run: genoformer merge OUT.")
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse if a part is missing (genoformer merge).")

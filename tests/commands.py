@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
@@ -39,3 +40,10 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a TSV with a header."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
+
+
+def with_five_digits(table: Any) -> Any:
+    """The table of `gf.score` with its scores, which are the columns of numbers after the status, as a text table has them."""
+    first = list(table.columns).index("status")
+    scores = [name for name in table.columns[first:] if table[name].dtype == float]
+    return table.assign(**{name: [float(f"{x + 0.0:.5g}") for x in table[name]] for name in scores})

@@ -57,10 +57,10 @@ class Column(NamedTuple):
         """Key in INFO; for a stranded track such as CAGE+, _plus or _minus replaces the sign, before any _SE or _NOISE."""
         return f"GF_{key_of(self.of)}{self.name.removeprefix(self.of)}" if self.of else f"GF_{key_of(self.name)}"
 
-    def text(self, value: float) -> str:
-        """Format a value for a text table: five significant digits, or a word; empty if missing."""
+    def text(self, value: float, n_digits: int = 5) -> str:
+        """Format a value for a text table: its significant digits, or a word; empty if missing."""
         if not self.words:
-            return rounded(value)
+            return rounded(value, f".{n_digits}g")
         return MISSING if value != value else " ".join(self.words[int(value)].split())
 
 

@@ -183,7 +183,11 @@ def test_pairs_are_scored_together(folder, tmp_path) -> None:
     """The joint effect is that of both changes in one sequence."""
     words = ("-f", folder / "g.fa", "-m", folder / "three", "--classes", "b", "--strand", "forward", "-o", tmp_path / "p.tsv")
     result = run("pairs", folder / "phased.vcf", *words, "--within", 11)
-    assert_refused(result, "pairs within 11 bases: give 1 to 10, a quarter of the window")
+    assert_refused(result, "--within is 11, expected 1 to 10, a quarter of the window of 40 bases; give that, or a longer")
+    assert run_well("pairs", folder / "phased.vcf", *words).stdout is not None  # by default as far as the window allows
+    by_default = (tmp_path / "p.tsv").read_text()
+    run_well("pairs", folder / "phased.vcf", *words, "--within", 10)
+    assert (tmp_path / "p.tsv").read_text() == by_default
     run_well("pairs", folder / "phased.vcf", *words, "--within", 7)
     (row,) = rows_of(tmp_path / "p.tsv")
     assert (row["pos_a"], row["pos_b"]) == ("255", "262")
