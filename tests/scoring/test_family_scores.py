@@ -593,3 +593,23 @@ def test_windows_that_end_in_a_gap_are_cut_where_both_alleles_know_as_much(tmp_p
     value_of_end = value(model, genome_of(tmp_path / "e.fa", SEQUENCE[:160]), "LLR", INSERTION, both_strands=False)
     assert np.isfinite(value_of_gap)
     assert value_of_gap == pytest.approx(value_of_end, abs=1e-6)
+
+
+# Ensembles
+
+
+def test_likelihoods_of_different_kinds_of_models_are_not_averaged(genome) -> None:
+    kmers, bpe, llama = made(KmerTokenizer(3)), made(BPE), causal("llama", BaseTokenizer())
+    for models, names, kinds in (
+        ((kmers, llama), "LLR,COSINE", "causal and masked models in an ensemble, and their LLR measure"),
+        ((llama, kmers), "LLR,PLL", "causal and masked models in an ensemble, and their LLR, PLL measure"),
+        ((kmers, bpe), "PLL", "masked and masked BPE models in an ensemble, and their PLL measure"),
+        ((bpe, llama), "PLL", "causal and masked BPE models"),
+    ):
+        with pytest.raises(ConfigError, match=f"found {kinds}.*score each kind alone, or choose COSINE or L2"):
+            scorer_of(models, genome, names)
+    together = value((kmers, llama), genome, "L2", SNV)
+    assert together == pytest.approx((value(kmers, genome, "L2", SNV) + value(llama, genome, "L2", SNV)) / 2, abs=1e-5)
+    bases = made(BaseTokenizer())
+    expected = (value(kmers, genome, "LLR", SNV) + value(bases, genome, "LLR", SNV)) / 2
+    assert value((kmers, bases), genome, "LLR", SNV) == pytest.approx(expected, abs=1e-5)  # both of the masked base
