@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
@@ -47,3 +48,9 @@ def with_five_digits(table: Any) -> Any:
     first = list(table.columns).index("status")
     scores = [name for name in table.columns[first:] if table[name].dtype == float]
     return table.assign(**{name: [float(f"{x + 0.0:.5g}") for x in table[name]] for name in scores})
+
+
+def parsed(command: click.Command, *arguments: str) -> dict[str, Any]:
+    """The options of a command with these arguments, as main parses them; click keeps the help option of the first context."""
+    with command.make_context(command.name, list(arguments), parent=click.Context(main, **main.context_settings)) as context:
+        return dict(context.params)

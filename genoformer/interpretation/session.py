@@ -8,7 +8,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.files import check_overwrite, make_folder
 from genoformer.genome.genes import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
@@ -19,7 +19,7 @@ from genoformer.interpretation.loci import MANIFEST, MAPS, Loci, Locus, read_loc
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS, has
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import ProgressCallback
 
 MapFunction = Callable[[Any, Sequence[Locus]], list[Floats]]  # (model, loci) -> a map [L] of each locus
 
@@ -58,6 +58,7 @@ class Session:
     alleles: Sequence[Variant] = ()  # all scorable alleles of a VCF, some of them without a locus
     background: Sequence[Locus] = ()  # background sequences for motif enrichment
     notes: Sequence[str] = ()  # notes on the loci, for the user
+    others: Sequence[Any] = ()  # the other members of an ensemble, of which `model` is the first
     progress: ProgressCallback = None
 
     @property
@@ -77,11 +78,6 @@ class Session:
     def visible(self, locus: Locus) -> VisibleAnnotation | None:
         """Return the genes and elements at a locus; None without an annotation."""
         return self.annotation.over(locus.chrom, locus.start, locus.end) if self.annotation and locus.chrom else None
-
-    def progress_for(self, stage: str, n: int | None = None) -> Callable[[int], None] | None:
-        """Return the callback for the number of finished loci of a stage; None if nobody listens."""
-        listen, total = self.progress, len(self.loci) if n is None else n
-        return (lambda done: listen(Progress(stage, done, total))) if listen else None
 
     def on_genome(self) -> tuple[Genome, list[Locus]]:
         """Return the genome that a scorer reads, and the loci on it; a FASTA is its own genome, with N beyond its sequences."""
@@ -119,9 +115,15 @@ class Session:
 
 
 def open_session(
-    request: InterpretationRequest, motifs: MotifOptions = NO_MOTIFS, progress: ProgressCallback = None
+    request: InterpretationRequest,
+    motifs: MotifOptions = NO_MOTIFS,
+    progress: ProgressCallback = None,
+    *,
+    with_ensembles: bool = False,
 ) -> Session:
     """Read the loci, the model, the genes and elements, and the background of a motif search; make the output folder, if any.
+
+    with_ensembles: also accept the folder of an ensemble; without it, the refusal names the members.
 
     Raises ConfigError for genes or elements without a genome, and for a folder with files that are not maps of genoformer.
     Raises the errors of `read_loci`, `read_landmarks` and `registry.load`.
@@ -133,7 +135,10 @@ def open_session(
     annotation = read_landmarks(genome, request.gtf, request.elements) if genome else LocusAnnotation()
     if request.out is not None:
         check_overwrite(request.out, MAPS, MANIFEST, lambda manifest: manifest.get("what") is not None)
-    model = registry.load(request.model) if isinstance(request.model, str | Path) else request.model
+    load = registry.load_members if with_ensembles else lambda name: [registry.load(name)]
+    model, *others = load(request.model) if isinstance(request.model, str | Path) else [request.model]
+    if others and request.sanity_checks:
+        raise OptionError("sanity_checks", "needs a single model, found an ensemble; leave it out, or name one of its members.")
     if request.out is not None:
         make_folder(request.out)
     background = Loci([])
@@ -148,6 +153,7 @@ def open_session(
         read.alleles,
         background.loci,
         [*read.notes, *_length_note(model, read.loci), *background.notes],
+        others,
         progress,
     )
 

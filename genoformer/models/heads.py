@@ -93,6 +93,7 @@ class SequenceClassifier(Model):
     config_type = ClassifierConfig
     may_be_tied = True  # those of the encoder
     purpose = "is a fine-tuned model, which predicts classes, labels or values"
+    window_is_assumed = False  # True: its folder does not name the window of its training, and the longest input is taken
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -158,6 +159,16 @@ class SequenceClassifier(Model):
         """Return the largest number of tokens of a sequence of `length` bases."""
         return int(self.tokenizer.n_tokens(length))
 
+    def window_note(self, name: str) -> str | None:
+        """Return a note on a window that the folder of the model does not name; None if it names one."""
+        if not self.window_is_assumed:
+            return None
+        return (
+            f"{name} does not name the window of its fine-tuning, so windows of {self.config.window:,} bases are read, the "
+            "longest that fit; give the length of its training sequences as the context, or write it into its config.json: "
+            '"genoformer_settings": {"window": BASES}.'
+        )
+
     def describe(self) -> str:
         return f"was fine-tuned to predict {', '.join(self.config.classes)}"
 
@@ -189,24 +200,24 @@ class SequenceClassifier(Model):
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(self.norm(x))))))
 
 
-def pool(x: Tensor, is_base: Tensor, how: Pooling, keep: Tensor | None = None) -> Tensor:
+def pool(x: Tensor, is_base: Tensor, pooling: Pooling, keep: Tensor | None = None) -> Tensor:
     """Pool hidden states [B, T, D] to [B, D], or to [B, 2 D] for "mean-max", which concatenates mean and maximum.
 
     Mean and maximum are over the tokens of bases (is_base [B, T]), without special tokens; "cls" is the first state, "last"
     the last one, "mean-all" the mean over all tokens, special ones included (keep [B, T] is False at padding).
     """
-    if how == "cls":
+    if pooling == "cls":
         return x[:, 0]
-    if how == "last":
+    if pooling == "last":
         if keep is None:
             return x[:, -1]
         at = torch.arange(x.shape[1], device=x.device)
         return x[torch.arange(len(x), device=x.device), torch.where(keep, at, 0).amax(1)]
-    if how == "mean-all" and keep is None:
+    if pooling == "mean-all" and keep is None:
         return x.mean(1)
-    body = (keep if how == "mean-all" and keep is not None else is_base)[..., None]  # [B, T, 1]
+    body = (keep if pooling == "mean-all" and keep is not None else is_base)[..., None]  # [B, T, 1]
     mean = (x * body).sum(1) / body.sum(1).clamp(min=1)
-    if how in ("mean", "mean-all"):
+    if pooling in ("mean", "mean-all"):
         return mean
     largest = x.masked_fill(~body, -torch.inf).amax(1)
-    return largest if how == "max" else torch.cat([mean, largest], dim=-1)
+    return largest if pooling == "max" else torch.cat([mean, largest], dim=-1)

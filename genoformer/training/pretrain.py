@@ -19,8 +19,8 @@ from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
-from genoformer.training.bits_per_base import VALIDATION_BASES, bits_of, queried_bases, why_no_bits
-from genoformer.training.config import PretrainConfig, encoder_fields, tokenizer_of
+from genoformer.training.bits_per_base import VALIDATION_BASES, queried_bases, true_base_bits, why_no_bits
+from genoformer.training.config import PretrainConfig, encoder_fields, make_tokenizer
 from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
@@ -69,7 +69,7 @@ class PretrainRecipe:
         length = int(shape.get("context_length", EncoderConfig.context_length))
         self.genomes = open_genomes(config.genome, length)
         self.windows = RandomWindows(self.genomes.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
-        self.tokenizer: Tokenizer = begun.tokenizer if begun else tokenizer_of(config.tokenizer, self._learn_vocabulary)
+        self.tokenizer: Tokenizer = begun.tokenizer if begun else make_tokenizer(config.tokenizer, self._learn_vocabulary)
         self.model = begun or _new_encoder(table, self.tokenizer, length, causal=plan.objective == "causal")
         self.model.tokenizer = self.tokenizer
         self.objective: Any = (
@@ -106,7 +106,7 @@ class PretrainRecipe:
     def validate(self, trained: Any) -> dict[str, float]:
         """Return the mean bits per base on the held-out contigs."""
         assert self.queried is not None
-        return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, self.queried, self.plan.batch_size)))}
+        return {"valid_bits_per_base": float(np.nanmean(true_base_bits(trained, self.queried, self.plan.batch_size)))}
 
     def finish(self, fitted: FitResult, folder: Path, progress: ProgressCallback) -> Finished[dict[str, Any]]:
         plan, genomes = self.plan, self.genomes
@@ -133,7 +133,9 @@ class PretrainRecipe:
         )
         record["warnings"] = warnings
         rows = comparison.rows if comparison is not None else []
-        report.write(folder, rows, tokens_per_step=windows_per_step(plan) * self.tokenizer.n_tokens(self.windows.length))
+        report.write(
+            folder, rows, tokens_per_step=windows_per_step(plan) * self.tokenizer.n_typical_tokens(self.windows.length)
+        )
         scale = _DENSE if self.windows.n_bases < _LARGE else GENOME_SCALE
         sketch = training_sketch(iter_unmasked(self.windows.sources, self.windows.length), scale, self.start)
         return Finished(model, record, sketch, record)

@@ -111,3 +111,20 @@ def test_a_limit_makes_runs_of_n_one_token_where_all_would_be_too_many() -> None
     masked = limited.mask_bases(encode(text)[None], np.array([6]))
     assert (masked.rows[0, 0], masked.valid[0, 0]) == (2, True)
     assert BlockTokenizer.from_dict(limited.to_dict()).longest == 7
+
+
+@pytest.mark.parametrize("k", [1, 2, 6])
+@given(length=st.integers(1, 80), seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=30)
+def test_the_typical_number_of_tokens_is_that_of_known_bases(k, length, seed) -> None:
+    tokenizer = BlockTokenizer.new(k)
+    codes = np.random.default_rng(seed).integers(0, 4, (1, length), dtype=np.uint8)
+    assert tokenizer.n_typical_tokens(length) == tokenizer.encode(codes).ids.shape[1]
+    codes[:] = 4
+    assert tokenizer.n_tokens(length) == tokenizer.encode(codes).ids.shape[1]  # the bound: none is known
+
+
+def test_typical_bases_by_hand() -> None:
+    assert TOKENIZER.n_typical_tokens(512) == 1 + 85 + 2  # <cls>, blocks of 6, two letters
+    assert TOKENIZER.n_tokens(512) == 513
+    assert TOKENIZER.n_typical_bases(101) == 600
