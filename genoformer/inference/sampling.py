@@ -88,7 +88,7 @@ def sample_sequences(
         if request.length > model.config.context_length:
             tell(
                 f"sequences have {request.length:,} bases, and the model was made for windows of "
-                f"{model.config.context_length:,}; give --length {model.config.context_length} or less."
+                f"{model.config.context_length:,}; give a length of up to that."
             )
         generator = torch.Generator().manual_seed(request.seed)
         for first in range(0, request.number, _TOGETHER):

@@ -12,8 +12,11 @@ from typing import Any
 # model_type of a config.json -> the models that use it, if the type alone is not clear; DNA models come first
 _FAMILIES = {
     "caduceus": "Caduceus, a state-space model and no transformer",
-    "hyenadna": "HyenaDNA, which has long convolutions and is no transformer",
-    "stripedhyena": "Evo, which has long convolutions between its attention layers",
+    "hyenadna": "HyenaDNA, long convolutions and no transformer",
+    "stripedhyena": "Evo, attention layers with long convolutions between",
+    "stripedhyena2": "Evo 2, attention layers with long convolutions between",
+    "evo2": "Evo 2, attention layers with long convolutions between",
+    "evo": "Evo, attention layers with long convolutions between",
     "mamba": "Mamba, a state-space model and no transformer",
     "borzoi": "Borzoi",
     "GPN": "GPN",
