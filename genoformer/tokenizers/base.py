@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,4 +124,9 @@ class Tokenizer(Protocol):
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name."""
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields of tokenizer.json: "tokenizer", the name of the class, and what `from_dict` needs."""
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Return the tokenizer of a tokenizer.json, or of the `options` of a configuration."""

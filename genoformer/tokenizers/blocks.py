@@ -308,3 +308,6 @@ class BlockTokenizer(ReadsText):
             end=bool(fields.get("end", False)),
             longest=int(fields.get("longest", 0)),
         )
+
+
+TOKENIZERS = (BlockTokenizer,)
