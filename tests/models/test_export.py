@@ -245,7 +245,7 @@ def test_half_the_size_and_the_card_go_along(tmp_path) -> None:
 def test_what_transformers_cannot_read_is_refused(tmp_path) -> None:
     registry.save(small_enformer(), tmp_path / "tracks")
     done = run("models", "convert", tmp_path / "tracks", tmp_path / "out", "--to", "hf")
-    assert_refused(done, "predicts tracks", "expected a transformer of tokens")
+    assert_refused(done, "is a track model", "expected a transformer of tokens")
     assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="holds fine-tuned models"):
         registry.save(small_encoder(BaseTokenizer()), tmp_path / "out", layout="genoformer-hf-classifier")
