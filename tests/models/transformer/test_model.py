@@ -215,7 +215,7 @@ def damage_config(text):
         (damage_nan, "NaN"),
         (damage_config("{"), "cannot be read"),
         (damage_config("[]"), "not a JSON object"),
-        (damage_config('{"model_type": "gpt2"}'), "neither"),
+        (damage_config('{"model_type": "gpt2"}'), "genoformer does not read it"),
         (damage_config('{"genoformer": "0", "model": "os:system", "config": {}}'), "refused"),
         (
             damage_config('{"genoformer": "0", "model": "genoformer.models.transformer.model:Encoder", "config": {"x": 1}}'),
