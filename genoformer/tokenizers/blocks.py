@@ -25,8 +25,9 @@ class BlockTokenizer(ReadsText):
     (Dalla-Torre et al. 2024), read in the vocabulary of its checkpoints; with k = 1 it is one token per base.
 
     vocab: tokens in the order of their ids; special tokens are recognised by their names (ROLES). start, end: add the token
-    of this role to every sequence. longest: largest number of tokens that a model can read, 0 for no limit; a sequence that has
-    more because of unknown bases has one token for each run of N, so that a window at the end of a contig can be read.
+    of this role to every sequence. longest: largest number of tokens that a model can read, 0 for no limit. A sequence that
+    has more, because of N or single letters, has one token for each run of N; of those that are still too many the ones nearest
+    to its middle are read. A sequence of more than `max_bases(longest)` bases is not shortened.
 
     >>> from genoformer.genome.codes import encode
     >>> tokenizer = BlockTokenizer.new(2)
@@ -158,17 +159,13 @@ class BlockTokenizer(ReadsText):
         n_windows, length = codes.shape
         if not (codes >= N).any():
             starts = self._starts_of_known(0, length)
-            body = self._ids_at(codes, starts)
-            spans = np.broadcast_to(np.column_stack([starts, np.append(starts[1:], length)]), (n_windows, len(starts), 2))
-            return self._framed(list(body), list(spans))
+            spans = self._nearest(np.column_stack([starts, np.append(starts[1:], length)]), length)
+            return self._framed(list(self._ids_at(codes, spans)), list(np.broadcast_to(spans, (n_windows, *spans.shape))))
         rows, spans_of_rows = [], []
         for row in codes:
-            starts = self._starts(row)
-            if self.longest and len(starts) + self.n_added > self.longest:
-                before = np.append(False, row[:-1] >= N)  # True after an N
-                starts = starts[~((row[starts] >= N) & before[starts])]
-            rows.append(self._ids_at(row[None], starts)[0])
-            spans_of_rows.append(np.column_stack([starts, np.append(starts[1:], length)]))
+            spans = self._spans(row)
+            rows.append(self._ids_at(row[None], spans)[0])
+            spans_of_rows.append(spans)
         return self._framed(rows, spans_of_rows)
 
     def _framed(self, rows: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]) -> Encoding:
@@ -187,6 +184,24 @@ class BlockTokenizer(ReadsText):
             ids[i, last : last + len(self._after)] = self._after
         return Encoding(ids, framed)
 
+    def _spans(self, row: Codes) -> NDArray[np.int64]:
+        """Return the bases [start, end) of each token of a sequence [L] with N, [T, 2]."""
+        starts = self._starts(row)
+        if self.longest and len(starts) + self.n_added > self.longest:
+            after_n = np.append(False, row[:-1] >= N)
+            starts = starts[~((row[starts] >= N) & after_n[starts])]
+        return self._nearest(np.column_stack([starts, np.append(starts[1:], len(row))]), len(row))
+
+    def _nearest(self, spans: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the tokens [T, 2] of a sequence, or as many as the model reads: those that reach least far from the middle."""
+        n_read = self.longest - self.n_added
+        if not self.longest or len(spans) <= n_read or length > self.max_bases(self.longest):
+            return spans
+        n_choices = len(spans) - n_read + 1
+        reach = np.maximum(length - 2 * spans[:n_choices, 0], 2 * spans[n_read - 1 :, 1] - length)
+        first = int(reach.argmin())
+        return spans[first : first + n_read]
+
     def _starts(self, row: Codes) -> NDArray[np.int64]:
         """Return the first base of each token of a sequence [L]."""
         unknown = np.flatnonzero(row >= N)
@@ -203,9 +218,9 @@ class BlockTokenizer(ReadsText):
         tail = first + n_blocks * self.k
         return np.concatenate([first + np.arange(n_blocks) * self.k, np.arange(tail, after)])
 
-    def _ids_at(self, codes: Codes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the ids [B, T] of the tokens that start there, in sequences [B, L] that are cut alike."""
-        ends = np.append(starts[1:], codes.shape[1])
+    def _ids_at(self, codes: Codes, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the ids [B, T] of the tokens over these bases [T, 2], in sequences [B, L] that are cut alike."""
+        starts, ends = spans.T
         ids = np.empty((len(codes), len(starts)), dtype=np.int64)
         whole = (ends - starts == self.k) & (codes[0, starts] < N) if self.k > 1 else np.zeros(len(starts), dtype=bool)
         bases = np.minimum(codes[:, starts[whole, None] + np.arange(self.k)], 3).astype(np.int64)  # [B, T', k]
@@ -257,7 +272,9 @@ class BlockTokenizer(ReadsText):
         return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end, longest=self.longest)
 
     def limited_to(self, longest: int) -> BlockTokenizer:
-        """Return the tokenizer for a model that can read this number of tokens."""
+        """Return the tokenizer for a model that can read this number of tokens, 0 for no limit."""
+        if longest == self.longest:
+            return self
         return BlockTokenizer(self.tokens, start=self._has_start, end=self._has_end, longest=longest)
 
     def huggingface_files(self) -> dict[str, str]:

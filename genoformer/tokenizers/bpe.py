@@ -190,6 +190,10 @@ class BPETokenizer(ReadsText):
         """Return the tokenizer with further ids up to n_vocab, which no sequence has."""
         return BPETokenizer(self._model.to_str(), n_vocab)
 
+    def limited_to(self, longest: int) -> BPETokenizer:
+        """Return the tokenizer itself, whose `max_bases` counts a token for each base."""
+        return self
+
     def as_blocks(self) -> BlockTokenizer:
         """Return the same vocabulary as single bases; raise CheckpointError if it has other pieces of A, C, G, T."""
         names = [self._names.get(i, f"<unused{i}>") for i in range(self.n_vocab)]

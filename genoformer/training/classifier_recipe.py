@@ -183,7 +183,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenMod
     tokenizer = tokenizer_of(config.tokenizer)
     shape = encoder_fields(config.model)
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
-    encoder.tokenizer = tokenizer
+    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)
     return encoder, encoder.config.context_length
 
 

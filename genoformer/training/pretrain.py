@@ -69,9 +69,8 @@ class PretrainRecipe:
         length = int(shape.get("context_length", EncoderConfig.context_length))
         self.genomes = open_genomes(config.genome, length)
         self.windows = RandomWindows(self.genomes.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
-        self.tokenizer: Tokenizer = begun.tokenizer if begun else tokenizer_of(config.tokenizer, self._learn_vocabulary)
-        self.model = begun or _new_encoder(table, self.tokenizer, length, causal=plan.objective == "causal")
-        self.model.tokenizer = self.tokenizer
+        self.model = begun or self._new_encoder(config, table, length)
+        self.tokenizer: Tokenizer = self.model.tokenizer
         self.objective: Any = (
             MaskedLM(self.tokenizer, plan.mask_rate, plan.span_tokens)
             if plan.objective == "masked"
@@ -141,6 +140,15 @@ class PretrainRecipe:
     def _batches(self, objective: Any) -> LanguageModelBatches:
         return LanguageModelBatches(self.windows, self.tokenizer, objective, self.plan.soft_masked_weight)
 
+    def _new_encoder(self, config: PretrainConfig, table: dict[str, Any], length: int) -> Encoder:
+        """Return an encoder with the tokenizer of the configuration, in windows of `length` bases."""
+        tokenizer = tokenizer_of(config.tokenizer, self._learn_vocabulary)
+        sizes = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), "n_vocab": tokenizer.n_vocab}
+        shape = {**sizes, **table, "causal": config.training.objective == "causal"}
+        model = Encoder(EncoderConfig.from_dict(shape))
+        model.tokenizer = tokenizer.limited_to(model.config.n_positions)
+        return model
+
     def _learn_vocabulary(self, n_vocab: int) -> BPETokenizer:
         """Learn a BPE vocabulary of n_vocab tokens from the first training windows."""
         batches = self.windows.batches(math.ceil(_BPE_WINDOWS / self.windows.batch_size))
@@ -170,8 +178,3 @@ def _checked_shape(config: PretrainConfig, begun: Encoder | None, start: str | P
         family = config.model["family"]
         raise ConfigError(f'[model]: {family} is a causal model; set objective = "causal" in [training], or change family.')
     return table
-
-
-def _new_encoder(table: dict[str, Any], tokenizer: Tokenizer, length: int, *, causal: bool) -> Encoder:
-    max_tokens = max(EncoderConfig.max_tokens, tokenizer.n_tokens(length))
-    return Encoder(EncoderConfig.from_dict({"max_tokens": max_tokens, **table, "n_vocab": tokenizer.n_vocab, "causal": causal}))

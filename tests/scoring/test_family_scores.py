@@ -19,13 +19,15 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode, encode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.inference.base_probabilities import allele_embeddings
 from genoformer.inference.shared_prefix import AlleleWindows, compare_alleles
 from genoformer.models.transformer.config import SHAPES
 from genoformer.models.transformer.model import Encoder
+from genoformer.scoring.block_likelihoods import BlockLikelihoods
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.support import refusal, supported
-from genoformer.scoring.variant_windows import FLANK
+from genoformer.scoring.variant_windows import FLANK, VariantWindows
 from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 42
@@ -511,3 +513,19 @@ def test_phases_are_refused_where_tokens_have_no_phase(genome) -> None:
         scorer_of(made(BaseTokenizer()), genome, "LLR", phases="two")
     with pytest.raises(ConfigError, match="at least"):
         scorer_of(made(BlockTokenizer.new(6)), genome, "LLR", phases="all", context=20)
+
+
+def test_alleles_that_the_tokens_of_a_window_do_not_reach_have_no_value(genome, tmp_path) -> None:
+    """With positions for 7 tokens of 3 bases, N before an allele at the end of a window leave no token for it."""
+    model = made(BlockTokenizer.new(3).limited_to(8), position="learned", max_tokens=8)
+    text = "ANCNGNTNANCNG" + "ACGTACGTACGT"
+    assert model.tokenizer.encode(encode(text[:21])[None]).spans[0, -1, 1] < 19
+    windows = VariantWindows(genome_of(tmp_path / "n.fa", "ACGT" * 9 + text + "ACGT" * 9), 21, strands="+", shift=8)
+    snv = Variant("c", 36 + 19 + 1, text[19], other(text[19]))
+    found = BlockLikelihoods(model, windows).substitutions([snv], with_posterior=True)
+    assert np.isnan([found.likelihoods[0].ref, found.likelihoods[0].alt, found.tokens[0].alt]).all()
+    assert np.isnan(found.posteriors[0].ref).all()
+    indels = BlockLikelihoods(model, windows).indels([Variant("c", snv.pos, snv.ref, snv.ref + "GA")])
+    assert np.isnan([indels[0].ref, indels[0].alt]).all()
+    embeddings = allele_embeddings(model, encode(text[:21])[None], np.array([19]), np.array([20]))
+    assert np.isnan(embeddings).all()

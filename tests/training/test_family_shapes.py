@@ -232,3 +232,31 @@ def test_every_way_of_freezing_trains_what_it_names(family: str) -> None:
     adapters = [name for name, module in model.named_modules() if isinstance(module, LowRank)]
     assert len(adapters) == 3 * 4
     assert {name.rpartition(".")[2] for name, p in model.named_parameters() if p.requires_grad} == {"a", "b"}
+
+
+def test_a_genome_with_n_is_trained_on_with_learned_positions(genome: Path, tmp_path: Path) -> None:
+    """N make more tokens than a model has positions for: from scratch, continued from a published layout, and fine-tuned."""
+    random = np.random.default_rng(2)
+    codes = [random.integers(0, 4, 3_000).astype(np.uint8) for _ in range(2)]
+    for contig in codes:
+        contig[::25] = 4
+    (tmp_path / "n.fa").write_text("".join(f">c{i}\n{decode(contig)}\n" for i, contig in enumerate(codes)))
+    config_of("nucleotide-transformer", tmp_path)
+    text = (tmp_path / "c.toml").read_text().replace("max_tokens = 48", "max_tokens = 21")
+    (tmp_path / "c.toml").write_text(text.replace("max_steps = 40", "max_steps = 4"))
+    config = PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "n.fa"])
+    pretrain(config, tmp_path / "run")
+    assert registry.load(tmp_path / "run").tokenizer.longest == 21
+    registry.save(registry.load(tmp_path / "run"), tmp_path / "published", layout="esm")
+    plan = PretrainConfig(training=config.training).with_fastas([tmp_path / "n.fa"])
+    pretrain(plan, tmp_path / "more", start=tmp_path / "published")
+    rows = [(decode(codes[0][i : i + 40]), i // 41 % 2) for i in range(0, 2_000, 41)]
+    (tmp_path / "n.csv").write_text("sequence,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    (tmp_path / "f.toml").write_text(FINETUNE)
+    config_of_tuning = FinetuneConfig.read(tmp_path / "f.toml")
+    finetune(
+        FinetuneJob(
+            read_labelled(tmp_path / "n.csv"), tmp_path / "tuned", "classify", config_of_tuning, starts=[tmp_path / "published"]
+        )
+    )
+    assert registry.load(tmp_path / "tuned").config.window == 40

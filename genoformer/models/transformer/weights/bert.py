@@ -82,10 +82,6 @@ def _detect_pre_norm(config: dict[str, Any]) -> bool:
     return config.get("model_type", "bert") == "bert" and bool(config.get("pre_layer_norm")) and not classifies(config)
 
 
-def _classifies(config: dict[str, Any]) -> bool:
-    return any("ForSequenceClassification" in str(name) for name in config.get("architectures") or [])
-
-
 def bert_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EncoderConfig:
     """Return the configuration of a BERT; raise CheckpointError for a kind that the encoder does not have."""
     if config.get("hidden_act", "gelu") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":

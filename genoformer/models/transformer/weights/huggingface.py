@@ -14,7 +14,6 @@ from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
 from genoformer.models.foreign import READ
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.weights import read_json
 from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
@@ -96,21 +95,23 @@ def read_tokenizer(folder: Path, n_vocab: Any) -> Tokenizer:
     tokenizer = _read(folder)
     if not isinstance(n_vocab, int) or isinstance(n_vocab, bool):
         raise CheckpointError(f"{folder / 'config.json'}: vocab_size is {n_vocab!r}; expected a whole number.")
-    if tokenizer.n_vocab == n_vocab:
-        return tokenizer
-    if tokenizer.n_vocab > n_vocab or isinstance(tokenizer, KmerTokenizer):
-        name = VOCAB if (folder / VOCAB).is_file() else TOKENIZER
-        raise CheckpointError(f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}.")
-    return tokenizer.padded_to(n_vocab)
+    name = VOCAB if (folder / VOCAB).is_file() else TOKENIZER
+    different = f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}."
+    if tokenizer.n_vocab > n_vocab:
+        raise CheckpointError(different)
+    try:
+        return tokenizer if tokenizer.n_vocab == n_vocab else tokenizer.padded_to(n_vocab)
+    except ConfigError as error:
+        raise CheckpointError(different) from error
 
 
 def require_encoder(model: Any, layout: str) -> None:
-    """Raise ConfigError if a model is not an encoder, the only kind that these layouts of language models hold."""
-    if not isinstance(model, Encoder):
+    """Raise ConfigError if a model has another shape than an encoder's, the only one that these layouts hold."""
+    if not isinstance(model.config, EncoderConfig):
         raise ConfigError(f"{layout} holds language models and no others; save in genoformer's layout instead.")
 
 
-def read_assets(model: Encoder, folder: Path) -> None:
+def read_assets(model: Any, folder: Path) -> None:
     """Give a model the tokenizer of its folder."""
     model.tokenizer = tokenizer_for(model.config, folder)
 
@@ -121,11 +122,8 @@ def write_assets(model: Any, folder: Path) -> None:
 
 
 def tokenizer_for(shape: EncoderConfig, folder: Path) -> Tokenizer:
-    """Return the tokenizer of a folder for a model of this shape; with learned positions, blocks are limited to them."""
-    tokenizer = read_tokenizer(folder, shape.n_vocab)
-    if shape.position == "learned" and isinstance(tokenizer, BlockTokenizer):
-        return tokenizer.limited_to(shape.max_tokens)
-    return tokenizer
+    """Return the tokenizer of a folder for a model of this shape; it reads no more tokens than learned positions."""
+    return read_tokenizer(folder, shape.n_vocab).limited_to(shape.n_positions)
 
 
 def _read(folder: Path) -> Any:
