@@ -21,7 +21,7 @@ from .verbosity import Command, print_note
     type=shared.MODEL,
     required=True,
     multiple=True,
-    help="Model folder; several form an ensemble and need -o.",
+    help="Model folder, of an ensemble too; several folders form an ensemble and need -o.",
 )
 @click.option(
     "-s",

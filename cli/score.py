@@ -5,75 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from . import options as shared
 from .annotate import element_option
+from .explain import ExplainsModels, explain
 from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 
-class _Score(Command):
-    """Command whose --explain knows the models wherever -m stands, before other parameters are checked."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--explain" in args:
-            ctx.meta[_MODELS] = self.make_parser(ctx).parse_args(list(args))[0].get("model_names", [])
-        return super().parse_args(ctx, args)
-
-
-_MODELS = "genoformer.models to explain"  # key in the meta of the context
-
-
-def _explain_models(names: Sequence[str]) -> None:
-    """Print the scores that each model supports, and why it refuses the others."""
-    from genoformer.models import registry
-    from genoformer.scoring.scores import SCORES
-    from genoformer.scoring.support import lacking, supported
-
-    for name in names:
-        model = registry.load(name)
-        click.echo(f"{name} supports {', '.join(supported(model)) or 'no score'}.")
-        for score in SCORES.values():
-            if (reason := lacking(model, score)) is not None:
-                click.echo(click.wrap_text(f"{score.name} {reason}.", 78, "    ", "        "))
-        click.echo()
-
-
-def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if not value or ctx.resilient_parsing:
-        return
-    _explain_models(ctx.meta.get(_MODELS, ()))
-    from genoformer.genome.variants import STATUS_MEANING
-    from genoformer.scoring.alignment import INDELS
-    from genoformer.scoring.scores import SCORES
-
-    for score in SCORES.values():
-        alleles = {"substitution": "SNV and MNV", "indel": "insertions and deletions", "any": "every allele"}[score.alleles]
-        sign = "signed" if score.signed else "not signed"
-        of = "; of tracks" if score.of_tracks else "; of classes" if score.of_classes else ""
-        click.echo(f"{score.name}  (INFO {score.column.key}; {alleles}; {score.unit}; {sign}{of})")
-        click.echo(click.wrap_text(score.meaning, 78, "    ", "    "))
-        click.echo(click.wrap_text(f"= {score.function.__doc__ or ''}", 78, "    ", "    ") + "\n")
-    click.echo("--indels, the alignment of tracks of alleles of different length:")
-    for name, meaning in INDELS.items():
-        click.echo(f"    {name:10} {meaning}")
-    click.echo("\nColumns of each score X of a track model, or of a fine-tuned model with several classes:")
-    click.echo("    GF_X_TRACK    the track with the largest |X|, whose score X is; GF_X_CLASS likewise the class")
-    click.echo("\nColumns of each score X of a track model:")
-    click.echo("    GF_X_SE       standard error over the shifts, if --shifts names several")
-    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
-    click.echo("\nGF_STATUS, the reason why an allele has none of the chosen scores:")
-    for status, meaning in STATUS_MEANING.items():
-        if status.name != "OK":
-            click.echo(f"    {status.value:14} {meaning}")
-    ctx.exit()
-
-
-@click.command(cls=_Score)
+@click.command(cls=ExplainsModels)
 @click.argument("vcf", type=click.Path())
 @shared.reference
 @click.option(
@@ -84,7 +28,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     multiple=True,
     default=["mini-human"],
     help="Model folder (genoformer, DNABERT or enformer-pytorch layout), or a name from `models list`. "
-    "Several models (-m A -m B) form an ensemble: their scores are averaged.  [default: mini-human]",
+    "Several models (-m A -m B) form an ensemble, as do the members in a folder of `finetune --seeds`: their scores are "
+    "averaged.  [default: mini-human]",
 )
 @click.option(
     "-s",
@@ -165,6 +110,12 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     help="Only check the VCF against the FASTA, print the result, and exit; needs no model.",
 )
 @click.option(
+    "--plan",
+    "only_plan",
+    is_flag=True,
+    help="Check the input, print parameters, operations, processes and time of the run, which 8 SNVs measure, and exit.",
+)
+@click.option(
     "--json",
     "as_json",
     is_flag=True,
@@ -175,7 +126,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_explain,
+    callback=explain,
     help="Explain scores and statuses, and with -m which scores the model supports and why not the others; then exit.",
 )
 @click.pass_context
@@ -203,7 +154,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(None if options["shard"] or options["only_preflight"] else options["matrix"])
+    lock_outputs(None if options["shard"] or options["only_preflight"] or options["only_plan"] else options["matrix"])
     genome = Genome(fasta)
     for note in genome.notes:
         print_note(note)
@@ -232,12 +183,17 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         print_note(checked.table(with_notes=False))
         tell([*checked.notes, *checked.findings])
 
-    for model, name in zip(job.scoring.models, model_names, strict=True):
-        trained = model.config.context_length
+    for trained in sorted({model.config.context_length for model in job.scoring.models}):
         if options["context"] and options["context"] > 2 * trained:
+            name = job.model_name if len(model_names) > 1 else model_names[0]
             print_note(
                 f"windows of {options['context']:,} bases, but {name} was trained on {trained:,}; scores may be unreliable"
             )
+    if options["only_plan"]:
+        from genoformer.scoring.estimate import estimate
+
+        click.echo(estimate(job, on_preflight=show).text())
+        return
     annotations = job.outputs.annotations
     tell(note for each in (annotations.all if annotations else ()) for note in each.notes)
     with progress_bar("records") as watch:
@@ -269,7 +225,7 @@ def _print_summary(summary: Any) -> None:
 
 
 # Parameters of the command that are no options of the job, or are handled above
-_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "shard", "assemble", "only_preflight", "as_json")
+_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "shard", "assemble", "only_preflight", "only_plan", "as_json")
 
 
 def _shard(text: str | None, output: str) -> tuple[int, int] | None:

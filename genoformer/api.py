@@ -232,13 +232,13 @@ def mutagenesis(
     from genoformer.interpretation.session import open_session
     from genoformer.models.base import Classifies, Embeds, PredictsTracks
 
-    loaded = _loaded(model, (Embeds, PredictsTracks, Classifies))
+    loaded = model if isinstance(model, str | Path) else _loaded(model, (Embeds, PredictsTracks, Classifies))
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
         loci = [Locus(region, chrom, start, genome.window(chrom, start, end - start))]
         genes = Path(gtf) if gtf is not None else None
         request = InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device)
-        session, ism = open_ism(open_session(request), IsmOptions(score, **options))
+        session, ism = open_ism(open_session(request, with_ensembles=True), IsmOptions(score, **options))
         (result,) = ism.maps(session.model, session.loci)
     return result
 

@@ -28,6 +28,35 @@ def test_the_blocks_run(tmp_path) -> None:
     assert (tmp_path / "scored.vcf.gz.tbi").is_file()
 
 
+FAMILIES = (README.parent / "docs" / "families.md").read_text()
+SHOWN = re.findall(r"^```(bash|python)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", FAMILIES, re.MULTILINE | re.DOTALL)
+
+
+def words_of(text: str) -> list[list[str | float]]:
+    """The words of each line, numbers as numbers."""
+    return [[float(word) if re.fullmatch(r"-?\d+\.\d+", word) else word for word in line.split()] for line in text.splitlines()]
+
+
+@pytest.mark.timeout(900)
+def test_the_page_of_families_shows_what_its_commands_print(tmp_path) -> None:
+    """What was trained here differs between processors, so that only the form of its numbers is compared."""
+    with quick_command() as folder:
+        path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+        for kind, text, shown in SHOWN:
+            shell = ["bash", "-euo", "pipefail"] if kind == "bash" else [sys.executable, "-W", "error"]
+            done = subprocess.run(
+                [*shell, "-c", text], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
+            )
+            assert done.returncode == 0, f"{text}\n{done.stderr}"
+            printed, expected = words_of(done.stdout), words_of(shown)
+            assert list(map(len, printed)) == list(map(len, expected)), f"{text}\n{done.stdout}"
+            if "elements" in text:
+                continue
+            for line, other in zip(printed, expected, strict=True):
+                for word, known in zip(line, other, strict=True):
+                    assert word == (pytest.approx(known, rel=0.01, abs=1e-3) if isinstance(known, float) else known), text
+
+
 def test_files_named_in_the_readme_are_there() -> None:
     for name in re.findall(r"\]\(((?!http)[^)#]+)\)", README.read_text()):
         assert (README.parent / name).exists(), name

@@ -24,10 +24,11 @@ from genoformer.huggingface.modeling import (
     GenoformerForSequenceClassification,
     GenoformerModel,
 )
-from genoformer.huggingface.tokenization import GenoformerTokenizer
+from genoformer.huggingface.tokenization import GenoformerFastTokenizer, GenoformerTokenizer
 
 __all__ = [
     "GenoformerConfig",
+    "GenoformerFastTokenizer",
     "GenoformerForCausalLM",
     "GenoformerForMaskedLM",
     "GenoformerForSequenceClassification",
@@ -40,4 +41,9 @@ transformers.AutoModel.register(GenoformerConfig, GenoformerModel, exist_ok=True
 transformers.AutoModelForMaskedLM.register(GenoformerConfig, GenoformerForMaskedLM, exist_ok=True)
 transformers.AutoModelForCausalLM.register(GenoformerConfig, GenoformerForCausalLM, exist_ok=True)
 transformers.AutoModelForSequenceClassification.register(GenoformerConfig, GenoformerForSequenceClassification, exist_ok=True)
-transformers.AutoTokenizer.register(GenoformerConfig, slow_tokenizer_class=GenoformerTokenizer, exist_ok=True)
+transformers.AutoTokenizer.register(
+    GenoformerConfig,
+    slow_tokenizer_class=GenoformerTokenizer,
+    fast_tokenizer_class=GenoformerFastTokenizer,
+    exist_ok=True,
+)

@@ -259,6 +259,8 @@ def resolve_windows(
     names = [track.identifier for track in tracks]
     rule = None if threshold is None else CallRule(names, grid, genome.contigs, threshold, not task.has_scale)
     part_size = max(1, PART_BASES // window) if request.part_size is None else request.part_size
+    name = str(request.model) if isinstance(request.model, str | Path) else "the model"
+    notes = [*notes, *dict.fromkeys(note for model in models if (note := model.window_note(name)))]
     return ClassPrediction(request, models, ClassWindows(genome, grid, intervals, part_size), tracks, rule, notes)
 
 

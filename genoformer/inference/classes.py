@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once
+from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once, typical_tokens
 from genoformer.inference.windows import Tokens, tokens_of, windows_of
 from genoformer.models.heads import SequenceClassifier
 
@@ -39,7 +39,8 @@ def predictions(
     windows = windows_of(sequences, config.window, config.overlap, shortest=tokenizer.min_bases)
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # similar lengths together, the longest first
     total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
-    at_once = batch_size or max(1, tokens_at_once(model) // config.window)
+    n_tokens = config.window if tokenizer.fixed_length else typical_tokens(model, config.window)
+    at_once = batch_size or max(1, tokens_at_once(model) // n_tokens)
     both = config.both_strands if both_strands is None else both_strands
     strands = (False, True) if both else (False,)
     for first in range(0, len(order), at_once):

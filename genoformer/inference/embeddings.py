@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once
+from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once, typical_tokens
 from genoformer.inference.windows import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
 from genoformer.models.heads import pool
 from genoformer.models.token_model import TokenModel
@@ -262,4 +262,4 @@ def _offsets(tokenizer: Tokenizer, codes: Codes, shortest: int) -> NDArray[np.in
 
 
 def _windows_at_once(model: TokenModel, longest: Codes) -> int:
-    return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(len(longest)))
+    return max(1, tokens_at_once(model) // typical_tokens(model, len(longest)))

@@ -115,7 +115,13 @@ def batch_size_of(model: Any, codes: Codes, batch_size: int | None) -> int:
     """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
     if batch_size is not None:
         return batch_size
-    return max(1, tokens_at_once(model) // model.n_units(codes.shape[1]))
+    return max(1, tokens_at_once(model) // typical_tokens(model, codes.shape[1]))
+
+
+def typical_tokens(model: Any, length: int) -> int:
+    """Return the number of tokens of a window of known bases; of a model without a tokenizer, the number of its bases."""
+    tokenizer = getattr(model, "tokenizer", None)
+    return length if tokenizer is None else int(tokenizer.n_typical_tokens(length))
 
 
 def tokens_at_once(model: nn.Module) -> int:

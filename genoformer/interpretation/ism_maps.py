@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genoformer.errors import OptionError
 from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
@@ -35,16 +37,28 @@ class Ism:
     genome: Genome
     scoring: Scoring | None
     device: str = "cpu"
+    others: tuple[Any, ...] = ()  # the other members of an ensemble, over which the effects are averaged
 
     def maps(self, model: Any, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Mutagenesis]:
         """Return one map of each locus, the sum over tracks, of this model or of a copy of it with other weights."""
+        models = (model, *self.others)
         if self.scoring is None:
-            return sequence_mutageneses(model, loci, output=self.target, device=self.device, progress=progress)
-        scoring = replace(self.scoring, models=(model,))
+            of_models = [
+                sequence_mutageneses(m, loci, output=self.target, device=self.device, progress=progress) for m in models
+            ]
+            return [_mean(maps) for maps in zip(*of_models, strict=True)]
+        scoring = replace(self.scoring, models=models)
         with open_scorer(self.genome, scoring, Runtime(self.device)) as scorer:
             maps = mutageneses(scorer, self.genome, loci, progress=progress)
         name = scoring.names if scoring.classes is None else f"{scoring.names} of {self.target.name(model)}"
         return [ism.summed(name) for ism in maps]
+
+
+def _mean(maps: Sequence[Mutagenesis]) -> Mutagenesis:
+    """Return the mean of the maps of one locus over the members of an ensemble."""
+    if len(maps) == 1:
+        return maps[0]
+    return maps[0]._replace(values=np.mean([one.values for one in maps], axis=0))
 
 
 def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | None = None, device: str = "cpu") -> Ism:
@@ -98,6 +112,9 @@ def open_ism(session: Session, options: IsmOptions) -> tuple[Session, Ism]:
     request = session.request
     genome, loci = session.on_genome()
     ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)
+    if others := tuple(session.others):
+        scoring = None if ism.scoring is None else replace(ism.scoring, models=(session.model, *others))
+        ism = replace(ism, scoring=scoring, others=others)
     return (session if ism.scoring is None else replace(session, loci=loci)), ism
 
 
@@ -114,7 +131,7 @@ def map_ism(
     Raises the errors of `open_session` and `make_ism`, and ConfigError for a score that is defined only for insertions and
     deletions.
     """
-    session, ism = open_ism(open_session(request, motifs, progress), options)
+    session, ism = open_ism(open_session(request, motifs, progress, with_ensembles=True), options)
     variant_notes, variants = _write_variants(session, ism, options)
     maps = ism.maps(session.model, session.loci, session.progress_for("ism"))
 

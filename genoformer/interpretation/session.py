@@ -8,7 +8,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.files import check_overwrite, make_folder
 from genoformer.genome.genes import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
@@ -58,6 +58,7 @@ class Session:
     alleles: Sequence[Variant] = ()  # all scorable alleles of a VCF, some of them without a locus
     background: Sequence[Locus] = ()  # background sequences for motif enrichment
     notes: Sequence[str] = ()  # notes on the loci, for the user
+    others: Sequence[Any] = ()  # the other members of an ensemble, of which `model` is the first
     progress: ProgressCallback = None
 
     @property
@@ -119,9 +120,15 @@ class Session:
 
 
 def open_session(
-    request: InterpretationRequest, motifs: MotifOptions = NO_MOTIFS, progress: ProgressCallback = None
+    request: InterpretationRequest,
+    motifs: MotifOptions = NO_MOTIFS,
+    progress: ProgressCallback = None,
+    *,
+    with_ensembles: bool = False,
 ) -> Session:
     """Read the loci, the model, the genes and elements, and the background of a motif search; make the output folder, if any.
+
+    with_ensembles: also accept the folder of an ensemble; without it, the refusal names the members.
 
     Raises ConfigError for genes or elements without a genome, and for a folder with files that are not maps of genoformer.
     Raises the errors of `read_loci`, `read_landmarks` and `registry.load`.
@@ -133,7 +140,10 @@ def open_session(
     annotation = read_landmarks(genome, request.gtf, request.elements) if genome else LocusAnnotation()
     if request.out is not None:
         check_overwrite(request.out, MAPS, MANIFEST, lambda manifest: manifest.get("what") is not None)
-    model = registry.load(request.model) if isinstance(request.model, str | Path) else request.model
+    load = registry.load_members if with_ensembles else lambda name: [registry.load(name)]
+    model, *others = load(request.model) if isinstance(request.model, str | Path) else [request.model]
+    if others and request.sanity_checks:
+        raise OptionError("sanity_checks", "needs a single model, found an ensemble; leave it out, or name one of its members.")
     if request.out is not None:
         make_folder(request.out)
     background = Loci([])
@@ -148,6 +158,7 @@ def open_session(
         read.alleles,
         background.loci,
         [*read.notes, *_length_note(model, read.loci), *background.notes],
+        others,
         progress,
     )
 

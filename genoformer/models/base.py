@@ -100,6 +100,10 @@ class Model(nn.Module):
     def read_tables(self, folder: Path) -> None:
         """Read the tables that belong to the outputs of the model, if there are some."""
 
+    def window_note(self, name: str) -> str | None:
+        """Return a note on a window of which the folder of the model does not tell the length; None if it does."""
+        return None
+
     def describe(self) -> str:
         """Return the kind of model as the end of a sentence: "is a language model, which predicts bases"."""
         return self.purpose

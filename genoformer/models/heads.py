@@ -92,6 +92,7 @@ class SequenceClassifier(Model):
     config_type = ClassifierConfig
     may_be_tied = True  # those of the encoder
     purpose = "is a fine-tuned model, which predicts classes, labels or values"
+    window_is_assumed = False  # True: its folder does not name the window of its training, and the longest input is taken
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -156,6 +157,16 @@ class SequenceClassifier(Model):
     def n_units(self, length: int) -> int:
         """Return the largest number of tokens of a sequence of `length` bases."""
         return int(self.tokenizer.n_tokens(length))
+
+    def window_note(self, name: str) -> str | None:
+        """Return a note on a window that the folder of the model does not name; None if it names one."""
+        if not self.window_is_assumed:
+            return None
+        return (
+            f"{name} does not name the window of its fine-tuning, so windows of {self.config.window:,} bases are read, the "
+            "longest that fit; give the length of its training sequences as the context, or write it into its config.json: "
+            '"genoformer_settings": {"window": BASES}.'
+        )
 
     def describe(self) -> str:
         return f"was fine-tuned to predict {', '.join(self.config.classes)}"

@@ -86,6 +86,23 @@ def load(name: str | Path, *needs: Need) -> Any:
     return model.eval()
 
 
+def load_members(name: str | Path, *needs: Need) -> list[Any]:
+    """Load a model as `load` does, or the members of an ensemble that `finetune` wrote: a list of one or of several.
+
+    Raises CheckpointError also for members with different classes.
+
+    >>> len(load_members("demo"))
+    1
+    """
+    folder = resolve_model(name)
+    if (folder / "config.json").is_file() or not (folder / ENSEMBLE).is_file():
+        return [load(name, *needs)]
+    members = [load(folder / member, *needs) for member in members_of(folder)]
+    if has(members[0], Classifies):
+        _check_classes(name, members)
+    return members
+
+
 def load_ensemble(name: str | Path) -> list[Any]:
     """Load the fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
     folder = resolve_model(name)
@@ -95,11 +112,16 @@ def load_ensemble(name: str | Path) -> list[Any]:
             remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
             raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
         members.append(model)
-    if len({(member.config.task, member.config.classes) for member in members}) != 1:
+    _check_classes(name, members)
+    return members
+
+
+def _check_classes(name: str | Path, members: list[Any]) -> None:
+    """Raise CheckpointError if the members of an ensemble have different classes."""
+    if len({(member.task.kind, tuple(member.task.names)) for member in members if has(member, Classifies)}) != 1:
         raise CheckpointError(
             f"{name} has {len(members)} members with different classes, expected the same; fine-tune all on the same data."
         )
-    return members
 
 
 def load_config(name: str | Path, *needs: Need) -> Any:

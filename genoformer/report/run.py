@@ -75,7 +75,7 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
 
 
 def _figures(request: ReportRequest, scored: Scored, genome: Genome, progress: ProgressCallback) -> list[Figure]:
-    models = [registry.load(name, SCORES_VARIANTS) for name in request.models]
+    models = [model for name in request.models for model in registry.load_members(name, SCORES_VARIANTS)]
     names = "+".join(map(str, request.models))
     of = remade(scored.options, dict(scored.made_by).get("model", ""), models, names, genome)
     remarks = "".join(f" {remark}" for remark in of.remarks)

@@ -113,7 +113,8 @@ class AlleleScorer:
 class VariantEvidence:
     """Evidence of one model for a list of variants, computed when a score asks for it.
 
-    Over several phases of the tokens, log2 P is averaged; that of four bases is then renormalised.
+    Over several phases of the tokens, log2 P is averaged; that of four bases is then renormalised. Distributions of the next
+    token are not averaged, because it starts at another base in each phase: there is a pair for each phase and strand.
     """
 
     reader: AlleleScorer
@@ -162,7 +163,7 @@ class VariantEvidence:
 
     @property
     def next_tokens(self) -> list[AllelePair]:
-        return self._causal[0][1]
+        return [pair for _, pairs in self._causal for pair in pairs]  # of each phase: its next token lies elsewhere
 
     @cached_property
     def embeddings(self) -> list[AllelePair]:

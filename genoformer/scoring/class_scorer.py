@@ -16,6 +16,7 @@ from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.inference.class_logits import class_logits, plain_class_logits
+from genoformer.inference.runtime import typical_tokens
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
 from genoformer.scoring.class_evidence import ClassPredictor, JobEvidence, PlainPredictor
@@ -122,11 +123,7 @@ class ClassScorer:
     @property
     def flops_per_variant(self) -> float:
         """Number of arithmetic operations for an ALT whose window no other variant shares."""
-        n = 0.0
-        for model in self.models:
-            tokenizer = getattr(model, "tokenizer", None)
-            n_tokens = self.window if tokenizer is None else tokenizer.n_tokens(self.window)
-            n += 4.0 * cost.count_parameters(model) * n_tokens
+        n = sum(4.0 * cost.count_parameters(model) * typical_tokens(model, self.window) for model in self.models)
         return n * (1 + self.both_strands) * len(self.shifts)
 
     def cost(self, record: Record) -> int:

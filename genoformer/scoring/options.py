@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -169,7 +170,7 @@ class NamedModels(NamedTuple):
 
 
 def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VARIANTS) -> NamedModels:
-    """Load models from names or folders, or take loaded models; several form an ensemble.
+    """Load models from names or folders, or take loaded models; several form an ensemble, as do those of a run of `finetune`.
 
     Raises ConfigError for other values, CheckpointError for models that lack the needed capability.
     """
@@ -177,7 +178,8 @@ def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VAR
     for model in given:
         if not isinstance(model, str | Path | Model):
             raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
-    loaded = tuple(registry.load(model, need) if isinstance(model, str | Path) else model for model in given)
+    members = [registry.load_members(model, need) if isinstance(model, str | Path) else [model] for model in given]
+    loaded = tuple(chain.from_iterable(members))
     for model in loaded:
         require(model, need)
     names = tuple(model for model in given if isinstance(model, str | Path))

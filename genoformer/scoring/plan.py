@@ -245,7 +245,7 @@ def open_plan(
         partition = Partition(vcf, region, checked.n_records, size, job.shard, scorer.cost, contigs)
         if job.assemble:
             partition.require(parts)
-        notes = [*checked.findings, *_input_notes(job, checked, scorer), *notes]
+        notes = [*checked.findings, *scoring.window_notes(job.model_name), *_input_notes(job, checked, scorer), *notes]
         plan = Plan(
             job, scoring, scorer, sink, matrix, checked, fit, workers, parts, partition, options, quantiles, notes, tell, began
         )

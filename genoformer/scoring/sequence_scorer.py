@@ -12,6 +12,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
+from genoformer.inference.runtime import typical_tokens
 from genoformer.models import cost
 from genoformer.models.base import ReadsTokens, require
 from genoformer.models.token_model import TokenModel
@@ -47,7 +48,7 @@ class SequenceScorer:
         self.longest_allele = min(reader.longest_allele for reader in self.readers)
         self.flops_per_variant = 0.0
         for model, reader in zip(self.models, self.readers, strict=True):
-            n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands) * len(reader.phases)
+            n_tokens = typical_tokens(model, reader.length) * len(reader.strands) * len(reader.phases)
             self.flops_per_variant += 2.0 * cost.count_parameters(model) * n_tokens
         self.columns: list[Column] = [score.column for score in self.scores]
         self.sharing_distance, self.n_matrix, self.layout, self.matrix_layout = 0, 0, None, None

@@ -89,6 +89,11 @@ class Scoring:
         """Return the settings without a selection of tracks."""
         return self if self.tracks is None else replace(self, tracks=replace(self.tracks, tracks=None))
 
+    def window_notes(self, name: str) -> list[str]:
+        """Return a note if the length of the windows is neither a setting nor known from the folders of the models."""
+        notes = [model.window_note(name) for model in self.models if self.context is None]
+        return list(dict.fromkeys(note for note in notes if note))
+
     @property
     def names(self) -> str:
         """Names of the scores, separated by commas."""

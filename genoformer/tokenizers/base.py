@@ -91,8 +91,18 @@ class Tokenizer(Protocol):
     def n_phases(self) -> int:
         """Number of starts of a window, base by base, after which tokens have the same bounds; 0: there is no such number."""
 
-    def n_tokens(self, length: int) -> int: ...
-    def max_bases(self, n_tokens: int) -> int: ...
+    def n_tokens(self, length: int) -> int:
+        """Return the largest number of tokens of `length` bases, for arrays and positions, which must hold any sequence."""
+
+    def n_typical_tokens(self, length: int) -> int:
+        """Return the number of tokens of `length` known bases, for the size of batches and estimates of time."""
+
+    def max_bases(self, n_tokens: int) -> int:
+        """Return the number of bases that fit in `n_tokens` tokens; of blocks and BPE, of known bases and of any bases."""
+
+    def n_typical_bases(self, n_tokens: int) -> int:
+        """Return the largest number of bases with at most `n_tokens` typical tokens."""
+
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return True for each token that names bases, [B, T]: it is neither special nor unknown."""
 
@@ -108,6 +118,9 @@ class Tokenizer(Protocol):
     def __call__(
         self, text: str | Sequence[str], *, padding: bool = False, return_tensors: Literal["np", "pt"] | None = None
     ) -> dict[str, Any]: ...
+    def fast_tokenizer(self) -> Any | None:
+        """Return a tokenizer of the `tokenizers` library with the same ids and spans for any DNA; None if there is none."""
+
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name."""
 

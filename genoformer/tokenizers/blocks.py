@@ -149,9 +149,21 @@ class BlockTokenizer(ReadsText):
         """Return the largest number of tokens of `length` bases: if none is known, each is a token."""
         return length + self.n_added
 
+    def n_typical_tokens(self, length: int) -> int:
+        """Return the number of tokens of `length` known bases: blocks, and single letters for the bases that are left.
+
+        >>> BlockTokenizer.new(6).n_typical_tokens(512), BlockTokenizer.new(6).n_tokens(512)
+        (88, 513)
+        """
+        return sum(divmod(length, self.k)) + self.n_added
+
     def max_bases(self, n_tokens: int) -> int:
         """Return the number of known bases that fit in `n_tokens` tokens: all but the added ones are blocks."""
         return (n_tokens - self.n_added) * self.k
+
+    def n_typical_bases(self, n_tokens: int) -> int:
+        """Return the largest number of known bases that fit in `n_tokens` tokens."""
+        return self.max_bases(n_tokens)
 
     def encode(self, codes: Codes) -> Encoding:
         """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], padded to the longest row."""
@@ -277,11 +289,17 @@ class BlockTokenizer(ReadsText):
             return self
         return BlockTokenizer(self.tokens, start=self._has_start, end=self._has_end, longest=longest)
 
+    def fast_tokenizer(self) -> Any | None:
+        """Return the same tokenizer in the `tokenizers` library; None if sequences that are too long have runs of N joined."""
+        if self.longest:
+            return None
+        before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
+        return tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after, self.k)
+
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
         if self.k == 1:
-            before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
-            bases = tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after)
+            bases: Any = self.limited_to(0).fast_tokenizer()
             return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
         config = json.dumps(self._esm_config(), indent=1) + "\n"
         return {VOCAB: "\n".join(self.tokens) + "\n", TOKENIZER_CONFIG: config}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -16,6 +18,8 @@ from genoformer.tokenizers.base import CLS, ROLES, SEP, SPECIAL, Encoding, Maske
 from genoformer.tokenizers.blocks import BlockTokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, fast_config, read_as_genoformer_does
 from genoformer.tokenizers.text import ReadsText
+
+_RANDOM_BASES = 4_096  # bases of a random sequence whose tokens are counted
 
 
 class BPETokenizer(ReadsText):
@@ -67,8 +71,8 @@ class BPETokenizer(ReadsText):
         numbers = {i for i in roles.values() if i is not None} | {*added, *self._before, *self._after}
         self.special_ids = frozenset(numbers)
         self._known = np.ones(self.n_vocab, dtype=bool)
-        letters = [i for i, token in self._names.items() if "N" in token and set(token) <= set("ACGTN")]  # unknown bases
-        self._known[[*numbers, *letters, self.pad_id]] = False
+        self._with_n = {i for i, token in self._names.items() if "N" in token.upper() and set(token.upper()) <= set("ACGTN")}
+        self._known[[*numbers, *self._with_n, self.pad_id]] = False
 
     def _first_of(self, names: Sequence[str]) -> int | None:
         return next((i for i in map(self._model.token_to_id, names) if i is not None), None)
@@ -150,9 +154,22 @@ class BPETokenizer(ReadsText):
         """Return the largest number of tokens that `length` bases can have."""
         return length + self.n_added
 
+    def n_typical_tokens(self, length: int) -> int:
+        """Return the number of tokens of `length` bases at the rate of a random sequence, whose pieces are somewhat shorter."""
+        return min(length, math.ceil(length * self._tokens_per_base)) + self.n_added
+
+    @cached_property
+    def _tokens_per_base(self) -> float:
+        codes = np.random.default_rng(0).integers(0, 4, _RANDOM_BASES, dtype=np.uint8)
+        return len(self._model.encode(decode(codes), add_special_tokens=False).ids) / _RANDOM_BASES
+
     def max_bases(self, n_tokens: int) -> int:
         """Return the number of bases that fit in `n_tokens` tokens for any sequence."""
         return n_tokens - self.n_added
+
+    def n_typical_bases(self, n_tokens: int) -> int:
+        """Return the number of bases of `n_tokens` tokens at the rate of a random sequence."""
+        return int((n_tokens - self.n_added) / self._tokens_per_base)
 
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(self._known[ids])
@@ -184,7 +201,12 @@ class BPETokenizer(ReadsText):
 
     def text(self, ids: Sequence[int]) -> str:
         """Return the bases of tokens."""
-        return "".join("N" if i == self.unknown_id else self._names[i] for i in ids if i == self.unknown_id or self._known[i])
+        return "".join(map(self._letters, ids))
+
+    def _letters(self, number: int) -> str:
+        if number == self.unknown_id:
+            return "N"
+        return self._names[number].upper() if self._known[number] or number in self._with_n else ""
 
     def padded_to(self, n_vocab: int) -> BPETokenizer:
         """Return the tokenizer with further ids up to n_vocab, which no sequence has."""
@@ -200,16 +222,21 @@ class BPETokenizer(ReadsText):
         names = [name.upper() if len(name) == 1 else name for name in names]  # a normalizer may have made them lower case
         return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
 
+    def fast_tokenizer(self) -> Any:
+        """Return the same tokenizer in the `tokenizers` library, which reads lower case, U and unknown letters as we do."""
+        import tokenizers
+        from tokenizers import decoders
+
+        model = tokenizers.Tokenizer.from_str(self._model.to_str())
+        model.decoder = decoders.Fuse()
+        before, after = ([self._names[i] for i in ids] for ids in (self._before, self._after))
+        return read_as_genoformer_does(model, before, after)
+
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name."""
-        import tokenizers
-
         text = json.dumps(self.to_dict()["model"], ensure_ascii=False)
         if self._learned:
-            framed = read_as_genoformer_does(
-                tokenizers.Tokenizer.from_str(text), SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1]
-            )
-            text = framed.to_str()
+            text = self.fast_tokenizer().to_str()
         return {TOKENIZER: text + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,23 +23,30 @@ def fast_config(vocab: Mapping[str, int]) -> str:
     return json.dumps(fields, indent=1) + "\n"
 
 
-def tokenizer_of_bases(vocab: Mapping[str, int], unknown: str, before: Sequence[str], after: Sequence[str]) -> Any:
-    """Return a tokenizer of the `tokenizers` library with one token per base; before, after: the tokens of the frame."""
+def tokenizer_of_bases(vocab: Mapping[str, int], unknown: str, before: Sequence[str], after: Sequence[str], k: int = 1) -> Any:
+    """Return a tokenizer of the `tokenizers` library with one token per base, or per block of k bases where one fits.
+
+    before, after: the tokens of the frame.
+    """
     import tokenizers
     from tokenizers import decoders, models, pre_tokenizers
 
     tokenizer = tokenizers.Tokenizer(models.WordLevel(dict(vocab), unk_token=unknown))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex("."), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(f"[ACGT]{{{k}}}|."), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return read_as_genoformer_does(tokenizer, before, after)
 
 
 def read_as_genoformer_does(tokenizer: Any, before: Sequence[str], after: Sequence[str]) -> Any:
-    """Return the tokenizer with lower case and U read as bases, all other letters as N, and the tokens of the frame."""
+    """Return the tokenizer with lower case and U read as bases, all other letters as N, and the tokens of the frame.
+
+    A normalizer that it has follows; without a frame it keeps its own.
+    """
     from tokenizers import Regex, normalizers, processors
 
     letters = {"[Aa]": "A", "[Cc]": "C", "[Gg]": "G", "[TtUu]": "T", "[^ACGT]": "N"}
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex(old), new) for old, new in letters.items()])
+    own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+    tokenizer.normalizer = normalizers.Sequence([*(normalizers.Replace(Regex(old), new) for old, new in letters.items()), *own])
     frame = [(token, tokenizer.token_to_id(token)) for token in dict.fromkeys([*before, *after])]
     if frame:
         tokenizer.post_processor = processors.TemplateProcessing(

@@ -105,9 +105,17 @@ class KmerTokenizer(ReadsText):
         """Return the number of tokens of `length` bases, with [CLS] and [SEP]."""
         return len(self.starts(length)) + 2
 
+    def n_typical_tokens(self, length: int) -> int:
+        """Return the number of tokens of `length` bases, which does not depend on the bases."""
+        return self.n_tokens(length)
+
     def max_bases(self, n_tokens: int) -> int:
         """Return the largest number of bases that fit in `n_tokens` tokens, with [CLS] and [SEP]."""
         return (n_tokens - 3) * self.stride + self.k
+
+    def n_typical_bases(self, n_tokens: int) -> int:
+        """Return the largest number of known bases that fit in `n_tokens` tokens."""
+        return self.max_bases(n_tokens)
 
     def encode(self, codes: Codes) -> Encoding:
         """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], T = n_tokens(L)."""
@@ -196,6 +204,12 @@ class KmerTokenizer(ReadsText):
             raise ConfigError(f"{self.k}-mers have {self.n_vocab} tokens in DNABERT's vocabulary, expected {n_vocab}.")
         return self
 
+    def fast_tokenizer(self) -> Any | None:
+        """Return the same tokenizer in the `tokenizers` library for single bases; None for k-mers, which overlap."""
+        if self.k > 1:
+            return None
+        return tokenizer_of_bases(self.vocab, SPECIAL[UNK], SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1])
+
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name.
 
@@ -205,7 +219,7 @@ class KmerTokenizer(ReadsText):
             raise ConfigError("Hugging Face's layouts hold k-mers of stride 1 only; save in genoformer's layout instead.")
         vocab = "\n".join(self.vocab) + "\n"
         if self.k == 1:
-            bases = tokenizer_of_bases(self.vocab, SPECIAL[UNK], SPECIAL[CLS : CLS + 1], SPECIAL[SEP : SEP + 1])
+            bases: Any = self.fast_tokenizer()
             return {VOCAB: vocab, TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
         config = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "tokenize_chinese_chars": False}
         return {VOCAB: vocab, TOKENIZER_CONFIG: json.dumps(config, indent=1) + "\n"}

@@ -132,7 +132,9 @@ class PretrainRecipe:
         )
         record["warnings"] = warnings
         rows = comparison.rows if comparison is not None else []
-        report.write(folder, rows, tokens_per_step=windows_per_step(plan) * self.tokenizer.n_tokens(self.windows.length))
+        report.write(
+            folder, rows, tokens_per_step=windows_per_step(plan) * self.tokenizer.n_typical_tokens(self.windows.length)
+        )
         scale = _DENSE if self.windows.n_bases < _LARGE else GENOME_SCALE
         sketch = training_sketch(iter_unmasked(self.windows.sources, self.windows.length), scale, self.start)
         return Finished(model, record, sketch, record)

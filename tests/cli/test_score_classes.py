@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 from commands import assert_refused, rows_of, run, run_well
 from small_models import small_classifier
 
@@ -52,6 +54,9 @@ def folder(tmp_path_factory) -> Path:
     (folder / "r.bed").write_text("c1\t260\t262\n")
     registry.save(sensitive(KmerTokenizer(3)), folder / "three")
     registry.save(sensitive(KmerTokenizer(3), seed=5), folder / "other")
+    for name in ("three", "other"):  # as `finetune --seeds` writes them
+        shutil.copytree(folder / name, folder / "run" / f"seed-{name}")
+    (folder / "run" / "ensemble.json").write_text(json.dumps({"members": ["seed-three", "seed-other"]}))
     registry.save(sensitive(BaseTokenizer(), classes=("no", "yes")), folder / "two")
     registry.save(sensitive(BaseTokenizer(), "regression", ("activity",)), folder / "value")
     return folder
@@ -134,6 +139,112 @@ def test_an_ensemble_is_the_mean_of_both_models(folder, tmp_path) -> None:
         run_well("score", folder / "in.vcf", "-f", folder / "g.fa", *words, "--classes", "b", "-o", out)
     a, b, both = (pd.read_csv(tmp_path / f"{name}.tsv", sep="\t")["LOGIT"].to_numpy() for name in ("a", "b", "both"))
     assert both == pytest.approx((a + b) / 2, rel=1e-3, abs=1e-6, nan_ok=True)
+
+
+MEMBERS = ("three", "other")
+
+
+def words_of(folder: Path, *models: str) -> list[object]:
+    return ["-f", folder / "g.fa", *(word for model in models for word in ("-m", folder / model))]
+
+
+def test_the_folder_of_an_ensemble_is_its_members(folder, tmp_path) -> None:
+    """Each command writes with the folder what it writes with its members named one by one."""
+    commands = {
+        "score.tsv": ("score", folder / "in.vcf"),
+        "pairs.tsv": ("pairs", folder / "phased.vcf", "--within", 7),
+        "haplotypes.tsv": ("haplotypes", folder / "phased.vcf", "-b", folder / "r.bed"),
+        "quantiles.npz": ("calibrate", folder / "in.vcf"),
+    }
+    for name, command in commands.items():
+        run_well(*command, *words_of(folder, "run"), "-o", tmp_path / f"folder.{name}")
+        run_well(*command, *words_of(folder, *MEMBERS), "-o", tmp_path / f"members.{name}")
+        if name.endswith(".tsv"):
+            assert rows_of(tmp_path / f"folder.{name}") == rows_of(tmp_path / f"members.{name}"), name
+    assert [path.name for path in (folder / "run").glob("*.npz")] == []
+    run_well("calibrate", folder / "in.vcf", *words_of(folder, "run"))  # into the folder, for the next run
+    score(folder, tmp_path / "o.tsv", model="run")
+    assert "LOGIT_Q" in rows_of(tmp_path / "o.tsv")[0]
+    (folder / "run" / "calibration.npz").unlink()
+    score(folder, tmp_path / "o.vcf", "--verify", 3, "--workers", 2, model="run")
+    assert "##genoformer_model=<ID=run," in (tmp_path / "o.vcf").read_text()
+    run_well("report", tmp_path / "o.vcf", "-o", tmp_path / "page.html", *words_of(folder, "run"), "--top", 1)
+    assert "which did not make these scores" not in (tmp_path / "page.html").read_text()
+    assert run_well("score", "--explain", "-m", folder / "run").stdout.startswith(f"{folder / 'run'} supports LOGIT, DIFF.")
+
+
+@pytest.mark.parametrize("options", [{}, {"score": "LOGIT"}], ids=["logit", "score"])
+def test_the_map_of_an_ensemble_is_the_mean_of_those_of_its_members(folder, tmp_path, options) -> None:
+    maps = [
+        gf.mutagenesis(folder / "g.fa", "c1:301-312", folder / model, **options, output="b").values
+        for model in (*MEMBERS, "run")
+    ]
+    assert np.abs(maps[0] - maps[1]).max() > 0.01
+    assert maps[2] == pytest.approx((maps[0] + maps[1]) / 2, abs=1e-6)
+    (tmp_path / "r.bed").write_text("c1\t300\t312\n")
+    words = ["--class", "b", *(["-s", options["score"]] if options else [])]
+    run_well("interpret", "ism", tmp_path / "r.bed", *words_of(folder, "run"), *words, "-o", tmp_path / "ism")
+    with np.load(tmp_path / "ism" / "maps.npz") as written:
+        assert written["map_0"] == pytest.approx(maps[2][0], abs=1e-5)
+    refused = run(
+        "interpret", "ism", tmp_path / "r.bed", *words_of(folder, "run"), *words, "-o", tmp_path / "checked", "--sanity-checks"
+    )
+    assert_refused(refused, "--sanity-checks needs a single model, found an ensemble")
+
+
+def test_what_reads_one_model_names_the_members_of_an_ensemble(folder, tmp_path) -> None:
+    (tmp_path / "r.bed").write_text("c1\t300\t312\n")
+    for command in ("attention", "attribution"):
+        done = run("interpret", command, tmp_path / "r.bed", *words_of(folder, "run"), "-o", tmp_path / command)
+        assert_refused(done, "is a run of several models, and one is needed here", "seed-three", "seed-other")
+
+
+def test_a_folder_of_transformers_is_scored_in_the_window_of_its_training(folder, tmp_path) -> None:
+    """Against transformers over the 41 bases around each SNV; an option, a setting or the limit of the tokenizer names them."""
+    transformers = pytest.importorskip("transformers", reason="the reference is BertForSequenceClassification (extra: hf)")
+    torch.manual_seed(3)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    config = transformers.BertConfig(vocab_size=69, max_position_embeddings=80, initializer_range=0.5, **shape)
+    bert = transformers.BertForSequenceClassification(config).eval()
+    model, kmers = tmp_path / "bert", KmerTokenizer(3)
+    bert.save_pretrained(model)
+    (model / "vocab.txt").write_text("\n".join(kmers.vocab) + "\n")
+    vcf = tmp_path / "snvs.vcf"
+    vcf.write_text("\n".join([*HEADER, COLUMNS, *(snv(pos) for pos in (100, 300, 444)), ""]))
+
+    def logit(text: str) -> float:
+        ids = torch.tensor([[2, *(kmers.vocab[text[i : i + 3]] for i in range(len(text) - 2)), 3]])
+        with torch.no_grad():
+            no, yes = bert(ids).logits[0].double()
+        return float(yes - no)
+
+    def run_score(name: str, *words: object) -> tuple[list[float], str]:
+        done = run_well("score", vcf, "-f", folder / "g.fa", "-m", model, "-o", tmp_path / name, "--strand", "forward", *words)
+        return [float(row["LOGIT"]) for row in rows_of(tmp_path / name)], done.stderr
+
+    expected = []
+    for pos in (100, 300, 444):
+        ref, alt = TEXT[pos - 21 : pos + 20], snv(pos).split("\t")[4]
+        expected.append(logit(ref[:20] + alt + ref[21:]) - logit(ref))
+    longest, note = run_score("longest.tsv")
+    assert "bert does not name the window of its fine-tuning, so windows of 80 bases are read, the longest that fit" in note
+    values, note = run_score("context.tsv", "--context", 41)
+    assert values == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert longest != pytest.approx(expected, rel=1e-2)
+    assert "does not name" not in note
+    for file, fields in (
+        ("tokenizer_config.json", {"model_max_length": 41}),
+        ("config.json", {"genoformer_settings": {"window": 41}}),
+    ):
+        path = model / file
+        before = path.read_text() if path.is_file() else "{}"
+        path.write_text(json.dumps({**json.loads(before), **fields}))
+        assert run_score("named.tsv")[0] == values
+        assert "does not name" not in run_score("named.tsv")[1]
+        words = ("-f", folder / "g.fa", "-m", model, "-r", "c1:101-300", "--force", "-o", tmp_path / "bins.parquet")
+        assert "windows of 41 bases" in run_well("predict", *words).stderr
+        path.write_text(before)
+    assert "does not name the window" in run_well("predict", *words).stderr
 
 
 def test_the_call_equals_the_command(folder, tmp_path) -> None:

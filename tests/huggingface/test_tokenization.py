@@ -1,21 +1,26 @@
-"""GenoformerTokenizer: ids, masks, padding, truncation, offsets and text as our tokenizers and transformers define them."""
+"""GenoformerTokenizer and the fast one: ids, masks, padding, offsets and text as ours and transformers define them."""
 
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_models import small_encoder
 
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import encode
+from genoformer.genome.codes import decode, encode
+from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 
 transformers = pytest.importorskip("transformers", reason="the class is one of transformers (extra: hf)")
 
-from genoformer.huggingface import GenoformerConfig, GenoformerTokenizer  # noqa: E402  # transformers is installed
+from genoformer.huggingface import GenoformerConfig, GenoformerFastTokenizer, GenoformerTokenizer  # noqa: E402  # transformers is installed
 
 TOKENIZERS: dict[str, Any] = {
     "k-mers": KmerTokenizer(3),
@@ -154,3 +159,119 @@ def test_text_that_is_no_dna_is_refused() -> None:
         theirs([["ACG", "CGT"]], return_offsets_mapping=True)
     with pytest.raises(ConfigError, match="found no vocabulary"):
         GenoformerTokenizer()
+
+
+# The fast tokenizers
+
+
+def published(letter: str, n: str) -> BPETokenizer:
+    """A tokenizer.json as others publish them: a frame of its own, pieces in one case, and a normalizer or none."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    pieces = [letter, *"acgt", "ac", "gt", "acgt", "tt", n]
+    change = str.lower if letter == "<lower>" else str.upper
+    vocab = {
+        piece if piece.startswith("<") else change(piece): i for i, piece in enumerate(["<unk>", "<pad>", "<cls>", *pieces])
+    }
+    merges = [tuple(map(change, pair)) for pair in (("a", "c"), ("g", "t"), ("ac", "gt"), ("t", "t"))]
+    model = Tokenizer(models.BPE(vocab, merges, unk_token="<unk>", fuse_unk=False))
+    if change is str.lower:
+        model.normalizer = normalizers.Lowercase()
+    model.pre_tokenizer = pre_tokenizers.Split(Regex("[nN]"), "isolated")
+    model.post_processor = processors.TemplateProcessing(single="<cls> $A", special_tokens=[("<cls>", vocab["<cls>"])])
+    return BPETokenizer(model.to_str())
+
+
+FAST: dict[str, Any] = {
+    name: tokenizer for name, tokenizer in TOKENIZERS.items() if name in ("bases", "blocks", "blocks with an end", "BPE")
+} | {
+    "blocks of 6": BlockTokenizer.new(6),
+    "bases in another order": BlockTokenizer(["[PAD]", "T", "G", "C", "A", "N", "[BOS]"]),
+    "bases without N": BlockTokenizer(["[PAD]", "[UNK]", "T", "G", "C", "A"], start=False),
+    "published BPE": published("<upper>", "n"),
+    "published BPE in lower case": published("<lower>", "<other>"),
+}
+
+
+@pytest.mark.parametrize("name", FAST)
+@given(text=st.text("ACGTNacgtnUuRy", max_size=40))
+@settings(deadline=None, max_examples=150)
+def test_fast_ids_offsets_and_masks_are_ours(name, text) -> None:
+    ours, fast = FAST[name], fast_tokenizers()[name]
+    batch = fast(text, return_offsets_mapping=True, return_special_tokens_mask=True)
+    if not text:  # our own calls refuse a text without a token
+        assert len(batch["input_ids"]) == ours.n_added
+        return
+    encoding = ours.encode(encode(text)[None])
+    assert batch["input_ids"] == encoding.ids[0].tolist()
+    assert batch["offset_mapping"] == [(a, b) if b > a else (0, 0) for a, b in encoding.spans[0].tolist()]
+    assert batch["special_tokens_mask"] == (~encoding.is_base[0]).astype(int).tolist()
+    assert batch["attention_mask"] == [1] * len(batch["input_ids"])
+    assert fast.decode(batch["input_ids"], skip_special_tokens=True) == decode(encode(text))
+
+
+@cache
+def fast_tokenizers() -> dict[str, GenoformerFastTokenizer]:
+    return {name: GenoformerFastTokenizer(dna=tokenizer) for name, tokenizer in FAST.items()}
+
+
+def as_lists(values: Any) -> list[list[Any]]:
+    """Numbers of each text, of offsets the starts and ends in turn."""
+    rows = values.tolist() if hasattr(values, "tolist") else values
+    return [[x for pair in row for x in (pair if isinstance(pair, list | tuple) else [pair])] for row in rows]
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_fast_and_slow_agree_on_everything_that_they_return(name) -> None:
+    slow, fast = GenoformerTokenizer(dna=FAST[name]), GenoformerFastTokenizer(dna=FAST[name])
+    assert fast.is_fast
+    assert fast.special_tokens_map == slow.special_tokens_map
+    assert (len(fast), fast.vocab_size, fast.get_vocab()) == (len(slow), slow.vocab_size, slow.get_vocab())
+    texts = [*TEXTS, f"ACGT{slow.mask_token or slow.pad_token}TTGA"]
+    for options in (
+        {"padding": True, "return_tensors": "pt"},
+        {"truncation": True, "max_length": 7},
+        {"padding": "max_length", "max_length": 30, "return_tensors": "np"},
+        {"add_special_tokens": False},
+    ):
+        a, b = (tokenizer(texts, return_offsets_mapping=True, **options) for tokenizer in (slow, fast))
+        for field in ("input_ids", "attention_mask", "offset_mapping"):
+            assert as_lists(a[field]) == as_lists(b[field]), (options, field)
+    ids = slow(TEXTS[0])["input_ids"]
+    assert fast.decode(ids) == slow.decode(ids)
+    assert fast.get_special_tokens_mask(ids, already_has_special_tokens=True) == slow.get_special_tokens_mask(
+        ids, already_has_special_tokens=True
+    )
+    assert fast("ACGT", "TTGA")["input_ids"] == slow("ACGT", "TTGA")["input_ids"]
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_saved_fast_tokenizer_is_loaded_by_its_name(name, tmp_path) -> None:
+    ours, fast = FAST[name], GenoformerFastTokenizer(dna=FAST[name], model_max_length=77)
+    fast.save_pretrained(tmp_path)
+    shape = {"n_vocab": ours.n_vocab, "width": 8, "n_layers": 1, "n_heads": 1}
+    GenoformerConfig.for_tokenizer(shape, ours).save_pretrained(tmp_path)
+    again = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert type(again) is GenoformerFastTokenizer
+    assert again.model_max_length == 77
+    assert again.dna.to_dict() == ours.to_dict()
+    assert again(TEXTS)["input_ids"] == fast(TEXTS)["input_ids"]
+    assert type(GenoformerTokenizer.from_pretrained(tmp_path)) is GenoformerTokenizer
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "kind"), [(BlockTokenizer.new(3), GenoformerFastTokenizer), (KmerTokenizer(3), GenoformerTokenizer)]
+)
+def test_an_exported_folder_names_the_class_that_is_exact(tokenizer, kind, tmp_path) -> None:
+    registry.save(small_encoder(tokenizer, conv_kernel=3), tmp_path / "own")
+    registry.save(small_encoder(tokenizer, conv_kernel=3), tmp_path / "out", layout="hf")
+    assert type(transformers.AutoTokenizer.from_pretrained(tmp_path / "out")) is kind
+    assert kind.from_pretrained(tmp_path / "own")(TEXTS)["input_ids"] == GenoformerTokenizer(dna=tokenizer)(TEXTS)["input_ids"]
+
+
+@pytest.mark.parametrize(
+    "tokenizer", [KmerTokenizer(3), BlockTokenizer.new(3).limited_to(40)], ids=["k-mers", "limited blocks"]
+)
+def test_tokens_that_the_library_cannot_cut_are_refused(tokenizer) -> None:
+    with pytest.raises(ConfigError, match=r"cannot cut exactly .*take GenoformerTokenizer"):
+        GenoformerFastTokenizer(dna=tokenizer)

@@ -176,14 +176,54 @@ def test_kmers_with_a_stride_are_not_berts(tmp_path) -> None:
     assert registry.huggingface_layout(small_encoder(KmerTokenizer(3), position="learned")) == "dnabert"
 
 
-def test_settings_that_a_layout_has_no_field_for_are_named(tmp_path) -> None:
-    model = fine_tuned(small_encoder(KmerTokenizer(3), position="learned"), head="tanh", pooling="cls", both_strands=True)
+def test_settings_of_commands_are_kept_in_a_table_that_transformers_keeps(tmp_path) -> None:
+    model = fine_tuned(
+        small_encoder(KmerTokenizer(3), position="learned"), head="tanh", pooling="cls", both_strands=True, overlap=7
+    )
     registry.save(model, tmp_path / "in")
     done = run_well("models", "convert", tmp_path / "in", tmp_path / "out", "--to", "hf")
-    assert "does not keep window = 40, both_strands = True," in done.stderr
+    assert "does not keep" not in done.stderr
+    auto = transformers.AutoModelForSequenceClassification
+    auto.from_pretrained(tmp_path / "out").save_pretrained(tmp_path / "again")
+    (tmp_path / "again" / "vocab.txt").write_bytes((tmp_path / "out" / "vocab.txt").read_bytes())
+    for name in ("out", "again"):
+        read = registry.load(tmp_path / name)
+        assert (read.config.window, read.config.overlap, read.config.both_strands) == (40, 7, True)
+        assert read.window_note("x") is None
     own = run_well("models", "convert", tmp_path / "in", tmp_path / "own", "--layout", "genoformer-hf-classifier")
     assert "does not keep" not in own.stderr
     assert registry.load(tmp_path / "own").config == model.config
+
+
+def windows_of(folder: Path, **files: Any) -> tuple[int, str | None]:
+    """The window of a folder of transformers with other files, and the note on it."""
+    for name, fields in files.items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps({**(json.loads(path.read_text()) if path.is_file() else {}), **fields}))
+    model = registry.load(folder)
+    return model.config.window, model.window_note("m")
+
+
+def test_the_window_of_a_fine_tuned_folder_of_transformers(tmp_path) -> None:
+    """512 positions hold [CLS], 510 3-mers of 512 bases, and [SEP]; 301 tokens hold 299 3-mers of 301 bases."""
+    config = transformers.BertConfig(vocab_size=69, max_position_embeddings=512, **families.SIZES)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(KmerTokenizer(3).vocab) + "\n")
+    window, note = windows_of(tmp_path)
+    assert window == 512
+    assert note is not None
+    assert "windows of 512 bases are read" in note
+    assert windows_of(tmp_path, tokenizer_config={"model_max_length": 512})[1] is not None  # the positions: no news
+    assert windows_of(tmp_path, tokenizer_config={"model_max_length": 1e30})[0] == 512
+    assert windows_of(tmp_path, tokenizer_config={"model_max_length": 301}) == (301, None)
+    assert windows_of(tmp_path, config={"genoformer_settings": {"window": 200}}) == (200, None)
+    for settings, message in (
+        ({"window": "200"}, "genoformer_settings: window = '200': give a whole number"),
+        ({"window": 0}, "overlap = 0: give 0 up to, not including, the window of 0"),
+        ([], "genoformer_settings is \\[\\]; give a table"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            windows_of(tmp_path, config={"genoformer_settings": settings})
 
 
 def test_values_in_units_of_their_deviation_need_the_classes_of_genoformer() -> None:

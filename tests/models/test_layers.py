@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from genoformer.models import cpu_kernels
-from genoformer.models.layers import Linear, attend, linear
+from genoformer.models.layers import Linear, RMSNorm, attend, for_each_query, linear
 
 SMALL = [(1, 5, 12), (2, 8, 12), (16, 3, 12), (17, 5, 12), (33, 1, 12), (4, 12), (48, 12)]
 
@@ -117,3 +117,26 @@ def test_attention_with_dropout_is_sdpa_on_average_and_drops_its_share() -> None
     share = (kept == 0).float().mean()
     assert abs(float(share) - 0.3) < 4 * (0.21 / kept.numel()) ** 0.5
     assert float(kept.max()) == pytest.approx(1 / 50 / 0.7, rel=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.bfloat16, 0.02)])
+def test_rms_norm_is_its_formula_with_and_without_gradients(dtype, far) -> None:
+    norm, x = RMSNorm(24, eps=1e-5).to(dtype), 3 * torch.randn(2, 5, 24).to(dtype)
+    torch.nn.init.normal_(norm.weight)
+    wide = x.double()
+    expected = wide / (wide.square().mean(-1, keepdim=True) + 1e-5).sqrt() * norm.weight.detach().double()
+    before = x.clone()
+    for context in (torch.no_grad, torch.enable_grad):
+        with context():
+            found = norm(x)
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.detach().double(), expected, atol=far * 5, rtol=far)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_heads_that_share_keys_are_those_of_repeated_keys(causal) -> None:
+    q, k, v = torch.randn(2, 6, 9, 8), torch.randn(2, 2, 9, 8), torch.randn(2, 2, 9, 8)
+    assert for_each_query(k, 6)[:, 3].equal(k[:, 1])
+    repeated = attend(q, for_each_query(k, 6), for_each_query(v, 6), None, causal=causal, dropout=0)
+    torch.testing.assert_close(attend(q, k, v, None, causal=causal, dropout=0), repeated)

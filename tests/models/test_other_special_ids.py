@@ -38,6 +38,8 @@ class OtherIds:
     def n_tokens(self, length: int) -> int:
         return length + 1
 
+    n_typical_tokens = n_tokens
+
     def max_bases(self, n_tokens: int) -> int:
         return n_tokens - 1
 

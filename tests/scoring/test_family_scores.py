@@ -174,9 +174,21 @@ def test_the_entropy_of_all_phases_is_that_of_the_renormalised_mean(genome) -> N
 
 
 def test_phases_do_not_depend_on_the_grid_and_one_phase_does(genome) -> None:
-    """The same contig with two bases more at its start: the mean over the three phases of the interior stays."""
-    model = made(BlockTokenizer.new(3), position="rotary")
-    assert value(model, genome, "LLR", SNV, phases="all") != value(model, genome, "LLR", SNV)
+    """A masked token of this model sees the tokens beside it alone, so that a longer window changes only where blocks begin.
+
+    In windows of 42, 44 and 46 bases the variant lies behind 21, 22 and 23 bases: at each position of its block once.
+    """
+    model: Any = made(BlockTokenizer.new(3), position="rotary", n_layers=1)
+    model.layers[0].attention.reach = 1
+    lengths = (LENGTH, LENGTH + 2, LENGTH + 4)
+    for name in ("LLR", "TOKEN_LLR", "ENTROPY"):
+        one = [value(model, genome, name, SNV, context=length, both_strands=False) for length in lengths]
+        every = [value(model, genome, name, SNV, context=length, phases="all", both_strands=False) for length in lengths]
+        assert len({round(x, 4) for x in one}) == 3, one
+        assert every == pytest.approx([every[0]] * 3, abs=1e-6), every
+
+
+def test_single_bases_have_one_phase(genome) -> None:
     single = made(BaseTokenizer())
     assert value(single, genome, "LLR", SNV, phases="all") == value(single, genome, "LLR", SNV)
 
@@ -340,13 +352,12 @@ def test_many_variants_together_are_scored_as_each_alone(causal_model, genome) -
         assert values == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_jsd_compares_the_next_token_after_each_allele(kind, causal_model, genome) -> None:
-    variant = KINDS[kind]
-    model, tokenizer = causal_model, causal_model.tokenizer
+def naive_jsd(model: Any, genome: Genome, variant: Variant, shift: int = 0) -> list[float]:
+    """JSD of the next token after each allele on both strands, from whole passes that end with the allele."""
+    tokenizer = model.tokenizer
     v = scorer_of(model, genome, "LLR").readers[0].windows.shortest(variant)
     values = []
-    for ref, alt, n_left in naive_windows(model, genome, variant):
+    for ref, alt, n_left in naive_windows(model, genome, variant, shift):
         p = []
         for text, n in ((ref, len(v.ref)), (alt, len(v.alt))):
             encoding = tokenizer.encode(encode(text)[None])
@@ -359,8 +370,24 @@ def test_jsd_compares_the_next_token_after_each_allele(kind, causal_model, genom
                 logits = logits[[tokenizer.vocab[kmer[1:] + base] for base in "ACGT"]]
             p.append(logits.softmax(0).numpy())
         middle = (p[0] + p[1]) / 2
-        values.append(sum((side * np.log2(side / middle)).sum() for side in p) / 2)
-    assert value(model, genome, "JSD", variant) == pytest.approx(np.mean(values), abs=1e-5)
+        values.append(float(sum((side * np.log2(side / middle)).sum() for side in p) / 2))
+    return values
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_jsd_compares_the_next_token_after_each_allele(kind, causal_model, genome) -> None:
+    expected = np.mean(naive_jsd(causal_model, genome, KINDS[kind]))
+    assert value(causal_model, genome, "JSD", KINDS[kind]) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["SNV", "MNV", "deletion"])
+def test_jsd_of_all_phases_is_the_mean_over_their_windows(kind, genome) -> None:
+    model = causal("qwen3", BlockTokenizer.new(3))
+    by_phase = [np.mean(naive_jsd(model, genome, KINDS[kind], shift)) for shift in range(3)]
+    assert len({round(x, 6) for x in by_phase}) == 3
+    assert value(model, genome, "JSD", KINDS[kind], phases="all") == pytest.approx(np.mean(by_phase), abs=1e-5)
+    both = scorer_of(model, genome, "LLR,JSD", phases="all").score([KINDS[kind]]).values[0]
+    assert both[1] == pytest.approx(np.mean(by_phase), abs=1e-5)
 
 
 def test_jensen_shannon_by_hand() -> None:

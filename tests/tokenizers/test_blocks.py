@@ -156,3 +156,20 @@ def test_a_limited_tokenizer_reads_the_run_of_tokens_nearest_to_the_middle(text)
 def test_a_longer_sequence_is_not_shortened_in_silence() -> None:
     assert LIMITED.encode(encode("ACGTAC" * 8)[None]).ids.shape[1] == 9  # the model refuses it
     assert LIMITED.encode(encode("ACGTAC" * 7 + "N")[None]).ids.shape[1] == 9
+
+
+@pytest.mark.parametrize("k", [1, 2, 6])
+@given(length=st.integers(1, 80), seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=30)
+def test_the_typical_number_of_tokens_is_that_of_known_bases(k, length, seed) -> None:
+    tokenizer = BlockTokenizer.new(k)
+    codes = np.random.default_rng(seed).integers(0, 4, (1, length), dtype=np.uint8)
+    assert tokenizer.n_typical_tokens(length) == tokenizer.encode(codes).ids.shape[1]
+    codes[:] = 4
+    assert tokenizer.n_tokens(length) == tokenizer.encode(codes).ids.shape[1]  # the bound: none is known
+
+
+def test_typical_bases_by_hand() -> None:
+    assert TOKENIZER.n_typical_tokens(512) == 1 + 85 + 2  # <cls>, blocks of 6, two letters
+    assert TOKENIZER.n_tokens(512) == 513
+    assert TOKENIZER.n_typical_bases(101) == 600

@@ -202,3 +202,15 @@ def test_successors_of_a_kmer_share_its_last_bases(k: int) -> None:
     assert found.shape == (1, len(kmers), 4)
     for kmer, row in zip(kmers, found[0], strict=True):
         assert row.tolist() == [kmers[kmer[1:] + base] for base in "ATCG"]  # DNABERT's order
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_typical_numbers_of_tokens_are_near_those_of_random_sequences(name) -> None:
+    tokenizer = EVERY[name]
+    codes = random.integers(0, 4, (20, 300), dtype=np.uint8)
+    n_tokens = (tokenizer.encode(codes).ids != tokenizer.pad_id).sum(1)
+    assert tokenizer.n_typical_tokens(300) == pytest.approx(n_tokens.mean(), rel=0.03)
+    assert n_tokens.max() <= tokenizer.n_tokens(300)
+    for n in (20, 100, 300):
+        length = tokenizer.n_typical_bases(n)
+        assert tokenizer.n_typical_tokens(length) <= n < tokenizer.n_typical_tokens(length + 8)

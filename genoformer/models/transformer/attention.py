@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genoformer.models.layers import Linear, attend, linear
+from genoformer.models.layers import Linear, RMSNorm, attend, for_each_query, linear
 from genoformer.models.transformer.config import EncoderConfig
 
 
@@ -45,13 +45,20 @@ def turn(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     """Rotate the pairs of x [B, H, T, K] by angles with these cosines and sines."""
     (cos, sin), half = angles, x.shape[-1] // 2
     a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    if torch.is_grad_enabled():
+        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    turned = torch.empty_like(x)  # written in place: half of the passes over memory
+    torch.mul(a, cos, out=turned[..., :half]).addcmul_(b, sin, value=-1)
+    torch.mul(b, cos, out=turned[..., half:]).addcmul_(a, sin)
+    return turned
 
 
 def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
     """Return the rows [B, M] of x [B, T, D]: [B, M, D]."""
     return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
 
+
+_QUERIES_ON_CPU, _QUERIES = 128, 1024  # queries of a local layer that are computed together, on a CPU and elsewhere
 
 Shared = dict[tuple[Any, ...], Any]  # what all layers of one pass use: rotations and biases of attention, by kind
 
@@ -105,8 +112,8 @@ class Attention(nn.Module):
         self.rotary_base = base if config.position == "rotary" else None
         self.qkv = Linear(config.width, (config.n_heads + 2 * n_kv) * size, bias=config.qkv_bias)
         self.out = Linear(config.n_heads * size, config.width, bias=config.out_bias)
-        self.norm_query = nn.RMSNorm(size, config.norm_eps) if config.qk_norm else None
-        self.norm_key = nn.RMSNorm(size, config.norm_eps) if config.qk_norm else None
+        self.norm_query = RMSNorm(size, config.norm_eps) if config.qk_norm else None
+        self.norm_key = RMSNorm(size, config.norm_eps) if config.qk_norm else None
         self.dropout = config.dropout
         self.alibi = config.position == "alibi"
 
@@ -122,8 +129,9 @@ class Attention(nn.Module):
 
         shared: one dictionary for all layers of a pass, filled by the first of each kind.
         """
-        whole = rows is None and past is None and shared is not None
-        q, k, v, query_at, key_at = self._heads(x, rows, past, shared if whole else None)
+        whole = rows is None and past is None
+        shared = shared if whole else None
+        q, k, v, query_at, key_at = self._heads(x, rows, past, shared)
         if past is not None:
             n_past = past.n_tokens
             k, v = past.joined(k, v)
@@ -134,17 +142,30 @@ class Attention(nn.Module):
                 keep = torch.cat([seen, new], dim=1)
                 key_at = torch.cat([earlier, key_at.expand(len(x), -1)], dim=1)
         plain_causal = rows is None and k.shape[2] == q.shape[2]
-        kind = ("bias", self.reach, x.dtype)
-        if whole and shared is not None and kind in shared:
-            bias = shared[kind]
-        else:
-            bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=plain_causal)
-            if whole and shared is not None:
-                shared[kind] = bias
+        biases = None if shared is None else shared.get(("bias", self.reach, x.dtype))
+        if biases is None:
+            biases = [
+                (a, b, self._bias(query_at[:, a], key_at[:, b], None if keep is None else keep[:, b], x.dtype, plain_causal))
+                for a, b in (self._parts(x) if whole else [(slice(None), slice(None))])
+            ]
+            if shared is not None:
+                shared["bias", self.reach, x.dtype] = biases
         dropout = self.dropout if self.training else 0.0
-        k, v = self._for_each_query(k), self._for_each_query(v)
-        y = attend(q, k, v, bias, causal=self.causal and bias is None, dropout=dropout)
-        return self.out(y.transpose(1, 2).flatten(2))
+        parts = (
+            attend(q[:, :, a], k[:, :, b], v[:, :, b], bias, causal=self.causal and bias is None, dropout=dropout)
+            for a, b, bias in biases
+        )
+        y = [part.transpose(1, 2) for part in parts]  # [B, M or T, H, K]
+        return self.out((y[0] if len(y) == 1 else torch.cat(y, dim=1)).flatten(2))
+
+    def _parts(self, x: Tensor) -> list[tuple[slice, slice]]:
+        """Return parts of the queries of x [B, T, D] and the keys that they may see: in a local layer not all T x T pairs."""
+        n_tokens, reach = x.shape[1], self.reach
+        n = _QUERIES_ON_CPU if x.device.type == "cpu" else _QUERIES
+        if reach is None or n_tokens <= n + reach:
+            return [(slice(None), slice(None))]
+        ahead = 0 if self.causal else reach
+        return [(slice(i, i + n), slice(max(i - reach, 0), i + n + ahead)) for i in range(0, n_tokens, n)]
 
     def weights(self, x: Tensor, keep: Tensor | None, first: int, n: int) -> Tensor:
         """Return the attention weights of n queries, from position `first`: [B, H, n, T].
@@ -153,7 +174,7 @@ class Attention(nn.Module):
         """
         rows = torch.arange(first, first + n, device=x.device).expand(len(x), n)
         q, k, _, query_at, key_at = self._heads(x, rows, None, None)
-        logits = q @ self._for_each_query(k).transpose(-1, -2) * q.shape[-1] ** -0.5
+        logits = q @ for_each_query(k, self.n_heads).transpose(-1, -2) * q.shape[-1] ** -0.5
         bias = self._bias(query_at, key_at, keep, x.dtype, plain_causal=False)
         return (logits if bias is None else logits + bias).softmax(-1)
 
@@ -187,10 +208,6 @@ class Attention(nn.Module):
             q = turn(q, angles) if rows is None else rotate(q, query_at, self.rotary_base)
             k = turn(k, angles)
         return q, k, v, query_at, key_at
-
-    def _for_each_query(self, x: Tensor) -> Tensor:
-        """Repeat keys or values [B, G, T, K] for the queries that share them: [B, H, T, K]."""
-        return x if self.n_kv_heads == self.n_heads else x.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
 
     def _bias(
         self, query_at: Tensor, key_at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool

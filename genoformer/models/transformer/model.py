@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, PredictsBases, SequenceLikelihood
-from genoformer.models.layers import Linear
+from genoformer.models.layers import Linear, RMSNorm
 from genoformer.models.token_model import TokenModel
 from genoformer.models.transformer.attention import Attention, KeyValues, Shared, gather_positions, sinusoidal_positions
 from genoformer.models.transformer.config import EncoderConfig
 
 
-def make_norm(config: EncoderConfig) -> nn.LayerNorm | nn.RMSNorm:
+def make_norm(config: EncoderConfig) -> nn.LayerNorm | RMSNorm:
     """Return the norm of vectors [..., D] of a configuration."""
     if config.norm_type == "rms":
-        return nn.RMSNorm(config.width, config.norm_eps)
+        return RMSNorm(config.width, config.norm_eps)
     return nn.LayerNorm(config.width, config.norm_eps, bias=config.norm_bias)
 
 

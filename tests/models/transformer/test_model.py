@@ -12,7 +12,7 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
 from genoformer.models import folders, registry
 from genoformer.models.token_model import successors, window_log2_likelihood
-from genoformer.models.transformer.attention import alibi_slopes, rotate, sinusoidal_positions
+from genoformer.models.transformer.attention import Attention, alibi_slopes, rotate, sinusoidal_positions
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
@@ -286,3 +286,29 @@ def test_a_folder_that_is_no_model_does_not_hide_a_shipped_one(tmp_path, monkeyp
     assert folders.resolve_model("demo") == shipped()["demo"]
     (tmp_path / "demo" / "config.json").write_text("{}")
     assert folders.resolve_model("demo").resolve() == tmp_path / "demo"
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(("n_tokens", "reach"), [(300, 4), (128 + 9, 8), (385, 60), (100, 5)])
+def test_a_local_layer_in_parts_is_the_softmax_over_its_window(causal, padded, n_tokens, reach) -> None:
+    """The reference is a softmax over all pairs of tokens, those out of reach masked; values and gradients."""
+    shape = {"n_vocab": 9, "width": 24, "n_heads": 3, "n_kv_heads": 1, "local_window": 2 * reach, "global_every": 3}
+    attention = Attention(EncoderConfig(**shape, position="rotary", causal=causal, dropout=0.0), index=1)
+    x = torch.randn(2, n_tokens, 24, requires_grad=True)
+    keep = torch.ones(2, n_tokens, dtype=torch.bool)
+    keep[1, -5:] = not padded
+    at = torch.arange(n_tokens)
+    distance = at[:, None] - at
+    seen = (distance.abs() <= reach) & (distance >= (0 if causal else -n_tokens)) & (keep[:, None, None] | (distance == 0))
+    q, k, v = attention.qkv(x).split([24, 8, 8], dim=-1)
+    q, k, v = (t.unflatten(-1, (-1, 8)).transpose(1, 2) for t in (q, k, v))
+    q, k = rotate(q, at[None]), rotate(k, at[None])
+    weights = (q @ k.transpose(-1, -2) * 8**-0.5).masked_fill(~seen, -torch.inf).softmax(-1)
+    expected = attention.out((weights @ v).transpose(1, 2).flatten(2))[keep]
+    found = attention(x, keep if padded else None, shared={})[keep]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    gradients = [torch.autograd.grad(y.square().sum(), x, retain_graph=True)[0] for y in (found, expected)]
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(attention(x, keep if padded else None, shared={})[keep], expected, atol=1e-5, rtol=1e-5)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from genoformer.config import checked
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
@@ -16,11 +17,15 @@ from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.weights import bert, decoders, esm, modernbert, mosaic
 from genoformer.models.transformer.weights.huggingface import (
     LONGEST_WINDOW,
+    SETTINGS,
     classifies,
+    input_limit,
     read_tokenizer,
+    settings_of,
     tokenizer_for,
     write_assets,
 )
+from genoformer.models.weights import read_json
 from genoformer.tasks import make_task
 
 TASKS = {  # problem_type of transformers -> kind of task
@@ -63,8 +68,10 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
                 f"Hugging Face's layout holds a head {fields['head']!r}, this model has {c.head!r}; save in genoformer's "
                 "layout instead."
             )
+        settings = {"context_length": c.encoder.context_length, **{name: getattr(c, name) for name in _WINDOWS}}
         return {
             **config_of(c.encoder, model.tokenizer, architecture),
+            SETTINGS: settings,
             **output_fields(c.task, c.classes),
             "num_labels": len(c.classes),
             "classifier_dropout": c.dropout,
@@ -119,21 +126,39 @@ def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: 
             "head_bias": bool(config.get("classifier_bias", False)),
         }
     dropout = config.get("classifier_dropout")
-    tokenizer = read_tokenizer(folder, shape.n_vocab)
-    return ClassifierConfig(
-        encoder=shape,
-        task=task,
-        classes=classes,
-        window=max(tokenizer.min_bases, tokenizer.max_bases(min(shape.max_tokens, LONGEST_WINDOW))),
-        dropout=shape.dropout if dropout is None else float(dropout),
-        target_mean=(0.0,) * len(classes) if scale else (),
-        target_std=(1.0,) * len(classes) if scale else (),
-        **values,
-    )
+    windows = {"window": _longest_input(shape, folder), **settings_of(config, folder, _WINDOWS)}
+    try:
+        return ClassifierConfig(
+            encoder=shape,
+            task=task,
+            classes=classes,
+            dropout=shape.dropout if dropout is None else float(dropout),
+            target_mean=(0.0,) * len(classes) if scale else (),
+            target_std=(1.0,) * len(classes) if scale else (),
+            **checked(ClassifierConfig, {**windows, **values}, SETTINGS),
+        )
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+
+
+_WINDOWS = ("window", "overlap", "both_strands")  # settings of ClassifierConfig without a field of transformers
+
+
+def _longest_input(shape: EncoderConfig, folder: Path) -> int:
+    """Return the bases of the longest input: those of the limit in tokenizer_config.json, at most those that always fit."""
+    tokenizer, limit = read_tokenizer(folder, shape.n_vocab), input_limit(folder)
+    longest = max(tokenizer.min_bases, tokenizer.max_bases(min(shape.max_tokens, LONGEST_WINDOW)))
+    if limit is None or limit >= shape.max_tokens:
+        return longest
+    return min(longest, max(tokenizer.min_bases, tokenizer.n_typical_bases(limit)))
 
 
 def _read_assets(model: SequenceClassifier, folder: Path) -> None:
-    model.tokenizer = tokenizer_for(model.config.encoder, folder)
+    shape = model.config.encoder
+    model.tokenizer = tokenizer_for(shape, folder)
+    limit, path = input_limit(folder), folder / "config.json"  # which is written after the other files
+    is_named = path.is_file() and bool(settings_of(read_json(path), folder, ("window",)))
+    model.window_is_assumed = not is_named and (limit is None or limit >= shape.max_tokens)
 
 
 def _bert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:

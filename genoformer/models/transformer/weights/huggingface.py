@@ -19,6 +19,8 @@ from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, T
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
 
 _MOST_WORDS = 100  # of a vocabulary of DNA, which may have names of species
+_NO_LIMIT = 1 << 30  # transformers writes 1e30 for a tokenizer without a limit
+SETTINGS = "genoformer_settings"  # table of config.json: settings of genoformer's commands, which transformers only keeps
 LONGEST_WINDOW = 2048  # tokens of the default window of a model that can read more
 
 COMMON = {  # our field -> theirs, of all these models
@@ -40,7 +42,7 @@ def shape_of(
     try:
         shape = {ours: config[theirs] for ours, theirs in COMMON.items()}
         shape |= {ours: config[theirs] for ours, theirs in fields.items() if config.get(theirs) is not None}
-        shape |= values
+        shape |= values | settings_of(config, folder, ("context_length",))
         n_tokens = min(int(shape.get("max_tokens", EncoderConfig.max_tokens)), LONGEST_WINDOW)
         return EncoderConfig.from_dict({"context_length": max(1, int(tokenizer.max_bases(n_tokens))), **shape})
     except (KeyError, ConfigError, TypeError, ValueError, OverflowError) as error:
@@ -49,7 +51,25 @@ def shape_of(
 
 def config_of(shape: EncoderConfig, fields: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a config.json."""
-    return {theirs: getattr(shape, ours) for ours, theirs in (COMMON | dict(fields)).items()}
+    named = {theirs: getattr(shape, ours) for ours, theirs in (COMMON | dict(fields)).items()}
+    return {**named, SETTINGS: {"context_length": shape.context_length}}
+
+
+def settings_of(config: Mapping[str, Any], folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of these names that a config.json has; raise CheckpointError if SETTINGS is no table."""
+    table = config.get(SETTINGS, {})
+    if not isinstance(table, Mapping):
+        raise CheckpointError(f'{folder / "config.json"}: {SETTINGS} is {table!r}; give a table, such as {{"window": 301}}.')
+    return {name: table[name] for name in names if name in table}
+
+
+def input_limit(folder: Path) -> int | None:
+    """Return the number of tokens to which tokenizer_config.json limits an input; None if it names no limit."""
+    path = folder / TOKENIZER_CONFIG
+    limit = read_json(path).get("model_max_length") if path.is_file() else None
+    if not isinstance(limit, int | float) or isinstance(limit, bool) or not 1 <= limit < _NO_LIMIT:
+        return None
+    return int(limit)
 
 
 def require_shape(shape: EncoderConfig, expected: Mapping[str, Any], layout: str) -> None:

@@ -177,7 +177,8 @@ def _read_assets(model: Any, folder: Path) -> None:
 
 def _write_assets(model: Any, folder: Path) -> None:
     save_tokenizer(model.tokenizer, folder / VOCABULARY)
-    config = {"tokenizer_class": "GenoformerTokenizer", "model_max_length": longest_input(model.encoder.config)}
+    kind = "GenoformerTokenizer" if model.tokenizer.fast_tokenizer() is None else "GenoformerFastTokenizer"
+    config = {"tokenizer_class": kind, "model_max_length": longest_input(model.encoder.config)}
     write_text(folder / TOKENIZER_CONFIG, json.dumps(config, indent=1) + "\n")
 
 
