@@ -16,7 +16,7 @@ ROLES = {  # role of a special token -> its spellings in published vocabularies,
     "pad": ("<pad>", "[PAD]", "<PAD>", "<|endoftext|>"),
     "unknown": ("<unk>", "[UNK]", "<oov>", "<UNK>"),
     "mask": ("<mask>", "[MASK]", "<MASK>"),
-    "start": ("<cls>", "[CLS]", "<s>", "<bos>", "[BOS]"),
+    "start": ("<cls>", "[CLS]", "<s>", "<bos>", "[BOS]", "<dna>"),
     "end": ("<eos>", "[SEP]", "</s>", "[EOS]"),
 }
 

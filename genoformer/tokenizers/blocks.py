@@ -28,6 +28,7 @@ class BlockTokenizer(ReadsText):
     of this role to every sequence. longest: largest number of tokens that a model can read, 0 for no limit. A sequence that
     has more, because of N or single letters, has one token for each run of N; of those that are still too many the ones nearest
     to its middle are read. A sequence of more than `max_bases(longest)` bases is not shortened.
+    grid: blocks start at every k-th base, also after N; one with an N, and the bases after the last one, are an unknown token.
 
     >>> from genoformer.genome.codes import encode
     >>> tokenizer = BlockTokenizer.new(2)
@@ -40,7 +41,9 @@ class BlockTokenizer(ReadsText):
     masks_bases: ClassVar[bool] = True
     disjoint: ClassVar[bool] = True
 
-    def __init__(self, vocab: Sequence[str], *, start: bool = True, end: bool = False, longest: int = 0) -> None:
+    def __init__(
+        self, vocab: Sequence[str], *, start: bool = True, end: bool = False, longest: int = 0, grid: bool = False
+    ) -> None:
         self.tokens = tuple(str(token) for token in vocab)
         if len(set(self.tokens)) < len(self.tokens):
             raise CheckpointError("the vocabulary of blocks names a token twice; copy the model folder again.")
@@ -63,7 +66,7 @@ class BlockTokenizer(ReadsText):
         self.mask_id: int = self.unknown_id if self._roles["mask"] is None else self._roles["mask"]
         self._before = self._added("start", start)
         self._after = self._added("end", end)
-        self._has_start, self._has_end, self.longest = start, end, longest
+        self._has_start, self._has_end, self.longest, self.grid = start, end, longest, grid
 
     @classmethod
     def new(cls, k: int = 6) -> BlockTokenizer:
@@ -105,7 +108,7 @@ class BlockTokenizer(ReadsText):
 
     @property
     def fixed_length(self) -> bool:
-        return self.k == 1
+        return self.k == 1 or self.grid
 
     @property
     def n_added(self) -> int:
@@ -147,7 +150,7 @@ class BlockTokenizer(ReadsText):
 
     def n_tokens(self, length: int) -> int:
         """Return the largest number of tokens of `length` bases: if none is known, each is a token."""
-        return length + self.n_added
+        return (-(-length // self.k) if self.grid else length) + self.n_added
 
     def n_typical_tokens(self, length: int) -> int:
         """Return the number of tokens of `length` known bases: blocks, and single letters for the bases that are left.
@@ -155,7 +158,7 @@ class BlockTokenizer(ReadsText):
         >>> BlockTokenizer.new(6).n_typical_tokens(512), BlockTokenizer.new(6).n_tokens(512)
         (88, 513)
         """
-        return sum(divmod(length, self.k)) + self.n_added
+        return self.n_tokens(length) if self.grid else sum(divmod(length, self.k)) + self.n_added
 
     def max_bases(self, n_tokens: int) -> int:
         """Return the number of known bases that fit in `n_tokens` tokens: all but the added ones are blocks."""
@@ -216,6 +219,8 @@ class BlockTokenizer(ReadsText):
 
     def _starts(self, row: Codes) -> NDArray[np.int64]:
         """Return the first base of each token of a sequence [L]."""
+        if self.grid:
+            return np.arange(0, len(row), self.k)
         unknown = np.flatnonzero(row >= N)
         bounds = np.concatenate([[-1], unknown, [len(row)]])
         starts: list[NDArray[np.int64]] = []
@@ -226,6 +231,8 @@ class BlockTokenizer(ReadsText):
 
     def _starts_of_known(self, first: int, after: int) -> NDArray[np.int64]:
         """Return the starts of tokens in a run [first, after) without N: blocks, then single letters."""
+        if self.grid:
+            return np.arange(first, after, self.k)
         n_blocks = (after - first) // self.k
         tail = first + n_blocks * self.k
         return np.concatenate([first + np.arange(n_blocks) * self.k, np.arange(tail, after)])
@@ -237,6 +244,9 @@ class BlockTokenizer(ReadsText):
         whole = (ends - starts == self.k) & (codes[0, starts] < N) if self.k > 1 else np.zeros(len(starts), dtype=bool)
         bases = np.minimum(codes[:, starts[whole, None] + np.arange(self.k)], 3).astype(np.int64)  # [B, T', k]
         ids[:, whole] = self._ids_of_blocks[(bases * 4 ** np.arange(self.k - 1, -1, -1)).sum(-1)]
+        if self.grid:
+            has_n = (codes[:, starts[whole, None] + np.arange(self.k)] >= N).any(-1)
+            ids[:, whole] = np.where(has_n, self.unknown_id, ids[:, whole])
         ids[:, ~whole] = self._ids_of_bases[np.minimum(codes[:, starts[~whole]], N)]
         return ids
 
@@ -253,7 +263,7 @@ class BlockTokenizer(ReadsText):
     def _letters(self, number: int) -> str:
         if self._known[number]:
             return self.tokens[number]
-        return "N" if number in (self.unknown_id, self.mask_id) and number != self.pad_id else ""
+        return "N" * (self.k if self.grid else 1) if number in (self.unknown_id, self.mask_id) and number != self.pad_id else ""
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
         """Mask the bases [target, end) of each window, to predict the base at `target`; both [B], `end` defaults to target + 1.
@@ -281,23 +291,30 @@ class BlockTokenizer(ReadsText):
     def padded_to(self, n_vocab: int) -> BlockTokenizer:
         """Return the tokenizer with names for further ids up to n_vocab, which no sequence has."""
         unused = [f"<unused{i}>" for i in range(len(self.tokens), n_vocab)]
-        return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end, longest=self.longest)
+        return self._with([*self.tokens, *unused], self.longest)
 
     def limited_to(self, longest: int) -> BlockTokenizer:
         """Return the tokenizer for a model that can read this number of tokens, 0 for no limit."""
         if longest == self.longest:
             return self
-        return BlockTokenizer(self.tokens, start=self._has_start, end=self._has_end, longest=longest)
+        return self._with(self.tokens, longest)
+
+    def _with(self, vocab: Sequence[str], longest: int) -> BlockTokenizer:
+        return BlockTokenizer(vocab, start=self._has_start, end=self._has_end, longest=longest, grid=self.grid)
 
     def fast_tokenizer(self) -> Any | None:
-        """Return the same tokenizer in the `tokenizers` library; None if sequences that are too long have runs of N joined."""
-        if self.longest:
+        """Return the same tokenizer in the `tokenizers` library; None if sequences that are too long are shortened, or on a grid."""
+        if self.longest or self.grid:
             return None
         before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
         return tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after, self.k)
 
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
+        if self.grid:
+            raise ConfigError(
+                "transformers has no tokenizer of blocks on a grid; save in genoformer's layout, or in genoformer-hf."
+            )
         if self.k == 1:
             bases: Any = self.limited_to(0).fast_tokenizer()
             return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
@@ -312,7 +329,7 @@ class BlockTokenizer(ReadsText):
         return {"tokenizer_class": "EsmTokenizer", **tokens, "eos_token": end}
 
     def to_dict(self) -> dict[str, Any]:
-        limit = {"longest": self.longest} if self.longest else {}
+        limit = ({"longest": self.longest} if self.longest else {}) | ({"grid": True} if self.grid else {})
         return {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end, **limit}
 
     @classmethod
@@ -324,4 +341,5 @@ class BlockTokenizer(ReadsText):
             start=bool(fields.get("start", True)),
             end=bool(fields.get("end", False)),
             longest=int(fields.get("longest", 0)),
+            grid=bool(fields.get("grid", False)),
         )

@@ -403,7 +403,7 @@ def test_a_vocabulary_of_text_is_refused(tmp_path: Path) -> None:
     tokenizer.train_from_iterator(words + DNA, trainers.BpeTrainer(vocab_size=500, special_tokens=special))
     folder = decoder_folder(tmp_path, tokenizer.get_vocab_size())
     (folder / "tokenizer.json").write_text(tokenizer.to_str())
-    with pytest.raises(CheckpointError, match=r"vocabulary of text with words such as .*, as Carbon has one"):
+    with pytest.raises(CheckpointError, match=r"vocabulary of text with words such as .*, or of text with a dna_config.json"):
         registry.load(folder)
 
 
