@@ -303,7 +303,7 @@ class BlockTokenizer(ReadsText):
         return BlockTokenizer(vocab, start=self._has_start, end=self._has_end, longest=longest, grid=self.grid)
 
     def fast_tokenizer(self) -> Any | None:
-        """Return the same tokenizer in the `tokenizers` library; None if sequences that are too long are shortened, or on a grid."""
+        """Return the same tokenizer in the `tokenizers` library; None where blocks lie on a grid or can be left out."""
         if self.longest or self.grid:
             return None
         before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
