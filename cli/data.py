@@ -175,14 +175,14 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) ->
     """
     from genoformer.datasets.build import build_dataset
     from genoformer.datasets.request import DatasetRequest
-    from genoformer.datasets.sites import notes_of
+    from genoformer.datasets.sites import format_notes
     from genoformer.genome.reference import Genome
 
     from .output_lock import lock_outputs
 
     lock_outputs(out)
     files = _named(positives)
-    for note in (file_notes := notes_of(files, options["columns"])):
+    for note in (file_notes := format_notes(files, options["columns"])):
         print_note(f"Note: {note}")
     if options["negatives"] == "none":
         options["negatives"] = None

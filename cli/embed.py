@@ -41,7 +41,7 @@ from .verbosity import Command, print_note
     metavar="N",
     help="Layer after which vectors are taken; 0: the embeddings; may be repeated.  [default: the last]",
 )
-@click.option("--both-strands", is_flag=True, help="Average over a sequence and its reverse complement.")
+@shared.strand_with_default("forward")
 @click.option(
     "--window",
     type=click.IntRange(min=1),
@@ -100,6 +100,7 @@ def embed(
     from genoformer.evaluation.embedding_probe import probe_embeddings
     from genoformer.inference import with_runtime
     from genoformer.inference.embed import EmbeddingRequest, embed_sequences
+    from genoformer.option_checks import with_strand
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -110,7 +111,7 @@ def embed(
     if valid and not probe:
         raise ConfigError("--valid has the sequences that the probe predicts; give --probe too, or leave it out.")
     paths = {"output": Path(output) if output else None, "pca": Path(pca) if pca else None}
-    request = with_runtime(EmbeddingRequest, **paths, **options)
+    request = with_runtime(EmbeddingRequest, **paths, **with_strand(options))
     columns = list(label) or None
     sequences = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
     held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=sequences.n_labels) if valid else None

@@ -126,7 +126,7 @@ def sequences(**options: Any) -> None:
     from .output_lock import lock_outputs
 
     lock_outputs(options["out"])
-    found = evaluate_models(EvaluationJob(**options), tell=print_note)
+    found = evaluate_models(EvaluationJob(**options), on_note=print_note)
     click.echo(json.dumps(found, indent=1, allow_nan=False))
     for note in [*found["warnings"], *found["notes"]]:
         print_note(note)

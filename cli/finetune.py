@@ -12,9 +12,7 @@ from .verbosity import Command, print_note
 
 @click.command(cls=Command)
 @click.argument("train", metavar="DATA", type=click.Path())
-@click.option(
-    "-m", "--model", "starts", type=shared.MODEL, multiple=True, help="Model to start from; several give an ensemble."
-)
+@click.option("-m", "--model", type=shared.MODEL, multiple=True, help="Model to start from; several give an ensemble.")
 @click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
 @click.option(
     "--task",
@@ -47,12 +45,7 @@ from .verbosity import Command, print_note
 @click.option("--epochs", type=float, help="Maximum number of passes over DATA.")
 @click.option("--learning-rate", type=float, help="Peak learning rate, reached after the warm-up.")
 @click.option("--batch-size", type=int, help="Examples per training step.")
-@click.option(
-    "--both-strands",
-    is_flag=True,
-    default=None,
-    help="Train on either strand and average both; for labels that do not depend on the strand.",
-)
+@shared.strand_with_default("forward, for tracks both", "Train on either strand and average both")
 @click.option(
     "--class-weights",
     type=click.Choice(["none", "balanced"]),
@@ -62,8 +55,7 @@ from .verbosity import Command, print_note
 @click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time of a step, then exit; only with --task tracks.")
-@click.pass_context
-def finetune(ctx: click.Context, train: str, output: str | None, task: str, plan: bool, **options: Any) -> None:
+def finetune(train: str, output: str | None, task: str, plan: bool, **options: Any) -> None:
     """Train a model to classify sequences, to predict a value for each sequence, or to predict tracks.
 
     DATA is CSV or TSV (columns sequence and label), FASTA (>name label=promoter, >name|promoter, or >name|0|1|1 for three
@@ -83,56 +75,28 @@ def finetune(ctx: click.Context, train: str, output: str | None, task: str, plan
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if task == "tracks":
-        _tracks(ctx, train, None if plan else output, options)
+        _tracks(train, None if plan else output, options)
     elif plan:
         raise click.UsageError("--plan is for --task tracks.")
     else:
         assert output is not None
-        _classes_or_values(train, output, task, options)
+        _classes_or_values(train, output, {"task": task, **options})
 
 
-_OF_DATA = ("starts", "valid", "fasta", "label", "multi_label", "seeds", "config")  # the other options are fields of a table
-
-
-def _table(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that override fields of the configuration file."""
-    return {name: value for name, value in options.items() if name not in _OF_DATA and value is not None}
-
-
-def _classes_or_values(train: str, output: str, task: str, options: dict[str, Any]) -> None:
+def _classes_or_values(train: str, output: str, options: dict[str, Any]) -> None:
     """Train on labelled sequences and print metrics; exit with status 1 if a model predicts one class for all sequences."""
-    from pathlib import Path
-
     from .output_lock import lock_outputs
     from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
     with training_imports():
-        from genoformer.training.config import FinetuneConfig
-        from genoformer.training.finetune import FinetuneJob
         from genoformer.training.finetune import finetune as run
-    from genoformer.datasets.sequences import read_labelled
-
-    settings = FinetuneConfig.read(Path(options["config"]) if options["config"] else None, **_table(options))
-    how = {"fasta": options["fasta"], "label": list(options["label"]) or None, "multi_label": bool(options["multi_label"])}
-    data, valid = read_labelled(train, **how), None
-    if options["valid"]:
-        valid = read_labelled(options["valid"], **how, n_labels=data.n_labels)
-    for note in [*data.notes, *(valid.notes if valid else ())]:
+        from genoformer.training.jobs import FinetuneJob
+    job = FinetuneJob.from_names(train, output, command=command_line(), **options)
+    for note in [*job.train.notes, *(job.valid.notes if job.valid else ())]:
         print_note(note)
-    job = FinetuneJob(
-        data,
-        Path(output),
-        task,
-        settings,
-        valid,
-        starts=options["starts"],
-        n_seeds=options["seeds"],
-        multi_label=options["multi_label"],
-        command=command_line(),
-    )
     with training_bar(output) as listen:
-        done = run(job, progress=listen, tell=print_note)
+        done = run(job, progress=listen, on_note=print_note)
     if done is not None:  # with several processes, only the first reports
         _report(done)
 
@@ -153,52 +117,28 @@ def _report(done: Any) -> None:
         raise SystemExit(1)
 
 
-_NOT_OF_TRACKS = {
-    "valid": "the set names the validation windows",
-    "fasta": "the set holds its sequence",
-    "label": "the tracks are what is predicted",
-    "multi_label": "the tracks are what is predicted",
-    "seeds": "one model is trained; run it again with another --seed",
-    "class_weights": "give track_weights in [tracks]",
-    "monitor": "the best step has the highest Pearson's r over positions",
-}  # option -> why it does not apply to tracks
-
-
-def _tracks(ctx: click.Context, data: str, output: str | None, options: dict[str, Any]) -> None:
-    """Train on a set of tracks and print Pearson's r; with --plan, print parameters, memory and time instead."""
-    from pathlib import Path
-
-    from genoformer.datasets.track_set import read_tracks
-    from genoformer.errors import ConfigError
-
+def _tracks(data: str, output: str | None, options: dict[str, Any]) -> None:
+    """Train on a set of tracks and print Pearson's r; without an output, print parameters, memory and time instead."""
     from .output_lock import lock_outputs
     from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
-    starts = options["starts"]
-    for name, why in _NOT_OF_TRACKS.items():
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise ConfigError(f"--{name.replace('_', '-')} is not for --task tracks: {why}; leave it out.")
-    if len(starts) > 1:
-        raise ConfigError(f"--task tracks starts from one model, not from {len(starts)}; give -m once, or not at all.")
     with training_imports():
-        from genoformer.training.track_config import TracksConfig
+        from genoformer.training.jobs import TrackTrainingJob
         from genoformer.training.track_plan import plan_tracks
         from genoformer.training.tracks import train_tracks
-    path, start = options["config"], starts[0] if starts else None
-    settings = TracksConfig.read(Path(path) if path else None, **_table(options))
-    found = read_tracks(data)
+    job = TrackTrainingJob.from_names(data, output, command=command_line(), **options)
     if output is None:
-        click.echo(plan_tracks(settings, found, start=start).text())
+        click.echo(plan_tracks(job).text())
         return
     with training_bar(output) as listen:
-        done = train_tracks(settings, found, Path(output), start=start, command=command_line(), progress=listen)
+        done = train_tracks(job, progress=listen)
     if done is None:  # with several processes, only the first reports
         return
     for note in done.notes:
         print_note(note)
     print_note(f"{done.folder}: the weights are those of step {done.step:,}")
-    groups = [track.group for track in found.targets]
+    groups = [track.group for track in job.data.targets]
     if done.fit is not None or done.test is not None:
         click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")
     for split, fit in (("valid", done.fit), ("test", done.test)):

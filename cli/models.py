@@ -27,9 +27,9 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
     genoformer models list
     """
     from genoformer.catalog import shipped
-    from genoformer.models.folders import title_of
+    from genoformer.models.folders import card_title
 
-    show_table("models", catalog, as_json, {name: (folder, title_of(folder)) for name, folder in shipped().items()})
+    show_table("models", catalog, as_json, {name: (folder, card_title(folder)) for name, folder in shipped().items()})
 
 
 @models.command("pull")
@@ -221,7 +221,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     """Give the heads of a track model the tables of HEAD=FILE."""
     from genoformer.errors import ConfigError
     from genoformer.formats.track_table import read_targets
-    from genoformer.inference.track_prediction import tracks_of
+    from genoformer.inference.track_prediction import head_tracks
     from genoformer.models.base import PredictsTracks, has
 
     if not named:
@@ -232,4 +232,4 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
         head, _, path = text.partition("=")
         if not path:
             raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.track_heads)}.")
-        model.targets[model.head_named(head)] = tracks_of(model.track_heads, head, read_targets(path))
+        model.targets[model.head_named(head)] = head_tracks(model.track_heads, head, read_targets(path))

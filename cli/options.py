@@ -59,6 +59,17 @@ strand = click.option(
     show_default=True,
     help="Average over both strands, or use only the forward strand.",
 )
+both_strands = click.option(  # the older spelling of --strand
+    "--both-strands/--no-both-strands", default=None, hidden=True, help="Use --strand both or --strand forward."
+)
+
+
+def strand_with_default(default: str, action: str = "Average over both strands") -> Callable[[Command], Command]:
+    """Return --strand for a command with another default, which the help describes."""
+    help_text = f"{action}, or use only the forward strand.  [default: {default}]"
+    return option_group(click.option("--strand", type=click.Choice(["both", "forward"]), help=help_text), both_strands)
+
+
 phases = click.option(
     "--phases",
     type=click.Choice(["one", "all"]),

@@ -53,11 +53,8 @@ from .verbosity import Command, print_note
 @click.option(
     "--threshold", type=float, metavar="VALUE", help="Least probability (or value) of a call.  [default: 0.5 for probabilities]"
 )
-@click.option(
-    "--both-strands/--no-both-strands",
-    default=None,
-    help="Average over both strands; for tracks it needs a table with their strand pairs.  [default: no for tracks; a "
-    "fine-tuned model: as in its training]",
+@shared.strand_with_default(
+    "forward for tracks, where both needs a table of strand pairs; a fine-tuned model: as in its training"
 )
 @shared.device
 @shared.precision
@@ -108,6 +105,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     from genoformer.inference import with_runtime
     from genoformer.inference.predict import open_prediction
     from genoformer.inference.prediction_request import PredictionFiles, PredictionRequest
+    from genoformer.option_checks import with_strand
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -116,7 +114,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
-    with open_prediction(with_runtime(PredictionRequest, **options)) as prediction:
+    with open_prediction(with_runtime(PredictionRequest, **with_strand(options))) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")
         if output is None or plan:

@@ -271,7 +271,6 @@ def merge(ctx: click.Context, output: str) -> None:
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from genoformer.formats.vcf_text import seekable_copy
     from genoformer.genome.preflight import preflight
-    from genoformer.progress import Progress
 
     from .progress import progress_bar
 
@@ -285,16 +284,15 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
         scoring = Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False)
         longest = make_scorer(genome, scoring).longest_allele
     with progress_bar("records") as watch, seekable_copy(vcf) as path:
-        tell = (lambda n: watch(Progress("preflight", n, None))) if watch else None
         checked = preflight(
             path,
             genome,
             max_length=longest,
             region=options["region"],
             name=vcf,
-            asked=options["fix"],
+            fix=options["fix"],
             force=options["force"],
-            progress=tell,
+            progress=watch,
         )
     click.echo(json.dumps(checked.to_dict()) if options["as_json"] else checked.table())
     problem = checked.problem()

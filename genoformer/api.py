@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from genoformer.api_inputs import Fasta, loaded_model, one_region, opened, region_text
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode_texts
-from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.option_checks import check_choice, with_strand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from genoformer.inference import Floats, TokenEmbeddings
     from genoformer.inference.embed import Embedder
     from genoformer.interpretation.ism import Mutagenesis
-    from genoformer.models.base import Model, Need
+    from genoformer.models.base import Model
     from genoformer.models.heads import SequenceClassifier
     from genoformer.models.token_model import TokenModel
-
-Fasta = str | Path | Genome
+    from genoformer.training.finetune import Finetuned
+    from genoformer.training.track_recipe import TrainedTracks
 
 
 def pull(name: str) -> list[Path]:
@@ -87,7 +88,7 @@ def score(
     from genoformer.scoring.plan import score_variants
     from genoformer.writers.variants import write_variants
 
-    with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
+    with tempfile.TemporaryDirectory() as folder, opened(fasta) as genome:
         vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
         out = Path(folder, "out.tsv")
         job = ScoringJob.from_names(vcf, genome, model, out, scores=scores, **options)
@@ -102,7 +103,7 @@ def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
     `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome); for a track
     model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, step, threshold (returns calls,
-    one row each) and data (a file of sequences, one row each); both_strands, device, precision, batch_size; see
+    one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; see
     `PredictionRequest`.
 
     >>> from importlib.resources import files
@@ -115,12 +116,12 @@ def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, 
     from genoformer.inference.prediction_request import PredictionRequest
     from genoformer.models.base import Classifies, PredictsTracks
 
-    options |= {
-        "model": model if isinstance(model, str | Path) else _loaded(model, (PredictsTracks, Classifies)),
-        "region": None if region is None else _text_of(region),
+    options = with_strand(options) | {
+        "model": model if isinstance(model, str | Path) else loaded_model(model, (PredictsTracks, Classifies)),
+        "region": None if region is None else region_text(region),
     }
     with ExitStack() as stack:
-        genome = None if fasta is None else stack.enter_context(_opened(fasta))
+        genome = None if fasta is None else stack.enter_context(opened(fasta))
         request = with_runtime(PredictionRequest, fasta=genome, **options)
         return stack.enter_context(open_prediction(request)).table()
 
@@ -135,7 +136,7 @@ def embed(
     """Return one vector for each DNA sequence: [N, D], as `genoformer embed` writes it to a .npy.
 
     layer: number of layers, 0 for the embeddings, None for all; several give [N, n_layers, D]. options: pooling ("mean" over
-    the tokens, "max" or "cls"), window, overlap, both_strands, device, precision, batch_size; see `EmbeddingRequest`.
+    the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size; see `EmbeddingRequest`.
     Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
@@ -179,7 +180,7 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     from genoformer.models.base import Classifies
     from genoformer.models.registry import load_ensemble
 
-    members = load_ensemble(model) if isinstance(model, str | Path) else [_loaded(model, Classifies)]
+    members = load_ensemble(model) if isinstance(model, str | Path) else [loaded_model(model, Classifies)]
     values = []
     for member in members:
         with evaluating(member, resolve_device(device)) as lent:
@@ -200,9 +201,9 @@ def expected(fasta: Fasta, region: str, model: str | Path | TokenModel = "mini-h
     from genoformer.inference.base_probabilities import posteriors_in
     from genoformer.models.base import Embeds
 
-    with _opened(fasta) as genome:
-        chrom, start, end = _one_region(genome, region)
-        return posteriors_in(_loaded(model, Embeds), genome, chrom, start, end)
+    with opened(fasta) as genome:
+        chrom, start, end = one_region(genome, region)
+        return posteriors_in(loaded_model(model, Embeds), genome, chrom, start, end)
 
 
 def mutagenesis(
@@ -232,9 +233,9 @@ def mutagenesis(
     from genoformer.interpretation.session import open_session
     from genoformer.models.base import Classifies, Embeds, PredictsTracks
 
-    loaded = model if isinstance(model, str | Path) else _loaded(model, (Embeds, PredictsTracks, Classifies))
-    with _opened(fasta) as genome:
-        chrom, start, end = _one_region(genome, region)
+    loaded = model if isinstance(model, str | Path) else loaded_model(model, (Embeds, PredictsTracks, Classifies))
+    with opened(fasta) as genome:
+        chrom, start, end = one_region(genome, region)
         loci = [Locus(region, chrom, start, genome.window(chrom, start, end - start))]
         genes = Path(gtf) if gtf is not None else None
         request = InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device)
@@ -267,7 +268,7 @@ def attention(
     from genoformer.models.base import Attends, Classifies
 
     loci = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(encode_texts(sequences))]
-    session = open_session(InterpretationRequest(loci, _loaded(model, (Attends, Classifies)), device=device))
+    session = open_session(InterpretationRequest(loci, loaded_model(model, (Attends, Classifies)), device=device))
     return compute_attention(session, AttentionOptions(**options), session.loci)
 
 
@@ -300,39 +301,34 @@ def evaluate(data: str | Path, model: str | Path | Sequence[str | Path], **optio
     return evaluate_models(EvaluationJob(data, [str(name) for name in models], **options))
 
 
-def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
-    """Return a context with the genome; it is closed at the end unless it was already open."""
-    if isinstance(fasta, Genome):
-        return nullcontext(fasta)
-    if not isinstance(fasta, str | Path):
-        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
-    return Genome(fasta)
+def finetune(
+    data: str | Path,
+    output: str | Path,
+    model: str | Path | Sequence[str | Path] = (),
+    task: Literal["classify", "regress", "tracks"] = "classify",
+    **options: Any,
+) -> Finetuned | TrainedTracks | None:
+    """Train a model for labelled sequences or tracks, write its folder, and return its metrics, as `genoformer finetune`.
 
+    data: CSV, TSV, FASTA, or a BED with `fasta`; for tracks the folder of a set. model: to start from, several for an ensemble;
+    none trains from scratch with the tables of `config`. options: those of the command, such as config, valid, label, seeds,
+    epochs, learning_rate and tune; see `FinetuneJob.from_names` and `TrackTrainingJob.from_names`. Needs the extra "train".
 
-def _text_of(region: Any) -> str:
-    if not isinstance(region, str):
-        raise ConfigError(f"region is {region!r}; give a text such as 'chr1:1-200,000', from 1.")
-    return region
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = [f"{'ACGT'[i % 4] * 12},{'yes' if i % 4 else 'no'}\\n" for i in range(40)]
+    ...     _ = Path(folder, "train.csv").write_text("sequence,label\\n" + "".join(rows))
+    ...     done = finetune(Path(folder, "train.csv"), Path(folder, "run"), "demo", epochs=1, tune="frozen")
+    ...     done.reported, (done.members[0].folder / "config.json").is_file()
+    (['mcc'], True)
+    """
+    from genoformer.training import finetune as sequences
+    from genoformer.training.jobs import FinetuneJob, TrackTrainingJob
+    from genoformer.training.tracks import train_tracks
 
-
-def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
-    from genoformer.inference.regions import resolve_regions
-
-    ((chrom, rows),) = resolve_regions(genome, region=_text_of(region)).intervals.items()
-    return chrom, int(rows[0, 0]), int(rows[0, 1])
-
-
-def _loaded(model: Any, *needs: Need) -> Any:
-    """Load a model from its name or folder, or return a loaded model; it must have the needed capabilities."""
-    from genoformer.models.base import Model, require
-    from genoformer.models.registry import load
-
-    if isinstance(model, str | Path):
-        return load(model, *needs)
-    if not isinstance(model, Model):
-        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
-    require(model, *needs)
-    return model
+    check_choice("task", task, ("classify", "regress", "tracks"))
+    if task == "tracks":
+        return train_tracks(TrackTrainingJob.from_names(data, output, model, **options))
+    return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options))
 
 
 def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[str, Any]) -> Embedder:
@@ -343,4 +339,6 @@ def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[st
     if files := [name for name in ("output", "pca") if name in options]:
         raise TypeError(f"got an unexpected keyword argument {files[0]!r}: the vectors are returned, and no file is written")
     layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
-    return Embedder(with_runtime(EmbeddingRequest, model=_loaded(model, READS_TOKENS), layers=layers, **options))
+    return Embedder(
+        with_runtime(EmbeddingRequest, model=loaded_model(model, READS_TOKENS), layers=layers, **with_strand(options))
+    )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from genoformer import plots
 from genoformer.evaluation import Estimate, auroc, bootstrap
 from genoformer.files import make_folder, save_figure
-from genoformer.formats.vcf import info_of, open_vcf
+from genoformer.formats.vcf import open_vcf, parse_info
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_probabilities import posteriors_in
 from genoformer.models import registry
@@ -75,7 +75,7 @@ def read_cases(scored: Path) -> list[Case]:
     cases = []
     with open_vcf(scored) as file:
         for record in file:
-            info = info_of(record)
+            info = parse_info(record)
             for i, alt in enumerate(record.alts):
                 is_snv = len(record.ref) == len(alt) == 1
                 value = info.get("GF_LLR" if is_snv else "GF_PLL", ".").split(",")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 from genoformer.errors import OptionError
+
+Strand = Literal["both", "forward"]  # average over both strands, or use only the forward strand
 
 
 def check_choice(option: str, value: Any, allowed: Iterable[str]) -> None:
@@ -98,6 +100,24 @@ def check_names(option: str, value: Any, expected: str) -> None:
         return
     if not isinstance(value, list | tuple) or not all(isinstance(text, str | PathLike) for text in value):
         raise OptionError(option, f"is {value!r}, expected {expected}, as text or a list; give this, or leave it out.")
+
+
+def with_strand(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with `strand` in place of `both_strands`, its older spelling; without `strand` if it is None.
+
+    Raises OptionError if both are given.
+
+    >>> with_strand({"both_strands": False, "layer": 2}), with_strand({"strand": None})
+    ({'layer': 2, 'strand': 'forward'}, {})
+    """
+    named = {name: value for name, value in options.items() if name not in ("strand", "both_strands")}
+    strand, both = options.get("strand"), options.get("both_strands")
+    if both is not None:
+        check_flag("both_strands", both)
+        if strand is not None:
+            raise OptionError("both_strands", f"is {both}, found strand {strand!r} as well; leave out both_strands.")
+        strand = "both" if both else "forward"
+    return named if strand is None else named | {"strand": strand}
 
 
 def is_whole(value: Any) -> bool:

@@ -18,3 +18,29 @@ class Progress(NamedTuple):
 
 
 ProgressCallback = Callable[[Progress], None] | None
+
+
+class Stage:
+    """A stage of a run, which reports its finished steps to a callback, if there is one.
+
+    >>> events = []
+    >>> stage = Stage(events.append, "score", 5)
+    >>> stage.add(2)
+    >>> stage.add(1)
+    >>> stage.report(5)
+    >>> [event.done for event in events]
+    [2, 3, 5]
+    """
+
+    def __init__(self, progress: ProgressCallback, name: str, total: int | None = None) -> None:
+        self.progress, self.name, self.total, self.done = progress, name, total, 0
+
+    def report(self, done: int) -> None:
+        """Report that `done` steps of the stage are finished."""
+        self.done = done
+        if self.progress is not None:
+            self.progress(Progress(self.name, done, self.total))
+
+    def add(self, n: int) -> None:
+        """Report that n more steps are finished."""
+        self.report(self.done + n)

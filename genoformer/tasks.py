@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Goal = Literal["classify", "regress"]  # in commands and manifests; the labels decide between classes and labels
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Task(ABC):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     kind: ClassVar[str] = ""  # in configuration and result files
+    goal: ClassVar[Goal] = "classify"
     word: ClassVar[str] = ""  # an output, in messages
     has_scale: ClassVar[bool] = False  # a fine-tuned model holds `mean` and `std`
     one_class: ClassVar[bool] = False  # exactly one output is true of a sequence
@@ -272,6 +274,7 @@ class Regression(Task):
     """Values for each sequence."""
 
     kind = "regression"
+    goal = "regress"
     word = "value"
     has_scale = True
     has_log_odds = False

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
@@ -39,3 +41,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a TSV with a header."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
+
+
+def parsed(command: click.Command, *arguments: str) -> dict[str, Any]:
+    """The options of a command with these arguments, as main parses them; click keeps the help option of the first context."""
+    with command.make_context(command.name, list(arguments), parent=click.Context(main, **main.context_settings)) as context:
+        return dict(context.params)

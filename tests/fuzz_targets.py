@@ -416,7 +416,9 @@ def _models(folder: Path) -> Target:
         (folder / f"{name}_bin" / "model.safetensors").unlink()
     from genoformer.genome.minhash import Sketch
 
-    Sketch.of(np.random.default_rng(0).integers(0, 4, 500, dtype=np.uint8), k=31, scale=1).save(folder / "encoder" / "seen.npz")
+    Sketch.from_sequences(np.random.default_rng(0).integers(0, 4, 500, dtype=np.uint8), k=31, scale=1).save(
+        folder / "encoder" / "seen.npz"
+    )
     Calibration("b", 3, encoder.sha256, {"a": "b"}, {}, {"LLR": GRID[None].astype(np.float32)}).save(
         folder / "encoder" / CALIBRATION
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from commands import parsed
 from genoformer_cli.main import main
 from genoformer_cli.options import NAMES
 from genoformer_cli.score import _NOT_OF_JOB, score
@@ -105,8 +106,8 @@ def test_track_scores_and_matrices_are_those_of_the_command(vcf, tmp_path, words
 
 def command_options() -> dict[str, Any]:
     """Options of the command by the names of a job's options, with their defaults."""
-    with score.make_context("score", ["in.vcf", "-f", "genome.fa"]) as context:
-        return {NAMES.get(name, name): value for name, value in context.params.items() if name not in _NOT_OF_JOB}
+    params = parsed(score, "in.vcf", "-f", "genome.fa")
+    return {NAMES.get(name, name): value for name, value in params.items() if name not in _NOT_OF_JOB}
 
 
 def test_both_have_the_same_options_and_defaults() -> None:

@@ -54,7 +54,7 @@ def fasta(make_fasta) -> Path:
     [
         ("chr1:101-900", {}, ["-r", "chr1:101-900"]),
         ("1:101-300", {"tracks": "t1,t3", "batch_size": 2}, ["-r", "1:101-300", "--tracks", "t1,t3", "--batch-size", 2]),
-        (None, {"contigs": "chr2", "both_strands": True}, ["--contigs", "chr2", "--both-strands"]),
+        (None, {"contigs": "chr2", "strand": "both"}, ["--contigs", "chr2", "--strand", "both"]),
         (
             None,
             {"bed": "b.bed", "head": "human", "precision": "bfloat16"},
@@ -79,7 +79,7 @@ def test_predict(tmp_path: Path, monkeypatch, fasta: Path, tracks: Path, region,
     ("options", "arguments"),
     [
         ({}, []),
-        ({"layer": 0, "pooling": "max", "both_strands": True}, ["--layer", 0, "--pooling", "max", "--both-strands"]),
+        ({"layer": 0, "pooling": "max", "strand": "both"}, ["--layer", 0, "--pooling", "max", "--strand", "both"]),
         ({"layer": (1, 0), "window": 20, "overlap": 4}, ["--layer", 1, "--layer", 0, "--window", 20, "--overlap", 4]),
         (
             {"pooling": "cls", "batch_size": 2, "precision": "bfloat16"},
@@ -127,14 +127,14 @@ def test_embed_tokens(tmp_path: Path, table: Path, tiny_model_folder: Path) -> N
 
 
 def test_requests_have_the_options_of_the_commands() -> None:
-    """Outputs, inputs and what is drawn around them are no options of the numbers."""
+    """Outputs, inputs and what is drawn around them are no options of the numbers; both_strands is the older strand."""
     runtime = {field.name for field in fields(Runtime)}
     for request, command, others in (
         (PredictionRequest, predict_command, {"output", "calls", "gtf", "elements", "force", "plan"}),
         (EmbeddingRequest, embed_command, {"data", "fasta", "label", "probe", "task", "valid"}),
     ):
         names = {field.name for field in fields(request)} - {"runtime"} | runtime
-        given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug"}
+        given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug", "both_strands"}
         assert given - others == names
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from commands import assert_refused, run, run_well
+from commands import assert_refused, parsed, run, run_well
 from genoformer_cli.evaluate import sequences
 from genoformer_cli.interpret import attention, attribution, ism
 from small_models import small_classifier
@@ -39,8 +39,7 @@ DEMO = Path(str(files("genoformer_data") / "demo"))
 )
 def test_options_have_the_defaults_of_the_command(command: click.Command, kind: type) -> None:
     arguments = {sequences: ["x.csv", "-m", "x"]}.get(command, ["x.bed", "-m", "x", "-o", "o"])
-    with command.make_context(command.name, arguments) as context:
-        by_command = context.params
+    by_command = parsed(command, *arguments)
     options = kind("x.csv", ["x"]) if kind is EvaluationJob else kind("x", "x") if kind is InterpretationRequest else kind()
     for field in fields(kind):
         given = by_command[field.name]

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "tables": [],
     "tasks": ["errors", "genome"],
     "plots": [],
-    "genome": ["errors", "addresses", "files", "formats"],
+    "genome": ["errors", "addresses", "files", "progress", "formats"],
     "formats": ["errors", "addresses", "files", *BASICS],
     "datasets": ["errors", "tasks", "files", "config", "progress", "genome", "formats"],
     "catalog": ["errors", "files", "progress"],
@@ -106,6 +106,7 @@ MAY_IMPORT = {
     ],
     "training": [
         "errors",
+        "option_checks",
         "tasks",
         "files",
         "config",
@@ -121,8 +122,11 @@ MAY_IMPORT = {
         "evaluation",
     ],
     "huggingface": ["errors", "genome", "tokenizers", "models"],
+    "api_inputs": ["errors", "genome", "models", "inference"],
     "api": [
         "errors",
+        "option_checks",
+        "api_inputs",
         "tasks",
         "catalog",
         "genome",
@@ -134,6 +138,7 @@ MAY_IMPORT = {
         "scoring",
         "interpretation",
         "evaluation",
+        "training",
     ],
     "report": [
         "errors",

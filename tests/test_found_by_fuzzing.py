@@ -27,7 +27,7 @@ from genoformer.formats.gtf import read_tss
 from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.vcf import open_vcf
-from genoformer.formats.vcf_blocks import blocks_of
+from genoformer.formats.vcf_blocks import iter_blocks
 from genoformer.models import registry
 from genoformer.scoring.calibration import Calibration
 from genoformer.training.config import PretrainConfig
@@ -92,7 +92,7 @@ def test_a_signal_that_is_no_number(tmp_path: Path, text: str) -> None:
 def test_digits_are_those_of_ascii_in_blocks_too(tmp_path: Path) -> None:
     (tmp_path / "a.vcf").write_bytes(VCF.replace(b"\t5\t", "\t٥\t".encode()))
     with open_vcf(tmp_path / "a.vcf") as file, pytest.raises(FileFormatError, match="line 4: POS is"):
-        list(blocks_of(file))
+        list(iter_blocks(file))
 
 
 @pytest.mark.parametrize("name", ["a.tsv.gz", "a.csv.gz", "a.parquet"])

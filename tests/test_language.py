@@ -20,6 +20,26 @@ PHRASES = re.compile(  # that a reader has to read twice, and that have a plain 
     re.IGNORECASE,
 )
 
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+FLAGS_IN = {  # modules of the library whose texts may name a flag
+    "addresses": "options of the client of the Hugging Face hub",
+    "catalog": "names of commands that download or upload by hand",
+    "config": "words of command lines that resume folders hold",
+    "genome/contigs": "options of bcftools and PLINK",
+    "annotation/elements": "--columns KEY=VALUE is the text that the user adds, on the command line and in Python",
+    "formats/bed": "the same",
+    "formats/bed_kinds": "the same",
+    "formats/file_kinds": "a GTF among files that the user names with flags",
+    "formats/gtf": "the same",
+    "genome/explanations": "--fix and --force are the words of the header, the summary and docs/input-checks.md",
+    "genome/variants": "the same",
+    "interpretation/loci": "`score --explain` is a command",
+    "report/scored": "a sentence of the report on the command that scored the variants",
+    "scoring/parts": "`score --shard` is a command",
+    "scoring/scores": "`score --explain` is a command; meanings are in the headers of outputs",
+    "training/resume": "finetune --task tracks is a command",
+}
+
 
 def docstrings(path: Path) -> list[tuple[int, str]]:
     """Line and text of each docstring of a file."""
@@ -37,6 +57,26 @@ def test_no_docstring_opens_with_a_relative_word(path: Path) -> None:
 def test_messages_and_docstrings_have_no_private_phrases(path: Path) -> None:
     texts = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     assert [(text.lineno, match[0]) for text in texts for match in PHRASES.finditer(text.value)] == []
+
+
+def library_texts(path: Path) -> list[ast.Constant]:
+    """Texts of a file without its docstrings."""
+    tree = ast.parse(path.read_text())
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    first = [node.body[0] for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
+    skipped = {id(line.value) for line in first if isinstance(line, ast.Expr)}
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [text for text in texts if id(text) not in skipped]
+
+
+def test_messages_of_the_library_name_options_as_python_does() -> None:
+    """An `OptionError` becomes a flag on the command line; other texts that name one are in FLAGS_IN, with the reason."""
+    naming = set()
+    for path in sorted((ROOT / "genoformer").rglob("*.py")):
+        name = path.relative_to(ROOT / "genoformer").with_suffix("").as_posix()
+        if any(FLAG.search(text.value) for text in library_texts(path)):
+            naming.add("catalog" if name.startswith("catalog/") else name)
+    assert naming == set(FLAGS_IN)
 
 
 def page_text(path: Path) -> str:

@@ -101,7 +101,7 @@ def test_the_plain_engine_cuts_windows_in_bins_of_its_head(head: str) -> None:
 @pytest.mark.parametrize("head", BINS)
 def test_predict_writes_the_bins_of_the_head(genome: Genome, folder: Path, tmp_path: Path, head: str) -> None:
     """128 bases of the coarse head are kept, and 192 of the fine one, in windows of 256."""
-    common = ("predict", "-f", genome.path, "-m", folder, "--head", head, "--no-both-strands")
+    common = ("predict", "-f", genome.path, "-m", folder, "--head", head, "--strand", "forward")
     run(*common, "--tracks", f"{head}1", "-o", tmp_path / "o.bw")
     found = np.asarray(BigWig(tmp_path / "o.bw").values("c", 0, 1000))
     kept = {"coarse": 128, "fine": 192}[head]

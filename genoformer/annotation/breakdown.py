@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.annotation.frequency import CLASSES, UNKNOWN, classes_of, frequency_reader
+from genoformer.annotation.frequency import CLASSES, UNKNOWN, frequency_classes, frequency_reader
 from genoformer.annotation.overlap import Annotations, FieldValues
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf_blocks import Block
@@ -32,7 +32,7 @@ class Breakdown:
 
     def add(self, block: Block, values: Sequence[FieldValues], annotations: Annotations, vcf: str) -> None:
         """Count the records of a block; vcf: name of the file in error messages."""
-        classes = classes_of(frequencies_of(block, np.arange(len(block.starts)), self._frequency, vcf))
+        classes = frequency_classes(read_frequencies(block, np.arange(len(block.starts)), self._frequency, vcf))
         self.totals.update(classes)
         labelled = {field.name for field in annotations.elements if field.labels}
         for field in values:
@@ -65,7 +65,7 @@ class Breakdown:
         ]
 
 
-def frequencies_of(block: Block, rows: NDArray[np.int64], read: Callable[[str], float], vcf: str) -> NDArray[np.float64]:
+def read_frequencies(block: Block, rows: NDArray[np.int64], read: Callable[[str], float], vcf: str) -> NDArray[np.float64]:
     """Return the frequency of each record, parsed from INFO by `read`; ConfigError with the line of an invalid one."""
     frequencies = np.empty(len(rows))
     for i, row in enumerate(rows.tolist()):

@@ -35,7 +35,7 @@ _MOST_LABELS = 64  # with at most this many distinct names, the names of a file 
 _LINES_PER_LABEL = 3  # smallest mean number of lines per label
 
 
-def labels_of(names: Any, n: int, layout: Layout) -> tuple[str, ...]:
+def kind_labels(names: Any, n: int, layout: Layout) -> tuple[str, ...]:
     """Return the distinct names of n elements, in their natural order, if they are kinds of elements; else ().
 
     names: pyarrow array of text [n], or None. ENCODE's states have an order of their own.
@@ -51,7 +51,7 @@ def labels_of(names: Any, n: int, layout: Layout) -> tuple[str, ...]:
     return tuple(sorted(distinct, key=natural)) if few else ()
 
 
-def colours_of(labels: tuple[str, ...], layout: Layout, names: Any, column: Any) -> dict[str, str]:
+def label_colours(labels: tuple[str, ...], layout: Layout, names: Any, column: Any) -> dict[str, str]:
     """Return the colour of each label as #RRGGBB, from its first row or from ENCODE; labels in their order.
 
     names, column: pyarrow arrays of text with the names and the colours (R,G,B) of the rows; column may be None.

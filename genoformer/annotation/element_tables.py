@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.bed import bed_rows, blocks_of, region_of, text_in
+from genoformer.formats.bed import bed_rows, parse_blocks, row_region, text_in
 from genoformer.formats.bed_layout import KIND, NARROW, Layout, is_comment
 from genoformer.formats.text import opened
 
@@ -168,7 +168,7 @@ def read_carefully(path: Path, layout: Layout) -> Table:
     texts: tuple[list[str], ...] = ([], [], [], [])
     intervals: list[list[tuple[int, int]]] = []
     for row in bed_rows(path, zero_length=True, layout=layout):
-        region = region_of(row, layout, path)
+        region = row_region(row, layout, path)
         contig.append(numbers.setdefault(row.chrom, len(numbers)))
         starts.append(row.start)
         ends.append(row.end)
@@ -177,7 +177,7 @@ def read_carefully(path: Path, layout: Layout) -> Table:
         for column, text in zip(texts, (region.name, region.score, *more), strict=True):
             column.append(text)
         if layout.blocks is not None:
-            intervals.append(blocks_of(row, layout, path))
+            intervals.append(parse_blocks(row, layout, path))
     if not contig:
         raise FileFormatError(f"{path} has no rows; give {KIND}, or leave it out.")
     columns = (layout.name, layout.score, layout.signal, layout.colour)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
-from genoformer.annotation.element_labels import colours_of, labels_of
+from genoformer.annotation.element_labels import kind_labels, label_colours
 from genoformer.annotation.element_tables import read_table
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import sha256_of
@@ -70,7 +70,7 @@ class Elements:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Distinct names, if they are kinds of elements, like the states of a segmentation; ENCODE's states in their order."""
-        return labels_of(self.names, len(self), self.layout)
+        return kind_labels(self.names, len(self), self.layout)
 
     @cached_property
     def fields(self) -> list[Field]:
@@ -159,7 +159,7 @@ def read_files(files: Sequence[str | os.PathLike[str]], columns: Sequence[str] =
             )
         if not path.exists() and "=" not in os.fspath(file):
             raise MissingFileError(f"{path} does not exist, expected an existing file or NAME=FILE; give one.")
-        elements = read_elements(path, name, layouts.of(name))
+        elements = read_elements(path, name, layouts.for_file(name))
         keys = {field.key for other in all_elements for field in other.fields}
         if both := keys & {field.key for field in elements.fields}:
             raise ConfigError(f"{os.fspath(file)}: another has the key {min(both)}; give NAME=FILE with another name.")
@@ -230,7 +230,7 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
         )
     if not layout.base:
         notes += _if_from_1(elements)
-    colours = colours_of(elements.labels, layout, elements.names, table.colours)
+    colours = label_colours(elements.labels, layout, elements.names, table.colours)
     return replace(elements, colours=colours, notes=tuple(notes))
 
 

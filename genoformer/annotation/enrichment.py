@@ -30,8 +30,8 @@ class Enrichment(NamedTuple):
 
     @property
     def fold(self) -> Floats:
-        """Fold [A], observed / expected; see `fold_of`."""
-        return fold_of(self.observed, self.expected)
+        """Fold [A], observed / expected; see `overlap_ratio`."""
+        return overlap_ratio(self.observed, self.expected)
 
 
 class TraitMatrix(NamedTuple):
@@ -89,7 +89,7 @@ def enrich(
     Observed: number of overlapping variants. Expected: sum over variants of the fraction of overlapping controls in their
     stratum. P: variants and controls are shuffled within each stratum n_resamplings times; P = (1 + shuffles with at least as
     many overlaps) / (1 + shuffles), never 0 (Davison and Hinkley 1997, 4.3), and valid for any number of controls. Interval:
-    `interval_of`. q: over the annotations with an observed or expected overlap; NaN for the others.
+    `ratio_interval`. q: over the annotations with an observed or expected overlap; NaN for the others.
     """
     rng = np.random.default_rng(seed)
     n_annotations = overlaps.shape[1]
@@ -102,9 +102,9 @@ def enrich(
         observed = int(counts.hits.sum())
         shuffled = counts.shuffled(n_resamplings, rng)
         p, p_depletion = ((1 + int(side.sum())) / (1 + n_resamplings) for side in (shuffled >= observed, shuffled <= observed))
-        columns.append((int(counts.variants.sum()), observed, counts.expected, *interval_of(counts, rng), p, p_depletion))
+        columns.append((int(counts.variants.sum()), observed, counts.expected, *ratio_interval(counts, rng), p, p_depletion))
     n, observed_all, expected, low, high, p_all, p_less = (np.array(column) for column in zip(*columns, strict=True))
-    q = q_of(p_all, (expected > 0) | (observed_all > 0))
+    q = q_values(p_all, (expected > 0) | (observed_all > 0))
     return Enrichment(n, observed_all, expected, low, high, p_all, p_less, q, controls)
 
 
@@ -138,21 +138,21 @@ def enrich_traits(
         n[t, a], observed[t, a], expected[t, a] = len(rows), counts.hits.sum(), counts.expected
         if observed[t, a]:
             p[t, a] = (1 + (counts.shuffled(n_resamplings, rng) >= observed[t, a]).sum()) / (1 + n_resamplings)
-    q = q_of(p.reshape(-1), ((expected > 0) | (observed > 0)).reshape(-1)).reshape(shape)
+    q = q_values(p.reshape(-1), ((expected > 0) | (observed > 0)).reshape(-1)).reshape(shape)
     return TraitMatrix(n, observed, expected, p, q)
 
 
 class _Strata(NamedTuple):
     """Stratum of each variant, and numbers of controls per stratum."""
 
-    of: Integers  # [n], index of one of B strata
+    stratum: Integers  # [n], index of one of B strata
     controls: Integers  # [B]
     control_hits: Integers  # [B, A]
 
     def counts(self, rows: Integers, overlaps: Flags, annotation: int) -> Counts:
         """Return the counts for some variants in one annotation; strata without these variants are left out."""
-        variants = np.bincount(self.of[rows], minlength=len(self.controls))
-        hits = np.bincount(self.of[rows], overlaps[rows], minlength=len(self.controls)).astype(np.int64)
+        variants = np.bincount(self.stratum[rows], minlength=len(self.controls))
+        hits = np.bincount(self.stratum[rows], overlaps[rows], minlength=len(self.controls)).astype(np.int64)
         some = variants > 0
         return Counts(variants[some], hits[some], self.controls[some], self.control_hits[some, annotation])
 
@@ -168,7 +168,7 @@ class _Strata(NamedTuple):
         return cls(where.reshape(-1), size, np.stack(hits, axis=1).astype(np.int64))
 
 
-def interval_of(counts: Counts, rng: np.random.Generator) -> tuple[float, float]:
+def ratio_interval(counts: Counts, rng: np.random.Generator) -> tuple[float, float]:
     """Return the interval of observed / expected, from quantiles of draws of the ratio.
 
     Observed: the binomial of Clopper and Pearson (1934). Expected: a sum of control counts, weighted with variants / controls
@@ -199,13 +199,13 @@ def _gamma(mean: float, variance: float, n: int, rng: np.random.Generator) -> Fl
     return rng.gamma(mean**2 / variance, variance / mean, n) if variance else np.full(n, mean)
 
 
-def fold_of(observed: NDArray[Any], expected: Floats) -> Floats:
+def overlap_ratio(observed: NDArray[Any], expected: Floats) -> Floats:
     """Return observed / expected; if nothing is expected, NaN for no observed overlap, else infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(observed, dtype=np.float64) / expected
 
 
-def q_of(p: Floats, tested: Flags) -> Floats:
+def q_values(p: Floats, tested: Flags) -> Floats:
     """Return q for the tested cells and NaN for the others."""
     q = np.full(len(p), np.nan)
     q[tested] = benjamini_hochberg(p[tested])

@@ -14,7 +14,7 @@ import numpy as np
 from genoformer import plots
 from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.element_labels import STATES
-from genoformer.annotation.enrichment import Enrichment, fold_of
+from genoformer.annotation.enrichment import Enrichment, overlap_ratio
 from genoformer.annotation.genes import PARTS
 from genoformer.annotation.mass import SignalShare
 from genoformer.annotation.matching import MEANING
@@ -126,7 +126,7 @@ def matching_rows(study: Study) -> list[tuple[object, ...]]:
 def trait_rows(study: Study) -> list[tuple[object, ...]]:
     """Return one row per trait and annotation with at least one overlap, the header first."""
     assert study.matrix is not None
-    m, marked, fold = study.matrix, study.marked, fold_of(study.matrix.observed, study.matrix.expected)
+    m, marked, fold = study.matrix, study.marked, overlap_ratio(study.matrix.observed, study.matrix.expected)
     rows: list[tuple[object, ...]] = [("trait", "annotation", "n", "observed", "expected", "fold", "p", "q", "marked")]
     for t, a in np.argwhere(m.observed > 0).tolist():
         values = (rounded(value, ".4g") for value in (m.expected[t, a], fold[t, a], m.p[t, a], m.q[t, a]))
@@ -185,7 +185,7 @@ def trait_figure(study: Study) -> Figure | None:
         ax,
         names,
         [study.annotations[a] for a in columns.tolist()],
-        fold_of(m.observed, m.expected)[cut],
+        overlap_ratio(m.observed, m.expected)[cut],
         m.observed[cut],
         marked[cut],
     )

@@ -36,7 +36,7 @@ def frequency_reader(key: str = "AF") -> Callable[[str], float]:
             if not values:
                 return float("nan")
             if not all(0 <= value <= 1 for value in values):
-                raise ConfigError(f"INFO {key}={match[1][:40]} is no frequency; give the INFO key of the frequency (--af KEY).")
+                raise ConfigError(f"INFO {key}={match[1][:40]} is no frequency; give the INFO key of the frequency.")
             return min(sum(values), 1.0)
         if key == "AF" and (ac := counts[0].search(info)) and (an := counts[1].search(info)) and int(an[1]):
             return min(sum(map(int, ac[1].split(","))) / int(an[1]), 1.0)
@@ -50,10 +50,10 @@ def minor(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(frequency, 1 - frequency)
 
 
-def classes_of(frequency: NDArray[np.float64]) -> list[str]:
+def frequency_classes(frequency: NDArray[np.float64]) -> list[str]:
     """Return the class of each record by its MAF: rare (below 0.5 %), low (below 5 %) or common; unknown for NaN.
 
-    >>> classes_of(np.array([0.001, 0.999, 0.04, 0.3, float("nan")]))
+    >>> frequency_classes(np.array([0.001, 0.999, 0.04, 0.3, float("nan")]))
     ['rare', 'rare', 'low', 'common', 'unknown']
     """
     names: Sequence[str] = [*CLASSES, UNKNOWN]

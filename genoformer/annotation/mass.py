@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.annotation.enrichment import fold_of, q_of
+from genoformer.annotation.enrichment import overlap_ratio, q_values
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.formats.bed import Intervals
@@ -36,7 +36,7 @@ class SignalShare(NamedTuple):
 
     @property
     def fold(self) -> Floats:
-        return fold_of(self.share, self.expected)
+        return overlap_ratio(self.share, self.expected)
 
 
 def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplings: int = 1_000, seed: int = 0) -> SignalShare:
@@ -58,7 +58,7 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
         raise ConfigError(
             f"{track} has values below 0 ({values.min():.4g}), but fractions need values from 0 on; give a track of attention."
         )
-    row = _Row.of(values, widths)
+    row = _Row.from_values(values, widths)
     if not row.total:
         raise ConfigError(f"{track} is 0 everywhere, so that no fraction is defined; give another track.")
     turns = np.random.default_rng(seed).integers(0, row.size, n_resamplings)
@@ -71,7 +71,7 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
     share = np.array([row.sum(rows, 0) for rows in places]) / row.total
     controls = np.array([[row.sum(rows, turn) for turn in turns.tolist()] for rows in places]) / row.total
     p = (1 + (controls >= share[:, None] * (1 - 1e-12)).sum(axis=1)) / (1 + n_resamplings)
-    return SignalShare(labels, bases, share, bases / row.size, p, q_of(p, bases > 0), controls, row.size)
+    return SignalShare(labels, bases, share, bases / row.size, p, q_values(p, bases > 0), controls, row.size)
 
 
 class _Runs(NamedTuple):
@@ -88,7 +88,7 @@ class _Row(NamedTuple):
     sums: Floats
 
     @classmethod
-    def of(cls, values: Floats, widths: Integers) -> _Row:
+    def from_values(cls, values: Floats, widths: Integers) -> _Row:
         edges, sums = np.cumsum(widths), np.cumsum(values * widths)
         return cls(np.append(0, edges).astype(np.float64), np.append(0, sums))
 

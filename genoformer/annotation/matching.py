@@ -125,7 +125,7 @@ def _n_lost(strata: Strata) -> int:
     return int((unmatched(strata) & (strata.variants >= 0)).sum())
 
 
-def edges_of(key: str, width: int) -> tuple[float, ...]:
+def bin_edges(key: str, width: int) -> tuple[float, ...]:
     """Return the bin edges of a covariate if `width` bins of EDGES are merged into one."""
     return EDGES[key][width - 1 :: width]
 
@@ -150,7 +150,7 @@ def stratify(variants: Described, controls: Described, widths: Mapping[str, int]
     for key in variants.covariates:
         values = [group.covariates[key] for group in groups]
         unknown = [was | np.isnan(value) for was, value in zip(unknown, values, strict=True)]
-        edges = edges_of(key, widths[key])
+        edges = bin_edges(key, widths[key])
         add(np.searchsorted(edges, np.concatenate(values), side="right"), _intervals(key, edges))
     lengths = np.concatenate([np.maximum(group.regions.ends - group.regions.starts, 1) for group in groups])
     texts = [f"length {1 << i} to {(2 << i) - 1}" if i else "one base" for i in range(40)]

@@ -162,7 +162,7 @@ class Annotations:
         return self._genes[contig]
 
 
-def cells_of(values: Iterable[FieldValues]) -> dict[int, Cells]:
+def text_cells(values: Iterable[FieldValues]) -> dict[int, Cells]:
     """Convert field values to a dict: record -> field -> texts; empty ones are absent."""
     cells: dict[int, dict[int, list[str]]] = {}
     for field in values:
@@ -182,7 +182,7 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
     for contig, of_contig in rows.items():
         numbers = np.array(of_contig, dtype=np.int64)
         values += annotations.field_values(contig, numbers, intervals[numbers, 0], intervals[numbers, 1])
-    return cells_of(values)
+    return text_cells(values)
 
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:

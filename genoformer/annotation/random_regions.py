@@ -63,7 +63,7 @@ def random_space(
         spaces[name] = subtract(bases, np.concatenate(holes)) if holes else merge(bases)
     if not any(len(rows) for rows in spaces.values()):
         raise ConfigError(
-            "random controls need the lengths of contigs; give -f FASTA, --sizes hg19 (or hg38, or a file), or a background."
+            "random controls need the lengths of contigs; give a FASTA, sizes (hg19, hg38 or a file), or a background."
         )
     notes = [f"no controls on {join_names(unknown)}, whose length is not known."] if unknown else []
     if narrow:

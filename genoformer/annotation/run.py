@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
-from genoformer.annotation.overlap import Annotations, FieldValues, cells_of, contig_notes, require_shared
+from genoformer.annotation.overlap import Annotations, FieldValues, contig_notes, require_shared, text_cells
 from genoformer.annotation.request import AnnotationRequest
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import VariantFile, open_vcf
-from genoformer.formats.vcf_blocks import Block, blocks_of
+from genoformer.formats.vcf_blocks import Block, iter_blocks
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
@@ -74,7 +74,7 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
         require_shared(annotations, file.contig_lengths, file.name)
         header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
         with sink.writing(header) as out:
-            for block in blocks_of(file):
+            for block in iter_blocks(file):
                 values = list(_field_values(annotations, block))
                 _write(file, block, values, annotations, out, first=not counts.n)
                 counts.add(block, values, file)
@@ -140,10 +140,10 @@ def _write(
             rising = bool((np.diff(positions) >= 0).all())
             out.note_order(name, int(positions[0]), int(positions[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
         return
-    cells = cells_of(values)
+    cells = text_cells(values)
     none: Cells = {}
     no_scores = np.zeros((0, 0), dtype=np.float32)
-    for i, record in enumerate(file.records_of(block.number, block.text)):
+    for i, record in enumerate(file.parse_block(block.number, block.text)):
         out.write(record, (), no_scores, cells.get(i, none))
 
 

@@ -16,9 +16,9 @@ from genoformer.annotation.matching import (
     MEANING,
     Described,
     Strata,
+    bin_edges,
     covariates,
     coverage,
-    edges_of,
     match,
     membership,
     unmatched,
@@ -189,7 +189,7 @@ def _compare(
     if lost.all():
         counts = ", ".join(f"{reason}: {n_lost:,}" for reason, n_lost in reasons.items())
         raise ConfigError(
-            f"none of {n:,} variants has enough controls ({counts}); match on less (--match), or give another background."
+            f"none of {n:,} variants has enough controls ({counts}); match on fewer properties, or give another background."
         )
     left, of_left = variants.take(~lost), strata.variants[~lost]
     sampling = {"n_resamplings": request.n_resamplings, "seed": request.seed}
@@ -308,7 +308,7 @@ def describe(study: Study) -> list[str]:
     for comparison in study.compared:
         n = comparison.n_variants - sum(comparison.unmatched.values())
         matched_on = "; ".join(
-            f"{MEANING[key]} (bins from {', '.join(f'{edge:,g}' for edge in edges_of(key, comparison.strata.widths[key]))})"
+            f"{MEANING[key]} (bins from {', '.join(f'{edge:,g}' for edge in bin_edges(key, comparison.strata.widths[key]))})"
             for key in study.matched_on
         )
         lost = "; ".join(f"{reason}: {count:,}" for reason, count in comparison.unmatched.items()) or "none"

@@ -12,13 +12,13 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.annotation.breakdown import frequencies_of, info_of_record
+from genoformer.annotation.breakdown import info_of_record, read_frequencies
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import FileFormatError, OptionError
 from genoformer.formats.bed import bed_rows
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.vcf import open_vcf
-from genoformer.formats.vcf_blocks import blocks_of
+from genoformer.formats.vcf_blocks import iter_blocks
 from genoformer.genome.contigs import canonical_key
 from genoformer.genome.digits import is_count
 
@@ -115,7 +115,7 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
     kept: list[tuple[NDArray[np.int32], Integers, Integers, Floats, Floats, NDArray[np.int32]]] = []
     rng, share, n = np.random.default_rng(seed), 1.0, 0
     with open_vcf(path) as file:
-        for block in blocks_of(file):
+        for block in iter_blocks(file):
             rows = np.arange(len(block.starts))
             if share < 1:
                 rows = rows[rng.random(len(rows)) < share]
@@ -123,7 +123,7 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
             for name, i, j in block.contigs:
                 contig[i:j] = numbers.setdefault(name, len(numbers))
             infos = [info_of_record(block, i) for i in rows.tolist()]
-            frequency = frequencies_of(block, rows, frequency_of, path)
+            frequency = read_frequencies(block, rows, frequency_of, path)
             score = np.full(len(rows), np.nan)
             if score_of:
                 score = np.array([_largest(score_of(info), str(score_key)) for info in infos], dtype=np.float64)

@@ -16,19 +16,18 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from genoformer import __version__
 from genoformer.errors import DownloadError
+from genoformer.progress import ProgressCallback, Stage
 
 CHUNK = 1 << 20  # bytes read at a time
 LIST_BYTES = 4 << 20  # the longest list of checksums that is read
 PROXIES = ("https_proxy", "http_proxy", "all_proxy", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-
-Received = Callable[[int, int | None], None]  # bytes received, of how many
 
 
 class _Lost(Exception):
@@ -52,7 +51,7 @@ def download(
     *,
     size: int | None = None,
     checked: bool = False,
-    progress: Received | None = None,
+    progress: ProgressCallback = None,
     tries: int = 5,
     pause: float = 1.0,
     timeout: float = 60.0,
@@ -73,7 +72,7 @@ def download(
     while True:
         before = _length(part)
         try:
-            _resume(url, part, size, checked, progress or (lambda done, of: None), timeout)
+            _resume(url, part, size, checked, progress, timeout)
             return
         except _Lost as error:
             failures = 1 if _length(part) > before else failures + 1
@@ -120,7 +119,7 @@ def refuse_unreachable(url: str, *, timeout: float = 30.0) -> None:
         raise DownloadError(_unreachable(url, str(error), 0)) from error
 
 
-def _resume(url: str, part: Path, size: int | None, checked: bool, progress: Received, timeout: float) -> None:
+def _resume(url: str, part: Path, size: int | None, checked: bool, progress: ProgressCallback, timeout: float) -> None:
     done, known = _length(part), _read_known(part)
     same = known.get("etag") or known.get("modified")
     if done and (known.get("url") != url or not (same or checked)):
@@ -128,7 +127,7 @@ def _resume(url: str, part: Path, size: int | None, checked: bool, progress: Rec
     if done and size is not None and done >= size:
         done = 0 if done > size else done
         if done == size:
-            progress(done, size)
+            Stage(progress, part.name, size).report(done)
             return
     headers = ({"Range": f"bytes={done}-"} | ({"If-Range": same} if same else {})) if done else {}
     with _opened(url, headers, timeout, begun=done) as response:
@@ -158,8 +157,9 @@ def _resume(url: str, part: Path, size: int | None, checked: bool, progress: Rec
         raise _Lost("the connection was cut")
 
 
-def _receive(response: Any, part: Path, done: int, most: int | None, progress: Received) -> None:
-    progress(done, most)
+def _receive(response: Any, part: Path, done: int, most: int | None, progress: ProgressCallback) -> None:
+    stage = Stage(progress, part.name, most)
+    stage.report(done)
     try:
         with part.open("ab" if done else "wb") as file:
             while chunk := response.read(CHUNK):
@@ -169,7 +169,7 @@ def _receive(response: Any, part: Path, done: int, most: int | None, progress: R
                         f"{response.url} sends more than the expected {most:,} bytes; the download was stopped."
                     )
                 file.write(chunk)
-                progress(done, most)
+                stage.report(done)
     except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
         if isinstance(error, DownloadError):
             raise

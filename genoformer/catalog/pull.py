@@ -120,9 +120,9 @@ def _from_address(entry: Entry, file: Remote, path: Path, pause: float, progress
     expected = dict(_published(file, pause))
     resumed = part.exists()
 
-    def report(done: int, of: int | None) -> None:
+    def report(event: Progress) -> None:
         if progress is not None:
-            progress(Progress(file.name, done >> 20, of >> 20 if of else None))
+            progress(Progress(file.name, event.done >> 20, event.total >> 20 if event.total else None))
 
     while True:
         download(file.url, part, size=file.size, checked=bool(expected), progress=report, pause=pause)

@@ -14,7 +14,7 @@ from genoformer.datasets.dataset_files import BuildSummary, Windows, refuse_othe
 from genoformer.datasets.leakage import leakage
 from genoformer.datasets.negatives import RANDOM_WINDOWS, CandidateStarts, random_negatives, shuffled_negatives
 from genoformer.datasets.request import SPLITS, DatasetRequest, require_windows
-from genoformer.datasets.sites import Positives, Site, codes_of, notes_of, positive_sites
+from genoformer.datasets.sites import Positives, Site, format_notes, positive_sites, site_windows
 from genoformer.datasets.targets import NEGATIVE
 from genoformer.errors import ConfigError
 from genoformer.formats.bed import Intervals
@@ -64,7 +64,7 @@ def build_dataset(request: DatasetRequest) -> BuildSummary:
     genome, spans = request.genome, request.spans
     split_of = split_by_contig(genome, request.valid, request.test)
     refuse_other_set(request)
-    summary = BuildSummary(request.folder, request.width, notes=notes_of(request.positives, request.columns))
+    summary = BuildSummary(request.folder, request.width, notes=format_notes(request.positives, request.columns))
     masked = read_on_reference(request.blacklist, genome) if request.blacklist is not None else {}
     positives = positive_sites(genome, request.positives, spans, masked, request.max_n, request.columns)
     summary.dropped = positives.dropped
@@ -119,11 +119,11 @@ def _windows(
         if not sites:
             continue
         random = np.random.default_rng([request.seed, i])
-        codes = codes_of(genome, sites, width)  # [n, L]
+        codes = site_windows(genome, sites, width)  # [n, L]
         rows, shuffled = list(zip(sites, codes, strict=True)), list[tuple[Site, Codes]]()
         if n_in_bins is not None:
             negatives, n = random_negatives(candidates, sites, n_in_bins(codes), request.ratio, random)
-            rows += zip(negatives, codes_of(genome, negatives, width), strict=True)
+            rows += zip(negatives, site_windows(genome, negatives, width), strict=True)
             n_missing += n
         elif request.negatives is not None:
             shuffled = shuffled_negatives(sites, codes, request.ratio, random)

@@ -143,7 +143,7 @@ class Headers:
         """Return a sentence on how to get several labels, if the last n fields could be labels."""
         if n == 1:
             return " Several labels are written label1=... label2=..."
-        return f" Without --label the last {n} are labels." if self.requested is not None else ""
+        return f" If no label column is named, the last {n} are labels." if self.requested is not None else ""
 
     def _notes_of_parts(self) -> list[str]:
         """Return a note on each NAME= that has one part of a split in all records; several parts are refused."""

@@ -95,7 +95,7 @@ def leakage(
     lengths = [len(sequence) for sequence in other]
     k = SHORT_K if lengths and float(np.median(lengths)) < LONG else LONG_K
     scale = -(-sum(len(sequence) for sequence in train) // exact_bases) or 1
-    n_found, n_sampled = Sketch.of(train, k, scale).matches(other)
+    n_found, n_sampled = Sketch.from_sequences(train, k, scale).matches(other)
     known = {_digest(sequence) for sequence in train}
     same = _are_in(known, other)
     turned = _are_in(known, (reverse_complement(sequence) for sequence in other)) & ~same

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.datasets.negatives import NEGATIVES
-from genoformer.datasets.sites import Files, spans_of
+from genoformer.datasets.sites import Files, anchor_spans
 from genoformer.datasets.targets import NEGATIVE
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import join_names
@@ -64,7 +64,7 @@ class DatasetRequest:
     @cached_property
     def spans(self) -> dict[str, tuple[int, int]]:
         """Bases before the anchor, and bases from the anchor on, of the windows of each class."""
-        return spans_of(self.positives, self.length, self.upstream, self.downstream)
+        return anchor_spans(self.positives, self.length, self.upstream, self.downstream)
 
     @property
     def width(self) -> int:

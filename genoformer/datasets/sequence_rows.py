@@ -79,7 +79,7 @@ class SequenceRows:
             if not value and not self.may_be_empty:
                 raise MissingLabelError(
                     f"{where}: {column} is empty; give each sequence a label, or write ';' as the label of a sequence to which "
-                    "none of several classes applies (with --multi-label the field may stay empty)."
+                    "none of several classes applies (with multi_label the field may stay empty)."
                 )
         self.labels.append(labels)
 

@@ -107,7 +107,7 @@ def _columns(header: list[str], requested: tuple[str, ...] | None, where: str) -
         if not labels:
             raise MissingLabelError(
                 f"{where}: the header names {join_names(header)}, but no column that begins with `label`; "
-                "name the label column with --label."
+                "name the label column."
             )
     else:
         if absent := [column for column in requested if column.lower() not in keys]:

@@ -12,10 +12,10 @@ _COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")  # a number with a decimal
 _INTEGERS = re.compile(r"\d+(?:\s*,\s*\d+)+")
 
 
-def flags_of(text: str) -> tuple[str, ...]:
+def parse_flags(text: str) -> tuple[str, ...]:
     """Return the list of 0 and 1 in a label; () for any other text, and for a single number.
 
-    >>> flags_of("[0, 1, 1.0]"), flags_of("0 1"), flags_of("1"), flags_of("a,b")
+    >>> parse_flags("[0, 1, 1.0]"), parse_flags("0 1"), parse_flags("1"), parse_flags("a,b")
     (('0', '1', '1'), ('0', '1'), (), ())
     """
     inside = text[1:-1] if _LIST.fullmatch(text) else text
@@ -29,9 +29,9 @@ def split_labels(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
     "0;1" is a set of the classes 0 and 1, unless some row repeats a number. Raises ValueError with the number of the row (from
     0) and the problem, for a list that cannot be read.
     """
-    first = flags_of(texts[0]) if texts else ()
+    first = parse_flags(texts[0]) if texts else ()
     if first:
-        rows = [flags_of(text) for text in texts]
+        rows = [parse_flags(text) for text in texts]
         n = len(first)
         if all(len(row) == n for row in rows):
             if any(";" not in text for text in texts) or any(len(set(row)) < n for row in rows):
@@ -41,7 +41,7 @@ def split_labels(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
     for i, text in enumerate(texts):
         listed = (_LIST.fullmatch(text) and "," in text) or _INTEGERS.fullmatch(text) or (first and ";" not in texts[0])
         if listed or i == decimal:
-            if first and len(flags_of(text)) == len(first):
+            if first and len(parse_flags(text)) == len(first):
                 continue
             than = f", the first row {len(first)} labels" if first else ""
             point = f", or a decimal point ({text[:40].replace(',', '.')})" if _COMMA.fullmatch(text) else ""
@@ -60,7 +60,7 @@ def decimal_comma(texts: Sequence[str]) -> int | None:
     """
     if not all(_COMMA.fullmatch(text) or _is_number(text) for text in texts):
         return None
-    return next((i for i, text in enumerate(texts) if _COMMA.fullmatch(text) and not flags_of(text)), None)
+    return next((i for i, text in enumerate(texts) if _COMMA.fullmatch(text) and not parse_flags(text)), None)
 
 
 def _is_number(text: str) -> bool:

@@ -64,7 +64,7 @@ def positive_sites(
     regions, notes = dict[str, list[Region]](), []
     for name, path in files.items():
         without_strand: list[int] = []
-        regions[name] = regions_of(path, layouts.of(name), without_strand)
+        regions[name] = read_site_regions(path, layouts.for_file(name), without_strand)
         if without_strand:
             notes.append(strand_note(Path(path), len(without_strand)))
     if empty := [name for name, rows in regions.items() if not rows]:
@@ -90,7 +90,7 @@ def positive_sites(
                 continue
             start = _start(region, *spans[name])
             if name not in outside and (start < 0 or start + length > genome.contigs[chrom]):
-                outside[name] = _beyond(Path(files[name]), region, chrom, start, length, genome, layouts.of(name))
+                outside[name] = _beyond(Path(files[name]), region, chrom, start, length, genome, layouts.for_file(name))
             sites.append(Site(chrom, start, region.strand, name, region.name))
             covered[chrom].append((min(start, region.start), max(start + length, region.end)))
         kept[name] = _usable(sites, genome, length, blacklist, max_n, reasons)
@@ -104,7 +104,7 @@ def positive_sites(
 # --- positions of windows
 
 
-def spans_of(
+def anchor_spans(
     files: Files, length: int | None = None, upstream: int | None = None, downstream: int | None = None
 ) -> dict[str, tuple[int, int]]:
     """Return for each class the number of bases before the anchor, and from the anchor on."""
@@ -123,7 +123,7 @@ def spans_of(
     return {name: (width - n, n) for name, n in after.items()}
 
 
-def regions_of(
+def read_site_regions(
     path: str | os.PathLike[str], columns: str | None = None, without_strand: list[int] | None = None
 ) -> list[Region]:
     """Read the rows of a BED-like file, or the TSS of a GTF or GFF3 (see `read_tss`); the file name gives the format."""
@@ -132,7 +132,7 @@ def regions_of(
     return list(read_regions(path, columns=columns))
 
 
-def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
+def format_notes(files: Files, columns: Sequence[str] = ()) -> list[str]:
     """Return notes on how the files are read: GFF3, and tables with 1-based positions."""
     layouts, notes = columns_by_file(columns, files), []
     for name, path in files.items():
@@ -141,7 +141,7 @@ def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
         if is_gene_file(path):
             notes += [note for note in (format_note(Path(path)),) if note]
         else:
-            notes += [f"{name}: {note}" for note in layout_of(Path(path), layouts.of(name)).notes]
+            notes += [f"{name}: {note}" for note in layout_of(Path(path), layouts.for_file(name)).notes]
     return notes
 
 
@@ -232,7 +232,7 @@ def _near(starts: list[int], start: int, most: int) -> bool:
 # --- bases
 
 
-def codes_of(genome: Genome, sites: Sequence[Site], length: int) -> Codes:
+def site_windows(genome: Genome, sites: Sequence[Site], length: int) -> Codes:
     """Return the windows [n, L] of sites, in the direction of their strand."""
     out = np.empty((len(sites), length), dtype=np.uint8)
     chroms = np.array([site.chrom for site in sites])

@@ -7,16 +7,15 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import join_names
-from genoformer.tasks import Classification, MultiLabel, Regression, Task
+from genoformer.tasks import Classification, Goal, MultiLabel, Regression, Task
 
-TASKS = ("classify", "regress")
 NEGATIVE = "negative"  # class of background sequences; it comes first, so that the second of two classes is the positive one
 _MISSING = ("nan", "na", "n/a", "null", "inf", "-inf")  # missing values in tables; never names of classes
 _FEW = 10  # up to so many different labels may be classes, with any number of sequences
@@ -33,9 +32,9 @@ class Targets(NamedTuple):
     values: NDArray[Any]
 
 
-def targets_of(
+def make_targets(
     labels: Sequence[tuple[str, ...]],
-    task: str,
+    task: Goal,
     *,
     columns: Sequence[str] = ("label",),
     multi_label: bool | None = None,
@@ -54,23 +53,16 @@ def targets_of(
     Raises: ConfigError with the location of the sequence for a label that is not a number or not finite; also if there is a
     single class, or if the labels are too many to be classes.
 
-    >>> targets_of([("b",), ("a",), ("negative",)], "classify").task.names
+    >>> make_targets([("b",), ("a",), ("negative",)], "classify").task.names
     ('negative', 'a', 'b')
-    >>> targets_of([("a;b",), ("b",)], "classify").values.tolist()
+    >>> make_targets([("a;b",), ("b",)], "classify").values.tolist()
     [[1.0, 1.0], [0.0, 1.0]]
     """
-    if task not in TASKS:
-        raise ConfigError(f"task {task!r} is unknown; known are {', '.join(TASKS)}.")
+    if task not in get_args(Goal):
+        raise ConfigError(f"task {task!r} is unknown; known are {', '.join(get_args(Goal))}.")
     _check_columns(labels, columns)
-    if task == "regress":
-        return targets_for(Regression(tuple(columns)), labels, columns=columns, place=place)
-    if len(columns) > 1:
-        return targets_for(MultiLabel(tuple(columns)), labels, columns=columns, place=place)
-    if multi_label is None:
-        multi_label = any(";" in row[0] for row in labels)
-    sets = _sets(labels, place, multi_label=multi_label)
-    order = _classes(sets, may_be_none=multi_label)
-    return targets_for((MultiLabel if multi_label else Classification)(order), labels, columns=columns, place=place)
+    inferred = _INFER[task](labels, columns, multi_label, place)
+    return targets_for(inferred, labels, columns=columns, place=place)
 
 
 def targets_for(
@@ -80,13 +72,34 @@ def targets_for(
     columns: Sequence[str] = ("label",),
     place: Place = lambda i: f"sequence {i}",
 ) -> Targets:
-    """Convert labels to targets of a known task, such as that of the training data; parameters as in `targets_of`.
+    """Convert labels to targets of a known task, such as that of the training data; parameters as in `make_targets`.
 
     A numeric class may be written differently than in the training data (1 and 1.0).
     Raises ConfigError with the location of the sequence for a label that does not fit, such as an unknown class.
     """
     _check_columns(labels, columns)
     return Targets(task, _ENCODE[type(task)](task, labels, columns, place))
+
+
+def _infer_classes(
+    labels: Sequence[tuple[str, ...]], columns: Sequence[str], multi_label: bool | None, place: Place
+) -> Classification | MultiLabel:
+    """Return the classes of labels; several columns are a class each."""
+    if len(columns) > 1:
+        return MultiLabel(tuple(columns))
+    if multi_label is None:
+        multi_label = any(";" in row[0] for row in labels)
+    order = _classes(_sets(labels, place, multi_label=multi_label), may_be_none=multi_label)
+    return MultiLabel(order) if multi_label else Classification(order)
+
+
+def _infer_values(
+    labels: Sequence[tuple[str, ...]], columns: Sequence[str], multi_label: bool | None, place: Place
+) -> Regression:
+    return Regression(tuple(columns))
+
+
+_INFER: dict[Goal, Callable[..., Task]] = {"classify": _infer_classes, "regress": _infer_values}
 
 
 def _check_columns(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:
@@ -146,8 +159,8 @@ _ENCODE = {Classification: _class_numbers, MultiLabel: _label_flags, Regression:
 def hint_at_values(targets: Targets) -> str | None:
     """Return a hint that classes may be values: three or more numbers, some with decimals.
 
-    >>> hint_at_values(targets_of([("0.0",), ("0.5",), ("1.0",)], "classify"))
-    'the 3 classes are numbers with decimals: 0.0, 0.5, 1.0; give --task regress if they are values.'
+    >>> hint_at_values(make_targets([("0.0",), ("0.5",), ("1.0",)], "classify"))
+    'the 3 classes are numbers with decimals: 0.0, 0.5, 1.0; give the task regress if they are values.'
     """
     if not targets.task.one_class or targets.task.n_outputs < 3:
         return None
@@ -158,7 +171,8 @@ def hint_at_values(targets: Targets) -> str | None:
     if all(number.is_integer() for number in numbers):
         return None
     names = join_names(targets.task.names)
-    return f"the {targets.task.n_outputs:,} classes are numbers with decimals: {names}; give --task regress if they are values."
+    n = targets.task.n_outputs
+    return f"the {n:,} classes are numbers with decimals: {names}; give the task regress if they are values."
 
 
 def _parts(text: str) -> list[str]:
@@ -198,13 +212,13 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
         return tuple(sorted(names, key=_natural))
     if len(names) > _MANY and any(not number.is_integer() for number in numbers.values()):
         raise ConfigError(
-            f"the labels are {len(names):,} different numbers ({join_names(names)}): did you mean --task regress?"
+            f"the labels are {len(names):,} different numbers ({join_names(names)}): did you mean the task regress?"
         )
     if too_many:
         raise ConfigError(
             f"the labels are {len(names):,} different numbers in {len(sets):,} sequences "
             f"({join_names(sorted(names, key=float))}): "
-            "these are too many for classes. Are they values (--task regress), or numbers of sequences without labels?"
+            "these are too many for classes. Are they values (the task regress), or numbers of sequences without labels?"
         )
     order = sorted(names, key=lambda name: (numbers[name], name))
     for one, next_name in pairwise(order):
@@ -246,6 +260,6 @@ def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Pla
             if text not in ("0", "1", "0.0", "1.0"):
                 raise ConfigError(
                     f"{place(i)}: {column} is {text!r}, but several label columns must hold 0 and 1 to classify; "
-                    "give the one label column with --label, or predict numbers with --task regress."
+                    "name the one label column, or predict numbers with the task regress."
                 )
     return np.array(labels, dtype=np.float32)

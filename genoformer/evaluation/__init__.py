@@ -2,7 +2,7 @@
 
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.intervals import Estimate, auroc, bootstrap
-from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.metrics import compute_metrics
 from genoformer.evaluation.report import evaluate
 
-__all__ = ["BASELINES", "Estimate", "auroc", "bootstrap", "evaluate", "metrics_of"]
+__all__ = ["BASELINES", "Estimate", "auroc", "bootstrap", "evaluate", "compute_metrics"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from genoformer.datasets.sequence_rows import LabelledSequences
-from genoformer.datasets.targets import Targets, targets_for, targets_of
+from genoformer.datasets.targets import Targets, make_targets, targets_for
 from genoformer.errors import OptionError
 from genoformer.evaluation.probe import check_probe, probe
 from genoformer.inference.embed import Embedder, EmbeddingRequest
 from genoformer.progress import ProgressCallback
+from genoformer.tasks import Goal
 
 
 class ProbedEmbeddings(NamedTuple):
@@ -22,7 +23,7 @@ class ProbedEmbeddings(NamedTuple):
 def probe_embeddings(
     data: LabelledSequences,
     request: EmbeddingRequest,
-    task: Literal["classify", "regress"] = "classify",
+    task: Goal = "classify",
     *,
     valid: LabelledSequences | None = None,
     progress: ProgressCallback = None,
@@ -52,9 +53,9 @@ def probe_embeddings(
     return ProbedEmbeddings(notes, probes)
 
 
-def _targets(task: str, data: LabelledSequences, valid: LabelledSequences | None) -> tuple[Targets, Targets | None]:
+def _targets(task: Goal, data: LabelledSequences, valid: LabelledSequences | None) -> tuple[Targets, Targets | None]:
     """Return the targets of the probe, and those of the validation data."""
-    targets = targets_of(data.labels, task, columns=data.columns)
+    targets = make_targets(data.labels, task, columns=data.columns)
     check_probe(targets.values, targets.task, held_out=valid is None)
     if valid is None:
         return targets, None

@@ -109,7 +109,7 @@ def estimate(values: Floats) -> Estimate:
 def over_runs(values: Sequence[float], within: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Return the mean of a metric over runs with different seeds, with the 95 % interval of Student's t.
 
-    within: the range of the metric (`metrics.range_of`); the interval is clipped to it.
+    within: the range of the metric (`metrics.metric_range`); the interval is clipped to it.
 
     >>> [round(x, 4) for x in over_runs([0.5, 0.6, 0.7])]
     [0.6, 0.3516, 0.8484]

@@ -14,14 +14,14 @@ from genoformer.tasks import Task
 
 
 def cases(task: Task, truth: ArrayLike, predicted: ArrayLike) -> Cases:
-    """Check truth and predictions; raises ConfigError for input that does not fit (shapes as in `metrics_of`)."""
+    """Check truth and predictions; raises ConfigError for input that does not fit (shapes as in `compute_metrics`)."""
     true = task.checked(truth, len(np.atleast_1d(truth)))
     p, metrics = checked_predictions(task, predicted, len(true)), METRICS[type(task)]
     metrics.check(p)
     return Cases(task, task.one_hot(true).astype(np.float64), p, metrics.call(p))
 
 
-def metrics_of(task: Task, truth: ArrayLike, predicted: ArrayLike, seed: int = 0, n: int = 1000) -> dict[str, Estimate]:
+def compute_metrics(task: Task, truth: ArrayLike, predicted: ArrayLike, seed: int = 0, n: int = 1000) -> dict[str, Estimate]:
     """Return every metric of a task with its 2.5 % and 97.5 % quantiles over n bootstrap samples (Efron 1979).
 
     truth: targets as in `genoformer.tasks`; classes are resampled within each class. predicted: probabilities [N, C], which sum
@@ -31,7 +31,7 @@ def metrics_of(task: Task, truth: ArrayLike, predicted: ArrayLike, seed: int = 0
 
     >>> from genoformer.tasks import Classification
     >>> task = Classification(("no", "yes"))
-    >>> found = metrics_of(task, [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]])
+    >>> found = compute_metrics(task, [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]])
     >>> found["accuracy"].value, found["auroc"].value, round(found["mcc"].value, 3)
     (0.75, 1.0, 0.577)
     """
@@ -74,10 +74,10 @@ def notes(data: Cases) -> list[str]:
     return METRICS[type(data.task)].notes(data)
 
 
-def range_of(metric: str) -> tuple[float, float]:
+def metric_range(metric: str) -> tuple[float, float]:
     """Return the smallest and the largest possible value of a metric (or "NAME:CLASS").
 
-    >>> range_of("mcc"), range_of("auroc:promoter"), range_of("r2")
+    >>> metric_range("mcc"), metric_range("auroc:promoter"), metric_range("r2")
     ((-1.0, 1.0), (0.0, 1.0), (-inf, 1.0))
     """
     ranges = {

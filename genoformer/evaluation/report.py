@@ -41,7 +41,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a model on a data set, as a dict ready for `json.dumps` (undefined values are None).
 
-    task, truth, predicted, seed, n: as in `metrics_of`. baselines: name -> predictions for the same cases.
+    task, truth, predicted, seed, n: as in `compute_metrics`. baselines: name -> predictions for the same cases.
     The result has each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
     spearman, mse, r2), and: task, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", a row with
     the same metrics for the model and for each baseline. The "difference" of a baseline is the model's MCC (Pearson for
@@ -94,9 +94,9 @@ def check_folder(out: Path) -> None:
     check_overwrite(out, FILES, REPORT, lambda found: found.keys() >= {"resamplings", "definitions", "models"})
 
 
-def write_json(out: Path, found: Mapping[str, Any]) -> None:
+def write_json(out: Path, record: Mapping[str, Any]) -> None:
     """Write metrics.json of a report."""
-    write_text(out / REPORT, json.dumps(found, indent=1, allow_nan=False) + "\n")
+    write_text(out / REPORT, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:

@@ -18,7 +18,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import Baseline
 from genoformer.evaluation.intervals import Estimate, or_none, over_runs
-from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.metrics import compute_metrics
 from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.models import folders, registry
 from genoformer.models.heads import SequenceClassifier
@@ -86,13 +86,13 @@ class EvaluationJob:
         return read_labelled(self.data, fasta=self.fasta, label=columns, multi_label=multi_label, n_labels=n_labels), train
 
 
-def evaluate_models(job: EvaluationJob, tell: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+def evaluate_models(job: EvaluationJob, on_note: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """Evaluate the averaged prediction of models, and each model, with `report.evaluate`; ready for `json.dumps`.
 
-    tell: receives notes on the data and progress messages. Additional entries of the result: with several models "members", a
-    row of metrics for each model, and "over_members", their mean with Student's interval; "windowed", for each model the number
-    of sequences longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin with
-    the choices made in its training.
+    on_note: receives notes on the data and progress messages. Additional entries of the result: with several models "members",
+    a row of metrics for each model, and "over_members", their mean with Student's interval; "windowed", for each model the
+    number of sequences longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin
+    with the choices made in its training.
 
     Raises ConfigError for labels or models that do not fit.
     """
@@ -103,25 +103,25 @@ def evaluate_models(job: EvaluationJob, tell: Callable[[str], None] = lambda tex
         raise ConfigError(f"the models {', '.join(models)} predict different classes; evaluate them one by one.")
     data, train = job.read(models)
     for note in data.notes:
-        tell(note)
+        on_note(note)
     truth = targets_for(task, data.labels, columns=data.columns, place=data.place)
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
-        tell(f"predicting with {name}")
+        on_note(f"predicting with {name}")
         if overlap := folders.training_overlap_note(model, name, data.sequences, data.path.name):
             warnings.append(overlap)
         with inference.evaluating(model, inference.resolve_device(job.device), job.precision) as ready:
             predicted = inference.predictions(ready, data.sequences)
         values.append(predicted.values)
         windowed[name] = predicted.n_windowed
-    trained = _train_baselines(job, task, train, tell)
+    trained = _train_baselines(job, task, train, on_note)
     out = Path(job.out) if job.out is not None else None
     others = {name: baseline.predict(data.sequences) for name, baseline in trained.items()}
     result = evaluate(task, truth.values, np.mean(values, axis=0), baselines=others, out=out, seed=job.seed)
     warnings += _add_baseline_notes(result["models"], trained)
     result |= {"windowed": windowed, "warnings": warnings}
     if len(models) > 1:
-        result |= _over_members(list(models), [metrics_of(task, truth.values, v, seed=job.seed) for v in values])
+        result |= _over_members(list(models), [compute_metrics(task, truth.values, v, seed=job.seed) for v in values])
     if out is not None:  # the returned dict, with the entries that `report.evaluate` lacks
         write_json(out, result)
     return result
@@ -158,7 +158,7 @@ def _over_members(names: Sequence[str], rows: Sequence[Mapping[str, Estimate]]) 
         {"model": name, **{metric: or_none(estimate.value) for metric, estimate in row.items()}}
         for name, row in zip(names, rows, strict=True)
     ]
-    means = {name: over_runs([row[name].value for row in rows], metrics.range_of(name)) for name in rows[0]}
+    means = {name: over_runs([row[name].value for row in rows], metrics.metric_range(name)) for name in rows[0]}
     return {"members": members, "over_members": {name: estimate.to_dict() for name, estimate in means.items()}}
 
 
@@ -171,7 +171,7 @@ def load_named_models(paths: Sequence[str]) -> dict[str, SequenceClassifier]:
     for folder in paths:
         if list(paths).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
-        names = [f"/{name}" for name in folders.members_of(folder)] or [""]
+        names = [f"/{name}" for name in folders.member_names(folder)] or [""]
         models = registry.load_ensemble(folder)
         found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found

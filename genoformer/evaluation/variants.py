@@ -17,7 +17,7 @@ from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 from genoformer.files import check_overwrite, make_folder, save_figure, write_text
 from genoformer.formats.text import long_fields, numbered_lines
-from genoformer.formats.vcf import info_of, open_vcf
+from genoformer.formats.vcf import open_vcf, parse_info
 from genoformer.genome.contigs import canonical_key, join_names
 from genoformer.genome.digits import is_count
 
@@ -185,7 +185,7 @@ def _is_table(path: Path) -> bool:
 def _vcf_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
     with open_vcf(path) as file:
         for record in file:
-            info = info_of(record)
+            info = parse_info(record)
             for i, alt in enumerate(record.alts):
                 row = {}
                 for name, text in info.items():
@@ -312,7 +312,7 @@ def _number(text: str | None) -> float:
         return np.nan
 
 
-def write_evaluation(out: Path, found: VariantEvaluation) -> None:
+def write_evaluation(out: Path, evaluation: VariantEvaluation) -> None:
     """Write metrics.json and variants.png to a folder, created if missing; only an earlier report is replaced."""
     from matplotlib.figure import Figure
 
@@ -320,17 +320,17 @@ def write_evaluation(out: Path, found: VariantEvaluation) -> None:
 
     check_overwrite(out, (METRICS, FIGURE), METRICS, lambda old: "not_in_truth" in old)
     make_folder(out)
-    binary = any("auroc" in of[ALL] for of in found.metrics.values())
+    binary = any("auroc" in of[ALL] for of in evaluation.metrics.values())
     metric = "auroc" if binary else "spearman_abs"
     columns = {
         score: {
-            f"{element} ({found.counted(element)})": of[metric]
+            f"{element} ({evaluation.counted(element)})": of[metric]
             for element, of in elements.items()
             if element != ALL and np.isfinite(of[metric].value)
         }
-        | ({"mean of elements": found.means[score][metric]} if score in found.means else {})
-        | {f"all ({found.counted(ALL)})": elements[ALL][metric]}
-        for score, elements in found.metrics.items()
+        | ({"mean of elements": evaluation.means[score][metric]} if score in evaluation.means else {})
+        | {f"all ({evaluation.counted(ALL)})": elements[ALL][metric]}
+        for score, elements in evaluation.metrics.items()
     }
     n_rows = len(dict.fromkeys(row for of in columns.values() for row in of))
     figure = Figure(figsize=(6.4, 1.2 + n_rows * (0.16 + 0.11 * len(columns))), layout="constrained")
@@ -338,4 +338,4 @@ def write_evaluation(out: Path, found: VariantEvaluation) -> None:
     label = "AUROC of |score|" if binary else "Spearman correlation of |score| and |effect|"
     plots.intervals_by_row(ax, columns, xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)
     save_figure(figure, out / FIGURE)
-    write_text(out / METRICS, json.dumps(found.to_dict(), indent=1) + "\n")
+    write_text(out / METRICS, json.dumps(evaluation.to_dict(), indent=1) + "\n")

@@ -70,7 +70,7 @@ def read_bed(path: str | os.PathLike[str], columns: str | None = None) -> dict[s
     layout = layout_of(path, columns)
     rows_of_contig: dict[str, list[tuple[int, int]]] = {}
     for row in bed_rows(path, layout=layout):
-        rows_of_contig.setdefault(row.chrom, []).extend(blocks_of(row, layout, path))
+        rows_of_contig.setdefault(row.chrom, []).extend(parse_blocks(row, layout, path))
     return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in rows_of_contig.items() if rows}
 
 
@@ -93,14 +93,14 @@ def read_regions(path: str | os.PathLike[str], *, columns: str | None = None) ->
     path = Path(path)
     layout = layout_of(path, columns)
     for row in bed_rows(path, layout=layout):
-        yield region_of(row, layout, path)
+        yield row_region(row, layout, path)
 
 
-def region_of(row: Row, layout: Layout, path: Path) -> Region:
+def row_region(row: Row, layout: Layout, path: Path) -> Region:
     """Return a row as a region with name, score, strand and summit."""
     name, score = (text if text != "." else "" for text in (text_in(row, layout.name), text_in(row, layout.score)))
     strand = strand_of(row, layout, path)
-    return Region(row.chrom, row.start, row.end, name, score, strand, summit_of(row, layout, path), row.line)
+    return Region(row.chrom, row.start, row.end, name, score, strand, row_summit(row, layout, path), row.line)
 
 
 def text_in(row: Row, at: int | None) -> str:
@@ -118,7 +118,7 @@ def strand_of(row: Row, layout: Layout, path: Path) -> str:
     return layout.strands[text]
 
 
-def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
+def row_summit(row: Row, layout: Layout, path: Path) -> int | None:
     """Return the summit of a peak, a position from 0."""
     where = f"{path}, line {row.line}"
     if layout.kind == "narrowPeak" and layout.summit == NARROW - 1 and len(row.fields) != NARROW:
@@ -199,7 +199,7 @@ def _split(lines: Iterable[tuple[int, str]], layout: Layout, path: Path) -> Iter
             yield number, line, row, None
 
 
-def blocks_of(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:
+def parse_blocks(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:
     """Return the intervals of a row: the blocks of a BED12, otherwise the row itself; blocks of 0 bases are left out."""
     if layout.blocks is None:
         return [(row.start, row.end)]

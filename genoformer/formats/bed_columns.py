@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import FileFormatError, OptionError
 
 ROLES = ("chrom", "start", "end", "name", "score", "strand", "signal", "summit", "blocks")
 NONE = "none"
@@ -124,16 +124,19 @@ def parse_columns(text: str) -> Asked:
     for part in text.split(","):
         key, sign, value = (piece.strip() for piece in part.partition("="))
         if not sign or not value or key not in (*ROLES, "base") or key in columns:
-            raise ConfigError(
-                f"--columns {text}: {part.strip()!r} is not KEY=COLUMN, each key once; keys are {', '.join(ROLES)} and base, "
-                "a column is a number from 1, a name of the header, or none."
+            raise OptionError(
+                "columns",
+                f"{text}: {part.strip()!r} is not KEY=COLUMN, each key once; keys are {', '.join(ROLES)} and base, "
+                "a column is a number from 1, a name of the header, or none.",
             )
         if key == "base":
             if value not in ("0", "1") or base is not None:
-                raise ConfigError(f"--columns {text}: base={value}; give 0 (as BED) or 1, the number of a contig's first base.")
+                raise OptionError(
+                    "columns", f"{text}: base={value}; give 0 (as BED) or 1, the number of a contig's first base."
+                )
             base = int(value)
         elif key in ("chrom", "start", "end") and value == NONE:
-            raise ConfigError(f"--columns {text}: a region has a {key}; give its column.")
+            raise OptionError("columns", f"{text}: a region has a {key}; give its column.")
         else:
             columns[key] = value
     return Asked(columns, base)
@@ -145,14 +148,14 @@ class Columns(NamedTuple):
     every: str | None = None
     named: Mapping[str, str] = {}
 
-    def of(self, name: str) -> str | None:
+    def for_file(self, name: str) -> str | None:
         return self.named.get(name, self.every)
 
 
 def columns_by_file(texts: Iterable[str], names: Iterable[str]) -> Columns:
     """Parse --columns for several files, each set once; ConfigError for a name without a file.
 
-    >>> columns_by_file(["base=1", "CCRE:name=6"], ["CCRE", "GR"]).of("CCRE")
+    >>> columns_by_file(["base=1", "CCRE:name=6"], ["CCRE", "GR"]).for_file("CCRE")
     'name=6'
     """
     every, named, known = None, dict[str, str](), list(names)
@@ -161,9 +164,9 @@ def columns_by_file(texts: Iterable[str], names: Iterable[str]) -> Columns:
         if match is None and every is None:
             every = text
         elif match is None or match[1] in named:
-            raise ConfigError(f"--columns {text}: given twice; give NAME:KEY=COLUMN,... for each file of its own.")
+            raise OptionError("columns", f"{text}: given twice; give NAME:KEY=COLUMN,... for each file of its own.")
         elif match[1] not in known:
-            raise ConfigError(f"--columns {text}: there is no file {match[1]}; they are {', '.join(known) or 'none'}.")
+            raise OptionError("columns", f"{text}: there is no file {match[1]}; they are {', '.join(known) or 'none'}.")
         else:
             named[match[1]] = match[2]
         parse_columns(text if match is None else match[2])
@@ -192,7 +195,7 @@ def is_header(fields: Sequence[str]) -> bool:
     return has["start"] and has["end"] and (has["chrom"] or as_bed)
 
 
-def roles_of(fields: Sequence[str]) -> dict[str, int]:
+def header_roles(fields: Sequence[str]) -> dict[str, int]:
     """Return role -> number of its column from 0, by the names in a header."""
     names = plain_names(fields)
     roles: dict[str, int] = {}
@@ -241,5 +244,5 @@ def column_number(text: str, header: Sequence[str] | None, where: str) -> int:
         at = next((i for i, name in enumerate(plain_names(names)) if name == text.lower()), None)
     if at is None:
         has = f"its columns are {', '.join(names)}" if names else "it has no line with names of columns"
-        raise FileFormatError(f"{where}: --columns names the column {text!r}, but {has}; give a number from 1.")
+        raise FileFormatError(f"{where}: the option columns names the column {text!r}, but {has}; give a number from 1.")
     return at

@@ -144,7 +144,7 @@ def _refuse_quotes(path: Path, number: int, fields: list[str]) -> None:
 
 
 def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layout:
-    roles = bed_columns.roles_of(names)
+    roles = bed_columns.header_roles(names)
     plain = bed_columns.plain_names(names)
     at = {key: roles.get(key) for key in ("name", "score", "strand", "signal", "summit", "colour")}
     blocks = bed_columns.blocks_in(names)
@@ -223,7 +223,7 @@ def _notes_on_columns(layout: Layout, asked: bed_columns.Asked) -> list[str]:
     if not layout.header:
         return []
     notes = []
-    by_order = "name" not in bed_columns.roles_of(layout.header) and layout.name == _NAME_OF_BED
+    by_order = "name" not in bed_columns.header_roles(layout.header) and layout.name == _NAME_OF_BED
     if by_order and "name" not in asked.columns and layout.kind == _TABLE:
         notes.append(f"{layout.column(layout.name)}, is read as the name of a row (--columns name=none if it is not).")
     summit = next((i for i, name in enumerate(bed_columns.plain_names(layout.header)) if "summit" in name), None)
@@ -286,7 +286,7 @@ def _asked(layout: Layout, requested: bed_columns.Asked, where: str, n_columns: 
         last = at if at is None or role != "blocks" else at + 2
         if last is not None and n_columns and last >= n_columns:
             behind = ", and two more behind it," if role == "blocks" else ","
-            raise FileFormatError(f"{where}: --columns {role}={text}{behind} but a row has {n_columns} columns; name another.")
+            raise FileFormatError(f"{where}: columns {role}={text}{behind} but a row has {n_columns} columns; name another.")
         changes[role] = (at, at + 1, at + 2) if role == "blocks" and at is not None else at
     moved = {changes[role] for role in ("chrom", "start", "end") if role in changes}
     used = {at for role, at in changes.items() if role != "blocks"} - {None}

@@ -57,10 +57,10 @@ END_AGAINST_LEN = "an END that is not where LEN ends, and LEN is used"
 BEYOND = "an end beyond that of the contig, which is cut there"
 
 
-def extent_of(alt: str) -> Extent:
+def allele_extent(alt: str) -> Extent:
     """Return the kind of reach of one ALT.
 
-    >>> [extent_of(alt).name for alt in ("T", "<DEL:ME>", "<CN2>", "<INS>", "<*>", "<CPX>", "T]chr2:9]")]
+    >>> [allele_extent(alt).name for alt in ("T", "<DEL:ME>", "<CN2>", "<INS>", "<*>", "<CPX>", "T]chr2:9]")]
     ['REF', 'LENGTH', 'LENGTH', 'REF', 'BLOCK', 'END', 'REF']
     """
     if not alt.startswith("<") or _POINTS.match(alt):
@@ -72,7 +72,7 @@ def extent_of(alt: str) -> Extent:
 
 def _new_extents(alts: tuple[str, ...]) -> tuple[Extent, ...]:
     """Return the extent of each ALT; empty if no ALT reaches beyond REF."""
-    extents = tuple(extent_of(alt) for alt in alts) or (Extent.BLOCK,)
+    extents = tuple(allele_extent(alt) for alt in alts) or (Extent.BLOCK,)
     return () if all(extent is Extent.REF for extent in extents) else extents
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.formats.bed import Row, bed_rows, blocks_of
+from genoformer.formats.bed import Row, bed_rows, parse_blocks
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bigwig import BigWig, own_name
 from genoformer.formats.text import numbered_lines
@@ -208,7 +208,7 @@ class Peaks(_Table):
             if row.end > _LARGEST:
                 raise FileFormatError(f"{self.path}, line {row.line}: END {row.end} is beyond any contig; correct the line.")
             value = self._signal(row, 6 if layout.signal is None else layout.signal) if self.signal else 1.0
-            for start, end in blocks_of(row, layout, self.path):
+            for start, end in parse_blocks(row, layout, self.path):
                 collected.add(row.chrom, start, end, value)
         return collected.sorted()
 

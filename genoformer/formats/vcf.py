@@ -115,7 +115,7 @@ class VariantFile:
 
     def __iter__(self) -> Iterator[Record]:
         for number, block in self.blocks():
-            yield from self.records_of(number, block)
+            yield from self.parse_block(number, block)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield the records as bytes, once: (number of the first line, whole lines that end in LF).
@@ -127,7 +127,7 @@ class VariantFile:
         self._started = True
         yield from self._blocks
 
-    def records_of(self, number: int, block: bytes) -> Iterator[Record]:
+    def parse_block(self, number: int, block: bytes) -> Iterator[Record]:
         """Yield the records of one of the `blocks`, line by line; FileFormatError for a line that is not a record."""
         new, known, most = tuple.__new__, _ALTS.get, DIGITS
         lines = _lines(block)
@@ -285,10 +285,10 @@ def batches(records: Iterable[Record], n: int, *, n_bytes: int = MAX_BATCH_BYTES
         yield batch
 
 
-def info_of(record: Record) -> dict[str, str]:
+def parse_info(record: Record) -> dict[str, str]:
     """Return INFO as a dict of keys and texts; "" for a flag and for the key "." of an empty INFO.
 
-    >>> info_of(Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\tAF=0.1,0.2;DB", "1", 5, ".", "A", ("C",)))
+    >>> parse_info(Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\tAF=0.1,0.2;DB", "1", 5, ".", "A", ("C",)))
     {'AF': '0.1,0.2', 'DB': ''}
     """
     fields = record.line.split("\t", 8)

@@ -36,7 +36,7 @@ class Block(NamedTuple):
         return self.text[self.lines[i] : self.lines[i + 1] - 1].decode(ENCODING, ERRORS)
 
 
-def blocks_of(file: VariantFile) -> Iterator[Block]:
+def iter_blocks(file: VariantFile) -> Iterator[Block]:
     """Yield blocks of the records of an open VCF or BCF; after the last block, the file's notes list odd record extents.
 
     Raises FileFormatError with the line number, as iterating over the file does.
@@ -44,7 +44,7 @@ def blocks_of(file: VariantFile) -> Iterator[Block]:
     doubts = Doubts()
     for number, text in file.blocks():
         if b"\n\n" in text or text[:1] == b"\n":  # empty lines hold no record
-            list(file.records_of(number, text))  # so that an error has the right line number
+            list(file.parse_block(number, text))  # so that an error has the right line number
             text = re.sub(rb"\n+", b"\n", text).removeprefix(b"\n")
         if text:
             yield _parse(file, number, text, doubts)
@@ -87,14 +87,14 @@ def _parse(file: VariantFile, number: int, text: bytes, doubts: Doubts) -> Block
     if b"END=" in text or b"LEN" in text:  # blocks of a gVCF without an ALT
         far |= (letters[np.minimum(at[:, 3] + 1, len(text) - 1)] == _DOT) & (alt_end - at[:, 3] == 2)
     for i in np.flatnonzero(far).tolist():
-        (record,) = file.records_of(number, text[lines[i] : lines[i + 1]])
+        (record,) = file.parse_block(number, text[lines[i] : lines[i + 1]])
         block.ends[i] = reach(record, file.contig_lengths.get(record.chrom, 0), doubts)[1]
     return block
 
 
 def _refuse(file: VariantFile, number: int, text: bytes) -> None:
     """Raise the error of reading the records line by line."""
-    for _ in file.records_of(number, text):
+    for _ in file.parse_block(number, text):
         pass
     raise AssertionError(f"{file.name}, lines from {number}: read as arrays they are malformed, one by one they are not")
 

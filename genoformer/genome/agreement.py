@@ -25,8 +25,8 @@ from genoformer.genome.causes import (
     Cause,
     Counts,
     at_least,
-    cause_of,
     explained,
+    find_cause,
     is_shifted,
     is_sure,
     total,
@@ -154,8 +154,8 @@ def judge(evidence: Sequence[Evidence], q: float, fixes: Sequence[str] = ()) -> 
         if _follows(e, file.shift):
             judgements.append(_shifted(e, q, file, "shift" in fixes))
             continue
-        basis = file.whole if e.counts.disagree < _FEW and _shares(e.counts, cause_of(file.whole)) else e.counts
-        cause = cause_of(basis) if e.counts.disagree else None
+        basis = file.whole if e.counts.disagree < _FEW and _shares(e.counts, find_cause(file.whole)) else e.counts
+        cause = find_cause(basis) if e.counts.disagree else None
         belongs = _belongs(e, q, file)
         fix = _fix_for(basis, cause, fixes, bool(belongs)) if cause or e.counts.disagree else Reading.NONE
         if fix and not e.is_other_mitochondrion and (e.is_large or not e.is_contradicted):
@@ -182,7 +182,7 @@ def _as_a_file(evidence: Sequence[Evidence], q: float, fixes: Sequence[str]) -> 
 
 def _is_lost(e: Evidence, q: float) -> bool:
     """True if the contig is another sequence, because no cause explains it."""
-    return e.is_large and not _fits(e, q) and cause_of(e.counts) is None
+    return e.is_large and not _fits(e, q) and find_cause(e.counts) is None
 
 
 def _belongs(e: Evidence, q: float, file: _File) -> bool | None:
@@ -230,7 +230,7 @@ def _p(k: int, n: int, q: float) -> float:
 
 def _is_explained(c: Counts, q: float, doubt: float) -> bool:
     """True if swapped alleles or the other strand explain the disagreement, and half agree or more than by chance."""
-    cause = cause_of(c)
+    cause = find_cause(c)
     return cause in ON_ALLELES and is_sure(c, cause) and (2 * c.agree >= c.n or _p(c.agree, c.n, q) <= doubt)
 
 
@@ -247,7 +247,7 @@ def _shares(counts: Counts, cause: Cause | None) -> bool:
 
 def _shift_of(basis: Counts, q: float) -> Cause | None:
     """Return the shift that explains records that do not fit as written."""
-    cause = cause_of(basis)
+    cause = find_cause(basis)
     sure = cause in (Cause.FROM_ZERO, Cause.TOO_FAR) and is_sure(basis, cause)
     if is_shifted(basis):
         return Cause.FROM_ZERO if basis.next + basis.next_too == basis.n else Cause.TOO_FAR

@@ -87,10 +87,10 @@ def add_reading(counts: Counts, flags: int, n: int) -> Counts:
     )
 
 
-def chance_of(letters: str) -> float:
+def chance_agreement(letters: str) -> float:
     """Return the probability q that a base agrees by chance, from letters of REF; pseudocounts stabilise few letters.
 
-    >>> chance_of("ACGT"), round(chance_of("A" * 400 + "T" * 400), 2)
+    >>> chance_agreement("ACGT"), round(chance_agreement("A" * 400 + "T" * 400), 2)
     (0.28, 0.45)
     """
     counts = [letters.count(base) + 25 for base in "ACGT"]
@@ -131,7 +131,7 @@ def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
     }[cause]
 
 
-def cause_of(counts: Counts) -> Cause | None:
+def find_cause(counts: Counts) -> Cause | None:
     """Return the first cause that explains at least 90 % of the informative records whose REF disagrees.
 
     An SNV whose REF disagrees always agrees in one of three ways: swapped, on the other strand, or both together (A/T and C/G
@@ -156,7 +156,7 @@ def is_sure(counts: Counts, cause: Cause | None) -> bool:
     if cause is None:
         return False
     if cause is Cause.SWAP_AND_STRAND:
-        return True  # `cause_of` has tested it
+        return True  # `find_cause` has tested it
     if is_shifted(counts):
         return True
     k, n = explained(counts, cause)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from genoformer.genome.agreement import Judgement
-from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
+from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, explained, find_cause, is_sure, total
 from genoformer.genome.contigs import join_names
 from genoformer.genome.readings import FLIPPED, ON_POSITION, Reading
 from genoformer.genome.wording import counted, percent
@@ -298,13 +298,13 @@ def _not_fixed(judged: Sequence[Judgement], fixes: Sequence[str]) -> str | None:
 
 def _is_unsure(counts: Counts) -> bool:
     """True if one cause explains all disagreeing records, though perhaps by chance."""
-    cause = cause_of(counts)
+    cause = find_cause(counts)
     return cause is not None and not is_sure(counts, cause)
 
 
 def _hint(counts: Counts, fixes: Sequence[str]) -> str:
     """Return a hint at the cause that few records share, for a file that is refused."""
-    cause = cause_of(counts)
+    cause = find_cause(counts)
     if cause is None or not _is_unsure(counts) or _FIXED_BY[cause] <= set(fixes):
         return ""
     k, n = explained(counts, cause)

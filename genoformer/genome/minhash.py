@@ -85,7 +85,7 @@ def hashes(codes: Codes, k: int = K, scale: int = 1) -> Hashes:
     >>> len(hashes(codes, k=5)), bool((hashes(codes, k=5) == hashes(reverse_complement(codes), k=5)).all())
     (4, True)
     """
-    return Sketch.of(codes, k, scale).hashes
+    return Sketch.from_sequences(codes, k, scale).hashes
 
 
 def mixed(z: Hashes) -> Hashes:
@@ -148,7 +148,7 @@ class Sketch:
     compositional analysis of metagenomes with FracMinHash, bioRxiv 2022.01.11.475838). With scale 1 it is exact.
 
     >>> from genoformer.genome.codes import encode
-    >>> sketch = Sketch.of([encode("ACGGTTCAAC")], k=5)
+    >>> sketch = Sketch.from_sequences([encode("ACGGTTCAAC")], k=5)
     >>> sketch.containment(encode("GTTGAACC")).share  # the other strand
     1.0
     """
@@ -158,14 +158,14 @@ class Sketch:
     hashes: Hashes
 
     @classmethod
-    def of(cls, sequences: Codes | Iterable[Codes], k: int = K, scale: int = 1) -> Self:
+    def from_sequences(cls, sequences: Codes | Iterable[Codes], k: int = K, scale: int = 1) -> Self:
         """Make the sketch of one sequence [L], of windows [B, L], or of any number of sequences, streamed."""
         _check(k, scale)
         return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in concatenated(sequences)))
 
     def add(self, sequences: Codes | Iterable[Codes]) -> Self:
         """Return a sketch that also holds these sequences."""
-        more = type(self).of(sequences, self.k, self.scale)
+        more = type(self).from_sequences(sequences, self.k, self.scale)
         return type(self)(self.k, self.scale, _union([self.hashes, more.hashes]))
 
     def joined(self, other: Sketch) -> Self:
@@ -189,7 +189,7 @@ class Sketch:
 
     def containment(self, sequences: Codes | Iterable[Codes]) -> Containment:
         """Return how many distinct k-mers of all sequences together were sampled, and how many of those are in the sketch."""
-        query = type(self).of(sequences, self.k, self.scale)
+        query = type(self).from_sequences(sequences, self.k, self.scale)
         return Containment(int(self.holds(query.hashes).sum()), len(query.hashes))
 
     def matches(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from genoformer.errors import ConfigError, PreflightError
 from genoformer.formats.vcf import batches, open_vcf, overlapping
 from genoformer.genome.agreement import Evidence, Judgement, judge
 from genoformer.genome.assemblies import BUILDS
-from genoformer.genome.causes import chance_of
+from genoformer.genome.causes import chance_agreement
 from genoformer.genome.contigs import (
     ContigMap,
     builds_of_accessions,
@@ -31,6 +31,7 @@ from genoformer.genome.region_text import Interval, parse_region
 from genoformer.genome.sample import Sample
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState
+from genoformer.progress import ProgressCallback, Stage
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -55,21 +56,22 @@ def preflight(
     max_length: int,
     region: str | Interval | None = None,
     name: str | Path | None = None,
-    asked: Sequence[str] = (),
+    fix: Sequence[str] = (),
     force: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> Preflight:
     """Read a VCF once and compare it with the reference; only a malformed file or a region outside its contig is refused.
 
     Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, count only records whose REF
-    overlaps it; name, the name of the VCF in messages if `vcf` is a copy of it; asked, names from FIXES: requested readings
+    overlaps it; name, the name of the VCF in messages if `vcf` is a copy of it; fix, names from FIXES: requested readings
     of records whose REF disagrees; force, score contigs that do not belong, too; progress, called with the number of records
     read so far.
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
-    tally = Tally(genome, max_length, swaps="swap" in asked, strands="strand" in asked, shifts="shift" in asked)
+    tally = Tally(genome, max_length, swaps="swap" in fix, strands="strand" in fix, shifts="shift" in fix)
     n_records = n_alts = longest = 0
+    stage = Stage(progress, "preflight")
     sample = Sample()
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
@@ -81,8 +83,7 @@ def preflight(
             sample.add(batch)
             n_records += len(batch)
             n_alts += sum(len(record.alts) for record in batch)
-            if progress:
-                progress(n_records)
+            stage.report(n_records)
         sha256 = file.sha256
     if region and not n_records:
         reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
@@ -98,8 +99,8 @@ def preflight(
     if renaming and any(tally.names.values()):
         notes.append(f"contigs are the same by length under other names: {renaming_table(renaming, shown)}")
     builds = builds_of_accessions(n_on)
-    chance = chance_of(sample.letters)
-    judged = tuple(judge(_evidence(tally, lengths, genome), chance, asked))
+    chance = chance_agreement(sample.letters)
+    judged = tuple(judge(_evidence(tally, lengths, genome), chance, fix))
     return Preflight(
         vcf=shown,
         reference=genome.name,
@@ -112,7 +113,7 @@ def preflight(
         n_outside=tally.n_in(RefState.OUTSIDE),
         chance=chance,
         judged=judged,
-        asked=tuple(asked),
+        asked=tuple(fix),
         force=force,
         reference_build=likely_build(genome.contigs),
         vcf_build=None if len(builds) > 1 else likely_build(dict.fromkeys(n_on, 0) | lengths) or _named_build(header),

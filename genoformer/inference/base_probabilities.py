@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.inference.runtime import Floats, batch_size_of, run_batched, to_device, tokens_at_once
+from genoformer.inference.runtime import Floats, choose_batch_size, run_batched, to_device, tokens_at_once
 from genoformer.models.token_model import TokenModel
 
 
@@ -28,7 +28,7 @@ def posteriors(
     def run(part: slice) -> Tensor:
         return model.base_log2_probs(codes[part], target[part], end[part])
 
-    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
+    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
 
 
 def predict_bases(
@@ -65,7 +65,7 @@ def likelihoods(model: TokenModel, codes: Codes, *, batch_size: int | None = Non
     def run(part: slice) -> Tensor:
         return model.sequence_log2_prob(codes[part])
 
-    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), ())
+    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), ())
 
 
 def token_log2_probs(
@@ -118,4 +118,4 @@ def allele_embeddings(
         x = model.embed(ids, model.keep(ids), to_device(model, rows)).float()  # [B, M, D]
         return (x * to_device(model, weight)[..., None]).sum(1)
 
-    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (model.config.width,))
+    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (model.config.width,))

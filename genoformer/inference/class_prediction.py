@@ -13,7 +13,7 @@ import numpy as np
 
 from genoformer import __version__
 from genoformer.datasets.sequences import LabelledSequences, read_sequences
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.files import lock_folder
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
@@ -94,7 +94,7 @@ class ClassPrediction:
         genome = self.windows.genome
         landmarks = read_landmarks(genome, files.gtf, files.elements)
         target = TrackOutput(
-            files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "--classes"
+            files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "classes"
         )
         with self._folder(files.output) as folder, new_sink(target) as sink, ExitStack() as stack:
             calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
@@ -111,7 +111,7 @@ class ClassPrediction:
     def _check_files(self, files: PredictionFiles) -> CallRule | None:
         """Return the rule of the calls if they are requested; refuse outputs that cannot be written, before the model runs."""
         if files.calls is None and self.request.threshold is not None:
-            raise ConfigError("--threshold is the least value of a call; name the file of the calls with --calls.")
+            raise OptionError("threshold", "is the least value of a call and needs a file of calls; name one, or leave it out.")
         rule = None
         if files.calls is not None:
             rule = self._call_rule()
@@ -121,12 +121,12 @@ class ClassPrediction:
             if path is None or files.force or started:
                 continue
             if path.is_file() or (path.is_dir() and any(path.iterdir())):
-                raise ConfigError(f"{path} exists; give --force to replace it, or name another output.")
+                raise ConfigError(f"{path} exists; set force to replace it, or name another output.")
         return rule
 
     def _call_rule(self) -> CallRule:
         if self.rule is None:
-            raise ConfigError("calls of a regression need a --threshold, in the unit of its values; give one.")
+            raise OptionError("threshold", "is missing, expected a number in the unit of the regression; give one for calls.")
         return self.rule
 
     @contextmanager
@@ -191,7 +191,7 @@ class SequencePrediction:
     unit = "sequences"
 
     def cost(self) -> str:
-        raise ConfigError("--plan counts the windows of regions; leave out the file of sequences.")
+        raise OptionError("plan", "counts the windows of regions, found a file of sequences; leave out one of them.")
 
     def table(self, progress: ProgressCallback = None) -> pd.DataFrame:
         """Return a row for each sequence."""
@@ -204,7 +204,7 @@ class SequencePrediction:
     def write(self, files: PredictionFiles, progress: ProgressCallback = None) -> list[str]:
         """Write a row for each sequence to a TSV or Parquet file, and return notes."""
         if files.calls is not None:
-            raise ConfigError("--calls merges windows of regions; leave it out for a file of sequences.")
+            raise OptionError("calls", "merges windows of regions, found a file of sequences; leave it out.")
         if files.gtf or files.elements:
             raise ConfigError("genes and elements are drawn above a figure of a region; leave them out.")
         check_output(files.output, SUFFIXES)

@@ -20,7 +20,7 @@ from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import merge
-from genoformer.inference.runtime import CPU, Floats, Runtime, batch_size_of, evaluating, run_batched
+from genoformer.inference.runtime import CPU, Floats, Runtime, choose_batch_size, evaluating, run_batched
 from genoformer.inference.track_prediction import Predicted, bins_within
 from genoformer.models.base import Classifies
 from genoformer.progress import Progress, ProgressCallback
@@ -127,7 +127,7 @@ def open_values(models: Sequence[Any], *, both_strands: bool | None, runtime: Ru
 
 
 def _values_of(model: Any, codes: Codes, both_strands: bool | None, batch_size: int | None) -> Floats:
-    size = batch_size_of(model, codes, batch_size)
+    size = choose_batch_size(model, codes, batch_size)
     both = model.config.both_strands if both_strands is None else both_strands
     strands = [codes, reverse_complement(codes)] if both else [codes]
     shape = (model.task.n_outputs,)

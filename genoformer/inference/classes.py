@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once, typical_tokens
-from genoformer.inference.windows import Tokens, tokens_of, windows_of
+from genoformer.inference.windows import Tokens, cut_windows, tokenize_windows
 from genoformer.models.heads import SequenceClassifier
 
 
@@ -36,7 +36,7 @@ def predictions(
     chosen automatically if None.
     """
     config, tokenizer = model.config, model.tokenizer
-    windows = windows_of(sequences, config.window, config.overlap, shortest=tokenizer.min_bases)
+    windows = cut_windows(sequences, config.window, config.overlap, shortest=tokenizer.min_bases)
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # similar lengths together, the longest first
     total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
     n_tokens = config.window if tokenizer.fixed_length else typical_tokens(model, config.window)
@@ -47,7 +47,7 @@ def predictions(
         rows = order[first : first + at_once]
         for backward in strands:
             codes = [reverse_complement(windows.codes[i]) if backward else windows.codes[i] for i in rows]
-            tokens = tokens_of(tokenizer, codes)
+            tokens = tokenize_windows(tokenizer, codes)
 
             def run(part: slice, tokens: Tokens = tokens) -> Tensor:
                 ids, keep, is_base = (None if x is None else to_device(model, x[part]) for x in tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS, Classifies, Model, has, require
 from genoformer.models.token_model import TokenModel
-from genoformer.option_checks import check_choice, check_kind, check_number, whole_numbers
+from genoformer.option_checks import Strand, check_choice, check_kind, check_number, whole_numbers
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 
@@ -42,7 +42,7 @@ class EmbeddingRequest:
     layers: tuple[int, ...] = ()  # output after this many layers, 0 = embeddings; empty = after all
     window: int | None = None  # bases; None: the model's own
     overlap: int | None = None  # bases that two windows share; None: the model's own, or half
-    both_strands: bool = False  # mean of a sequence and its reverse complement
+    strand: Strand = "forward"  # "both": mean of a sequence and its reverse complement
     output: str | Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
     pca: str | Path | None = None  # .png
     runtime: Runtime = CPU
@@ -53,6 +53,7 @@ class EmbeddingRequest:
         check_choice("pooling", self.pooling, _MEANING)
         check_number("window", self.window, 1, "bases")
         check_number("overlap", self.overlap, 0, "bases")
+        check_choice("strand", self.strand, get_args(Strand))
         whole_numbers("layers", self.layers or (0,), "0,4")
         if self.pooling == "tokens" and self.pca:
             raise OptionError("pca", "needs one vector per sequence, found one per token; pool with mean, max or cls.")
@@ -60,6 +61,11 @@ class EmbeddingRequest:
             check_output(Path(self.output), SUFFIXES if self.pooling != "tokens" else (".parquet",))
         if self.pca:
             check_output(Path(self.pca), (".png",))
+
+    @property
+    def both_strands(self) -> bool:
+        """True for the mean of both strands."""
+        return self.strand == "both"
 
 
 class Embeddings(NamedTuple):
@@ -147,9 +153,9 @@ class Embedder:
         with evaluating(self.model, self.request.runtime.device, self.request.runtime.precision) as model:
             for layer in self.layers:
 
-                def report(done: int, n: int, layer: int = layer) -> None:
+                def report(event: Progress, layer: int = layer) -> None:
                     if progress is not None:
-                        progress(Progress(f"{stage}layer {layer}", done, n))
+                        progress(event._replace(stage=f"{stage}layer {layer}"))
 
                 embeddings = sequence_embeddings(
                     model,

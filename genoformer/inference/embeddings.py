@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -14,9 +14,10 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once, typical_tokens
-from genoformer.inference.windows import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
+from genoformer.inference.windows import Tokens, Windows, cut_windows, require_length, tokenize_windows, window_starts
 from genoformer.models.heads import pool
 from genoformer.models.token_model import TokenModel
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.tokenizers import Tokenizer
 
 Vector = Literal["mean", "max", "cls"]  # pooling to one vector per sequence
@@ -73,7 +74,7 @@ def sequence_embeddings(
     windows: WindowSize = OWN_WINDOW,
     both_strands: bool = False,
     batch_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> SequenceEmbeddings:
     """Return one vector per sequence of any length, in their order; `token_embeddings` returns one per token.
 
@@ -81,7 +82,7 @@ def sequence_embeddings(
     embeddings, None for all. windows: size of the windows into which a longer sequence is cut; mean and maximum are over the
     tokens of all its windows, "cls" is the mean of their [CLS]. both_strands: average the vectors of the sequence and its
     reverse complement. batch_size: windows in a batch, chosen automatically if None; the result does not depend on it.
-    progress: called with the numbers of finished and of all windows.
+    progress: called with the numbers of finished and of all windows, of both strands.
 
     Raises: ConfigError for a window, overlap or layer that the model does not support, and for "cls" of a causal model.
 
@@ -98,11 +99,11 @@ def sequence_embeddings(
     window, overlap = embedding_window(model, windows)
     strands = [sequences, [reverse_complement(codes) for codes in sequences]] if both_strands else [sequences]
     values = np.zeros((len(sequences), model.config.width), dtype=np.float32)
-    for i, strand in enumerate(strands):
-        cut = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
-        n = len(cut.codes)
-        report = None if progress is None else lambda done, i=i, n=n: progress(i * n + done, len(strands) * n)
-        values += _pooled(model, cut, len(sequences), pooling, layer, batch_size, report) / len(strands)
+    stage = Stage(progress, "embed")
+    for strand in strands:
+        cut = cut_windows(strand, window, overlap, shortest=model.tokenizer.min_bases)
+        stage.total = len(strands) * len(cut.codes)
+        values += _pooled(model, cut, len(sequences), pooling, layer, batch_size, stage) / len(strands)
     return SequenceEmbeddings(values, sum(len(codes) > window for codes in sequences))
 
 
@@ -113,7 +114,7 @@ def _pooled(
     pooling: Vector,
     layer: int | None,
     batch_size: int | None,
-    progress: Callable[[int], None] | None,
+    stage: Stage,
 ) -> Floats:
     """Return vectors [N, D] of the N owners of windows."""
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # similar lengths together, the longest first
@@ -123,7 +124,7 @@ def _pooled(
     while first < len(order):
         at_once = batch_size or _windows_at_once(model, windows.codes[order[first]])
         rows = order[first : first + at_once]
-        tokens = tokens_of(model.tokenizer, [windows.codes[i] for i in rows])
+        tokens = tokenize_windows(model.tokenizer, [windows.codes[i] for i in rows])
 
         def run(part: slice, tokens: Tokens = tokens) -> Tensor:
             ids, keep, is_base = tokens
@@ -140,8 +141,7 @@ def _pooled(
             np.add.at(total, owner, found * n_tokens[:, None])
             np.add.at(weight, owner, n_tokens)
         first += len(rows)
-        if progress is not None:
-            progress(first)
+        stage.add(len(rows))
     return (total if pooling == "max" else total / weight[:, None]).astype(np.float32)
 
 
@@ -217,7 +217,7 @@ def _tokens_of_group(
     """Return vectors of the tokens of some sequences; windows of similar length are in one batch."""
     tokenizer, width = model.tokenizer, model.config.width
     shortest = tokenizer.min_bases
-    windows = windows_of(group, window, overlap, shortest=shortest)
+    windows = cut_windows(group, window, overlap, shortest=shortest)
     own = [span for codes in group for span in _owned(len(codes), window, overlap, shortest)]
     found = [np.empty((max(len(c), shortest) - shortest + 1 if len(c) > window else 0, width), np.float32) for c in group]
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")
@@ -225,7 +225,7 @@ def _tokens_of_group(
     while first < len(order):
         at_once = batch_size or _windows_at_once(model, windows.codes[order[first]])
         rows = order[first : first + at_once]
-        ids, keep, is_base = tokens_of(tokenizer, [windows.codes[i] for i in rows])
+        ids, keep, is_base = tokenize_windows(tokenizer, [windows.codes[i] for i in rows])
 
         def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
             return model.embed(to_device(model, ids[part]), None if keep is None else to_device(model, keep[part]), layer=layer)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.errors import CheckpointError, ConfigError, OptionError
+from genoformer.errors import CheckpointError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
@@ -17,10 +17,10 @@ from genoformer.inference.class_prediction import ClassPrediction, SequencePredi
 from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
-from genoformer.inference.track_prediction import Predicted, TrackSelection, predict_tracks, tracks_of
+from genoformer.inference.track_prediction import Predicted, TrackSelection, head_tracks, predict_tracks
 from genoformer.models import families, registry
 from genoformer.models.base import Classifies, Head, Model, PredictsTracks, has, remedy, require
-from genoformer.models.folders import members_of, resolve_model
+from genoformer.models.folders import member_names, resolve_model
 from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback
 from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
@@ -68,7 +68,7 @@ class TrackPrediction:
     def write(self, files: PredictionFiles, progress: ProgressCallback = None) -> list[str]:
         """Write the tracks to the output, and return notes on them."""
         if files.calls is not None:
-            raise ConfigError("--calls needs a fine-tuned model, found a track model; leave it out.")
+            raise OptionError("calls", "needs a fine-tuned model, found a track model; leave it out.")
         landmarks = read_landmarks(self.genome, files.gtf, files.elements)
         target = TrackOutput(files.output, self.genome.contigs, self.tracks, self.intervals, landmarks, files.force)
         with new_sink(target) as sink:
@@ -103,7 +103,7 @@ def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | Cl
     fasta = request.fasta
     if fasta is None:
         or_data = ", or name a file of sequences" if is_classifier else ""
-        raise ConfigError(f"no genome is named; give its FASTA with -f{or_data}.")
+        raise OptionError("fasta", f"is missing, expected the genome of the regions; give its FASTA{or_data}.")
     with nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta) as genome:
         regions = resolve_regions(
             genome, bed=request.bed, region=request.region, contigs=request.contig_names, columns=request.columns
@@ -122,11 +122,11 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
     heads = model.track_heads if is_loaded else registry.read_heads(model)
     head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
-    known = tracks_of(heads, request.head, table)
+    known = head_tracks(heads, request.head, table)
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
     if request.both_strands and table is None and head.table is None:
         name = "the model" if is_loaded else model
-        raise OptionError("both_strands", f"is on, but {name} has no table with the strand pairs of its tracks; give targets.")
+        raise OptionError("strand", f"is both, but {name} has no table with the strand pairs of its tracks; give targets.")
     pairs = known.strand_pairs if request.both_strands else None
     selection = TrackSelection(request.head, numbers, pairs)
     notes = [*genome.notes, *regions.notes]
@@ -140,7 +140,7 @@ def _kind_of(model: str | Path | Model) -> Any:
         require(model, needs)
         return model
     folder = resolve_model(model)
-    member = folder / members_of(folder)[0] if members_of(folder) else model
+    member = folder / member_names(folder)[0] if member_names(folder) else model
     kind = families.class_of(registry.load_config(member))
     if not has(kind, needs):
         raise CheckpointError(f"{model} {kind.purpose}; give {remedy(needs)}.")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from genoformer.errors import OptionError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import CPU, Runtime
 from genoformer.models.base import Model
-from genoformer.option_checks import check_kind, check_names, check_number, check_tracks
+from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
 
 OF_TRACKS = ("tracks", "targets", "head")  # options that need a track model
 OF_CLASSES = ("data", "classes", "step", "threshold", "part_size")  # options that need a fine-tuned model
@@ -35,7 +35,7 @@ class PredictionRequest:
     tracks: str | Sequence[int] | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
     targets: str | Path | TrackTable | None = None  # table of the head's tracks, for a model without its own
     head: str | None = None  # None: the only head
-    both_strands: bool | None = None  # mean of both strands; None: no for tracks, as in its training for a fine-tuned model
+    strand: Strand | None = None  # None: forward for tracks, for a fine-tuned model the strands of its training
     data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
     classes: Sequence[str] = ()  # names as in `contigs`; (): all, but in regions of two classes the second
     step: int | None = None  # bases from window to window, and of a bin; None: half of the window
@@ -52,8 +52,15 @@ class PredictionRequest:
         check_tracks("tracks", self.tracks)
         check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
         check_kind("head", self.head, str, "the name of a head")
+        if self.strand is not None:
+            check_choice("strand", self.strand, get_args(Strand))
         check_names("classes", self.classes, "names of classes")
         check_number("part_size", self.part_size, 1, "windows")
+
+    @property
+    def both_strands(self) -> bool | None:
+        """True for the mean of both strands; None for the default of the model."""
+        return None if self.strand is None else self.strand == "both"
 
     @property
     def contig_names(self) -> list[str]:

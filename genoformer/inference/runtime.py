@@ -111,7 +111,7 @@ def to_device(model: Model, array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
-def batch_size_of(model: Any, codes: Codes, batch_size: int | None) -> int:
+def choose_batch_size(model: Any, codes: Codes, batch_size: int | None) -> int:
     """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
     if batch_size is not None:
         return batch_size

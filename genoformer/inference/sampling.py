@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import A, encode
 from genoformer.inference.runtime import CPU, Runtime, evaluating, with_runtime
 from genoformer.models import registry
@@ -173,5 +173,5 @@ def _tokens_of_prompt(tokenizer: Any, prompt: str) -> Sequence[int]:
     of_bases = np.flatnonzero(encoding.is_base[0])
     ids: list[int] = encoding.ids[0, : of_bases[-1] + 1 if prompt else of_bases[0]].tolist()
     if not ids:
-        raise ConfigError("the model has no token for the start of a sequence; give the first bases with --prompt.")
+        raise OptionError("prompt", "is empty, but the model has no token for the start of a sequence; give the first bases.")
     return ids

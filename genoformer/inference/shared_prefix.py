@@ -160,7 +160,7 @@ class _Batch:
             return model.head(states).float().log_softmax(-1) / math.log(2)
         candidates = successors(tokenizer, ids[:, None])  # [m, 1, 4]
         log_p = model.head(states[:, None], candidates)[:, 0].float().log_softmax(-1) / math.log(2)
-        known = torch.from_numpy(tokenizer.known(ids.cpu().numpy())).to(ids.device)
+        known = torch.from_numpy(tokenizer.names_bases(ids.cpu().numpy())).to(ids.device)
         return log_p.masked_fill(~known[:, None], torch.nan)
 
 
@@ -194,7 +194,7 @@ def _log2_probs(model: TokenModel, states: Tensor, ids: Tensor, wanted: Tensor) 
     states: [B, M, D], of ids[:, :-1]; ids: [B, M + 1]; wanted: bool [B, M].
     """
     tokenizer = model.tokenizer
-    known = torch.from_numpy(tokenizer.known(ids.cpu().numpy())).to(ids.device)
+    known = torch.from_numpy(tokenizer.names_bases(ids.cpu().numpy())).to(ids.device)
     wanted = wanted & known[:, 1:]
     if tokenizer.sliding:
         wanted &= known[:, :-1]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from genoformer.formats.bed import Intervals
 from genoformer.inference.runtime import CPU, PRECISIONS, Runtime
 from genoformer.inference.throughput import measured_rate
-from genoformer.inference.track_prediction import cells_of, kept_bins, windows_at_once
+from genoformer.inference.track_prediction import kept_bins, lattice_cells, windows_at_once
 from genoformer.models import cost, families
 from genoformer.models.base import Head
 from genoformer.models.track_model import head_named
@@ -74,7 +74,7 @@ def plan_prediction(
         length,
         heads[head],
         n_parameters=cost.count_parameters(model),
-        n_windows=sum(len(cells) for cells in cells_of(length, heads[head], intervals).values()),
+        n_windows=sum(len(cells) for cells in lattice_cells(length, heads[head], intervals).values()),
         n_strands=1 + both_strands,
         memory=cost.prediction_memory(model, head, length, kept, batch=batch, on_cpu=runtime.device == "cpu"),
         multiply_adds=cost.trace(model, cost.track_run(model, head, length, kept)).multiply_adds,

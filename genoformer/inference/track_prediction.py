@@ -76,7 +76,7 @@ def predict_tracks(
     length, size = model.config.context_length, shape.bin_size
     kept = kept_bins(length, shape)
     first = (length // size - kept) // 2  # bins of a window before the kept bins
-    cells = cells_of(length, shape, intervals)
+    cells = lattice_cells(length, shape, intervals)
     n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
     tracks, pairs = np.asarray(selection.tracks, dtype=np.int64), selection.strand_pairs
     with evaluating(model, runtime.device, runtime.precision) as moved:
@@ -114,7 +114,7 @@ def kept_bins(length: int, head: Head) -> int:
     return kept - ((n - kept) % 2 and kept > 1)
 
 
-def tracks_of(heads: Mapping[str, Head], head: str | None = None, table: TrackTable | None = None) -> TrackTable:
+def head_tracks(heads: Mapping[str, Head], head: str | None = None, table: TrackTable | None = None) -> TrackTable:
     """Return the tracks of a head of a model: from a table, from the model's own table, or numbered (human_0 ...).
 
     heads: `track_heads` of the model. Raises ConfigError for a table with another number of tracks.
@@ -134,7 +134,7 @@ def windows_at_once(length: int, *, on_cpu: bool, batch_size: int | None) -> int
     return batch_size or (1 if on_cpu else max(1, GPU_BASES // length))
 
 
-def cells_of(length: int, head: Head, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
+def lattice_cells(length: int, head: Head, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
     """Return the sorted, unique numbers of lattice cells that the intervals overlap; a cell is the kept bins of a window."""
     width = kept_bins(length, head) * head.bin_size
     return {

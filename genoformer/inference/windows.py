@@ -55,7 +55,7 @@ def window_starts(length: int, window: int, overlap: int) -> list[int]:
     return [*starts, length - window]
 
 
-def windows_of(sequences: Sequence[Codes], window: int, overlap: int, shortest: int = 1) -> Windows:
+def cut_windows(sequences: Sequence[Codes], window: int, overlap: int, shortest: int = 1) -> Windows:
     """Return windows that cover every base of every sequence; a sequence below `shortest` bases gets N at its end."""
     codes: list[Codes] = []
     owner: list[int] = []
@@ -68,7 +68,7 @@ def windows_of(sequences: Sequence[Codes], window: int, overlap: int, shortest: 
     return Windows(codes, np.array(owner, dtype=np.int64))
 
 
-def tokens_of(tokenizer: Tokenizer, codes: Sequence[Codes]) -> Tokens:
+def tokenize_windows(tokenizer: Tokenizer, codes: Sequence[Codes]) -> Tokens:
     """Return tokens of windows of any lengths, padded to the longest."""
     lengths = np.array([len(c) for c in codes])
     encoded = {n: tokenizer.encode(np.stack([c for c in codes if len(c) == n])) for n in np.unique(lengths).tolist()}

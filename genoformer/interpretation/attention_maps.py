@@ -22,7 +22,7 @@ from genoformer.interpretation.sanity_checks import check_loci
 from genoformer.interpretation.session import Result, Session, merge, open_session
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import READS_TOKENS, Model, PredictsTracks, has
-from genoformer.progress import ProgressCallback
+from genoformer.progress import ProgressCallback, Stage
 
 PROFILES: dict[str, str] = {
     "viz": "attention from [CLS] as in DNABERT-viz: sum over heads and layers, mean over the tokens of a base, L2 norm 1",
@@ -41,7 +41,7 @@ def attention_profiles(
     *,
     queries: Sequence[int | None] | None = None,
     device: str = "cpu",
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> list[Floats]:
     """Return a number for each base of each locus, [L]; `PROFILES` describes the profiles.
 
@@ -55,6 +55,7 @@ def attention_profiles(
     if queries is None:
         queries = [_number(options.query)] * len(loci)
     profiles: dict[int, Floats] = {}
+    stage = Stage(progress, "attention", len(loci))
     with evaluating(model, device) as ready:
         reader = AttentionReader(ready, options.layers, options.heads)
         if profile == "viz" and not has(model, READS_TOKENS):
@@ -64,8 +65,7 @@ def attention_profiles(
         for numbers in batches_of_equal_length(loci, queries):
             codes = np.stack([loci[i].codes for i in numbers])
             profiles |= zip(numbers, _profile(reader, codes, profile, queries[numbers[0]]), strict=True)
-            if progress is not None:
-                progress(len(profiles))
+            stage.report(len(profiles))
     return [profiles[i] for i in range(len(loci))]
 
 
@@ -90,7 +90,7 @@ def compute_attention(
     options: AttentionOptions,
     loci: Sequence[Locus],
     model: Model | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> list[Floats]:
     """Return the attention profiles of loci of a session, [L] for each; model: another one than that of the session.
 
@@ -126,7 +126,7 @@ def map_attention(
     def maps_of(model: Model, loci: Sequence[Locus]) -> list[Floats]:
         return compute_attention(session, options, loci, model)
 
-    maps = compute_attention(session, options, session.loci, progress=session.progress_for("attention"))
+    maps = compute_attention(session, options, session.loci, progress=session.progress)
     checks, report = check_loci(session, maps, maps_of, AttributionTarget.default(session.model))
     return merge(
         session.opened,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from genoformer.interpretation.request import N_STEPS, Method
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import Model
 from genoformer.models.track_model import one_hot
+from genoformer.progress import ProgressCallback, Stage
 
 
 class Attribution(NamedTuple):
@@ -90,7 +91,7 @@ def attributions(
     output: AttributionTarget | None = None,
     n_steps: int = N_STEPS,
     device: str = "cpu",
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> list[Attribution]:
     """Return the contribution of each base of each locus to one output: a class of a fine-tuned model, or a sum of tracks.
 
@@ -99,6 +100,7 @@ def attributions(
     """
     target = output or AttributionTarget()
     by_locus: dict[int, Attribution] = {}
+    stage = Stage(progress, "attribution", len(loci))
     with evaluating(model, device) as ready:
         for numbers in batches_of_equal_length(loci):
             codes = np.stack([loci[i].codes for i in numbers])
@@ -109,8 +111,7 @@ def attributions(
             else:
                 batch = gradient_times_input(module, onehot, batch_size=4)
             by_locus |= {i: batch.row(row) for row, i in enumerate(numbers)}
-            if progress is not None:
-                progress(len(by_locus))
+            stage.report(len(by_locus))
     return [by_locus[i] for i in range(len(loci))]
 
 

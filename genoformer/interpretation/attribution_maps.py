@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def map_attribution(
     session = open_session(request, motifs, progress)
     target = choose_target(session.model, output=options.output, tracks=options.tracks, head=options.head)
 
-    def attribute(model: Model, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Attribution]:
+    def attribute(model: Model, loci: Sequence[Locus], progress: ProgressCallback = None) -> list[Attribution]:
         return attributions(
             model,
             loci,
@@ -48,7 +48,7 @@ def map_attribution(
     def maps_of(model: Model, loci: Sequence[Locus]) -> list[Floats]:
         return [attribution.values[0].sum(-1) for attribution in attribute(model, loci)]
 
-    results = attribute(session.model, session.loci, session.progress_for("attribution"))
+    results = attribute(session.model, session.loci, session.progress)
     maps = [attribution.values[0].sum(-1) for attribution in results]
     checks, report = check_loci(session, maps, maps_of, target)
     notes = join_notes(map(_completeness, results), (one.text() for one in checks))

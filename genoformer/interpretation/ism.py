@@ -19,6 +19,7 @@ from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.scoring.scorers import VariantScorer
 
 _BATCH = 1 << 10  # variants in a batch
@@ -65,7 +66,7 @@ def mutagenesis(
     start: int,
     end: int,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> Mutagenesis:
     """Score all changes of the bases [start, end) of a contig; each numeric column of the scorer gives one map.
 
@@ -81,7 +82,7 @@ def mutagenesis(
         size = genome.contigs[chrom]
         raise ConfigError(f"region {chrom}:{start + 1:,}-{end:,} is empty or not on the contig of {size:,} bases; change it.")
     codes = genome.window(chrom, start, end - start)
-    columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
+    columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.belongs_to]
     if scorer.layout is not None and scorer.layout.has_column_per_track:
         strongest = {score.name for score in scorer.scores if score.per_output}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
@@ -89,27 +90,26 @@ def mutagenesis(
     known = np.flatnonzero(codes < N)
     values[:, known, codes[known]] = 0
     changes = [(i, b) for i in known.tolist() for b in range(4) if b != codes[i]]
+    stage = Stage(progress, "ism", len(known))
     for first in range(0, len(changes), _BATCH):
         batch = changes[first : first + _BATCH]
         variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in batch]
         rows, bases = (np.array(indices) for indices in zip(*batch, strict=True))
         values[:, rows, bases] = scorer.score(variants).values[:, columns].T
-        if progress is not None:
-            progress(min(first + _BATCH, len(changes)) // 3, len(known))
+        stage.report(min(first + _BATCH, len(changes)) // 3)
     return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)
 
 
 def mutageneses(
-    scorer: VariantScorer, genome: Genome, loci: Sequence[Locus], *, progress: Callable[[int], None] | None = None
+    scorer: VariantScorer, genome: Genome, loci: Sequence[Locus], *, progress: ProgressCallback = None
 ) -> list[Mutagenesis]:
     """Score every single-base change of each locus on its genome. Raises ConfigError for a sequence without a genome."""
-    maps = []
-    for i, locus in enumerate(loci):
+    maps, stage = [], Stage(progress, "ism", len(loci))
+    for locus in loci:
         if not locus.chrom:
             raise ConfigError(f"{locus.name} has no genome, and ISM needs its surroundings; give a BED and its FASTA.")
         maps.append(mutagenesis(scorer, genome, locus.chrom, max(0, locus.start), min(locus.end, genome.contigs[locus.chrom])))
-        if progress is not None:
-            progress(i + 1)
+        stage.add(1)
     return maps
 
 
@@ -119,16 +119,15 @@ def sequence_mutageneses(
     *,
     output: AttributionTarget | None = None,
     device: str = "cpu",
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressCallback = None,
 ) -> list[Mutagenesis]:
     """Return the effect of every single-base change on one output of a model whose input is the sequence of the locus."""
-    target, maps = output or AttributionTarget(), []
+    target, maps, stage = output or AttributionTarget(), [], Stage(progress, "ism", len(loci))
     with evaluating(model, device) as ready:
-        for i, locus in enumerate(loci):
-            values = substitutions(locus.codes, partial(target.of, ready, reference=locus.codes))
+        for locus in loci:
+            values = substitutions(locus.codes, partial(target.compute, ready, reference=locus.codes))
             maps.append(Mutagenesis(locus.chrom, locus.start, locus.codes, [target.name(ready)], values[None]))
-            if progress is not None:
-                progress(i + 1)
+            stage.add(1)
     return maps
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Ism:
     device: str = "cpu"
     others: tuple[Any, ...] = ()  # the other members of an ensemble, over which the effects are averaged
 
-    def maps(self, model: Any, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Mutagenesis]:
+    def maps(self, model: Any, loci: Sequence[Locus], progress: ProgressCallback = None) -> list[Mutagenesis]:
         """Return one map of each locus, the sum over tracks, of this model or of a copy of it with other weights."""
         models = (model, *self.others)
         if self.scoring is None:
@@ -133,7 +133,7 @@ def map_ism(
     """
     session, ism = open_ism(open_session(request, motifs, progress, with_ensembles=True), options)
     variant_notes, variants = _write_variants(session, ism, options)
-    maps = ism.maps(session.model, session.loci, session.progress_for("ism"))
+    maps = ism.maps(session.model, session.loci, session.progress)
 
     def importance_of(model: Any, loci: Sequence[Locus]) -> list[Floats]:
         return [mutagenesis.base_importance[0] for mutagenesis in ism.maps(model, loci)]

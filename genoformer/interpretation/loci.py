@@ -153,7 +153,7 @@ def _read_vcf(path: Path, genome: Genome, length: int, fix: Sequence[str], force
     """Return windows around the alleles of at most half their length, and all scorable alleles."""
     loci, alleles, omitted = list[Locus](), list[Variant](), Counter[str]()
     with seekable_copy(path) as vcf:
-        check = preflight(vcf, genome, max_length=sys.maxsize, name=path, asked=fix, force=force)
+        check = preflight(vcf, genome, max_length=sys.maxsize, name=path, fix=fix, force=force)
         check_preflight(check)
         with open_vcf(vcf) as file:
             for record, variant in scorable(file, genome, sys.maxsize, omitted, check.fit()):

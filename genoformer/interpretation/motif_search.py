@@ -136,6 +136,6 @@ def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: floa
         subject = "1 motif is" if len(short) == 1 else f"{len(short):,} motifs are"
         notes.append(
             f"{subject} too short for p up to {threshold:g} and cannot have a hit: p of {short[0].name} "
-            f"({len(short[0].p)} bases) is {smallest:.2g} or more; see --p-value."
+            f"({len(short[0].p)} bases) is {smallest:.2g} or more; see the option p_value."
         )
     return Scan(loci, fimo(matrices, [locus.codes for locus in loci], threshold=threshold), notes)

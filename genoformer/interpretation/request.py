@@ -11,7 +11,7 @@ from genoformer.errors import OptionError
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import resolve_device
 from genoformer.models.base import Model
-from genoformer.option_checks import check_choice, check_flag, check_kind, check_number, check_tracks, whole_numbers
+from genoformer.option_checks import Strand, check_choice, check_flag, check_kind, check_number, check_tracks, whole_numbers
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.settings import AlleleComparison, Tile
 from genoformer.scoring.windows import Anchor
@@ -92,7 +92,7 @@ class IsmOptions:
     tracks: str | Sequence[int] | None = None  # tracks to sum, by number, name or pattern; by default all
     head: str | None = None
     output: str | None = None  # class of a fine-tuned model; by default the last
-    strand: Literal["both", "forward"] | None = None  # None: both; for the logit of a class, the strands of its training
+    strand: Strand | None = None  # None: both; for the logit of a class, the strands of its training
     context: int | None = None  # bases of a window; by default those of the model
     shifts: str | Sequence[int] = "0"  # of the windows, in bases; scores are averaged over them
     indels: Indels = "realign"

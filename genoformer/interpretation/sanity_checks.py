@@ -22,6 +22,7 @@ from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.session import MapFunction, Result, Session
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import PredictsBases, PredictsTracks, has
+from genoformer.progress import Stage
 from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import Runtime, Scoring
@@ -170,7 +171,7 @@ def check_loci(
     """
     if not session.request.sanity_checks or not session.drawn:
         return [], Result()
-    progress = session.progress_for("sanity checks", len(session.drawn))
+    stage = Stage(session.progress, "sanity checks", len(session.drawn))
     shuffled_maps = maps_of(shuffled(session.model), session.drawn)
     changes = _known_changes(session, maps_are_ism)
     checks = []
@@ -179,8 +180,7 @@ def check_loci(
             window, start = (locus.codes, 0) if sequence_only else _input_window(session, locus)
             output = partial(_output_in_window, target, model, window, start)
             checks.append(check_map(locus.codes, maps[i], shuffled_maps[i], output, changes[i]))
-            if progress:
-                progress(i + 1)
+            stage.add(1)
     return checks, _write_checks(session, checks)
 
 
@@ -209,7 +209,7 @@ def _output_in_window(target: AttributionTarget, model: Any, window: Codes, star
     """Return the target of edited copies [B, L] of a locus, which begins at index `start` of its input window."""
     edited = np.tile(window, (len(codes), 1))
     edited[:, start : start + codes.shape[1]] = codes
-    return target.of(model, edited, window)
+    return target.compute(model, edited, window)
 
 
 def _input_window(session: Session, locus: Locus) -> tuple[Codes, int]:

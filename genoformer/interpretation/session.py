@@ -19,7 +19,7 @@ from genoformer.interpretation.loci import MANIFEST, MAPS, Loci, Locus, read_loc
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS, has
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import ProgressCallback
 
 MapFunction = Callable[[Any, Sequence[Locus]], list[Floats]]  # (model, loci) -> a map [L] of each locus
 
@@ -78,11 +78,6 @@ class Session:
     def visible(self, locus: Locus) -> VisibleAnnotation | None:
         """Return the genes and elements at a locus; None without an annotation."""
         return self.annotation.over(locus.chrom, locus.start, locus.end) if self.annotation and locus.chrom else None
-
-    def progress_for(self, stage: str, n: int | None = None) -> Callable[[int], None] | None:
-        """Return the callback for the number of finished loci of a stage; None if nobody listens."""
-        listen, total = self.progress, len(self.loci) if n is None else n
-        return (lambda done: listen(Progress(stage, done, total))) if listen else None
 
     def on_genome(self) -> tuple[Genome, list[Locus]]:
         """Return the genome that a scorer reads, and the loci on it; a FASTA is its own genome, with N beyond its sequences."""

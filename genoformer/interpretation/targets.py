@@ -13,7 +13,7 @@ from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.base_probabilities import posteriors
 from genoformer.inference.runtime import Floats, run_batched, tokens_at_once
-from genoformer.inference.track_prediction import tracks_of
+from genoformer.inference.track_prediction import head_tracks
 from genoformer.inference.tracks import TrackPredictor, WindowRequest
 from genoformer.models.base import Bins, Classifies, Head, PredictsTracks, has
 from genoformer.models.onehot import OneHotModel, TrackSum
@@ -41,7 +41,7 @@ class AttributionTarget(NamedTuple):
         """Return the first class of a model, or the sum of all tracks of its first head."""
         return cls(head=next(iter(model.track_heads)) if has(model, PredictsTracks) else None)
 
-    def of(self, model: Any, codes: Codes, reference: Codes | None = None) -> Floats:
+    def compute(self, model: Any, codes: Codes, reference: Codes | None = None) -> Floats:
         """Return the number of each sequence, uint8 [B, L] -> [B]. Raises ConfigError for an unknown output.
 
         reference [L]: the unmodified sequence of which `codes` are edited copies. A language model predicts its bases where
@@ -165,7 +165,7 @@ def choose_target(
     if output is not None:
         raise OptionError("output", f"is {output!r}, but the model has no classes; leave it out, or give a fine-tuned model.")
     if has(model, PredictsTracks):
-        known = tracks_of(model.track_heads, head)
+        known = head_tracks(model.track_heads, head)
         numbers = list(range(len(known))) if tracks is None else known.choose(tracks)
         return AttributionTarget(head=model.head_named(head), tracks=numbers)
     if tracks or head:

@@ -18,41 +18,67 @@ from genoformer.models.base import Model
 OWN = "genoformer"  # name of genoformer's own layout
 
 
+class Layout(NamedTuple):
+    """A foreign layout of model folders: the address of its `WeightFormat`, and the config.json that it may be of."""
+
+    format: str  # "package.module:FORMAT", imported on use
+    model_types: tuple[str, ...] = ()  # of the config.json; "" if it names none, () if it may name any
+    models: str = ""  # in messages: the models that are read
+
+    def may_hold(self, config: Mapping[str, Any]) -> bool:
+        """Return False if the model_type of a config.json tells that it is not of this layout."""
+        return not self.model_types or str(config.get("model_type") or "") in self.model_types
+
+
 class Family(NamedTuple):
     """A family of models: the class, and the foreign layouts that it is read from and written to."""
 
     model: str  # "package.module:Class", imported on use
-    formats: Mapping[str, str] = {}  # name of a layout -> "package.module:FORMAT"
+    formats: Mapping[str, str | Layout] = {}  # name of a layout -> the layout, or the address of its format
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        """The foreign layouts by name."""
+        return {name: Layout(layout) if isinstance(layout, str) else layout for name, layout in self.formats.items()}
 
 
+_WEIGHTS = "genoformer.models.transformer.weights"
+_BERT, _OWN_HF = ("bert", ""), ("genoformer",)
 FAMILIES = {
     "transformer": Family(
         "genoformer.models.transformer.model:Encoder",
         {
-            "dnabert": "genoformer.models.transformer.weights.bert:BERT",
-            "gena-lm": "genoformer.models.transformer.weights.bert:GENA_LM",
-            "dnabert2": "genoformer.models.transformer.weights.mosaic:DNABERT2",
-            "esm": "genoformer.models.transformer.weights.esm:ESM",
-            "modernbert": "genoformer.models.transformer.weights.modernbert:MODERNBERT",
-            "decoder-only": "genoformer.models.transformer.weights.decoders:DECODER_ONLY",
-            "genoformer-hf": "genoformer.models.transformer.weights.own:LANGUAGE",  # last: takes what no other layout holds
+            "dnabert": Layout(f"{_WEIGHTS}.bert:BERT", _BERT, "BERT (DNABERT, GROVER)"),
+            "gena-lm": Layout(f"{_WEIGHTS}.bert:GENA_LM", _BERT, "GENA-LM"),
+            "dnabert2": Layout(f"{_WEIGHTS}.mosaic:DNABERT2", _BERT, "DNABERT-2"),
+            "esm": Layout(f"{_WEIGHTS}.esm:ESM", ("esm",), "ESM and the Nucleotide Transformer"),
+            "modernbert": Layout(f"{_WEIGHTS}.modernbert:MODERNBERT", ("modernbert",), "ModernBERT"),
+            "decoder-only": Layout(f"{_WEIGHTS}.decoders:DECODER_ONLY", ("llama", "qwen3"), "Llama, Qwen3"),
+            "genoformer-hf": Layout(f"{_WEIGHTS}.own:LANGUAGE", _OWN_HF),  # last: takes what no other layout holds
         },
     ),
     "classifier": Family(
         "genoformer.models.heads:SequenceClassifier",
         {
-            "dnabert-classifier": "genoformer.models.transformer.weights.classifiers:BERT",
-            "dnabert2-classifier": "genoformer.models.transformer.weights.classifiers:DNABERT2",
-            "esm-classifier": "genoformer.models.transformer.weights.classifiers:ESM",
-            "modernbert-classifier": "genoformer.models.transformer.weights.classifiers:MODERNBERT",
-            "decoder-only-classifier": "genoformer.models.transformer.weights.classifiers:DECODER_ONLY",
-            "genoformer-hf-classifier": "genoformer.models.transformer.weights.own:CLASSIFIER",
+            "dnabert-classifier": Layout(f"{_WEIGHTS}.bert:CLASSIFIER", _BERT),
+            "dnabert2-classifier": Layout(f"{_WEIGHTS}.mosaic:CLASSIFIER", _BERT),
+            "esm-classifier": Layout(f"{_WEIGHTS}.esm:CLASSIFIER", ("esm",)),
+            "modernbert-classifier": Layout(f"{_WEIGHTS}.modernbert:CLASSIFIER", ("modernbert",)),
+            "decoder-only-classifier": Layout(f"{_WEIGHTS}.decoders:CLASSIFIER", ("llama", "qwen3")),
+            "genoformer-hf-classifier": Layout(f"{_WEIGHTS}.own:CLASSIFIER", _OWN_HF),
         },
     ),
     "enformer": Family(
-        "genoformer.models.enformer.model:Enformer", {"enformer": "genoformer.models.enformer.weights:ENFORMER_PYTORCH"}
+        "genoformer.models.enformer.model:Enformer",
+        {
+            "enformer": Layout(
+                "genoformer.models.enformer.weights:ENFORMER_PYTORCH", ("enformer",), "Enformer as enformer-pytorch has it"
+            )
+        },
     ),
 }
+_NAMES = [layout.models for family in FAMILIES.values() for layout in family.layouts.values() if layout.models]
+READ = f"genoformer reads its own models, {', '.join(_NAMES[:-1])}, and {_NAMES[-1]}"  # in messages
 
 
 @cache
@@ -90,9 +116,9 @@ def _family_from(entry: EntryPoint, known: Mapping[str, Family]) -> Family:
     return family
 
 
-def formats() -> dict[str, tuple[Family, str]]:
-    """Return the foreign layouts by name: the family, and the address of its `WeightFormat`."""
-    return {name: (family, path) for family in families().values() for name, path in family.formats.items()}
+def formats() -> dict[str, tuple[Family, Layout]]:
+    """Return the foreign layouts by name, with their families."""
+    return {name: (family, layout) for family in families().values() for name, layout in family.layouts.items()}
 
 
 def model_class(family: str) -> Any:

@@ -14,7 +14,7 @@ from genoformer.files import atomic_write
 from genoformer.genome.codes import Codes
 from genoformer.genome.minhash import Sketch
 from genoformer.models.base import Model
-from genoformer.models.foreign import READ
+from genoformer.models.families import READ
 from genoformer.models.weights import read_json
 
 SKETCH = "seen.npz"  # a sample of the k-mers of the model's training data
@@ -41,7 +41,7 @@ def resolve_model(name: str | Path) -> Path:
     )
 
 
-def members_of(name: str | Path) -> list[str]:
+def member_names(name: str | Path) -> list[str]:
     """Return the names of the member folders of an ensemble, or an empty list for a single model.
 
     The folders are in the folder of ensemble.json; a path to another folder is refused.
@@ -79,7 +79,7 @@ def read_card(name: str | Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
-def title_of(name: str | Path) -> str:
+def card_title(name: str | Path) -> str:
     """Return the first line of a model's card; empty if it has none."""
     card = read_card(name)
     return card.splitlines()[0].lstrip("# ") if card else ""
@@ -99,7 +99,7 @@ def read_sketch(name: str | Path) -> Sketch | None:
     return Sketch.load(path) if path.is_file() else None
 
 
-def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], what: str) -> str | None:
+def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], data_name: str) -> str | None:
     """Return a note if many k-mers of the sequences are in the model's training data; None if few are, or without a sketch.
 
     Repeats share k-mers with the whole genome, so an overlap of a few percent is meaningless. If too few k-mers were sampled to
@@ -110,12 +110,12 @@ def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], w
     found = model.training_sketch.containment(sequences)
     if found.n_sampled < _ENOUGH and found.n_found:
         return (
-            f"{found.n_found} of the {found.n_sampled} sampled {model.training_sketch.k}-mers of {what} were in the training "
-            f"data of {name}, too few to estimate the overlap."
+            f"{found.n_found} of the {found.n_sampled} sampled {model.training_sketch.k}-mers of {data_name} were in the "
+            f"training data of {name}, too few to estimate the overlap."
         )
     if not found.n_sampled or found.share < _MUCH:
         return None
     return (
-        f"{found.share:.0%} of the {model.training_sketch.k}-mers of {what} were in the training data of "
+        f"{found.share:.0%} of the {model.training_sketch.k}-mers of {data_name} were in the training data of "
         f"{name} (of {found.n_sampled:,} sampled); its predictions for them do not show how well it predicts new sequence."
     )

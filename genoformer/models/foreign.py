@@ -7,11 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-READ = (
-    "genoformer reads its own models, BERT (DNABERT, GROVER, GENA-LM), DNABERT-2, ESM and the Nucleotide Transformer, "
-    "ModernBERT, Llama, Qwen3, and Enformer as enformer-pytorch has it"
-)
-
 # model_type of a config.json -> the models that use it, if the type alone is not clear; DNA models come first
 _FAMILIES = {
     "caduceus": "Caduceus, a state-space model and no transformer",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genoformer.errors import CheckpointError
 from genoformer.models.base import Model
-from genoformer.models.shards import read_weights, weights_of, weights_sha256
+from genoformer.models.shards import read_weights, weights_path, weights_sha256
 from genoformer.models.weights import WEIGHTS, check_size, empty_model, load_checked, write_tensors
 
 _NUMBER = re.compile(r"\{([+-]\d+)?\}")
@@ -181,7 +181,7 @@ class WeightFormat(NamedTuple):
 def read_foreign(layout: WeightFormat, kind: type[Any], folder: Path, config: dict[str, Any]) -> Any:
     """Load a folder in a foreign layout into a model of class `kind`."""
     layout.to_config(config, folder, {})  # a configuration that does not fit is refused before the weights are read
-    path = weights_of(folder)
+    path = weights_path(folder)
     tensors = read_weights(path)
     if layout.check is not None:
         tensors = layout.check(tensors, path, config)  # may be another dictionary

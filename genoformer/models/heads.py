@@ -199,24 +199,24 @@ class SequenceClassifier(Model):
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(self.norm(x))))))
 
 
-def pool(x: Tensor, is_base: Tensor, how: Pooling, keep: Tensor | None = None) -> Tensor:
+def pool(x: Tensor, is_base: Tensor, pooling: Pooling, keep: Tensor | None = None) -> Tensor:
     """Pool hidden states [B, T, D] to [B, D], or to [B, 2 D] for "mean-max", which concatenates mean and maximum.
 
     Mean and maximum are over the tokens of bases (is_base [B, T]), without special tokens; "cls" is the first state, "last"
     the last one, "mean-all" the mean over all tokens, special ones included (keep [B, T] is False at padding).
     """
-    if how == "cls":
+    if pooling == "cls":
         return x[:, 0]
-    if how == "last":
+    if pooling == "last":
         if keep is None:
             return x[:, -1]
         at = torch.arange(x.shape[1], device=x.device)
         return x[torch.arange(len(x), device=x.device), torch.where(keep, at, 0).amax(1)]
-    if how == "mean-all" and keep is None:
+    if pooling == "mean-all" and keep is None:
         return x.mean(1)
-    body = (keep if how == "mean-all" and keep is not None else is_base)[..., None]  # [B, T, 1]
+    body = (keep if pooling == "mean-all" and keep is not None else is_base)[..., None]  # [B, T, 1]
     mean = (x * body).sum(1) / body.sum(1).clamp(min=1)
-    if how in ("mean", "mean-all"):
+    if pooling in ("mean", "mean-all"):
         return mean
     largest = x.masked_fill(~body, -torch.inf).amax(1)
-    return largest if how == "max" else torch.cat([mean, largest], dim=-1)
+    return largest if pooling == "max" else torch.cat([mean, largest], dim=-1)

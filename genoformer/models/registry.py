@@ -25,6 +25,7 @@ from genoformer.models.export import HF, fitting_layout
 from genoformer.models.families import (
     FAMILIES,
     OWN,
+    READ,
     class_name,
     class_of,
     families,
@@ -33,8 +34,8 @@ from genoformer.models.families import (
     unregistered,
     warn_of_package,
 )
-from genoformer.models.folders import ENSEMBLE, failures, members_of, read_sketch, resolve_model
-from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
+from genoformer.models.folders import ENSEMBLE, failures, member_names, read_sketch, resolve_model
+from genoformer.models.foreign import described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
 from genoformer.models.track_model import read_track_tables
 from genoformer.models.weights import (
@@ -68,15 +69,15 @@ def load(name: str | Path, *needs: Need) -> Any:
     """
     folder = resolve_model(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
-        several = ", ".join(str(folder / member) for member in members_of(folder))
+        several = ", ".join(str(folder / member) for member in member_names(folder))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
     config = _config_of(folder)
     layout = _layout_of(folder, config)
     if layout == OWN:
         model = _load_own(folder, config)
     else:
-        family, path = formats()[layout]
-        model = read_foreign(resolve_name(path), resolve_name(family.model), folder, config)
+        family, foreign = formats()[layout]
+        model = read_foreign(resolve_name(foreign.format), resolve_name(family.model), folder, config)
     require(model, *needs, name=str(name))
     model.read_tables(folder)
     model.set_origin(Origin(model.sha256, read_sketch(folder)))
@@ -97,7 +98,7 @@ def load_members(name: str | Path, *needs: Need) -> list[Any]:
     folder = resolve_model(name)
     if (folder / "config.json").is_file() or not (folder / ENSEMBLE).is_file():
         return [load(name, *needs)]
-    members = [load(folder / member, *needs) for member in members_of(folder)]
+    members = [load(folder / member, *needs) for member in member_names(folder)]
     if has(members[0], Classifies):
         _check_classes(name, members)
     return members
@@ -107,7 +108,7 @@ def load_ensemble(name: str | Path) -> list[Any]:
     """Load the fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
     folder = resolve_model(name)
     members = []
-    for model in [load(folder / member) for member in members_of(folder) or [""]]:
+    for model in [load(folder / member) for member in member_names(folder) or [""]]:
         if not has(model, Classifies):
             remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
             raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
@@ -132,8 +133,8 @@ def load_config(name: str | Path, *needs: Need) -> Any:
     if layout == OWN:
         kind, shape = _own_class(folder, config)
     else:
-        family, path = formats()[layout]
-        kind, shape = resolve_name(family.model), resolve_name(path).to_config(config, folder, {})
+        family, foreign = formats()[layout]
+        kind, shape = resolve_name(family.model), resolve_name(foreign.format).to_config(config, folder, {})
     if not has(kind, *needs):
         raise CheckpointError(f"{name} {kind.purpose}; give {remedy(*needs)}.")
     return shape
@@ -147,7 +148,7 @@ def layout_of(name: str | Path) -> str:
 
 def huggingface_layout(model: Model) -> str:
     """Return the layout in which transformers reads a model: that of its own class, or of those of genoformer.huggingface."""
-    return fitting_layout(model, {name: resolve_name(path) for name, path in families()[family_of(model)].formats.items()})
+    return fitting_layout(model, {name: resolve_name(of.format) for name, of in families()[family_of(model)].layouts.items()})
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
@@ -162,16 +163,21 @@ def _config_of(folder: Path) -> dict[str, Any]:
 
 
 def _detects(layout: str, config: dict[str, Any]) -> bool:
-    """True if a config.json is of a layout; a layout of another package that cannot be used detects nothing."""
+    """True if a config.json is of a layout; a layout of another package that cannot be used detects nothing.
+
+    A layout for other model types is not imported.
+    """
     if layout == OWN:
         return "genoformer" in config
-    family, path = formats()[layout]
+    family, foreign = formats()[layout]
+    if not foreign.may_hold(config):
+        return False
     try:
-        return bool(resolve_name(path).detect(config))
+        return bool(resolve_name(foreign.format).detect(config))
     except Exception as error:
         if family in FAMILIES.values():
             raise
-        warn_of_package(f"the layout {layout!r} ({path}) of another package", error)
+        warn_of_package(f"the layout {layout!r} ({foreign.format}) of another package", error)
         return False
 
 
@@ -221,7 +227,7 @@ def save(
         if layout == OWN:
             config = _save_own(model, made, dtype)
         else:
-            config = write_foreign(resolve_name(formats()[layout][1]), model, made, dtype)
+            config = write_foreign(resolve_name(formats()[layout][1].format), model, made, dtype)
         model.write_tables(made)
         if manifest is not None:
             write_text(made / "manifest.json", json.dumps(manifest, indent=1) + "\n")

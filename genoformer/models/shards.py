@@ -16,7 +16,7 @@ from genoformer.models.weights import PICKLED, WEIGHTS, read_json, read_tensors
 INDEX = ".index.json"  # suffix to the name of the single file that the shards replace
 
 
-def weights_of(folder: Path) -> Path:
+def weights_path(folder: Path) -> Path:
     """Return the path of the weights in a Hugging Face folder: one file, or the index of its shards.
 
     Raises CheckpointError if the folder has no weights.
@@ -32,7 +32,7 @@ def weights_of(folder: Path) -> Path:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the tensors at a path from `weights_of`; raise CheckpointError if a shard is missing or disagrees with the index."""
+    """Read the tensors at a `weights_path`; raise CheckpointError if a shard is missing or disagrees with the index."""
     if not path.name.endswith(INDEX):
         return read_tensors(path)
     names = _shards_of(path)

@@ -279,7 +279,7 @@ def window_log2_likelihood(model: TokenModel, tokenizer: Any, ids: Tensor) -> Te
     k-mers that can follow. Tokens with an N, and tokens that follow one, are left out of the sum. Other tokens: the sum of
     log P(token | tokens before) over all tokens that name bases and follow another token.
     """
-    known = torch.from_numpy(tokenizer.known(ids.cpu().numpy())).to(ids.device)
+    known = torch.from_numpy(tokenizer.names_bases(ids.cpu().numpy())).to(ids.device)
     if not tokenizer.sliding:
         log_p = model.log_likelihood(ids, keep=model.keep(ids))
         return log_p.masked_fill(~known[:, 1:], 0.0).sum(1) / math.log(2)

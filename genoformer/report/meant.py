@@ -21,7 +21,7 @@ class Meant:
         """Read the records of the fixed rows. fix: index of GF_FIX in a row; if it is None, the VCF is not read."""
         self._genome = genome
         fixed = [row for row in rows if fix is not None and row[fix] is not None]
-        self._records = records_of(path, fixed) if fixed else {}
+        self._records = find_records(path, fixed) if fixed else {}
 
     def variant(self, row: Sequence[Any], word: str | None) -> Variant | None:
         """Return the scored variant with the contig name of the genome; None if this genome does not determine it."""
@@ -36,7 +36,7 @@ class Meant:
         return None
 
 
-def records_of(path: Path, rows: Iterable[Sequence[Any]]) -> Mapping[Key, list[Record]]:
+def find_records(path: Path, rows: Iterable[Sequence[Any]]) -> Mapping[Key, list[Record]]:
     """Return the records of the rows by key, read as a stream of the VCF; each key has few records."""
     found: dict[Key, list[Record]] = {_key(row): [] for row in rows}
     with open_vcf(path) as file:

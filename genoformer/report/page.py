@@ -49,7 +49,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
         "numeric": [name == "pos" for name in FIXED] + [column.numeric for column in columns] + [False],
         "meanings": [""] * len(FIXED) + [column.meaning for column in columns] + ["what else INFO says"],
         "first": len(FIXED),  # index of the first score
-        "noise": scored.column_of("NOISE"),  # rows below the noise floor are grey
+        "noise": scored.column_index("NOISE"),  # rows below the noise floor are grey
         "rows": rows,
     }
     shown = f"{len(rows):,} of {scored.n_alleles:,} alleles"
@@ -76,7 +76,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
 def _ranked_by(scored: Scored) -> str:
     """Return the scores by which the alleles of the table were chosen."""
     names = " or ".join(f"|{html.escape(scored.scores[i].name)}|" for i in scored.ranking)
-    return names + (", those above the noise floor first" if scored.column_of("NOISE") is not None else "")
+    return names + (", those above the noise floor first" if scored.column_index("NOISE") is not None else "")
 
 
 def _heading(scored: Scored) -> str:

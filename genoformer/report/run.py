@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genoformer.errors import ConfigError
+from genoformer.errors import OptionError
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -61,13 +61,13 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
     Raises FileFormatError for a VCF without scores, ConfigError for models without a genome.
     """
     if request.models and request.fasta is None:
-        raise ConfigError("figures need the genome as well as the model; give it with -f.")
+        raise OptionError("fasta", "is missing, expected the genome, which figures need as well as the model; give it.")
     scored = read_scored(request.scored, request.most)
     genome = Genome(request.fasta) if request.fasta is not None else None
     figures: list[Figure] = []
     table = ""
     if genome is not None:
-        table = preflight(request.scored, genome, max_length=sys.maxsize, asked=_fixes(scored)).table()
+        table = preflight(request.scored, genome, max_length=sys.maxsize, fix=_fixes(scored)).table()
         figures = _figures(request, scored, genome, progress) if request.models else []
     title = request.title or request.scored.name
     n = write_page(scored, request.output, title=title, figures=figures, preflight=table)
@@ -109,7 +109,7 @@ def _printed(scored: Scored, row: Sequence[Any], which: int, same_models: bool) 
     score = SCORES.get(scored.scores[which].name)
     if score is None:
         return None
-    names = (scored.column_of(word, which) for word in ("TRACK", "CLASS"))
+    names = (scored.column_index(word, which) for word in ("TRACK", "CLASS"))
     output = next((row[column] for column in names if column is not None), None)
     return Printed(score, row[len(FIXED) + which], output, same_models)
 
@@ -117,7 +117,7 @@ def _printed(scored: Scored, row: Sequence[Any], which: int, same_models: bool) 
 def _title(scored: Scored, row: Sequence[Any], which: int, variant: Variant, word: str | None) -> str:
     """Return the title of a figure: the allele, its correction, and its score with error and flag."""
     chrom, pos, name, ref, alt = row[:5]
-    error, flag = scored.column_of("SE", which), scored.column_of("NOISE", which)
+    error, flag = scored.column_index("SE", which), scored.column_index("NOISE", which)
     known = f" {name}" if name not in ("", ".") else ""
     more = f" ± {rounded(row[error])} (standard error over shifts)" if error is not None else ""
     more += ", below the noise floor" if flag is not None and row[flag] == BELOW else ""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.vcf import info_of, open_vcf
+from genoformer.formats.vcf import open_vcf, parse_info
 from genoformer.genome.variants import allele_status
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
@@ -81,10 +81,10 @@ class Scored:
         moved = "shifts" in self.options and "tile" not in self.options  # tiled windows are those of a fine-tuned model
         return moved or bool(keys & {f"{self.scores[0].key}_TRACK", f"{self.scores[0].key}_NOISE"})
 
-    def column_of(self, what: str, score: int = 0) -> int | None:
+    def column_index(self, suffix: str, score: int = 0) -> int | None:
         """Return the row index of a column that belongs to a score, such as TRACK, SE or NOISE; None without one."""
         keys = [column.key for column in self.scores]
-        key = f"{self.scores[score].key}_{what}"
+        key = f"{self.scores[score].key}_{suffix}"
         return len(FIXED) + keys.index(key) if key in keys else None
 
     @cached_property
@@ -93,7 +93,7 @@ class Scored:
         keys = [column.key for column in self.scores]
         return [0, *([keys.index(other)] if (other := _TOGETHER.get(keys[0])) in keys else [])]
 
-    def rank_of(self, row: list[Any]) -> Rank | None:
+    def row_rank(self, row: list[Any]) -> Rank | None:
         """Return the rank of a row; None for a row without a ranking score."""
         for score in self.ranking:
             if isinstance(value := row[len(FIXED) + score], float):
@@ -102,7 +102,7 @@ class Scored:
 
     @cached_property
     def _flag(self) -> int | None:
-        return self.column_of("NOISE")
+        return self.column_index("NOISE")
 
     def is_below(self, row: list[Any]) -> bool:
         """True if the first score of a row is below the noise floor."""
@@ -113,7 +113,7 @@ class Scored:
 
         Insertions and deletions have PLL instead of LLR. They are ranked by PLL and alternate with the other alleles.
         """
-        ranked = ((rank, row) for row in self.rows if (rank := self.rank_of(row)) is not None)
+        ranked = ((rank, row) for row in self.rows if (rank := self.row_rank(row)) is not None)
         above, below = by_strength(ranked)
         return Shown((above or below)[:n], None if self._flag is None else self.n_above > 0)
 
@@ -121,7 +121,7 @@ class Scored:
         """Return a sentence on the noise floor; "" for language models."""
         if not self.of_tracks:
             return ""
-        flag, text = self.column_of("NOISE"), dict(self.made_by).get("noise", "")
+        flag, text = self.column_index("NOISE"), dict(self.made_by).get("noise", "")
         name = self.scores[0].name
         if flag is None or not text:
             return (
@@ -149,7 +149,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
         apart = {column.key for column in annotations}
         kept = Strongest(most)
         for record in file:
-            info = info_of(record)
+            info = parse_info(record)
             info |= dict.fromkeys(flags & info.keys(), "yes")
             rest = ";".join(f"{k}={v}" if v else k for k, v in info.items() if k[:3] != "GF_" and k != "." and k not in apart)
             for i, alt in enumerate(record.alts):
@@ -163,7 +163,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
                 row = [record.chrom, record.pos, record.id, record.ref, alt, status, *values, *more, rest]
                 found.statuses[status] += 1
                 found.n_below += found.is_below(row)
-                rank = found.rank_of(row)
+                rank = found.row_rank(row)
                 found.n_above += rank is not None and not rank.below
                 kept.add(row, rank)
                 found.n_alleles += 1
@@ -202,7 +202,7 @@ def _chosen(path: Path, others: Mapping[str, Column]) -> list[Column]:
     n: Counter[str] = Counter()
     with open_vcf(path) as file:
         for _, record in zip(range(_LOOKED_AT), file, strict=False):
-            n.update(info_of(record).keys())
+            n.update(parse_info(record).keys())
     often = {key for key, _ in Counter({key: n[key] for key in others if n[key]}).most_common(_ANNOTATIONS)}
     return [column for key, column in others.items() if key in often]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -47,12 +47,10 @@ class AlleleScorer:
         self.length = length or model.config.context_length
         n_phases = model.tokenizer.n_phases if phases == "all" else 1
         if not n_phases:
-            raise ConfigError(
-                "--phases all needs tokens of a fixed number of bases, and the bounds of BPE tokens depend on the sequence; "
-                "leave it out."
-            )
+            problem = "needs tokens of a fixed number of bases, and the bounds of BPE tokens depend on the sequence"
+            raise OptionError("phases", f"is all, which {problem}; leave it out.")
         if share_windows and not model.causal:
-            raise ConfigError("shared windows need a causal language model, and this one is masked; leave --share-windows out.")
+            raise OptionError("share_windows", "needs a causal language model, found a masked one; leave it out.")
         step = max(1, self.length // 4) if share_windows else 0
         self.windows = VariantWindows(genome, self.length, "+-" if both_strands else "+", step=step)
         self.phases = [self.windows._replace(shift=shift) for shift in range(n_phases)]

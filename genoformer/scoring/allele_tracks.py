@@ -29,7 +29,7 @@ class TrackSelection(NamedTuple):
     backward: NDArray[np.int64]  # index of its strand pair in `predicted`
 
     @classmethod
-    def of(cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64]) -> TrackSelection:
+    def with_pairs(cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64]) -> TrackSelection:
         """Select tracks [K]; strand_pairs: number of the track on the other strand, for every track of the head."""
         predicted = np.unique(np.concatenate([tracks, strand_pairs[tracks]]))
         return cls(predicted, np.searchsorted(predicted, tracks), np.searchsorted(predicted, strand_pairs[tracks]))

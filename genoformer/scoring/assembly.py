@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.fit import FIX_WORDS
 from genoformer.genome.variants import Status
+from genoformer.progress import Stage
 from genoformer.scoring.matrix import MatrixWriter
 from genoformer.scoring.parts import STATUSES, Parts
 from genoformer.writers import NO_CELLS, Column, Floats, RecordWriter
@@ -42,7 +43,7 @@ def write_parts(
     matrix: MatrixWriter | None,
     added: Sequence[AddedColumns],
     annotations: Annotations | None,
-    progress: Callable[[int], None],
+    stage: Stage,
 ) -> Counter[Status]:
     """Write the records of all parts with their scores; return the number of ALTs by status."""
     counts: Counter[Status] = Counter()
@@ -61,7 +62,7 @@ def write_parts(
                 in_matrix = slice(*np.searchsorted(part.rows[:, 0], [first, rows.stop]).tolist())
                 matrix.write(record, first, part.rows[in_matrix], part.matrix[in_matrix])
             first = rows.stop
-        progress(len(records))
+        stage.add(len(records))
     return counts
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genoformer.errors import ConfigError
 from genoformer.progress import ProgressCallback
-from genoformer.scoring.calibration import Calibration, compared_options, grids_of
+from genoformer.scoring.calibration import Calibration, compared_options, quantile_grids
 from genoformer.scoring.job import CalibrationJob, Outputs, ScoringJob
 from genoformer.scoring.plan import Summary, score_variants
 from genoformer.scoring.scorers import make_scorer
@@ -40,7 +40,7 @@ def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tupl
     if not summary.scored:
         raise ConfigError(f"no allele of {job.background} has a score; give a background of variants of this genome.")
     names = [] if scorer.matrix_layout is None else scorer.matrix_layout.unique_names
-    grids = grids_of(matrix or table, scoring.scores, names)
+    grids = quantile_grids(matrix or table, scoring.scores, names)
     calibration = Calibration(
         Path(job.background).name, summary.scored, scoring.sha256, compared_options(scorer), scorer.inputs, grids
     )

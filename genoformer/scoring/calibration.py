@@ -136,7 +136,7 @@ def quantile_columns(scorer: VariantScorer, calibration: Calibration) -> Quantil
         same = f" of the same {layout.word}" if layout is not None and score.per_output else ""
         background = f"{calibration.n_alleles:,} alleles of {calibration.background}"
         meaning = f"Share of the {background} whose |{score.name}|{same} is not larger."
-        columns.append(Column(f"{name}_Q", "share", meaning, of=name))
+        columns.append(Column(f"{name}_Q", "share", meaning, belongs_to=name))
 
     for score in scorer.scores:
         if not calibration.covers(score, scorer):
@@ -149,7 +149,7 @@ def quantile_columns(scorer: VariantScorer, calibration: Calibration) -> Quantil
     return Quantiles(calibration, sources, tracks, columns)
 
 
-def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+def quantile_grids(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Return the quantiles of |value| of each score, from a Parquet table or, with `tracks`, a Parquet matrix of scores."""
     import pyarrow.parquet as pq
 

@@ -34,7 +34,7 @@ class Window(NamedTuple):
     centre: int
 
 
-def windows_of(scorer: HaplotypeScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[Window]:
+def region_windows(scorer: HaplotypeScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[Window]:
     """Yield the window around the centre of each region."""
     for region in regions:
         contig = genome.resolve(region.chrom)
@@ -58,7 +58,7 @@ class Inside(NamedTuple):
     n_rows: NDArray[np.int64]  # [samples]: chromosomes in the table, the same in all windows
 
 
-def carriers_of(
+def find_carriers(
     file: VariantFile,
     genome: Genome,
     fit: Fit,

@@ -90,6 +90,6 @@ class EffectTable(NamedTuple):
 def check_input(job: HaplotypeJob | PairsJob, scorer: HaplotypeScorer) -> tuple[Preflight, Fit]:
     """Compare the VCF with the genome, and return the result and how the records are read. Raises PreflightError."""
     checks = job.checks
-    checked = preflight(job.vcf, job.genome, max_length=scorer.longest_allele, asked=checks.fix, force=checks.force)
+    checked = preflight(job.vcf, job.genome, max_length=scorer.longest_allele, fix=checks.fix, force=checks.force)
     check_preflight(checked, force=checks.force)
     return checked, checked.fit()

@@ -15,7 +15,7 @@ from genoformer.genome.contigs import join_names
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
-from genoformer.scoring.carriers import Inside, Window, carriers_of, windows_of
+from genoformer.scoring.carriers import Inside, Window, find_carriers, region_windows
 from genoformer.scoring.effect_table import N_ROWS, N_SEQUENCES, EffectTable, HaplotypeSummary, check_input
 from genoformer.scoring.job import HaplotypeJob
 from genoformer.scoring.parts import Rows
@@ -43,8 +43,8 @@ def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) ->
         with open_vcf(job.vcf) as file:
             samples = _samples(job, file.samples)
             columns = [file.samples.index(name) for name in samples]
-            windows = list(windows_of(scorer, job.genome, job.regions))
-            inside = carriers_of(file, job.genome, fit, windows, scorer, columns, left_out, fixed)
+            windows = list(region_windows(scorer, job.genome, job.regions))
+            inside = find_carriers(file, job.genome, fit, windows, scorer, columns, left_out, fixed)
         regions = hashlib.sha256(repr([window.region for window in windows]).encode()).hexdigest()
         names = [column.name for column in scorer.columns]
         header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *names]

@@ -55,7 +55,8 @@ class NoiseFloor(NamedTuple):
             "substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
-            size = f"the largest values are {floors}{strongest}: of too few places to be sure (--noise-places {LEAST_PLACES})"
+            too_few = f"of too few places to be sure (noise_places = {LEAST_PLACES} is enough)"
+            size = f"the largest values are {floors}{strongest}: {too_few}"
         else:
             size = f"{QUANTILE:.0%} of the values lie below {floors}{strongest}"
         return f"{what}; {size}. A smaller score may come only from where the window begins."
@@ -84,7 +85,7 @@ def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, i
     kinds = ([of.of_nothing for of in noise], [of.of_window for of in noise])
     indel, substitution = (_floors(scorer, np.abs(layout.strongest(scores)[0]), layout) for scores in kinds)
     return NoiseFloor(
-        len(variants), len(layout.names), tuple(column.of for column in flag_columns(scorer)), indel, substitution
+        len(variants), len(layout.names), tuple(column.belongs_to for column in flag_columns(scorer)), indel, substitution
     )
 
 
@@ -120,7 +121,9 @@ def _floors(scorer: VariantScorer, values: Floats, layout: TrackColumns) -> Floa
 
 def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list[Column]:
     """Return a flag column for each score column of a track model; without a floor its description is empty."""
-    columns = [column for column in scorer.columns if not column.words and not column.of] if scorer.has_noise_floor else []
+    columns = (
+        [column for column in scorer.columns if not column.words and not column.belongs_to] if scorer.has_noise_floor else []
+    )
     flags = []
     for i, column in enumerate(columns):
         meaning = _meaning(column.name, i, floor) if floor is not None else ""
@@ -150,7 +153,7 @@ class Flags:
     def of_scorer(cls, scorer: VariantScorer, floor: NoiseFloor) -> Flags:
         columns = flag_columns(scorer, floor)
         places = {column.name: i for i, column in enumerate(scorer.columns)}
-        return cls(floor, columns, [places[column.of] for column in columns])
+        return cls(floor, columns, [places[column.belongs_to] for column in columns])
 
     def values(self, records: Sequence[Record], values: Floats) -> Floats:
         """Return the flags of the ALTs of some records: 0 (index of BELOW) if a score is below the floor, else NaN.
@@ -160,8 +163,8 @@ class Flags:
         scores = np.abs(values[:, self.sources])
         below = scores < np.where(_substituted(records)[:, None], self.floor.substitution, self.floor.indel)
         for i, column in enumerate(self.columns):
-            self.n_below[column.of] += int(below[:, i].sum())
-            self.n_known[column.of] += int(np.isfinite(scores[:, i]).sum())
+            self.n_below[column.belongs_to] += int(below[:, i].sum())
+            self.n_known[column.belongs_to] += int(np.isfinite(scores[:, i]).sum())
         return np.where(below, np.float32(0), np.float32(np.nan))
 
     def note(self, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError, OptionError
@@ -15,10 +15,11 @@ from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
-from genoformer.inference.track_prediction import tracks_of
+from genoformer.inference.track_prediction import head_tracks
 from genoformer.models import folders, registry
 from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
 from genoformer.option_checks import (
+    Strand,
     check_choice,
     check_flag,
     check_kind,
@@ -53,7 +54,7 @@ class ScorerOptions:
 
     scores: str | Sequence[str] | None = None  # None: LLR,PLL, SAD,SAR501 for a track model, LOGIT,DIFF for a fine-tuned one
     context: int | None = None  # bases of a window; None: that of the model
-    strand: Literal["both", "forward"] = "both"
+    strand: Strand = "both"
     phases: Phases = "one"  # "all": average over the positions of the variant in its token, for language models
     share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
@@ -73,7 +74,7 @@ class ScorerOptions:
         """Raise OptionError for a value of another kind or out of its range."""
         check_names("scores", self.scores, "names of scores")
         check_number("context", self.context, 1, "bases")
-        check_choice("strand", self.strand, ("both", "forward"))
+        check_choice("strand", self.strand, get_args(Strand))
         check_choice("phases", self.phases, get_args(Phases))
         check_flag("share_windows", self.share_windows)
         check_tracks("tracks", self.tracks)
@@ -226,7 +227,7 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
 
 def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
     table = open_targets(options.targets)
-    known = tracks_of(model.track_heads, options.head, table)
+    known = head_tracks(model.track_heads, options.head, table)
     head = model.head_named(options.head)
     return TrackOptions(
         head=head,

@@ -20,6 +20,7 @@ from genoformer.formats.vcf import Record, open_vcf, overlapping
 from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
+from genoformer.progress import Stage
 from genoformer.resume_folder import JobError, ResumeFolder, folder_of
 from genoformer.writers import Floats
 
@@ -183,7 +184,7 @@ class Partition:
         if lost := sorted(set(range(self.n_parts)) - parts.numbers()):
             raise JobError(
                 f"{len(lost):,} of {self.n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the missing "
-                "shards, or the command without --shard."
+                "shards, or the job without a shard."
             )
 
     def parts(self) -> Iterator[list[Record]]:
@@ -197,22 +198,22 @@ def run_local(
     lists: Iterable[Sequence[Record]],
     compute: Compute,
     parts: Parts,
-    progress: Callable[[int], None] | None = None,
+    stage: Stage | None = None,
     in_shard: Callable[[int], bool] = lambda i: True,
 ) -> int:
     """Compute the missing parts one by one in this process; return the number of all parts.
 
-    lists: records of each part. in_shard: True for the number of a part that this process has to compute.
+    lists: records of each part. stage: counts the records of finished parts. in_shard: True for the number of a part that this
+    process has to compute.
     """
-    n = 0
+    n, stage = 0, stage or Stage(None, "score")
     for i, chunk in enumerate(lists):
         n = i + 1
         if not in_shard(i):
             continue
         if parts.get(i) is None:
             parts.put(i, compute(chunk))
-        if progress:
-            progress(len(chunk))
+        stage.add(len(chunk))
     return n
 
 

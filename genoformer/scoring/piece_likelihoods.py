@@ -67,7 +67,7 @@ class PieceLikelihoods:
             token, (ids, starts, ends) = np.arange(len(body)), body.T
             differs = (token >= n_first) & (token < len(body) - n_last)
             touches = (starts < alleles.start + n + FLANK) & (ends > alleles.start - FLANK)
-            counted = (differs | touches) & self.model.tokenizer.known(ids)
+            counted = (differs | touches) & self.model.tokenizer.names_bases(ids)
             rows = np.flatnonzero(of.is_base[0])[counted]
             pieces.append(Pieces(of.ids[0], rows, int((ends - starts)[counted].sum())))
         return pieces[0], pieces[1]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import Status
 from genoformer.models import folders
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.scoring.assembly import AddedColumns, check_unique_info_keys, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
 from genoformer.scoring.job import ScoringJob
@@ -93,18 +93,22 @@ class Plan:
     sink: Sink
     matrix: MatrixFile | None
     preflight: Preflight
-    fit: Fit  # how the records are read
     workers: WorkerPlan
     parts: PartFolder
     partition: Partition
     options: dict[str, str]  # for the header
     quantiles: Quantiles | None
     notes: list[str]
-    tell: Callable[[Progress], None]
+    progress: ProgressCallback
     began: float
     n_parts: int = 0  # known after `compute`
     flags: Flags | None = None  # known after `verify`
     is_complete: bool = field(default=False, init=False)
+
+    @cached_property
+    def fit(self) -> Fit:
+        """Rules by which the records are read on the genome."""
+        return self.preflight.fit()
 
     @property
     def columns(self) -> list[Column]:
@@ -122,20 +126,9 @@ class Plan:
                 return score_records(records, job.genome, self.scorer, self.fit)
 
         task = WorkerTask(job.genome, self.scoring, job.runtime, self.fit, threads)
-        progress = self._counter("score")
-        progress(0)  # the stage begins
-        self.n_parts = run_parts(self.workers, self.partition, self.parts, compute, task, progress)
-
-    def _counter(self, stage: str) -> Callable[[int], None]:
-        """Return the function that reports n more finished records of a stage."""
-        n_done = 0
-
-        def count(n: int) -> None:
-            nonlocal n_done
-            n_done += n
-            self.tell(Progress(stage, n_done, self.preflight.n_records))
-
-        return count
+        stage = Stage(self.progress, "score", self.preflight.n_records)
+        stage.report(0)  # the stage begins
+        self.n_parts = run_parts(self.workers, self.partition, self.parts, compute, task, stage)
 
     def shard_summary(self) -> Summary:
         """Return the summary of one shard, which has no output."""
@@ -162,11 +155,11 @@ class Plan:
         annotations = self.job.outputs.annotations
         added: list[AddedColumns] = [of for of in (self.quantiles, self.flags) if of is not None]
         lengths = {use.name: self.job.genome.contigs[use.reference] for use in self.preflight.contigs if use.reference}
-        header, progress = self._header(added, lengths), self._counter("write")
+        header, stage = self._header(added, lengths), Stage(self.progress, "write", self.preflight.n_records)
         # the matrix gets its final name before the output, so that a finished output implies a finished matrix
         with self.sink.writing(header) as output, self.matrix.writing() if self.matrix else nullcontext() as matrix:
             lists = self.partition.parts()
-            counts = write_parts(lists, self.parts, output, matrix, added, annotations, progress)
+            counts = write_parts(lists, self.parts, output, matrix, added, annotations, stage)
         scores = [score.name for score in self.scorer.scores] if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
@@ -207,7 +200,7 @@ def open_plan(
 
     All that can be refused is refused here, before any score is computed.
     """
-    began, tell = time.monotonic(), progress or (lambda _: None)
+    began = time.monotonic()
     outputs, checks = job.outputs, job.checks
     sink = outputs.sink if isinstance(outputs.sink, Sink) else open_sink(outputs.sink)
     region = parse_region(job.region, job.genome.contigs) if job.region else None
@@ -223,9 +216,9 @@ def open_plan(
             max_length=scorer.longest_allele,
             region=region,
             name=job.name or job.vcf,
-            asked=checks.fix,
+            fix=checks.fix,
             force=checks.force,
-            progress=lambda n: tell(Progress("preflight", n, None)),
+            progress=progress,
         )
         if on_preflight:
             on_preflight(checked)
@@ -235,8 +228,7 @@ def open_plan(
         threads = job.runtime.threads or resumed_threads(sink.path)
         workers = plan_workers(scorer, checked.n_records, job.runtime, threads=threads, sharded=job.shard is not None)
         options = _options(job, scoring, scorer)
-        fit = checked.fit()
-        ticket = _fingerprint(job, scoring, checked, fit, workers.threads) | options | scorer.inputs
+        ticket = _fingerprint(job, scoring, checked, checked.fit(), workers.threads) | options | scorer.inputs
         parts = PartFolder(sink.path, ticket, scoring.current_job)
         if job.shard is None and sink.path is not None:  # several shards may run together
             lock.enter_context(lock_folder(parts.path, sink.path))
@@ -247,7 +239,7 @@ def open_plan(
             partition.require(parts)
         notes = [*checked.findings, *scoring.window_notes(job.model_name), *_input_notes(job, checked, scorer), *notes]
         plan = Plan(
-            job, scoring, scorer, sink, matrix, checked, fit, workers, parts, partition, options, quantiles, notes, tell, began
+            job, scoring, scorer, sink, matrix, checked, workers, parts, partition, options, quantiles, notes, progress, began
         )
         try:
             yield plan

@@ -81,7 +81,7 @@ class TrackScorer:
             self.models,
             self.windows,
             self.head,
-            TrackSelection.of(self.tracks, strand_pairs),
+            TrackSelection.with_pairs(self.tracks, strand_pairs),
             both_strands=self.both_strands,
             batch_size=batch_size,
             embedding=any(not score.of_tracks for score in self.scores),

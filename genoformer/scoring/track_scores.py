@@ -16,7 +16,7 @@ from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.scoring.scores import Score, TrackScoreMatrix
 from genoformer.tables import MISSING
-from genoformer.writers import Column, Floats, key_of
+from genoformer.writers import Column, Floats, info_key
 
 
 class TrackScores(NamedTuple):
@@ -111,9 +111,10 @@ class TrackColumns:
         self.scores, self.outputs, self.genes = list(scores), outputs, genes
         self.chosen, self.n_shifts = chosen, n_shifts
         self.names, self.word = outputs.names, outputs.word
-        n = Counter(map(key_of, self.names))
+        n = Counter(map(info_key, self.names))
         self.unique_names = [
-            f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(outputs.numbers.tolist(), self.names, strict=True)
+            f"{name}.{i}" if n[info_key(name)] > 1 else name
+            for i, name in zip(outputs.numbers.tolist(), self.names, strict=True)
         ]
         self.of_genes = [i for i, score in enumerate(self.scores) if score.input.per_gene]
 
@@ -135,7 +136,7 @@ class TrackColumns:
             found.append(Column(name, score.unit, meaning))
             if self.n_shifts > 1:
                 error = f"Standard error of {name}: standard deviation over the {self.n_shifts} shifts / sqrt({self.n_shifts})."
-                found.append(Column(f"{name}_SE", score.unit, error, of=name))
+                found.append(Column(f"{name}_SE", score.unit, error, belongs_to=name))
 
         for score in self.scores:
             if not score.per_output or len(self.names) == 1:

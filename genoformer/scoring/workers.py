@@ -26,6 +26,7 @@ from genoformer.errors import ConfigError, GenoformerError
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames
+from genoformer.progress import Stage
 from genoformer.scoring.parts import Compute, PartFolder, Partition, PartResult, Parts, run_local
 from genoformer.scoring.scorers import VariantScorer, open_scorer
 from genoformer.scoring.settings import Runtime, Scoring
@@ -106,7 +107,7 @@ def run_parts(
     parts: PartFolder,
     compute: Compute,
     task: WorkerTask,
-    progress: Callable[[int], None],
+    stage: Stage,
 ) -> int:
     """Compute the missing parts in this process, or in a pool of workers; return the number of all parts."""
     lists, in_shard = partition.parts(), partition.in_shard
@@ -115,8 +116,8 @@ def run_parts(
     elif (n_workers := plan.n_workers(lambda: partition.n_missing(parts))) > 1:
         pool = LocalPool(task, n_workers)
     else:
-        return run_local(lists, compute, parts, progress, in_shard)
-    return run_pool(lists, pool, parts, progress, in_shard)
+        return run_local(lists, compute, parts, stage, in_shard)
+    return run_pool(lists, pool, parts, stage, in_shard)
 
 
 class Pool(ABC):
@@ -287,11 +288,12 @@ def run_pool(
     lists: Iterable[Sequence[Record]],
     pool: Pool,
     parts: Parts,
-    progress: Callable[[int], None] | None = None,
+    stage: Stage | None = None,
     in_shard: Callable[[int], bool] = lambda i: True,
 ) -> int:
     """Compute the missing parts with a pool; arguments and result are as in `parts.run_local`."""
     waiting: dict[Any, tuple[int, Sequence[Record], int]] = {}
+    counted = stage or Stage(None, "score")
 
     def finish_one() -> None:
         ticket = pool.next_done(list(waiting))
@@ -299,8 +301,7 @@ def run_pool(
         scored = pool.result(ticket)
         if scored is not None:
             parts.put(i, scored)
-            if progress:
-                progress(len(chunk))
+            counted.add(len(chunk))
         elif attempt < _ATTEMPTS:
             waiting[pool.submit(chunk)] = (i, chunk, attempt + 1)
         else:
@@ -316,8 +317,7 @@ def run_pool(
             if not in_shard(i):
                 continue
             if parts.get(i) is not None:
-                if progress:
-                    progress(len(chunk))
+                counted.add(len(chunk))
                 continue
             while len(waiting) >= 2 * pool.n_workers:
                 finish_one()

@@ -103,7 +103,7 @@ class Tokenizer(Protocol):
     def n_typical_bases(self, n_tokens: int) -> int:
         """Return the largest number of bases with at most `n_tokens` typical tokens."""
 
-    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def names_bases(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return True for each token that names bases, [B, T]: it is neither special nor unknown."""
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows: ...

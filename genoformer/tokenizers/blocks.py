@@ -145,7 +145,7 @@ class BlockTokenizer(ReadsText):
         digits = number[None] // 4 ** np.arange(self.k - 1, -1, -1)[:, None] % 4  # [k, 4^k]
         return np.stack([np.stack([self._ids_of_blocks[digits[i] == base] for base in range(4)]) for i in range(self.k)])
 
-    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def names_bases(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(self._known[ids])
 
     def n_tokens(self, length: int) -> int:

@@ -176,7 +176,7 @@ class BPETokenizer(ReadsText):
         """Return the number of bases of `n_tokens` tokens at the rate of a random sequence."""
         return int((n_tokens - self.n_added) / self._tokens_per_base)
 
-    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def names_bases(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(self._known[ids])
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:

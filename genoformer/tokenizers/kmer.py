@@ -80,7 +80,7 @@ class KmerTokenizer(ReadsText):
     def n_phases(self) -> int:
         return self.stride
 
-    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def names_bases(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(ids >= len(SPECIAL))
 
     def successors(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -51,7 +51,7 @@ def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
 
 
 @torch.no_grad()
-def bits_of(model: TokenModel, queried: QueriedBases, batch_size: int) -> NDArray[np.float64]:
+def true_base_bits(model: TokenModel, queried: QueriedBases, batch_size: int) -> NDArray[np.float64]:
     """Return -log2 P(true base) at each target base, [B]; NaN where an N makes it undefined.
 
     For a masked model, P is the exact posterior given both sides. For a causal model, P is conditional on the bases before.
@@ -74,7 +74,7 @@ def _causal_bits(model: TokenModel, codes: Codes, target: NDArray[np.int64]) -> 
     ids = model.tokenizer.encode(codes).ids
     rows = np.arange(len(codes))
     before = np.maximum(target - model.tokenizer.min_bases + 1, 0)  # the token before the target; [CLS] is token 0
-    known = model.tokenizer.known(ids[rows, before]) & model.tokenizer.known(ids[rows, before + 1])
+    known = model.tokenizer.names_bases(ids[rows, before]) & model.tokenizer.names_bases(ids[rows, before + 1])
     at = to_device(model, before[:, None])  # [B, 1]
     tokens = to_device(model, ids)
     candidates = successors(model.tokenizer, tokens.gather(1, at))  # [B, 1, 4]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
-from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.metrics import compute_metrics
 from genoformer.evaluation.task_metrics import collapsed
 from genoformer.models import families, folders, registry
 from genoformer.models.base import READS_TOKENS
@@ -26,9 +25,10 @@ from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
-from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, tokenizer_of
+from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, make_tokenizer
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
+from genoformer.training.resume import changed_settings
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import LabelledSet, case_weights
 
@@ -57,13 +57,10 @@ class MemberResult:
 
 
 class ClassifierRecipe:
-    """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`.
+    """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`."""
 
-    task: "classify" or "regress", for the manifest.
-    """
-
-    def __init__(self, config: FinetuneConfig, data: TrainingData, task: str, start: str | Path | None, seed: int) -> None:
-        self.config, self.data, self.task, self.start = config, data, task, start
+    def __init__(self, config: FinetuneConfig, data: TrainingData, start: str | Path | None, seed: int) -> None:
+        self.config, self.data, self.start = config, data, start
         self.plan = replace(config.finetune, seed=seed)
         self.encoder, self.made_for = _encoder(config, start)
         self.model = _predictor(self.encoder, data.train, self.plan)
@@ -72,7 +69,7 @@ class ClassifierRecipe:
     def settings(self) -> dict[str, Any]:
         return {
             "data": self.data.record,
-            "task": self.task,
+            "task": self.data.train.targets.task.goal,
             "start": start_record(self.encoder, self.start),
             "shape": {"tokenizer": dict(self.config.tokenizer), "model": dict(self.config.model)},
             "finetune": asdict(self.plan),
@@ -110,7 +107,7 @@ class ClassifierRecipe:
         """Return the loss and the monitored metric on the validation data."""
         (task, truth), metric = self.data.valid.targets, self.data.monitor
         values = inference.predictions(trained, self.data.valid.sequences).values
-        known = {name: estimate.value for name, estimate in metrics_of(task, truth, values, n=1).items()}
+        known = {name: estimate.value for name, estimate in compute_metrics(task, truth, values, n=1).items()}
         known["loss"] = task.mean_loss(truth, values)
         rows = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", metric])}
         return {name: value for name, value in rows.items() if math.isfinite(value)}  # MCC of a single class is NaN
@@ -133,10 +130,11 @@ class ClassifierRecipe:
 
     def reload(self, folder: Path) -> MemberResult:
         """Return the result of a member that an interrupted run finished; ConfigError if its settings differ."""
-        before, now = (json.loads(json.dumps(m)) for m in (folders.read_manifest(folder) or {}, self.settings))
-        if changed := [name for name in ("task", "start", "shape", "finetune", "data") if before.get(name) != now[name]]:
+        manifest = folders.read_manifest(folder) or {}
+        if changed := changed_settings({name: manifest.get(name) for name in self.settings}, self.settings):
             raise ConfigError(
-                f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
+                f"{folder} holds a model that was trained in another way ({', '.join(changed[:5])} differ); name another "
+                "folder."
             )
         (model,) = registry.load_ensemble(folder)
         return self.evaluate(model)
@@ -147,7 +145,7 @@ class ClassifierRecipe:
         values, n_windowed = inference.predictions(model, self.data.valid.sequences)
         cases = metrics.cases(task, truth, values)
         failures = [note for note in metrics.notes(cases) if "failed" in note] if collapsed(cases) else []
-        return MemberResult(values, metrics_of(task, truth, values), failures, self._notes(model, n_windowed), n_windowed)
+        return MemberResult(values, compute_metrics(task, truth, values), failures, self._notes(model, n_windowed), n_windowed)
 
     def _notes(self, model: SequenceClassifier, n_windowed: int) -> list[str]:
         """Return notes on sequences that were cut, on windows longer than the encoder is made for, and on known sequences."""
@@ -179,8 +177,8 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenMod
         encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
-        raise ConfigError("no start model: name one with -m, or give [tokenizer] and [model] to train from scratch.")
-    tokenizer = tokenizer_of(config.tokenizer)
+        raise ConfigError("no start model: name one, or give [tokenizer] and [model] to train from scratch.")
+    tokenizer = make_tokenizer(config.tokenizer)
     shape = encoder_fields(config.model)
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
     encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)

@@ -76,7 +76,7 @@ class PretrainConfig:
         """Read a TOML file; every field has a default, and an unknown field is refused."""
         if path is None:
             return cls()
-        tables = tables_of(path)
+        tables = read_toml(path)
         training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]"))
         given = tables.get("genome", [])
         genomes = []
@@ -95,7 +95,7 @@ class PretrainConfig:
             genomes = (genomes or [GenomeConfig()]) * (len(fastas) if len(genomes) < 2 else 1)
             genomes = [replace(g, fasta=str(f)) for g, f in zip(genomes, fastas, strict=True)]
         if not genomes or not all(g.fasta for g in genomes):
-            raise ConfigError("no FASTA to train on; name it with -f, or as fasta in a [genome] table.")
+            raise ConfigError("no FASTA to train on; name it, or set fasta in a [genome] table.")
         return replace(self, genome=genomes)
 
 
@@ -155,12 +155,12 @@ class FinetuneConfig:
 
 def tables_with(file: type[Any], path: Path | None, name: str, table: type[Any], changed: dict[str, Any]) -> dict[str, Any]:
     """Return the checked tables of a TOML file of type `file`, with the table `name` as a `table` with changed fields."""
-    tables = tables_of(path) if path is not None else {}
+    tables = read_toml(path) if path is not None else {}
     values = checked(table, tables.get(name, {}), f"{path}, [{name}]")
     return checked(file, {**tables, name: table(**values | changed)}, str(path))
 
 
-def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> Tokenizer:
+def make_tokenizer(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> Tokenizer:
     """Return the tokenizer of a [tokenizer] table.
 
     learn: function from vocabulary size to a BPE tokenizer of the training data; None if there is no training data.
@@ -188,7 +188,7 @@ def model_fields(table: Mapping[str, Any], family: str) -> dict[str, Any]:
     """Return the fields of a [model] table without `family`, which may only name the family that is trained."""
     fields = {"family": family, **table}
     if (named := fields.pop("family")) != family:
-        raise ConfigError(f"[model]: family = {named!r}, but this command trains {family!r} from scratch; use that, or -m.")
+        raise ConfigError(f"[model]: family = {named!r}, but this command trains {family!r} from scratch; use that.")
     return fields
 
 
@@ -210,7 +210,7 @@ def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
     return checked(EncoderConfig, {**SHAPES.get(family, {}), **fields}, "[model]")
 
 
-def tables_of(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """Read the tables of a TOML file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,69 +11,29 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from genoformer.datasets.leakage import leakage
-from genoformer.datasets.sequence_rows import LabelledSequences
-from genoformer.datasets.targets import hint_at_values, targets_for, targets_of
-from genoformer.errors import ConfigError
+from genoformer.datasets.targets import hint_at_values, make_targets, targets_for
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate, over_runs
-from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.metrics import compute_metrics
 from genoformer.evaluation.task_metrics import METRICS
-from genoformer.files import check_overwrite, write_text
+from genoformer.files import write_text
 from genoformer.models import folders
 from genoformer.progress import ProgressCallback
-from genoformer.training import resume
 from genoformer.training.classifier_recipe import ClassifierRecipe, MemberResult, TrainingData
-from genoformer.training.config import FinetuneConfig
-from genoformer.training.loop import STATE
-from genoformer.training.recipe import Run, refuse_finished, run_recipe, seeded
+from genoformer.training.jobs import FinetuneJob, is_finetuned
+from genoformer.training.recipe import Run, run_recipe, seeded
 from genoformer.training.supervised_data import (
     LabelledSet,
     check_training,
     check_validation,
+    choose_monitor,
     described,
+    file_record,
     held_out,
-    monitor_of,
-    record_of,
 )
 
-_OTHER_VALID = "give data with others too, or leave --valid out to hold out a tenth of the training data"
-_OWN_VALID = "give more training data, or validation data with --valid"
-
-
-@dataclass(frozen=True)
-class FinetuneJob:
-    """Request to fine-tune models on labelled sequences; `finetune` runs it.
-
-    task: "classify" or "regress". starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and
-    [model]. With one start and one seed `folder` is the model itself; otherwise `folder` lists its members, whose predictions
-    are averaged. valid: None holds out a tenth of the training data, stratified by class. multi_label: None infers it from the
-    labels. command: as typed, for the manifest.
-    """
-
-    train: LabelledSequences
-    folder: Path
-    task: str
-    config: FinetuneConfig = field(default_factory=FinetuneConfig)
-    valid: LabelledSequences | None = None
-    starts: Sequence[str | Path] = ()
-    n_seeds: int = 1
-    multi_label: bool | None = None
-    command: str = ""
-
-    def check(self) -> None:
-        """Raise ConfigError for settings that cannot be trained, and for a folder that holds other files."""
-        plan, folder = self.config.finetune, self.folder
-        refuse_finished(folder)
-        check_overwrite(folder, ("manifest.json",), "manifest.json", _is_finetuned)  # but refuses a manifest of `data build`
-        resume.refuse_other_kind(folder, self.task)
-        if (folder / STATE).is_file() and (self.n_seeds > 1 or len(self.starts) > 1):
-            raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
-        if plan.strategy == "fsdp":
-            raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
-        if self.n_seeds < 1:
-            raise ConfigError(f"seeds = {self.n_seeds}: give a whole number of at least 1.")
-        if self.starts and (self.config.tokenizer or self.config.model):
-            raise ConfigError("[tokenizer] and [model] are for training from scratch; leave them out, or the model.")
+_OTHER_VALID = "give data with others too, or no validation data to hold out a tenth of the training data"
+_OWN_VALID = "give more training data, or validation data"
 
 
 class EnsembleMember(NamedTuple):
@@ -106,18 +65,18 @@ class Finetuned(NamedTuple):
 
 
 def finetune(
-    job: FinetuneJob, *, progress: ProgressCallback = None, tell: Callable[[str], None] = lambda text: None
+    job: FinetuneJob, *, progress: ProgressCallback = None, on_note: Callable[[str], None] = lambda text: None
 ) -> Finetuned | None:
     """Fine-tune a model for each start and seed, write the run's folder, and return the results.
 
     Sequences longer than the window are cut into overlapping windows, whose logits are averaged; the notes give their number.
-    `tell` receives a description of the data before training starts. The same job resumes an interrupted run. Return None in
+    `on_note` receives a description of the data before training starts. The same job resumes an interrupted run. Return None in
     processes other than the first.
 
     Raises ConfigError for settings or data that cannot be trained on, TrainingError when a loss is not finite.
     """
     job.check()
-    data, notes = _training_data(job, tell)
+    data, notes = _training_data(job, on_note)
     members, predicted = [], []
     for member, start, seed in _members(job):
         result = _train_member(job, data, member, start, seed, progress)
@@ -131,7 +90,7 @@ def finetune(
     if not members or rank:  # in a process other than the first all members may be finished already
         return None
     task, truth = data.valid.targets
-    together = metrics_of(task, truth, np.mean(predicted, axis=0))
+    together = compute_metrics(task, truth, np.mean(predicted, axis=0))
     over_members = _over_members(members)
     if over_members:
         _write_ensemble(job.folder, members, together, over_members)
@@ -139,18 +98,18 @@ def finetune(
     return Finetuned(members, together, over_members, notes, reported)
 
 
-def _training_data(job: FinetuneJob, tell: Callable[[str], None]) -> tuple[TrainingData, list[str]]:
+def _training_data(job: FinetuneJob, on_note: Callable[[str], None]) -> tuple[TrainingData, list[str]]:
     """Return checked training and validation data, and notes on both."""
     train, valid = job.train, job.valid
-    everything = targets_of(train.labels, job.task, columns=train.columns, multi_label=job.multi_label, place=train.place)
-    tell(described(train.path.name, everything, train.columns))
+    everything = make_targets(train.labels, job.task, columns=train.columns, multi_label=job.multi_label, place=train.place)
+    on_note(described(train.path.name, everything, train.columns))
     if hint := hint_at_values(everything):
-        tell(hint)
+        on_note(hint)
     check_training(everything, train.path.name)
     fitted, notes = LabelledSet(train.sequences, everything), []
     if valid is not None:
         targets = targets_for(everything.task, valid.labels, columns=valid.columns, place=valid.place)
-        tell(described(valid.path.name, targets, valid.columns))
+        on_note(described(valid.path.name, targets, valid.columns))
         checked_on = LabelledSet(valid.sequences, targets)
         notes += check_validation(targets, valid.path.name, _OTHER_VALID)
     else:
@@ -159,12 +118,12 @@ def _training_data(job: FinetuneJob, tell: Callable[[str], None]) -> tuple[Train
         notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
         notes += check_validation(checked_on.targets, f"The held-out part of {train.path.name}", _OWN_VALID)
     check_training(fitted.targets, f"The training part of {train.path.name}")
-    monitor = monitor_of(job.config.finetune.monitor, checked_on.targets)
+    monitor = choose_monitor(job.config.finetune.monitor, checked_on.targets)
     shared = leakage(fitted.sequences, checked_on.sequences, everything.task.class_names(checked_on.targets.values))
     notes.append(shared.describe("the training data", "the validation data"))
     record = {
-        "train": record_of(train.path, len(fitted.sequences)),
-        "valid": record_of(valid.path, len(checked_on.sequences)) if valid is not None else None,
+        "train": file_record(train.path, len(fitted.sequences)),
+        "valid": file_record(valid.path, len(checked_on.sequences)) if valid is not None else None,
         "leakage": shared.as_dict(),
     }
     return TrainingData(fitted, checked_on, monitor, record), notes
@@ -188,11 +147,11 @@ def _train_member(
     """Fine-tune the model of one start and seed; a member that an interrupted run had finished is loaded unchanged."""
 
     def build() -> ClassifierRecipe:
-        return ClassifierRecipe(job.config, data, job.task, start, seed)
+        return ClassifierRecipe(job.config, data, start, seed)
 
     if (folder / "config.json").is_file():
         return seeded(build, seed).reload(folder)
-    return run_recipe(build, Run(folder, seed, job.command, replaces=_is_finetuned), progress)
+    return run_recipe(build, Run(folder, seed, job.command, replaces=is_finetuned), progress)
 
 
 def _over_members(members: Sequence[EnsembleMember]) -> dict[str, Estimate]:
@@ -200,7 +159,7 @@ def _over_members(members: Sequence[EnsembleMember]) -> dict[str, Estimate]:
     if len(members) < 2:
         return {}
     return {
-        name: over_runs([member.metrics[name].value for member in members], metrics.range_of(name))
+        name: over_runs([member.metrics[name].value for member in members], metrics.metric_range(name))
         for name in members[0].metrics
     }
 
@@ -214,8 +173,3 @@ def _write_ensemble(
         "over_members": {name: estimate.to_dict() for name, estimate in over_members.items()},
     }
     write_text(folder / folders.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
-
-
-def _is_finetuned(manifest: dict[str, Any]) -> bool:
-    """Return True if a manifest is that of a fine-tuned model."""
-    return "finetune" in manifest

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from genoformer.errors import ConfigError, Stopped
 
 
-def trainer_of(**options: Any) -> L.Trainer:
+def make_trainer(**options: Any) -> L.Trainer:
     """Return Lightning's trainer; ConfigError for a device that does not exist."""
     try:
         return L.Trainer(**options)

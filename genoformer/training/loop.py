@@ -22,12 +22,12 @@ from genoformer.errors import Stopped, TrainingError
 from genoformer.files import make_folder
 from genoformer.progress import RESUMED, Progress, ProgressCallback
 from genoformer.training.averaging import Average
-from genoformer.training.lightning import quiet, stopped, trainer_of
+from genoformer.training.lightning import make_trainer, quiet, stopped
 from genoformer.training.log import LOG, Log
 from genoformer.training.losses import Loss
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
-from genoformer.training.strategies import full_state_dict, shard, strategy_of
+from genoformer.training.strategies import full_state_dict, make_strategy, shard
 
 STATE = "state.ckpt"  # weights, optimizer and step of an unfinished run
 _TOGETHER = 10  # steps after which several processes agree on a save
@@ -81,7 +81,7 @@ def fit(what: Trainable, folder: Path, config: LoopConfig, *, progress: Progress
     watch = _ValidationCallback(folder, config, what.validate, what.monitor, progress)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     with quiet():
-        trainer = trainer_of(
+        trainer = make_trainer(
             max_steps=config.max_steps,
             accumulate_grad_batches=config.grad_accumulation,
             gradient_clip_val=None,
@@ -89,7 +89,7 @@ def fit(what: Trainable, folder: Path, config: LoopConfig, *, progress: Progress
             accelerator=config.accelerator,
             devices=local or config.devices,
             num_nodes=world // local if local else 1,
-            strategy=strategy_of(config.strategy, local or config.devices),
+            strategy=make_strategy(config.strategy, local or config.devices),
             logger=False,
             callbacks=[watch],
             enable_checkpointing=False,

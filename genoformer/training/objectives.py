@@ -65,7 +65,7 @@ class MaskedLM:
         inputs = np.where(masked & (draw < 0.8), self.tokenizer.mask_id, ids)
         other = masked & (draw >= 0.8) & (draw < 0.9)
         inputs[other] = (uniform(n_tokens)[other] * self.tokenizer.n_vocab).astype(np.int64)
-        labels = np.where(masked & self.tokenizer.known(ids), ids, IGNORED)
+        labels = np.where(masked & self.tokenizer.names_bases(ids), ids, IGNORED)
         return Example(inputs, labels)
 
 
@@ -80,7 +80,7 @@ class CausalLM:
     def __call__(self, encoding: Encoding, uniform: Uniform) -> Example:
         ids = encoding.ids
         labels = np.full_like(ids, IGNORED)
-        labels[:, :-1] = np.where(self.tokenizer.known(ids[:, 1:]), ids[:, 1:], IGNORED)
+        labels[:, :-1] = np.where(self.tokenizer.names_bases(ids[:, 1:]), ids[:, 1:], IGNORED)
         return Example(ids, labels)
 
 

@@ -19,8 +19,8 @@ from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
-from genoformer.training.bits_per_base import VALIDATION_BASES, bits_of, queried_bases, why_no_bits
-from genoformer.training.config import PretrainConfig, encoder_fields, tokenizer_of
+from genoformer.training.bits_per_base import VALIDATION_BASES, queried_bases, true_base_bits, why_no_bits
+from genoformer.training.config import PretrainConfig, encoder_fields, make_tokenizer
 from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
@@ -105,7 +105,7 @@ class PretrainRecipe:
     def validate(self, trained: Any) -> dict[str, float]:
         """Return the mean bits per base on the held-out contigs."""
         assert self.queried is not None
-        return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, self.queried, self.plan.batch_size)))}
+        return {"valid_bits_per_base": float(np.nanmean(true_base_bits(trained, self.queried, self.plan.batch_size)))}
 
     def finish(self, fitted: FitResult, folder: Path, progress: ProgressCallback) -> Finished[dict[str, Any]]:
         plan, genomes = self.plan, self.genomes
@@ -144,7 +144,7 @@ class PretrainRecipe:
 
     def _new_encoder(self, config: PretrainConfig, table: dict[str, Any], length: int) -> Encoder:
         """Return an encoder with the tokenizer of the configuration, in windows of `length` bases."""
-        tokenizer = tokenizer_of(config.tokenizer, self._learn_vocabulary)
+        tokenizer = make_tokenizer(config.tokenizer, self._learn_vocabulary)
         sizes = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), "n_vocab": tokenizer.n_vocab}
         shape = {**sizes, **table, "causal": config.training.objective == "causal"}
         model = Encoder(EncoderConfig.from_dict(shape))

@@ -118,6 +118,6 @@ def start_record(model: Model, start: str | Path | None) -> dict[str, Any] | Non
 
 def training_sketch(sequences: Iterable[Codes], scale: int, start: str | Path | None = None) -> Sketch:
     """Return a sketch of the k-mers that a model was trained on, including those of the model that it started from."""
-    sketch = Sketch.of(sequences, scale=scale)
+    sketch = Sketch.from_sequences(sequences, scale=scale)
     before = folders.read_sketch(start) if start is not None else None
     return sketch if before is None else sketch.joined(before)

@@ -10,7 +10,7 @@ import numpy as np
 
 from genoformer.genome.codes import Codes
 from genoformer.models.token_model import TokenModel
-from genoformer.training.bits_per_base import bits_of, queried_bases
+from genoformer.training.bits_per_base import queried_bases, true_base_bits
 from genoformer.training.config import TrainingConfig
 from genoformer.training.curves import BitsRow, bits_rows, loss_curve, pooled, write_report
 from genoformer.training.kmer_baseline import CONTEXTS, ONE_SIDED, CountModels
@@ -32,7 +32,7 @@ class Comparison(NamedTuple):
     differences: list[BitsRow]
     causal: bool
 
-    def of(self, model: str) -> BitsRow:
+    def overall(self, model: str) -> BitsRow:
         """Return the bits per base of a model over all contigs."""
         return pooled([row for row in self.rows if row.model == model])
 
@@ -41,15 +41,15 @@ class Comparison(NamedTuple):
         return pooled([row for row in self.differences if row.model == model])
 
     @property
-    def own(self) -> BitsRow:
+    def trained(self) -> BitsRow:
         """Bits per base of the trained model over all contigs."""
-        return self.of(self.rows[0].model)
+        return self.overall(self.rows[0].model)
 
     @property
     def best(self) -> BitsRow:
         """Best Markov baseline over all contigs; for a causal model, the best one-sided baseline."""
         names = [context.name for context in (ONE_SIDED if self.causal else CONTEXTS)]
-        return min((self.of(name) for name in names), key=lambda row: row.bits)
+        return min((self.overall(name) for name in names), key=lambda row: row.bits)
 
 
 def compare(model: TokenModel, name: str, train: Sequence[Source], held: Sequence[Source], plan: TrainingConfig) -> Comparison:
@@ -64,7 +64,7 @@ def compare(model: TokenModel, name: str, train: Sequence[Source], held: Sequenc
     for i, source in enumerate(held):
         windows = RandomWindows([source], length, plan.batch_size, plan.seed + 2 + i)
         queried = queried_bases(windows, plan.eval_bases)
-        bits = np.vstack([bits_of(model, queried, _AT_ONCE)[None], counts.bits(queried.codes, queried.target)])
+        bits = np.vstack([true_base_bits(model, queried, _AT_ONCE)[None], counts.bits(queried.codes, queried.target)])
         rows += bits_rows([name, *counts.names], source.contigs[0], bits)
         differences += bits_rows(counts.names, source.contigs[0], bits[0] - bits[1:])
     return Comparison(rows, differences, model.causal)
@@ -72,7 +72,7 @@ def compare(model: TokenModel, name: str, train: Sequence[Source], held: Sequenc
 
 def in_manifest(found: Comparison) -> dict[str, Any]:
     """Return the manifest entry of a comparison: the model on each contig, and the model and the best baseline over all."""
-    own, best, difference = found.own, found.best, found.against(found.best.model)
+    own, best, difference = found.trained, found.best, found.against(found.best.model)
     return {
         "bits_per_base": {row.contig: _numbers(row) for row in found.rows if row.model == own.model},
         "held_out": {

@@ -19,6 +19,7 @@ from genoformer.training.loop import STATE
 from genoformer.training.track_config import TrackTuningConfig
 
 RUN = "run.json"
+PRETRAIN, FINETUNE, TRACKS = "pretrain", "finetune", "finetune --task tracks"  # commands that train
 FILES = ("manifest.json", WEIGHTS, LOG)  # of a run; another program may have written them
 
 
@@ -33,26 +34,33 @@ def begin(
     """
     path = folder / RUN
     mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
-    refuse_other_kind(folder, mine.get("task"))
+    refuse_other_command(folder, _command(mine))
     before = _started_with(folder)
-    if before and (folder / STATE).is_file():
-        changed = sorted(_differences(completed(before), completed(mine)))
-        if changed:
-            raise ConfigError(
-                f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
-                "again, or name another folder."
-            )
+    if before and (folder / STATE).is_file() and (changed := changed_settings(before, mine)):
+        raise ConfigError(
+            f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
+            "again, or name another folder."
+        )
     if not path.is_file():
         check_overwrite(folder, FILES, "manifest.json", is_mine)
     make_folder(folder)
     write_text(path, json.dumps(mine, indent=1) + "\n")
 
 
-def refuse_other_kind(folder: Path, task: str | None) -> None:
-    """Refuse, with ConfigError, a folder with the state of a run of another command; task None is pretrain."""
-    found = _kind(_started_with(folder).get("task"))
-    if (folder / STATE).is_file() and found != _kind(task):
-        raise ConfigError(f"{folder} holds an unfinished run of {found}; name another folder.")
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the names of settings that differ between two runs, such as "finetune.batch_size", sorted.
+
+    >>> changed_settings({"training": {"seed": 1}}, {"training": {"seed": 2, "max_grad_norm": 1.0}})
+    ['training.seed']
+    """
+    return sorted(_differences(completed(before), completed(now)))
+
+
+def refuse_other_command(folder: Path, command: str) -> None:
+    """Refuse, with ConfigError, a folder with the state of a run of another command than PRETRAIN, FINETUNE or TRACKS."""
+    started = _command(_started_with(folder))
+    if (folder / STATE).is_file() and started != command:
+        raise ConfigError(f"{folder} holds an unfinished run of {started}; name another folder.")
 
 
 def finished(folder: Path) -> None:
@@ -79,8 +87,9 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _kind(task: str | None) -> str:
-    return {None: "pretrain", "tracks": "finetune --task tracks"}.get(task, "finetune")
+def _command(settings: Mapping[str, Any]) -> str:
+    """Return the command that wrote settings; those of pretrain have no task."""
+    return {None: PRETRAIN, "tracks": TRACKS}.get(settings.get("task"), FINETUNE)
 
 
 def _started_with(folder: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def failures(
     of the run, in nats; unigram, loss of the unigram distribution of tokens, in nats; single_bases, True if tokens are bases.
     """
     if comparison is not None:
-        own, composition, difference = comparison.own, comparison.of(COMPOSITION), comparison.against(COMPOSITION)
+        own, composition, difference = comparison.trained, comparison.overall(COMPOSITION), comparison.against(COMPOSITION)
         if not difference.bits + _ERRORS * difference.error < 0:
             return [
                 f"Nothing was learned: {own.bits:.3f} bits per base on held-out sequence, where the base composition of the "
@@ -62,7 +62,7 @@ def failures(
 
 def baseline_warnings(comparison: Comparison) -> list[str]:
     """Return a warning if a Markov baseline does better than the model."""
-    own, best = comparison.own, comparison.best
+    own, best = comparison.trained, comparison.best
     difference = comparison.against(best.model)
     if difference.bits <= 0:
         return []

@@ -11,7 +11,7 @@ from genoformer.errors import ConfigError
 STRATEGIES = ("auto", "ddp", "fsdp")
 
 
-def strategy_of(name: str, n_devices: int) -> Any:
+def make_strategy(name: str, n_devices: int) -> Any:
     """Return Lightning's strategy by name; "auto" is one process, or DDP on several devices."""
     if name not in STRATEGIES:
         raise ConfigError(f"strategy = {name!r}: allowed are {', '.join(STRATEGIES)}.")

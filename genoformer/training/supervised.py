@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.inference.windows import tokens_of, windows_of
+from genoformer.inference.windows import cut_windows, tokenize_windows
 from genoformer.models.heads import SequenceClassifier
 from genoformer.training.losses import Loss
 from genoformer.training.random_streams import RandomStream
@@ -65,11 +65,11 @@ class LabelledBatches:
         if self.max_shift:
             by = RandomStream(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.max_shift + 1)
             sequences = [shift_sequences(s, int(n) - self.max_shift) for s, n in zip(sequences, by, strict=True)]
-        windows = windows_of(sequences, self.config.window, self.config.overlap, self.tokenizer.min_bases)
-        ids, keep, is_base = tokens_of(self.tokenizer, windows.codes)
+        windows = cut_windows(sequences, self.config.window, self.config.overlap, self.tokenizer.min_bases)
+        ids, keep, is_base = tokenize_windows(self.tokenizer, windows.codes)
         if self.token_dropout:
             hidden = RandomStream(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.token_dropout
-            ids = np.where(hidden & self.tokenizer.known(ids), self.tokenizer.mask_id, ids)
+            ids = np.where(hidden & self.tokenizer.names_bases(ids), self.tokenizer.mask_id, ids)
         return Batch(
             torch.from_numpy(ids),
             torch.from_numpy(is_base),

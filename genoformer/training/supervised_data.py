@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genoformer.datasets.targets import Targets
 from genoformer.errors import ConfigError
-from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.metrics import compute_metrics
 from genoformer.evaluation.task_metrics import METRICS
 from genoformer.files import sha256_of
 from genoformer.genome.codes import Codes
@@ -66,9 +66,9 @@ def check_validation(targets: Targets, name: str, remedy: str) -> list[str]:
     return notes
 
 
-def case_weights(targets: Targets, how: str) -> NDArray[np.float32]:
+def case_weights(targets: Targets, weighting: str) -> NDArray[np.float32]:
     """Return the weight of each sequence in the loss, [N]: 1 for "none", or scikit-learn's "balanced" class weights."""
-    return np.ones(len(targets.values), np.float32) if how == "none" else targets.task.balanced_weights(targets.values)
+    return np.ones(len(targets.values), np.float32) if weighting == "none" else targets.task.balanced_weights(targets.values)
 
 
 def held_out(part: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
@@ -91,13 +91,13 @@ def held_out(part: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
     return take(kept), take(held)
 
 
-def monitor_of(wanted: str, targets: Targets) -> str:
+def choose_monitor(wanted: str, targets: Targets) -> str:
     """Return the metric that selects the best step; "" takes the default of the task.
 
     A metric is allowed if it is finite when the validation labels are scored against themselves.
     """
     task, values = targets
-    best = {name: metric.value for name, metric in metrics_of(task, values, task.one_hot(values), n=1).items()}
+    best = {name: metric.value for name, metric in compute_metrics(task, values, task.one_hot(values), n=1).items()}
     known = {"loss": 0.0} | best
     if wanted and wanted not in known:
         raise ConfigError(f"monitor = {wanted!r}: allowed are {', '.join(known)}.")
@@ -107,7 +107,7 @@ def monitor_of(wanted: str, targets: Targets) -> str:
     return metric
 
 
-def record_of(path: Path, n: int) -> dict[str, Any]:
+def file_record(path: Path, n: int) -> dict[str, Any]:
     """Return the manifest entry of a data file, with the manifest of `data build` if one is in the same folder."""
     sha256 = sha256_of(path)
     try:

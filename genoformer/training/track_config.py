@@ -76,7 +76,7 @@ def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str) -> Any
     start: the configuration of the start model, of any family of track models, or None. The window is a training crop with its
     flanks, because relative positions are functions of the window length.
     """
-    part, heads = part_of(config.tracks, data), {head: len(data.targets)}
+    part, heads = training_crop(config.tracks, data), {head: len(data.targets)}
     n_bases = (part.n_bins + 2 * part.context_bins) * data.bin_size
     if start is None:
         table = model_fields(config.model, "enformer")
@@ -103,7 +103,7 @@ def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str) -> Any
     return shape
 
 
-def part_of(plan: TrackTuningConfig, data: TrackSet) -> Crop:
+def training_crop(plan: TrackTuningConfig, data: TrackSet) -> Crop:
     """Return the training crop of a window; ConfigError if the windows are too short for it."""
     part, last = (
         Crop(plan.crop_bins or data.n_bins, plan.context_bins or data.first_bin),

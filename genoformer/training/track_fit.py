@@ -18,7 +18,7 @@ from genoformer.tables import rounded, tsv_line
 from genoformer.training.track_batches import crop_padded
 
 
-def fit_of(model: TrackModel, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
+def measure_fit(model: TrackModel, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
     """Measure how well a model's only head predicts windows of a set, in windows of the model's own length as in `predict`."""
     length, bins = model.config.context_length, model.bins_of(model.config.context_length)
     reader, fitting = TrackPredictor(model), TrackFitting(len(data.targets), log=log)
@@ -33,21 +33,21 @@ def fit_of(model: TrackModel, data: TrackSet, rows: NDArray[np.int64], *, both_s
     return fitting.fit
 
 
-def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
+def write_fit(path: Path, fit: TrackFit, data: TrackSet) -> None:
     """Write a table with r of each track, over positions and over windows."""
     lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
-    for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
+    for track, position, window in zip(data.targets, fit.positions.tolist(), fit.windows.tolist(), strict=True):
         numbers = (rounded(_number(x), ".4f") for x in (position, window))
         lines.append(tsv_line([str(track.index), track.identifier, track.group, *numbers, track.description]))
     write_text(path, "\n".join(lines) + "\n")
 
 
-def pearson_by_group(found: TrackFit, data: TrackSet) -> dict[str, Any]:
+def pearson_by_group(fit: TrackFit, data: TrackSet) -> dict[str, Any]:
     """Return the mean r of each group of tracks."""
     groups = [track.group for track in data.targets]
     return {
         name: {"tracks": n, "positions": _number(positions), "windows": _number(windows)}
-        for name, (n, positions, windows) in found.by_group(groups).items()
+        for name, (n, positions, windows) in fit.by_group(groups).items()
     }
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
 from genoformer.models import cost, families, registry
 from genoformer.models.base import PredictsTracks
 from genoformer.models.tuning import set_trainable
+from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.losses import TRACK_LOSSES
-from genoformer.training.track_config import TracksConfig, part_of, shape_of
+from genoformer.training.track_config import shape_of, training_crop
 
 
 class StepPlan(NamedTuple):
@@ -52,16 +51,14 @@ class StepPlan(NamedTuple):
         )
 
 
-def plan_tracks(
-    config: TracksConfig, data: TrackSet, *, start: str | Path | None = None, head: str = "tracks", rate: float | None = None
-) -> StepPlan:
-    """Estimate the cost of `train_tracks` with the same arguments on one device; of a start model only config.json is read.
+def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan:
+    """Estimate the cost of `train_tracks` on one device; of a start model only config.json is read.
 
     rate: multiply-adds per second; None measures it here. Raises ConfigError for a set and a shape that do not fit.
     """
-    tracks = config.tracks
-    old = registry.load_config(start, PredictsTracks) if start is not None else None
-    shape, part = shape_of(config, data, old, head), part_of(tracks, data)
+    data, head, tracks = job.data, job.head, job.config.tracks
+    old = registry.load_config(job.start, PredictsTracks) if job.start is not None else None
+    shape, part = shape_of(job.config, data, old, head), training_crop(tracks, data)
     length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision

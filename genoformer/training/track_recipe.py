@@ -24,13 +24,14 @@ from genoformer.models.lora import merge_adapters
 from genoformer.models.track_model import TrackModel
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
+from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.losses import TRACK_LOSSES, TrackLoss, poisson_multinomial
 from genoformer.training.recipe import Finished, training_sketch
 from genoformer.training.strategies import full_state_dict
 from genoformer.training.track_batches import TrackBatches, track_loss
-from genoformer.training.track_config import TracksConfig, TrackTuningConfig, part_of, shape_of
-from genoformer.training.track_fit import fit_of, pearson_by_group, write_fit
+from genoformer.training.track_config import TrackTuningConfig, shape_of, training_crop
+from genoformer.training.track_fit import measure_fit, pearson_by_group, write_fit
 
 
 class TrainedTracks(NamedTuple):
@@ -46,17 +47,17 @@ class TrainedTracks(NamedTuple):
 class TrackRecipe:
     """Training of a track model on windows of split train; see `training.tracks.train_tracks`."""
 
-    def __init__(self, config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> None:
-        self.config, self.data, self.start, self.head, self.notes = config, data, start, head, list[str]()
-        plan = config.tracks
+    def __init__(self, job: TrackTrainingJob) -> None:
+        config, data, head = self.config, self.data, self.head = job.config, job.data, job.head
+        self.start, self.notes, plan = job.start, list[str](), config.tracks
         self.rows, self.held_out = data.rows("train"), data.rows("valid")
         if not len(self.rows):
             raise ConfigError(f"{data.folder} has no windows of split train; build it with some.")
-        self.model = _model(config, data, start, head)
+        self.model = _model(job)
         self.batches = TrackBatches(
             data,
             self.rows,
-            part_of(plan, data),
+            training_crop(plan, data),
             batch_size=plan.batch_size,
             seed=plan.seed,
             max_shift=plan.max_shift,
@@ -134,7 +135,7 @@ class TrackRecipe:
 
     def _fit(self, model: TrackModel, rows: NDArray[np.int64]) -> TrackFit:
         plan = self.config.tracks
-        return fit_of(model, self.data, rows, both_strands=plan.both_strands, log=plan.pearson_log1p)
+        return measure_fit(model, self.data, rows, both_strands=plan.both_strands, log=plan.pearson_log1p)
 
     def _note_data(self) -> None:
         """Add notes on another window length than that of the start model, and on validation windows that say nothing."""
@@ -146,11 +147,11 @@ class TrackRecipe:
             self.notes.append("All windows of split valid are 0 in every track: r is not defined, so the last step is kept.")
 
 
-def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> TrackModel:
+def _model(job: TrackTrainingJob) -> TrackModel:
     """Return a model with one new head for the set's tracks."""
-    old = registry.load(start, PredictsTracks) if start is not None else None
+    old = registry.load(job.start, PredictsTracks) if job.start is not None else None
     kind = Enformer if old is None else type(old)
-    model = kind(shape_of(config, data, old.config if old is not None else None, head))
+    model = kind(shape_of(job.config, job.data, old.config if old is not None else None, job.head))
     if old is not None:
         own = {id(p) for part in old.output_parts() for p in ([part] if isinstance(part, nn.Parameter) else part.parameters())}
         left_out = {name for name, parameter in old.named_parameters() if id(parameter) in own}

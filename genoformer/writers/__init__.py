@@ -18,7 +18,7 @@ from genoformer.writers.base import (
     Source,
     UnfitRecordError,
     escaped,
-    key_of,
+    info_key,
     number,
 )
 from genoformer.writers.tables import ParquetSink, TSVSink
@@ -42,7 +42,7 @@ __all__ = [
     "VCFSink",
     "VCFWriter",
     "escaped",
-    "key_of",
+    "info_key",
     "number",
     "open_sink",
 ]

@@ -33,10 +33,10 @@ FIX_KEY = "GF_FIX"  # correction of an ALT; written with the scores
 MOST_WAITING = 1 << 26  # letters of buffered records before they are written
 
 
-def key_of(name: str) -> str:
+def info_key(name: str) -> str:
     """Return a name with only the characters that VCF allows in INFO keys; two names may give the same key.
 
-    >>> key_of("SAD_CNhs10752+"), key_of("SAD_CAGE:liver, adult-")
+    >>> info_key("SAD_CNhs10752+"), info_key("SAD_CAGE:liver, adult-")
     ('SAD_CNhs10752_plus', 'SAD_CAGE_liver__adult_minus')
     """
     strand = {"+": "_plus", "-": "_minus"}.get(name[-1:], "")
@@ -50,12 +50,16 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     words: tuple[str, ...] = ()
-    of: str = ""  # the score column to which this error, flag or quantile belongs
+    belongs_to: str = ""  # the score column to which this error, flag or quantile belongs
 
     @property
     def key(self) -> str:
         """Key in INFO; for a stranded track such as CAGE+, _plus or _minus replaces the sign, before any _SE or _NOISE."""
-        return f"GF_{key_of(self.of)}{self.name.removeprefix(self.of)}" if self.of else f"GF_{key_of(self.name)}"
+        return (
+            f"GF_{info_key(self.belongs_to)}{self.name.removeprefix(self.belongs_to)}"
+            if self.belongs_to
+            else f"GF_{info_key(self.name)}"
+        )
 
     def text(self, value: float) -> str:
         """Format a value for a text table: five significant digits, or a word; empty if missing."""
@@ -304,7 +308,7 @@ def utf8(text: str) -> str:
     return text.encode(ENCODING, ERRORS).decode(ENCODING, "replace")
 
 
-def columns_of(record: Record) -> tuple[list[str], list[str]]:
+def split_columns(record: Record) -> tuple[list[str], list[str]]:
     """Return the eight fixed columns of a record, and FORMAT and the samples if present."""
     fields = record.line.split("\t")
     return [*fields[:8], *["."] * (8 - len(fields))], fields[8:]

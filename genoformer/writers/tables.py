@@ -25,7 +25,7 @@ from genoformer.writers.base import (
     TextSink,
     TextWriter,
     UnfitRecordError,
-    columns_of,
+    split_columns,
     utf8,
 )
 from genoformer.writers.parquet import ParquetRows, Row
@@ -67,7 +67,7 @@ class TSVWriter(TextWriter):
         return [tsv_line([*_names(self.header), *(field.key for field in self.header.fields), *self.samples])]
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
-        fixed, samples = columns_of(record)
+        fixed, samples = split_columns(record)
         if fixed[_QUAL] == ".":
             fixed[_QUAL] = MISSING
         samples += ["."] * (len(self.samples) - len(samples))
@@ -100,7 +100,7 @@ class ParquetWriter(RecordWriter):
         self._size = 0  # letters of the rows that wait
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
-        fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
+        fixed, samples = (list(map(utf8, fields)) for fields in split_columns(record))
         qual = None if fixed[_QUAL] == "." else fixed[_QUAL]
         padded: list[str | None] = [*samples, *[None] * (self.n_samples - len(samples))]
         if len(padded) > self.n_samples:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.files import atomic_folder, atomic_write
 from genoformer.formats.bed import Intervals
 from genoformer.formats.bigwig import BigWigWriter, new_bigwig
@@ -57,7 +57,11 @@ class TrackOutput(NamedTuple):
     intervals: Mapping[str, Intervals]
     landmarks: LocusAnnotation = LocusAnnotation()
     force: bool = False
-    option: str = "--tracks"
+    option: str = "tracks"
+
+    def refused(self, problem: str) -> OptionError:
+        """Return the error for a number of tracks that the output cannot hold."""
+        return OptionError(self.option, problem)
 
 
 class CollectedTracks:
@@ -110,10 +114,8 @@ class ParquetTracks:
 @contextmanager
 def _one_bigwig(output: TrackOutput) -> Iterator[TrackSink]:
     if len(output.tracks) > 1:
-        raise ConfigError(
-            f"{output.path}: a bigWig holds one track, not {len(output.tracks):,}; choose one with {output.option}, or name a "
-            "folder, without .bw."
-        )
+        n = len(output.tracks)
+        raise output.refused(f"selects {n:,}, but {output.path} is a bigWig, which holds one; choose one, or name a folder.")
     with new_bigwig(output.path, output.contigs) as file:
         yield BigWigTracks([file])
 
@@ -122,9 +124,8 @@ def _one_bigwig(output: TrackOutput) -> Iterator[TrackSink]:
 def _bigwigs(output: TrackOutput) -> Iterator[TrackSink]:
     tracks = output.tracks
     if len(tracks) > MAX_FILES:
-        raise ConfigError(
-            f"{len(tracks):,} tracks need as many open files; choose up to {MAX_FILES} with {output.option}, or write .parquet."
-        )
+        n = len(tracks)
+        raise output.refused(f"selects {n:,}, which need as many open files; choose up to {MAX_FILES}, or write .parquet.")
     names = file_names(tracks)
     with atomic_folder(output.path, may_replace=_is_prediction if output.force else None) as part:
         with ExitStack() as stack:
@@ -153,9 +154,7 @@ def parquet_rows(path: Path, names: Sequence[str], most_rows: int = _MOST_ROWS) 
 @contextmanager
 def _figure(output: TrackOutput) -> Iterator[TrackSink]:
     if len(output.tracks) > MAX_PANELS:
-        raise ConfigError(
-            f"a figure shows up to {MAX_PANELS} tracks, not {len(output.tracks):,}; choose some with {output.option}."
-        )
+        raise output.refused(f"selects {len(output.tracks):,}, but a figure shows up to {MAX_PANELS}; choose fewer.")
     n = sum(map(len, output.intervals.values()))
     if n != 1:
         raise ConfigError(f"a figure shows one region, not {n:,}; give one with -r, or write .bw or .parquet.")

@@ -87,7 +87,7 @@ class VCFWriter(TextWriter):
         if reason and self.keys:
             added.append(f"{STATUS_KEY}={reason}")
         if cells:
-            added += info_of(self.fields, cells)
+            added += format_info(self.fields, cells)
         if added:
             fields[7] = ";".join(([] if info in (".", "") else [info]) + added)
         else:
@@ -181,7 +181,7 @@ def _origin(header: Header) -> Iterator[str]:
         yield f"##genoformer_noise={header.noise}"
 
 
-def info_of(keys: Sequence[str], cells: Cells) -> list[str]:
+def format_info(keys: Sequence[str], cells: Cells) -> list[str]:
     """Return KEY=VALUE,VALUE for each field with values."""
     return [f"{keys[i]}={','.join(map(escaped, values))}" for i, values in cells.items()]
 

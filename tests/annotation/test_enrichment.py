@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from genoformer import annotation
-from genoformer.annotation.enrichment import benjamini_hochberg, enrich, enrich_traits, fold_of, q_of
+from genoformer.annotation.enrichment import benjamini_hochberg, enrich, enrich_traits, overlap_ratio, q_values
 from genoformer.annotation.figures import write_study
 from genoformer.annotation.matching import (
     EDGES,
@@ -155,7 +155,7 @@ def test_q_is_scipys(p: list[float]) -> None:
 
 
 def test_fold_of_nothing() -> None:
-    fold = fold_of(np.array([2, 0, 1]), np.array([4.0, 0.0, 0.0]))
+    fold = overlap_ratio(np.array([2, 0, 1]), np.array([4.0, 0.0, 0.0]))
     assert fold[0] == 0.5
     assert np.isnan(fold[1])
     assert np.isposinf(fold[2])
@@ -471,7 +471,7 @@ def test_contigs_that_nothing_has_are_refused(world: dict[str, Path], tmp_path: 
     found = study.compared[0].enrichment
     assert found.n[0] == 0
     assert np.isnan(found.q[0])
-    assert found.q[1:] == pytest.approx(q_of(found.p[1:], np.ones(2, bool)))  # the other's q is not paid for it
+    assert found.q[1:] == pytest.approx(q_values(found.p[1:], np.ones(2, bool)))  # the other's q is not paid for it
     assert any("o.bed: none of its contigs is in v.vcf" in note for note in study.notes)
 
 

@@ -23,7 +23,7 @@ from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.run import annotate_variants
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.formats.vcf import open_vcf
-from genoformer.formats.vcf_blocks import blocks_of
+from genoformer.formats.vcf_blocks import iter_blocks
 
 HEAD = """\
 ##fileformat=VCFv4.2
@@ -295,7 +295,7 @@ def test_overlaps_are_those_of_bedtools(real_data: Path, tmp_path: Path, vcf: st
     annotations = Annotations(elements)
     mine = defaultdict(list)
     with open_vcf(tmp_path / "in.vcf") as file:
-        for block in blocks_of(file):
+        for block in iter_blocks(file):
             for contig, i, j in block.contigs:
                 of = [int(block.line(k).split("\t")[2]) for k in range(i, j)]
                 found = annotations.overlaps(contig, block.starts[i:j], block.ends[i:j])

@@ -68,6 +68,7 @@ SIZES = {
 def main() -> list[Row]:
     from genoformer.models import registry
     from genoformer.models.base import PredictsTracks
+    from genoformer.training.jobs import TrackTrainingJob
     from genoformer.training.track_config import TracksConfig, TrackTuningConfig
     from genoformer.training.tracks import train_tracks
 
@@ -84,9 +85,9 @@ def main() -> list[Row]:
         how = (dense, FIRST), (sparse, SECOND)
         plans = [TrackTuningConfig(epochs=stage.epochs, seed=SEED, **recipe) for stage, recipe in how]
         if not (first / "config.json").exists():
-            train_tracks(TracksConfig({**SHAPE, **shape}, plans[0]), first_data, first)
+            train_tracks(TrackTrainingJob(first_data, first, TracksConfig({**SHAPE, **shape}, plans[0])))
         if not (run / "config.json").exists():
-            train_tracks(TracksConfig({}, plans[1]), data, run, start=first)
+            train_tracks(TrackTrainingJob(data, run, TracksConfig({}, plans[1]), first))
         found[model] = read_cage(registry.load(run, PredictsTracks), data, world)
     return rows(found, len(data.rows("train"))) if len(found) == len(MODELS) else []
 

@@ -123,9 +123,10 @@ def write(path: Path, places: np.ndarray, rng: np.random.Generator) -> None:
 
 def catalog() -> list[Row]:
     from genoformer import annotation
-    from genoformer.annotation.figures import controls_figure, save
+    from genoformer.annotation.figures import controls_figure
     from genoformer.annotation.random_regions import read_sizes
     from genoformer.annotation.study import describe, enrich_variants
+    from genoformer.files import save_figure
     from genoformer.formats.bed import read_bed
     from genoformer.genome.reference import Genome
 
@@ -162,7 +163,7 @@ def catalog() -> list[Row]:
                 )
             )
         if not options:
-            save(controls_figure(study, compared), FIGURE)
+            save_figure(controls_figure(study, compared), FIGURE)
     study = enrich_variants(
         leads,
         annotation.read_annotations(given, tss=tss),

@@ -29,11 +29,12 @@ def main() -> list[Row]:
 
 def one(name: str) -> list[Row]:
     from genoformer.datasets.sequences import read_labelled
-    from genoformer.datasets.targets import targets_of
+    from genoformer.datasets.targets import make_targets
     from genoformer.evaluation.baselines import BASELINES
-    from genoformer.evaluation.metrics import metrics_of
+    from genoformer.evaluation.metrics import compute_metrics
     from genoformer.training.config import FinetuneConfig
-    from genoformer.training.finetune import FinetuneJob, finetune
+    from genoformer.training.finetune import finetune
+    from genoformer.training.jobs import FinetuneJob
     from genoformer.training.log import LOG, read_log
 
     folder = data_folder() / "classification" / "GUE" / name
@@ -45,11 +46,11 @@ def one(name: str) -> list[Row]:
         (OUT / name / "ensemble.json").unlink()  # the members are taken again, and judged anew
     done = finetune(FinetuneJob(train, OUT / name, "classify", config, dev, starts=starts, n_seeds=N_SEEDS))
     assert done is not None
-    fitted, asked = (targets_of(part.labels, "classify") for part in (train, dev))
+    fitted, asked = (make_targets(part.labels, "classify") for part in (train, dev))
     beside = {}
     for baseline in ("kmer_regression", "cnn"):
         model = BASELINES[baseline](train.sequences, fitted.values, fitted.task)
-        beside[baseline] = metrics_of(fitted.task, asked.values, model.predict(dev.sequences))["mcc"].value
+        beside[baseline] = compute_metrics(fitted.task, asked.values, model.predict(dev.sequences))["mcc"].value
     mean, together = done.over_members["mcc"], done.ensemble["mcc"]
     ours = ", ".join(f"{member.metrics['mcc'].value:.3f}" for member in done.members)
     last = [[row["valid_mcc"] for row in read_log(member.folder / LOG) if "valid_mcc" in row][-1] for member in done.members]
@@ -72,7 +73,8 @@ def first(name: str, folder: Path) -> Path:
 
     from genoformer.datasets.sequences import read_labelled
     from genoformer.training.config import FinetuneConfig
-    from genoformer.training.finetune import FinetuneJob, finetune
+    from genoformer.training.finetune import finetune
+    from genoformer.training.jobs import FinetuneJob
 
     out = OUT / f"{name}-first"
     if (out / "config.json").is_file():

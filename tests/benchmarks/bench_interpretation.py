@@ -125,7 +125,7 @@ def speed() -> list[Row]:
         x = one_hot(torch.from_numpy(codes[None]))
 
         def ours(model: Any = model, codes: Any = codes, output: Any = output, start: int = start, n: int = n) -> Any:
-            return substitutions(codes, lambda made: output.of(model, made, codes), start=start, end=start + n)
+            return substitutions(codes, lambda made: output.compute(model, made, codes), start=start, end=start + n)
 
         def theirs(module: Any = module, x: Any = x, start: int = start, n: int = n) -> Any:
             return saturation_mutagenesis(module, x, start=start, end=start + n, device="cpu", raw_outputs=True)

@@ -135,7 +135,8 @@ def trained(folder: Path) -> tuple[Path, Any]:
     from genoformer.genome.codes import decode
     from genoformer.models import registry
     from genoformer.training.config import FinetuneConfig, TuningConfig
-    from genoformer.training.finetune import FinetuneJob, finetune
+    from genoformer.training.finetune import finetune
+    from genoformer.training.jobs import FinetuneJob
 
     world = simulate(folder / "world", seed=77, n_contigs=8, contig_length=1_000_000, n_variants=800)
     if ready := os.environ.get("MOTIFS_CLASSIFIER"):

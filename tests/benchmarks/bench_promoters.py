@@ -19,7 +19,8 @@ def main() -> list[Row]:
     from genoformer.evaluation.run import EvaluationJob, evaluate_models
     from genoformer.genome.reference import Genome
     from genoformer.training.config import FinetuneConfig, TuningConfig
-    from genoformer.training.finetune import FinetuneJob, finetune
+    from genoformer.training.finetune import finetune
+    from genoformer.training.jobs import FinetuneJob
 
     hg38 = data_folder() / "hg38"
     with tempfile.TemporaryDirectory() as folder:

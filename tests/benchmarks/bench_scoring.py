@@ -60,7 +60,7 @@ def main() -> list[Row]:
 
     hidden = ours.tokenizer.mask_bases(codes, target)
     ids, rows, candidates = (torch.from_numpy(np.ascontiguousarray(field)) for field in hidden[:3])
-    batch = min(runtime.batch_size_of(ours, codes, None), N_SNVS)
+    batch = min(runtime.choose_batch_size(ours, codes, None), N_SNVS)
 
     def loop() -> list[float]:
         """As in the scripts that come with such models: each allele spelt out, cut, encoded, and run by itself."""

@@ -79,6 +79,7 @@ def track_set() -> TrackSet:
 def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> TrackFit:
     """The recipe with some fields changed, trained, and how it fits the validation windows."""
     from genoformer.models import folders
+    from genoformer.training.jobs import TrackTrainingJob
     from genoformer.training.track_config import TracksConfig
     from genoformer.training.tracks import train_tracks
 
@@ -89,17 +90,17 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
         if made["tracks"] != asdict(tracks) or made["model"] != {**recipe.model, **changed.get("model", {})}:
             raise SystemExit(f"{finished} was trained in another way; remove it.")
     else:
-        train_tracks(TracksConfig({**recipe.model, **changed.get("model", {})}, tracks), data, OUT / name)
+        train_tracks(TrackTrainingJob(data, OUT / name, TracksConfig({**recipe.model, **changed.get("model", {})}, tracks)))
     return of_model(data, OUT / name, both_strands=tracks.both_strands)
 
 
 def of_model(data: TrackSet, name: str | Path, *, both_strands: bool = True) -> TrackFit:
     from genoformer.models import registry
     from genoformer.models.base import PredictsTracks
-    from genoformer.training.track_fit import fit_of
+    from genoformer.training.track_fit import measure_fit
 
     model = registry.load(name, PredictsTracks).eval()
-    return fit_of(model, data, data.rows("valid"), both_strands=both_strands, log=True)
+    return measure_fit(model, data, data.rows("valid"), both_strands=both_strands, log=True)
 
 
 def ridge(data: TrackSet, context: tuple[int, ...], penalty: float = 1000.0) -> TrackFit:

@@ -65,7 +65,7 @@ def test_npy_and_its_names(tmp_path: Path, table: Path, tiny_model_folder: Path,
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "cls"])
 def test_parquet_as_pandas_reads_it(tmp_path: Path, table: Path, tiny_model_folder: Path, model: Encoder, pooling: str) -> None:
-    options = ["--pooling", pooling, "--window", 20, "--overlap", 4, "--both-strands", "--layer", 1, "--layer", 0]
+    options = ["--pooling", pooling, "--window", 20, "--overlap", 4, "--strand", "both", "--layer", 1, "--layer", 0]
     result = run(table, "-m", tiny_model_folder, "-o", tmp_path / "out.parquet", *options)
     assert result.exit_code == 0, result.output
     found = pd.read_parquet(tmp_path / "out.parquet")

@@ -76,6 +76,9 @@ def test_quiet_and_verbose(tmp_path: Path) -> None:
         assert part in loud[2]
     before = run("-v", *score)  # the group takes them, too
     assert "MB of memory" in before[2]
+    checked = run("score", VCF, "-f", FASTA, "-r", "chrS1:1-9000", "--preflight", "-v")
+    assert checked[0] == 0
+    assert "preflight: 15 records in" in checked[2]
 
 
 def test_an_error_is_one_line_and_with_debug_a_traceback(tmp_path: Path) -> None:

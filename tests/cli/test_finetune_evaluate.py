@@ -186,7 +186,7 @@ def test_sequences_without_any_class(made, tmp_path) -> None:
         rows = [f"{decode(random.integers(0, 4, 60).astype(np.uint8))},{labels[i % len(labels)]}\n" for i in range(n)]
         (tmp_path / f"{name}.csv").write_text("sequence,label\n" + "".join(rows))
     given = ["finetune", tmp_path / "train.csv", "--valid", tmp_path / "valid.csv", "-c", made / "c.toml", "--epochs", 1]
-    assert_refused(run(*given, "-o", tmp_path / "none"), "line 2: label is empty", "write ';'", "--multi-label")
+    assert_refused(run(*given, "-o", tmp_path / "none"), "line 2: label is empty", "write ';'", "multi_label")
     tuned = run(*given, "-o", tmp_path / "out", "--multi-label")
     assert tuned.exit_code == 0, tuned.output
     assert "nan" not in tuned.output
@@ -230,7 +230,7 @@ def test_validation_data_of_one_class_is_refused_and_measured_by_what_is_defined
         *("finetune", collapsed / "train.csv", "--valid", collapsed / "alike.csv", "-c", collapsed / "c.toml"),
         *("-o", collapsed / "other", "--epochs", 2),
     )
-    assert_refused(tuned, "alike.csv has the same class in all its 38 sequences (0)", "leave --valid out")
+    assert_refused(tuned, "alike.csv has the same class in all its 38 sequences (0)", "or no validation data")
     assert not (collapsed / "other").exists()
     text = "".join(line for line in (made / "set/test.tsv").read_text().splitlines(True) if "\tenhancer" not in line)
     (collapsed / "negative.tsv").write_text(text)

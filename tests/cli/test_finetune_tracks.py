@@ -15,6 +15,7 @@ from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
+from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig
 from genoformer.training.track_plan import plan_tracks
 
@@ -94,15 +95,15 @@ def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, tr
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--valid", "x.tsv"], "--valid is not for --task tracks: the set names the validation windows"),
-        (["-f", "x.fa"], "--fasta is not for --task tracks: the set holds its sequence"),
-        (["--label", "x"], "--label is not for --task tracks"),
-        (["--multi-label"], "--multi-label is not for --task tracks"),
-        (["--seeds", 3], "--seeds is not for --task tracks: one model is trained"),
-        (["--class-weights", "balanced"], "--class-weights is not for --task tracks: give track_weights"),
-        (["--monitor", "mcc"], "--monitor is not for --task tracks"),
+        (["--valid", "x.tsv"], "--valid is not for training on tracks: the set names the validation windows"),
+        (["-f", "x.fa"], "--fasta is not for training on tracks: the set holds its sequence"),
+        (["--label", "x"], "--label is not for training on tracks"),
+        (["--multi-label"], "--multi-label is not for training on tracks"),
+        (["--seeds", 3], "--seeds is not for training on tracks: one model is trained"),
+        (["--class-weights", "balanced"], "--class-weights is not for training on tracks: give track_weights"),
+        (["--monitor", "mcc"], "--monitor is not for training on tracks"),
         (["--tune", "half"], "'half' is not one of"),
-        (["-m", "a", "-m", "b"], "starts from one model, not from 2"),
+        (["-m", "a", "-m", "b"], "--model names 2 models, expected one to start from"),
         (["-m", "demo"], "is a language model, which predicts bases; give a model that predicts tracks"),
         (["--batch-size", 0], "batch_size = 0"),
         (["-c", "nothing.toml"], "nothing.toml cannot be read"),
@@ -128,7 +129,8 @@ def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> No
     frozen = run(*common, "-m", made / "run", "--tune", "frozen")
     assert f"{n:,}, of which 98 are trained" in frozen.stdout  # 2 x 48 weights and 2 biases
     settings = TrackTuningConfig(tune="lora", precision="bf16-mixed", batch_size=2, grad_accumulation=3)
-    plan = plan_tracks(TracksConfig(tracks=settings), read_tracks(made / "set"), start=made / "run", rate=1e9)
+    job = TrackTrainingJob(read_tracks(made / "set"), None, TracksConfig(tracks=settings), made / "run")
+    plan = plan_tracks(job, rate=1e9)
     assert plan.seconds == plan.multiply_adds / 1e9 > 0
     assert plan.n_parameters > n > plan.n_trained
     assert list(tmp_path.iterdir()) == []

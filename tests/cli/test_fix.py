@@ -19,7 +19,7 @@ from genoformer_cli.main import main
 from scoring_jobs import run_score
 
 import genoformer as gf
-from genoformer.formats.vcf import info_of, read_variants
+from genoformer.formats.vcf import parse_info, read_variants
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
@@ -78,7 +78,7 @@ class Place(NamedTuple):
         return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="genoformer")
 
     def infos(self, out: str = "out.vcf") -> list[dict[str, str]]:
-        return [info_of(record) for record in read_variants(self.folder / out)]
+        return [parse_info(record) for record in read_variants(self.folder / out)]
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_the_same_numbers_in_every_format(tmp_path: Path, fasta: Path, model: Pa
 
 
 def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> None:
-    common = ("predict", "-f", fasta, "-m", model, "--head", "human", "--both-strands", "-o", tmp_path / "a.parquet")
+    common = ("predict", "-f", fasta, "-m", model, "--head", "human", "--strand", "both", "-o", tmp_path / "a.parquet")
     done = run(*common)
     assert done.exit_code == 2
     assert "has no table with the strand pairs of its tracks; give targets" in done.stderr
@@ -75,7 +75,7 @@ def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> 
 
 def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, table: Path) -> None:
     (model / "model.safetensors").unlink()
-    done = run("predict", "-f", fasta, "-m", model, "--head", "human", "--plan", "--both-strands", "--targets", table)
+    done = run("predict", "-f", fasta, "-m", model, "--head", "human", "--plan", "--strand", "both", "--targets", table)
     assert done.exit_code == 0, done.output
     said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
     assert said["parameters"].strip() == f"{cost.count_parameters(small_enformer()):,}"
@@ -85,7 +85,7 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
     human = ["--plan", "--head", "human"]
     for arguments, message in (
         ([*human, "--tracks", "7"], "tracks 7 are requested, but tracks are numbered 0 to 4"),
-        ([*human, "--both-strands"], "has no table with the strand pairs"),
+        ([*human, "--strand", "both"], "has no table with the strand pairs"),
         (["--plan"], "no head was named; this model has human, mouse"),
         ([], "Missing option '-o'"),
     ):
@@ -99,7 +99,7 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
     [
         (["-o", "{}/a.parquet"], "no head was named; this model has human, mouse"),
         (["--head", "rat", "-o", "{}/a.parquet"], "there is no head 'rat'"),
-        (["--head", "human", "-o", "{}/a.bw"], "a bigWig holds one track, not 5"),
+        (["--head", "human", "-o", "{}/a.bw"], "--tracks selects 5, but"),
         (["--head", "human", "--tracks", "7", "-o", "{}/a.bw"], "tracks 7 are requested, but tracks are numbered 0 to 4"),
         (["--head", "mouse", "--targets", "{}/targets.tsv", "-o", "{}/out"], "the table has 5 tracks"),
         (["--head", "human", "-r", "chr7", "-o", "{}/out"], "There is no contig chr7"),

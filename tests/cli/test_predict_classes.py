@@ -151,14 +151,20 @@ def test_a_killed_run_resumes_with_the_same_bytes(tmp_path: Path, model: Path, f
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-f", "genome.fa", "-o", "o.bw"], "a bigWig holds one track, not 3; choose one with --classes, or name a folder"),
+        (
+            ["-f", "genome.fa", "-o", "o.bw"],
+            "--classes selects 3, but o.bw is a bigWig, which holds one; choose one, or name a folder",
+        ),
         (["-f", "genome.fa", "-o", "o.txt"], "the suffix names no known format"),
         (["-f", "genome.fa", "-o", "out", "--head", "x"], "--head needs a track model, found a fine-tuned model"),
         (["-f", "genome.fa", "-o", "out", "--classes", "d"], "there is no class 'd'; the model predicts a, b, c"),
         (["-f", "genome.fa", "-o", "out", "--step", 0], "step = 0: give 1 base up to the window of the model, 40"),
-        (["-f", "genome.fa", "-o", "out", "--threshold", 0.5], "name the file of the calls with --calls"),
+        (
+            ["-f", "genome.fa", "-o", "out", "--threshold", 0.5],
+            "--threshold is the least value of a call and needs a file of calls",
+        ),
         (["-f", "genome.fa", "-o", "out", "-r", "chr1:4,000-5,000"], "lies beyond its contig"),
-        (["-o", "out"], "no genome is named; give its FASTA with -f, or name a file of sequences"),
+        (["-o", "out"], "--fasta is missing, expected the genome of the regions; give its FASTA, or name"),
         (["genome.fa", "-o", "o.bw"], "end the name in .tsv or .parquet"),
         (["genome.fa", "-o", "o.tsv", "-r", "chr1"], "--region is for regions of a genome, found a file of sequences"),
         (["genome.fa", "-o", "o.tsv", "--calls", "c.bed"], "--calls merges windows of regions"),

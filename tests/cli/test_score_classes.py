@@ -16,7 +16,7 @@ from commands import assert_refused, rows_of, run, run_well
 from small_models import small_classifier
 
 import genoformer as gf
-from genoformer.formats.vcf import info_of, read_variants
+from genoformer.formats.vcf import parse_info, read_variants
 from genoformer.genome.codes import decode
 from genoformer.models import registry
 from genoformer.scoring import class_scorer
@@ -84,7 +84,7 @@ def test_vcf_tsv_parquet_and_matrix_have_the_same_scores(folder, tmp_path) -> No
             continue
         which = of.alts.index(alt)
         for name in names:
-            in_vcf = info_of(of)[f"GF_{name}"].split(",")[which]
+            in_vcf = parse_info(of)[f"GF_{name}"].split(",")[which]
             if name.endswith("CLASS"):
                 assert in_vcf == row[name] == table[name][i]
             else:

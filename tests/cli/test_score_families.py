@@ -118,7 +118,7 @@ def test_explain_says_what_each_model_supports_and_why_not(folder, order) -> Non
         ("causal", ["-s", "TOKEN_LLR"], "TOKEN_LLR needs a model that sees both sides"),
         ("blocks", ["-s", "JSD"], "JSD needs a causal model"),
         ("mini-tracks", ["--phases", "all"], "found phases or shared windows, expected a language model"),
-        ("blocks", ["--share-windows"], "shared windows need a causal language model"),
+        ("blocks", ["--share-windows"], "--share-windows needs a causal language model"),
         ("mini-tracks", ["-s", "JSD"], "JSD needs a language model"),
     ],
 )

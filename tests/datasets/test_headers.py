@@ -8,7 +8,7 @@ import pytest
 
 from genoformer.datasets.headers import MissingLabelError
 from genoformer.datasets.sequences import read_labelled, read_sequences
-from genoformer.datasets.targets import targets_of
+from genoformer.datasets.targets import make_targets
 from genoformer.errors import FileFormatError
 
 
@@ -72,7 +72,7 @@ def test_how_headers_were_understood_is_said(tmp_path: Path, headers, note) -> N
         (
             "label",
             None,
-            "of which the last is the label; the others stay in the name. Without --label the last 3 are labels.",
+            "of which the last is the label; the others stay in the name. If no label column is named, the last 3 are labels.",
             "Several labels are written",
         ),
         (None, 1, "of which the last is the label; the others stay in the name.", "Several labels are written"),
@@ -143,7 +143,7 @@ def test_headers_without_labels_are_names(tmp_path: Path) -> None:
 def test_numbers_of_sequences_are_no_classes(tmp_path: Path) -> None:
     found = read_labelled(fasta(tmp_path, *(f"contig|{i}" for i in range(120))))
     with pytest.raises(ValueError, match=r"120 different numbers in 120 sequences .* numbers of sequences"):
-        targets_of(found.labels, "classify")
+        make_targets(found.labels, "classify")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.sequences import read_labelled, read_sequences
-from genoformer.datasets.targets import targets_of
+from genoformer.datasets.targets import make_targets
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.genome.codes import decode
 
@@ -255,7 +255,7 @@ def test_real_sets(real_data: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(found) == len(rows)
     assert [decode(codes) for codes in found.sequences] == [row["sequence"].upper() for row in rows]
-    assert targets_of(found.labels, "classify").values.tolist() == [int(row["label"]) for row in rows]
+    assert make_targets(found.labels, "classify").values.tolist() == [int(row["label"]) for row in rows]
     kmers = read_labelled(folder / "dnabert" / "prom-core_6mer_dev.tsv.gz")
     text = gzip.decompress((folder / "dnabert" / "prom-core_6mer_dev.tsv.gz").read_bytes()).decode()
     rows = list(csv.DictReader(io.StringIO(text), delimiter="\t"))
@@ -282,7 +282,7 @@ def test_an_empty_label_is_none_of_several_classes(tmp_path: Path, name: str, te
 
 def test_how_a_label_column_is_named_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("sequence,kind\nACGT,1\n")
-    with pytest.raises(FileFormatError, match="name the label column with --label"):
+    with pytest.raises(FileFormatError, match="name the label column"):
         read_labelled(tmp_path / "a.csv")
 
 

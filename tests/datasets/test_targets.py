@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genoformer.datasets.targets import hint_at_values, targets_for, targets_of
+from genoformer.datasets.targets import hint_at_values, make_targets, targets_for
 from genoformer.errors import ConfigError
 from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
@@ -26,7 +26,7 @@ def rows(*labels: str) -> list[tuple[str, ...]]:
     ],
 )
 def test_classes_are_inferred_and_sorted(labels: tuple[str, ...], classes: tuple[str, ...], values: list[int]) -> None:
-    found = targets_of(rows(*labels), "classify")
+    found = make_targets(rows(*labels), "classify")
     assert (found.task, found.values.tolist()) == (Classification(classes), values)
     assert found.values.dtype == np.int64
 
@@ -38,14 +38,14 @@ def test_given_classes_keep_their_order_and_may_be_absent() -> None:
 def test_a_class_that_is_a_number_may_be_written_in_another_way() -> None:
     assert targets_for(Classification(("0", "1")), rows("1.0", "0", "1e0")).values.tolist() == [1, 0, 1]
     assert targets_for(Classification(("0.0", "1.0")), rows("1", "0")).values.tolist() == [1, 0]
-    flags = targets_of([("0.0", "1"), ("1.0", "0")], "classify", columns=("a", "b"))
+    flags = make_targets([("0.0", "1"), ("1.0", "0")], "classify", columns=("a", "b"))
     assert flags.values.tolist() == [[0, 1], [1, 0]]
 
 
 def test_many_classes_with_several_sequences_each_are_classes() -> None:
     """40 classes of 3 sequences; and 8 of one each, which may be what a user has."""
-    assert targets_of(rows(*(f"c{i % 40}" for i in range(120))), "classify").task.n_outputs == 40
-    assert targets_of(rows(*(f"c{i}" for i in range(8))), "classify").task.n_outputs == 8
+    assert make_targets(rows(*(f"c{i % 40}" for i in range(120))), "classify").task.n_outputs == 40
+    assert make_targets(rows(*(f"c{i}" for i in range(8))), "classify").task.n_outputs == 8
 
 
 def test_a_message_says_where_a_label_stands() -> None:
@@ -54,27 +54,27 @@ def test_a_message_says_where_a_label_stands() -> None:
 
 
 def test_several_classes_at_once() -> None:
-    found = targets_of(rows("a;b", "b", ";", "b; c"), "classify")
+    found = make_targets(rows("a;b", "b", ";", "b; c"), "classify")
     assert found.task == MultiLabel(("a", "b", "c"))
     assert found.values.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 1, 1]]
     assert found.values.dtype == np.float32
     again = targets_for(found.task, rows("b"))
     assert (again.task, again.values.tolist()) == (found.task, [[0, 1, 0]])
-    flags = targets_of([("0", "1"), ("1", "1")], "classify", columns=("label_x", "label_y"))
+    flags = make_targets([("0", "1"), ("1", "1")], "classify", columns=("label_x", "label_y"))
     assert (flags.task, flags.values.tolist()) == (MultiLabel(("label_x", "label_y")), [[0, 1], [1, 1]])
 
 
 def test_an_empty_label_is_no_class_where_several_are_allowed() -> None:
-    found = targets_of(rows("a", "", ";", "b"), "classify", multi_label=True)
+    found = make_targets(rows("a", "", ";", "b"), "classify", multi_label=True)
     assert (found.task, found.values.tolist()) == (MultiLabel(("a", "b")), [[1, 0], [0, 0], [0, 0], [0, 1]])
-    one = targets_of(rows("a", ""), "classify", multi_label=True)  # there is something to learn: a or not
+    one = make_targets(rows("a", ""), "classify", multi_label=True)  # there is something to learn: a or not
     assert (one.task.names, one.values.tolist()) == (("a",), [[1], [0]])
     with pytest.raises(ConfigError, match="no sequence has a class"):
-        targets_of(rows("", ";"), "classify", multi_label=True)
+        make_targets(rows("", ";"), "classify", multi_label=True)
 
 
 def test_values() -> None:
-    found = targets_of([("1", "-2.5"), ("0", "1e3")], "regress", columns=("label1", "label2"))
+    found = make_targets([("1", "-2.5"), ("0", "1e3")], "regress", columns=("label1", "label2"))
     assert (found.task, found.values.tolist()) == (Regression(("label1", "label2")), [[1, -2.5], [0, 1000]])
     assert found.values.dtype == np.float32
 
@@ -97,7 +97,7 @@ def test_values() -> None:
         (rows("0", "1", "NaN"), "classify", {}, "sequence 3: the label 'NaN' is a missing value"),
         (rows("a;b", "NA;a"), "classify", {}, "sequence 2: the label 'NA' is a missing value"),
         (rows("0", "1", "1.0"), "classify", {}, r"classes 1 and 1\.0 are one number"),
-        (rows(*(f"{i}.5" for i in range(30))), "classify", {}, "30 different numbers .* did you mean --task regress"),
+        (rows(*(f"{i}.5" for i in range(30))), "classify", {}, "30 different numbers .* did you mean the task regress"),
         (
             rows(*map(str, range(30))),
             "classify",
@@ -112,7 +112,7 @@ def test_values() -> None:
 )
 def test_bad_labels_are_refused(labels: list[tuple[str, ...]], task: str | Task, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        targets_of(labels, task, **options) if isinstance(task, str) else targets_for(task, labels, **options)
+        make_targets(labels, task, **options) if isinstance(task, str) else targets_for(task, labels, **options)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_bad_labels_are_refused(labels: list[tuple[str, ...]], task: str | Task,
     ],
 )
 def test_classes_with_decimals_may_be_values(labels: list[str], is_hinted: bool) -> None:
-    hint = hint_at_values(targets_of([(label,) for label in labels], "classify"))
+    hint = hint_at_values(make_targets([(label,) for label in labels], "classify"))
     assert (hint is not None) == is_hinted
-    assert hint is None or hint.endswith("give --task regress if they are values.")
+    assert hint is None or hint.endswith("give the task regress if they are values.")
     if is_hinted:
-        assert hint_at_values(targets_of([(label,) for label in labels], "regress")) is None
+        assert hint_at_values(make_targets([(label,) for label in labels], "regress")) is None

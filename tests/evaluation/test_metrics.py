@@ -24,8 +24,8 @@ def cases(kind: str, truth, predicted, names):
     return metrics.cases(make_task(kind, tuple(names)), truth, predicted)
 
 
-def metrics_of(kind: str, truth, predicted, names, **options):
-    return metrics.metrics_of(make_task(kind, tuple(names)), truth, predicted, **options)
+def compute_metrics(kind: str, truth, predicted, names, **options):
+    return metrics.compute_metrics(make_task(kind, tuple(names)), truth, predicted, **options)
 
 
 def some_classes(n_classes: int, seed: int = 0, n: int = N):
@@ -43,7 +43,7 @@ def some_classes(n_classes: int, seed: int = 0, n: int = N):
 
 
 def values_of(*args, n: int = 20):
-    return {name: found.value for name, found in metrics_of(*args, n=n).items()}
+    return {name: found.value for name, found in compute_metrics(*args, n=n).items()}
 
 
 def test_two_classes_are_those_of_scikit_learn() -> None:
@@ -175,7 +175,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     for seed in range(100):
         truth = np.repeat([0, 1], 100)
         called = np.where(random.random(200) < 0.8, truth, 1 - truth)
-        found = metrics_of("classification", truth, np.eye(2)[called], ["a", "b"], seed=seed, n=200)["accuracy"]
+        found = compute_metrics("classification", truth, np.eye(2)[called], ["a", "b"], seed=seed, n=200)["accuracy"]
         covered += found.low <= 0.8 <= found.high
     assert 88 <= covered <= 99
 
@@ -196,10 +196,10 @@ def test_the_order_of_cases_and_classes_changes_no_value(seed, n_classes) -> Non
 @given(seed=st.integers(0, 10**6))
 def test_intervals_hold_the_value_and_auroc_turns_with_the_score(seed) -> None:
     truth, p = some_classes(2, seed, n=60)
-    found = metrics_of("classification", truth, p, ["no", "yes"], seed=seed, n=200)
+    found = compute_metrics("classification", truth, p, ["no", "yes"], seed=seed, n=200)
     for name in ("accuracy", "mcc", "f1", "recall", "auroc", "brier"):  # not ECE: resampling adds noise, which is error
         assert found[name].low <= found[name].value <= found[name].high
-    turned = metrics_of("classification", truth, p[:, ::-1], ["no", "yes"], n=1)
+    turned = compute_metrics("classification", truth, p[:, ::-1], ["no", "yes"], n=1)
     assert turned["auroc"].value == pytest.approx(1 - found["auroc"].value)
     assert turned["mcc"].value == pytest.approx(-found["mcc"].value)
 
@@ -217,7 +217,7 @@ def test_whatever_is_not_defined_is_explained(kind, seed, n, c) -> None:
     p = random.integers(3, size=(n, c)) / 2
     if kind == "classification":
         p = (p + 0.1) / (p + 0.1).sum(1, keepdims=True)
-    found = metrics_of(kind, truth, p, range(c), n=20)
+    found = compute_metrics(kind, truth, p, range(c), n=20)
     said = notes(cases(kind, truth, p, range(c)))
     if any(math.isnan(one.value) for one in found.values()):
         assert said
@@ -243,7 +243,7 @@ def test_a_resampling_without_a_call_counts_as_zero() -> None:
     """One of 20 cases is called "yes", rightly: without it, which is in a third of the resamplings, MCC is 0, not missing."""
     truth = np.repeat([0, 1], 10)
     p = np.eye(2)[(np.arange(20) == 15).astype(int)]
-    found = metrics_of("classification", truth, p, ["no", "yes"])
+    found = compute_metrics("classification", truth, p, ["no", "yes"])
     assert found["mcc"].value == pytest.approx(reference.matthews_corrcoef(truth, p.argmax(1)))
     assert found["mcc"].low == found["precision"].low == found["f1"].low == 0
     data, kept = cases("classification", truth, p, ["no", "yes"]), np.arange(20) != 15
@@ -292,15 +292,15 @@ def test_what_is_printed_of_an_estimate_and_intervals_that_stay_in_range() -> No
     nan = math.nan
     assert str(intervals.Estimate(nan, nan, nan)) == "not defined"
     assert str(intervals.Estimate(0.5, nan, nan)) == "0.500 (no interval)"
-    assert over_runs([0.1, 0.5, 0.9], metrics.range_of("accuracy")) == (0.5, 0, 1)
-    assert over_runs([-0.9, 0.0, 0.9], metrics.range_of("mcc:a")) == (0, -1, 1)
-    assert over_runs([1, 5, 9], metrics.range_of("mse"))[1] == 0
-    assert over_runs([-9, -5, 0], metrics.range_of("r2"))[2] == 1
+    assert over_runs([0.1, 0.5, 0.9], metrics.metric_range("accuracy")) == (0.5, 0, 1)
+    assert over_runs([-0.9, 0.0, 0.9], metrics.metric_range("mcc:a")) == (0, -1, 1)
+    assert over_runs([1, 5, 9], metrics.metric_range("mse"))[1] == 0
+    assert over_runs([-9, -5, 0], metrics.metric_range("r2"))[2] == 1
 
 
 def test_the_squared_error_of_small_values_is_not_rounded_away() -> None:
     """Targets around 1e-4 have squared errors of 1e-9, which four or six decimals do not show."""
-    spread = over_runs([1e-9, 3e-9], metrics.range_of("mse"))
+    spread = over_runs([1e-9, 3e-9], metrics.metric_range("mse"))
     assert spread.to_dict() == {"value": pytest.approx(2e-9), "low": 0.0, "high": pytest.approx(2e-9 + 12.706 * 1e-9, rel=1e-4)}
     assert str(intervals.Estimate(2e-9, 1e-9, 3e-9)) == "2e-09 (95 % interval 1e-09 to 3e-09)"
     assert str(intervals.Estimate(0.0, 0.0, 0.0)) == "0.000 (95 % interval 0.000 to 0.000)"
@@ -308,7 +308,7 @@ def test_the_squared_error_of_small_values_is_not_rounded_away() -> None:
 
 
 def test_a_truth_of_one_class_leaves_ranking_undefined() -> None:
-    found = metrics_of("classification", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"], n=10)
+    found = compute_metrics("classification", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"], n=10)
     assert [name for name, one in found.items() if math.isnan(one.value)] == ["mcc", "auroc", "auprc"]
     data = cases("classification", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"])
     assert "all 2 cases are of class 'yes'" in metrics.notes(data)[0]
@@ -326,12 +326,12 @@ def test_a_class_that_never_occurs_has_no_part_in_the_means() -> None:
 
 
 def test_a_constant_prediction_has_no_correlation() -> None:
-    found = metrics_of("regression", [0.1, 0.2, 0.4], [0.3, 0.3, 0.3], ["signal"], n=50)
+    found = compute_metrics("regression", [0.1, 0.2, 0.4], [0.3, 0.3, 0.3], ["signal"], n=50)
     assert math.isnan(found["pearson"].value)
     assert math.isnan(found["spearman"].value)
     assert found["r2"].value < 0
     assert collapsed(cases("regression", [0.1, 0.2, 0.4], [0.3, 0.3, 0.3], ["signal"]))
-    assert math.isnan(metrics_of("regression", [0.3, 0.3, 0.3], [0.1, 0.2, 0.4], ["signal"], n=50)["r2"].value)
+    assert math.isnan(compute_metrics("regression", [0.3, 0.3, 0.3], [0.1, 0.2, 0.4], ["signal"], n=50)["r2"].value)
 
 
 def test_per_class_and_confusion_by_hand() -> None:
@@ -368,15 +368,15 @@ HALF = [[0.5, 0.5], [0.5, 0.5]]
 )
 def test_what_does_not_fit_is_refused(kind, truth, predicted, classes, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
-        metrics_of(kind, truth, predicted, classes)
+        compute_metrics(kind, truth, predicted, classes)
     with pytest.raises(ValueError, match="at least 1"):
-        metrics_of("classification", [0, 1], HALF, "ab", n=0)
+        compute_metrics("classification", [0, 1], HALF, "ab", n=0)
 
 
 def test_a_thousand_resamplings_of_six_thousand_cases_take_seconds() -> None:
     truth, p = some_classes(2, n=6000)
     begin = time.process_time()
-    metrics_of("classification", truth, p, ["no", "yes"])
+    compute_metrics("classification", truth, p, ["no", "yes"])
     assert time.process_time() - begin < 10
 
 

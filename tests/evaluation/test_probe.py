@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genoformer.errors import ConfigError
-from genoformer.evaluation import metrics_of
+from genoformer.evaluation import compute_metrics
 from genoformer.evaluation.probe import fit_probe, probe
 from genoformer.tasks import Classification, MultiLabel, Regression
 
@@ -32,7 +32,7 @@ def test_three_linear_classes() -> None:
 def test_the_metrics_are_those_of_metrics_of_on_the_rows_given() -> None:
     found = probe(X[:400], CLASS[:400], ABC, valid=(X[400:], CLASS[400:]))
     fitted = fit_probe(X[:400], CLASS[:400], ABC)
-    for name, expected in metrics_of(ABC, CLASS[400:], fitted.predict(X[400:])).items():
+    for name, expected in compute_metrics(ABC, CLASS[400:], fitted.predict(X[400:])).items():
         assert found[name] == pytest.approx(expected._asdict()), name
     assert found["probe"] | {"notes": []} == {"n_train": 400, "n_valid": 200, "valid": "as given", "notes": []}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genoformer.evaluation import evaluate
-from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.metrics import compute_metrics
 from genoformer.tasks import Classification, MultiLabel, Regression
 
 YES = Classification(("no", "yes"))
@@ -29,7 +29,7 @@ def pictures(folder) -> set[str]:
 def test_two_classes_with_a_baseline(tmp_path) -> None:
     truth, good, poor = two_models()
     found = evaluate(YES, truth, good, baselines={"cnn": poor}, out=tmp_path / "new" / "out", n=200)
-    expected = metrics_of(YES, truth, good, n=200)
+    expected = compute_metrics(YES, truth, good, n=200)
     for name in ("mcc", "auroc", "auprc", "accuracy", "f1"):
         assert found[name] == pytest.approx(expected[name]._asdict())
     assert (found["n"], found["classes"], found["collapsed"], found["notes"]) == (400, ["no", "yes"], False, [])

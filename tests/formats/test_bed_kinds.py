@@ -358,7 +358,7 @@ def test_malformed_blocks_are_refused(tmp_path: Path, blocks: str) -> None:
         ("base=1", ("PLS", "", ".", 9, 20)),
         ("start=3,end=2,base=0", "END 10 is not after START 20"),
         ("strand=6", "the strand, column 6, is 'PLS'"),
-        ("name=7", "--columns name=7, but a row has 6 columns"),
+        ("name=7", "columns name=7, but a row has 6 columns"),
         ("name=Class", "it has no line with names of columns"),
         ("nme=4", "keys are chrom, start, end"),
         ("name", "is not KEY=COLUMN"),
@@ -366,7 +366,7 @@ def test_malformed_blocks_are_refused(tmp_path: Path, blocks: str) -> None:
         ("base=2", "give 0 (as BED) or 1"),
         ("end=none", "a region has a end"),
         ("blocks=4", ("PLS", "", ".", 10, 20)),  # columns 4, 5 and 6
-        ("blocks=5", "--columns blocks=5, and two more behind it, but a row has 6 columns"),
+        ("blocks=5", "columns blocks=5, and two more behind it, but a row has 6 columns"),
     ],
 )
 def test_columns_say_which_is_which(tmp_path: Path, columns: str | None, expected: object) -> None:
@@ -483,8 +483,8 @@ def test_columns_by_their_names(tmp_path: Path) -> None:
 
 def test_columns_of_several_files() -> None:
     found = columns_by_file(["base=1", "B:name=6,strand=none"], ["A", "B"])
-    assert (found.of("A"), found.of("B")) == ("base=1", "name=6,strand=none")
-    assert parse_columns(found.of("B") or "").columns == {"name": "6", "strand": "none"}
+    assert (found.for_file("A"), found.for_file("B")) == ("base=1", "name=6,strand=none")
+    assert parse_columns(found.for_file("B") or "").columns == {"name": "6", "strand": "none"}
     for given, said in ((["base=1", "base=0"], "given twice"), (["C:base=1"], "there is no file C; they are A, B")):
         with pytest.raises(ConfigError, match=said):
             columns_by_file(given, ["A", "B"])

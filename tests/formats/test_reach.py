@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from genoformer.formats.reach import Doubts, reach
 from genoformer.formats.vcf import Record, open_vcf
-from genoformer.formats.vcf_blocks import blocks_of
+from genoformer.formats.vcf_blocks import iter_blocks
 
 HEAD = "##fileformat=VCFv4.5\n##contig=<ID=1,length=1000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\tb\n"
 
@@ -24,7 +24,7 @@ def block_interval(path: Path, record: Record) -> tuple[tuple[int, int], list[st
     """The interval by the reader of blocks, and the notes."""
     path.write_text(f"{HEAD}{record.line}\n")
     with open_vcf(path, name="a.vcf") as file:
-        (block,) = blocks_of(file)
+        (block,) = iter_blocks(file)
         return (int(block.starts[0]), int(block.ends[0])), file.notes
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genoformer.errors import FileFormatError
 from genoformer.formats.reach import reach
 from genoformer.formats.vcf import open_vcf
-from genoformer.formats.vcf_blocks import blocks_of
+from genoformer.formats.vcf_blocks import iter_blocks
 
 HEAD = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=250>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tann\n"
 
@@ -21,7 +21,7 @@ def places(path: Path) -> list[tuple[str, int, int, str]]:
     with open_vcf(path) as file:
         return [
             (name, int(block.starts[k]), int(block.ends[k]), block.line(k))
-            for block in blocks_of(file)
+            for block in iter_blocks(file)
             for name, i, j in block.contigs
             for k in range(i, j)
         ]
@@ -112,9 +112,9 @@ def test_blocks_are_read_once(tmp_path: Path) -> None:
     path = tmp_path / "a.vcf"
     path.write_text(f"{HEAD}1\t5\t.\tA\tC\t.\t.\t.\n")
     with open_vcf(path) as file:
-        assert len(list(blocks_of(file))) == 1
+        assert len(list(iter_blocks(file))) == 1
         with pytest.raises(ValueError, match="read already"):
-            list(blocks_of(file))
+            list(iter_blocks(file))
         with pytest.raises(ValueError, match="read already"):
             list(file)
 

@@ -12,8 +12,8 @@ from genoformer.genome.causes import (
     Cause,
     Counts,
     at_least,
-    cause_of,
-    chance_of,
+    chance_agreement,
+    find_cause,
     is_sure,
 )
 from genoformer.genome.readings import FLIPPED, Reading
@@ -43,9 +43,9 @@ def test_the_tail_of_many_records() -> None:
 
 
 def test_chance_is_that_of_the_letters() -> None:
-    assert chance_of("") == chance_of("ACGT" * 100) == 0.28
-    assert chance_of("AT" * 5_000) == pytest.approx(0.5, abs=0.01)
-    assert chance_of("A" * 9) == 0.28  # few letters say little
+    assert chance_agreement("") == chance_agreement("ACGT" * 100) == 0.28
+    assert chance_agreement("AT" * 5_000) == pytest.approx(0.5, abs=0.01)
+    assert chance_agreement("A" * 9) == 0.28  # few letters say little
 
 
 UNKNOWN, EQUAL, OTHER = None, 1000, 1001  # length that the VCF states of a contig of 1,000 bases
@@ -234,7 +234,7 @@ def disagreeing(n: int, agree: int, **ways: int) -> Counts:
     ],
 )
 def test_a_cause_explains_nine_of_ten(counts: Counts, cause: Cause | None) -> None:
-    assert cause_of(counts) is cause
+    assert find_cause(counts) is cause
 
 
 def test_few_slips_are_no_sure_cause() -> None:

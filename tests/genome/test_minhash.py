@@ -73,7 +73,7 @@ def test_one_in_scale_is_sampled() -> None:
 
 def test_containment_is_the_share_of_the_query() -> None:
     here, elsewhere = random_codes(5000), random_codes(5000, seed=1)
-    sketch = Sketch.of([here])
+    sketch = Sketch.from_sequences([here])
     assert sketch.containment(here) == (4970, 4970)
     assert sketch.containment([reverse_complement(here[:1000])]).share == 1
     assert sketch.containment(elsewhere).share == 0
@@ -82,7 +82,7 @@ def test_containment_is_the_share_of_the_query() -> None:
     assert sketch.containment([]) == (0, 0)
     assert sketch.containment([]).share == 0
     assert sketch.add([elsewhere]).containment(half).share == 1
-    estimate = Sketch.of([here], scale=10).containment(half)
+    estimate = Sketch.from_sequences([here], scale=10).containment(half)
     assert estimate.share == pytest.approx(0.5, abs=0.1)
 
 
@@ -90,7 +90,7 @@ def test_matches_tells_sequences_apart() -> None:
     here = random_codes(500)
     queries = [here[:100], random_codes(90, seed=3), here[:10], np.zeros(0, np.uint8), reverse_complement(here[40:80])]
     for n_read in (1, 150, 1 << 22):
-        n_found, n_sampled = Sketch.of([here], k=21).matches(queries, n_read=n_read)
+        n_found, n_sampled = Sketch.from_sequences([here], k=21).matches(queries, n_read=n_read)
         assert n_found.tolist() == [80, 0, 0, 0, 20]
         assert n_sampled.tolist() == [80, 70, 0, 0, 20]
 
@@ -106,13 +106,13 @@ def test_windows_are_sequences_each() -> None:
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
-    sketch = Sketch.of(random_codes(3000), k=21, scale=7)
+    sketch = Sketch.from_sequences(random_codes(3000), k=21, scale=7)
     for name in ("a.npz", "b"):
         sketch.save(tmp_path / name)
         loaded = Sketch.load(tmp_path / name)
         assert (loaded.k, loaded.scale, loaded.hashes.tolist()) == (21, 7, sketch.hashes.tolist())
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b").read_bytes()
-    Sketch.of([]).save(tmp_path / "empty")
+    Sketch.from_sequences([]).save(tmp_path / "empty")
     assert not len(Sketch.load(tmp_path / "empty").hashes)
 
 
@@ -120,7 +120,7 @@ def test_what_is_no_sketch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="There is no file"):
         Sketch.load(tmp_path / "nothing")
     path = tmp_path / "a.npz"
-    Sketch.of(random_codes(300)).save(path)
+    Sketch.from_sequences(random_codes(300)).save(path)
     content = path.read_bytes()
     good = {"format": 1, "k": 31, "scale": 2, "hashes": np.array([1, 2], dtype=np.uint64)}
     for bad in (b"", b"text", content[: len(content) // 2]):

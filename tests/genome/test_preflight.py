@@ -19,6 +19,7 @@ from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.preflight_result import ContigUse, LengthDifference, Preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
+from genoformer.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def write(folder: Path, *rows: str, header: tuple[str, ...] = ()) -> Path:
 
 def test_counts(made: Genome, tmp_path: Path) -> None:
     rows = ["1 1 . A T", "1 2 . C G,<DEL>,*", "chr2 1 . G .", "1 13 . A T", "1 99 . A T", "9 1 . A T", "1 3 . G GAAAAA"]
-    seen: list[int] = []
+    seen: list[Progress] = []
     path = write(tmp_path, *rows, "2 8 . A C")
     found = preflight(path, made, max_length=5, force=True, progress=seen.append)  # much of contig 1 is beyond its end
     assert (found.n_records, found.n_alts, found.n_scorable) == (8, 9, 2)
@@ -60,7 +61,7 @@ def test_counts(made: Genome, tmp_path: Path) -> None:
     )
     assert (found.n_compared, found.n_agreeing, found.n_swapped) == (5, 4, 1)
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert seen == [8]
+    assert seen == [Progress("preflight", 8, None)]
 
 
 def test_an_empty_vcf_is_fine(made: Genome, tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_the_places_of_a_shifted_file_are_those_of_the_corrected_one(tmp_path: P
 
     def places(by: int, asked: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
         lines = [f"{name} {pos + by} . {ref} {'C' if ref == 'A' else 'A'}" for name, pos, ref in rows]
-        return preflight(write(tmp_path, *lines), genome, max_length=100, asked=asked).places
+        return preflight(write(tmp_path, *lines), genome, max_length=100, fix=asked).places
 
     right = places(0, ())
     assert right == tuple(({"1": "chr1"}.get(name, name), pos - 1) for name, pos, _ in rows)

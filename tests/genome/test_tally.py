@@ -88,7 +88,7 @@ def test_preflight_and_scorer_count_the_same_with_every_fix_and_any_batch(
         genome = Genome(make_fasta(f"{i}.fa", **contigs))
         vcf = write(tmp_path / "in.vcf", random_rows(contigs, rng))
         asked, longest, force = rng.choice(FIXES), rng.choice([4, 100]), rng.random() < 0.3
-        found = preflight(vcf, genome, max_length=longest, asked=asked, force=force)
+        found = preflight(vcf, genome, max_length=longest, fix=asked, force=force)
         checked = check_fit(list(read_variants(vcf)), genome, found.fit(), longest)
         n_fixed += sum(fix >= 0 for fix in checked.fixes)
         counts = Counter(status for statuses in checked.statuses for status in statuses)
@@ -108,7 +108,7 @@ def test_a_long_ref_that_a_swap_makes_short_is_scored(n_swapped: int, tmp_path: 
     rows = [("chr1", p + 1, next(b for b in "ACGT" if b != TEXT[p]), TEXT[p]) for p in range(10, 10 + n_swapped * 5, 5)]
     other = next(b for b in "ACGT" if b != TEXT[300])
     rows.append(("chr1", 301, other * 9, f"{TEXT[300]},{other}"))
-    found = preflight(write(tmp_path / "in.vcf", rows), genome, max_length=4, asked=("swap",))
+    found = preflight(write(tmp_path / "in.vcf", rows), genome, max_length=4, fix=("swap",))
     assert (found.statuses[Status.OK], found.statuses[Status.TOO_LONG]) == (n_swapped + 1, 1)
 
 

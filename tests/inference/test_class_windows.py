@@ -115,10 +115,10 @@ def test_windows_of_bpe_tokens_do_not_depend_on_their_batch(fasta, contigs) -> N
 def test_both_strands_are_a_mean_of_logits(fasta, contigs) -> None:
     model = make_model()
     trained = make_model(both_strands=True)
-    both = gf.predict(fasta, "chr2", model, step=5, both_strands=True).enhancer
+    both = gf.predict(fasta, "chr2", model, step=5, strand="both").enhancer
     np.testing.assert_allclose(both, naive(contigs["chr2"], 5, trained)[1], rtol=1e-5)
     np.testing.assert_array_equal(both, gf.predict(fasta, "chr2", trained, step=5).enhancer)  # as in its training
-    one = gf.predict(fasta, "chr2", trained, step=5, both_strands=False).enhancer
+    one = gf.predict(fasta, "chr2", trained, step=5, strand="forward").enhancer
     np.testing.assert_array_equal(one, gf.predict(fasta, "chr2", model, step=5).enhancer)
     assert (both - one).abs().max() > 1e-3
 
@@ -251,7 +251,7 @@ def test_calls_of_a_regression_are_values_at_or_above_a_threshold(tmp_path: Path
     request = PredictionRequest(fasta, model, region="chr1")
     with (
         open_prediction(request) as prediction,
-        pytest.raises(ConfigError, match="calls of a regression need a --threshold, in the unit of its values"),
+        pytest.raises(ConfigError, match="option threshold is missing, expected a number in the unit of the regression"),
     ):
         prediction.write(PredictionFiles(tmp_path / "a.bw", tmp_path / "a.bed"))
 
@@ -335,7 +335,7 @@ def test_existing_outputs_are_kept_unless_force_is_given(tmp_path: Path, fasta, 
 
     run()
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    with pytest.raises(ConfigError, match="out exists; give --force to replace it, or name another output"):
+    with pytest.raises(ConfigError, match="out exists; set force to replace it, or name another output"):
         run(step=5)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     run(force=True, step=5, classes="b")
@@ -345,7 +345,7 @@ def test_existing_outputs_are_kept_unless_force_is_given(tmp_path: Path, fasta, 
         run(force=True)
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
     (tmp_path / "a.bed").write_text("")
-    with pytest.raises(ConfigError, match=r"a\.bed exists; give --force"):
+    with pytest.raises(ConfigError, match=r"a\.bed exists; set force"):
         run(calls=tmp_path / "a.bed", output=tmp_path / "new")
     assert not (tmp_path / "new").exists()
     run(calls=tmp_path / "a.bed", output=tmp_path / "new", force=True, threshold=0.01)
@@ -382,7 +382,7 @@ def test_wrong_options_are_refused_in_a_sentence(fasta, options, message: str) -
 
 
 def test_a_threshold_without_a_file_of_calls_is_refused(tmp_path: Path, fasta, folder) -> None:
-    with pytest.raises(ConfigError, match="name the file of the calls with --calls"):
+    with pytest.raises(ConfigError, match="option threshold is the least value of a call and needs a file of calls"):
         write(fasta, folder, tmp_path / "out", threshold=0.5)
     with pytest.raises(ConfigError, match=r"calls are written as BED; end the name in \.bed"):
         write(fasta, folder, tmp_path / "out", tmp_path / "calls.txt")

@@ -16,6 +16,7 @@ from genoformer.inference.embeddings import _owned
 from genoformer.inference.windows import window_starts
 from genoformer.models.heads import pool
 from genoformer.models.transformer.model import Encoder
+from genoformer.progress import Progress
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 
@@ -89,9 +90,9 @@ def test_both_strands_are_those_of_the_reverse_complement(pooling) -> None:
 
 
 def test_what_is_done_is_told() -> None:
-    heard: list[tuple[int, int]] = []
-    sequence_embeddings(ONE, sequences_of([40, 10]), batch_size=2, both_strands=True, progress=lambda *n: heard.append(n))
-    assert heard == [(2, 6), (3, 6), (5, 6), (6, 6)]
+    heard: list[Progress] = []
+    sequence_embeddings(ONE, sequences_of([40, 10]), batch_size=2, both_strands=True, progress=heard.append)
+    assert heard == [Progress("embed", n, 6) for n in (2, 3, 5, 6)]
 
 
 @given(

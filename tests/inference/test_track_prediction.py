@@ -16,7 +16,7 @@ from genoformer.genome.reference import Genome
 from genoformer.inference import track_prediction
 from genoformer.inference.regions import resolve_regions
 from genoformer.inference.runtime import Runtime
-from genoformer.inference.track_prediction import TrackSelection, kept_bins, predict_tracks, tracks_of
+from genoformer.inference.track_prediction import TrackSelection, head_tracks, kept_bins, predict_tracks
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.track_model import one_hot
 
@@ -190,16 +190,16 @@ def test_bins_in_gaps_of_the_assembly_are_counted(make_fasta) -> None:
 
 def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
     model = small_enformer()
-    assert [track.identifier for track in tracks_of(model.track_heads, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
+    assert [track.identifier for track in head_tracks(model.track_heads, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
     own = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(3)))
-    assert tracks_of(model.track_heads, "mouse", own) is own
+    assert head_tracks(model.track_heads, "mouse", own) is own
     model.targets = {"mouse": own}
-    assert tracks_of(model.track_heads, "mouse") is own
-    assert tracks_of(model.track_heads, "human")[4].identifier == "human_4"
+    assert head_tracks(model.track_heads, "mouse") is own
+    assert head_tracks(model.track_heads, "human")[4].identifier == "human_4"
     with pytest.raises(ConfigError, match=r"the table has 3 tracks, but head human has 5 \(the model has human: 5, mouse: 3\)"):
-        tracks_of(model.track_heads, "human", own)
+        head_tracks(model.track_heads, "human", own)
     with pytest.raises(ConfigError, match="this model has human, mouse"):
-        tracks_of(model.track_heads)
+        head_tracks(model.track_heads)
 
 
 def test_a_track_that_is_not_there_and_values_that_are_no_numbers_are_refused(genome: Genome) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, decode, encode
-from genoformer.inference.windows import tokens_of, window_starts, windows_of
+from genoformer.inference.windows import cut_windows, tokenize_windows, window_starts
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 
@@ -38,13 +38,13 @@ def test_overlaps_that_never_end_are_refused(window, overlap) -> None:
 
 
 def test_windows_by_eye() -> None:
-    found = windows_of([encode("AACCGGTTAC"), encode("GT"), encode("CATCAT")], window=6, overlap=2, shortest=3)
+    found = cut_windows([encode("AACCGGTTAC"), encode("GT"), encode("CATCAT")], window=6, overlap=2, shortest=3)
     assert [decode(codes) for codes in found.codes] == ["AACCGG", "GGTTAC", "GTN", "CATCAT"]
     assert found.owner.tolist() == [0, 0, 1, 2]
 
 
 def test_a_sequence_without_bases_becomes_n() -> None:
-    found = windows_of([encode("")], window=6, overlap=0, shortest=2)
+    found = cut_windows([encode("")], window=6, overlap=0, shortest=2)
     assert [decode(codes) for codes in found.codes] == ["NN"]
 
 
@@ -71,14 +71,14 @@ sequences = st.lists(st.lists(st.integers(0, 4), min_size=0, max_size=30), min_s
 @given(rows=sequences, shape=shapes)
 def test_windows_are_pieces_of_their_owner(rows, shape) -> None:
     given_ = [np.array(row, dtype=np.uint8) for row in rows]
-    found = windows_of(given_, *shape)
+    found = cut_windows(given_, *shape)
     assert set(found.owner) == set(range(len(rows)))
     for codes, owner in zip(found.codes, found.owner, strict=True):
         assert 1 <= len(codes) <= shape[0]
         assert decode(codes) in (decode(given_[owner]) or "N")
 
 
-def tokenizer_of(name: str) -> KmerTokenizer | BPETokenizer:
+def make_tokenizer(name: str) -> KmerTokenizer | BPETokenizer:
     if name == "bpe":
         return BPETokenizer.train([encode("ACGTACGTGGGGTTTTACAC" * 5)], n_vocab=20)
     return {"base": BaseTokenizer(), "kmer": KmerTokenizer(3), "strided": KmerTokenizer(3, 2)}[name]
@@ -89,8 +89,8 @@ WINDOWS = ["ACGTACG", "GGGG", "ACGTACGTTT", "TTNTT", "ACG", "CCCC"]
 
 @pytest.mark.parametrize("name", ["base", "kmer", "strided", "bpe"])
 def test_padded_tokens_are_those_of_each_window_alone(name) -> None:
-    tokenizer = tokenizer_of(name)
-    ids, keep, is_base = tokens_of(tokenizer, [encode(text) for text in WINDOWS])
+    tokenizer = make_tokenizer(name)
+    ids, keep, is_base = tokenize_windows(tokenizer, [encode(text) for text in WINDOWS])
     assert keep is not None
     encodings = [tokenizer.encode(encode(text)[None]) for text in WINDOWS]
     alone = [encoding.ids[0] for encoding in encodings]
@@ -105,7 +105,7 @@ def test_padded_tokens_are_those_of_each_window_alone(name) -> None:
 
 def test_windows_of_one_length_need_no_padding() -> None:
     windows: list[Codes] = [encode("ACGT"), encode("GGGN")]
-    ids, keep, is_base = tokens_of(BaseTokenizer(), windows)
+    ids, keep, is_base = tokenize_windows(BaseTokenizer(), windows)
     assert keep is None
     assert is_base.tolist() == [[False, True, True, True, True, False]] * 2
     assert ids.tolist() == [[2, 5, 7, 8, 6, 3], [2, 8, 8, 8, 1, 3]]  # A 5, T 6, C 7, G 8; N is [UNK]

@@ -24,6 +24,7 @@ from genoformer.interpretation.sanity_checks import (
     largest_changes,
     shuffled,
 )
+from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 600))
@@ -44,8 +45,8 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
         model, names = small_enformer(), "SAD,L2"
         of_tracks = {"head": "human", "targets": TARGETS, "tracks": [1, 4] if kind == "some tracks" else [2]}
     scorer = scorer_of(model, genome, names, **of_tracks)
-    told: list[tuple[int, int]] = []
-    found = mutagenesis(scorer, genome, "1", 300, 308, progress=lambda *n: told.append(n))
+    told: list[Progress] = []
+    found = mutagenesis(scorer, genome, "1", 300, 308, progress=told.append)
     columns = {"tokens": ["LLR", "COSINE"], "all tracks": ["SAD", "L2"], "some tracks": ["SAD_t1", "SAD_t4", "L2"]}[kind]
     assert found.names == columns
     assert found.values.shape == (len(columns), 8, 4)
@@ -61,7 +62,7 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
                 values = scorer.score([Variant("chr1", 301 + i, ref, base)]).values[0]
                 expected = [values[places.index(name)] for name in columns]
                 np.testing.assert_allclose(found.values[:, i, b], expected, atol=1e-5)
-    assert told[-1] == (7, 7)
+    assert told[-1] == Progress("ism", 7, 7)
     own = found.codes[:, None] == np.arange(4)
     assert (found.importance[:, ~own] == 0).all()
     np.testing.assert_allclose(found.importance[0, 0][own[0]], -found.values[0, 0].sum() / 3, atol=1e-6)

@@ -28,7 +28,7 @@ def test_a_class_is_its_logit(tokenizer, both_strands) -> None:
 
     model = small_classifier(tokenizer)
     model.config = replace(model.config, both_strands=both_strands)
-    found = AttributionTarget(1).of(model, CODES)
+    found = AttributionTarget(1).compute(model, CODES)
     with torch.inference_mode():
         strands = [CODES, *([np.stack([reverse_complement(c) for c in CODES])] if both_strands else [])]
         logits = np.mean([model.logits(of)[:, 1].numpy() for of in strands], axis=0)
@@ -53,11 +53,11 @@ def test_how_well_a_language_model_knows_a_sequence() -> None:
     model = small_encoder(KmerTokenizer(3), context_length=20)
     codes = CODES[:2, :20]
     expected = [np.mean([inference.posteriors(model, row[None], np.array([i]))[0, row[i]] for i in range(20)]) for row in codes]
-    np.testing.assert_allclose(AttributionTarget().of(model, codes), expected, atol=1e-5)
+    np.testing.assert_allclose(AttributionTarget().compute(model, codes), expected, atol=1e-5)
     hidden = codes[:1].copy()
     hidden[0, 3:9] = N
     asked = [inference.posteriors(model, hidden, np.array([i]))[0, codes[0, i]] for i in range(20)]
-    np.testing.assert_allclose(AttributionTarget().of(model, hidden, codes[0]), [np.mean(asked)], atol=1e-5)
+    np.testing.assert_allclose(AttributionTarget().compute(model, hidden, codes[0]), [np.mean(asked)], atol=1e-5)
 
 
 def test_substitutions_are_differences_of_the_number() -> None:
@@ -81,7 +81,7 @@ def test_mutagenesis_of_a_sequence_alone() -> None:
     (found,) = sequence_mutageneses(model, [Locus("a", "", 0, CODES[0])], output=AttributionTarget(1))
     changed = CODES[:1].copy()
     changed[0, 7] = 3 - changed[0, 7]
-    difference = AttributionTarget(1).of(model, changed) - AttributionTarget(1).of(model, CODES[:1])
+    difference = AttributionTarget(1).compute(model, changed) - AttributionTarget(1).compute(model, CODES[:1])
     np.testing.assert_allclose(found.values[0, 7, changed[0, 7]], difference[0], atol=1e-5)
     assert found.names == [model.config.classes[1]]
     np.testing.assert_allclose(found.hypothetical.sum(-1), 0, atol=1e-6)
@@ -97,7 +97,7 @@ def test_mutagenesis_of_a_sequence_alone() -> None:
 )
 def test_outputs_that_are_not_there(model, output, message) -> None:
     with pytest.raises(ConfigError, match=message):
-        output.of(model, CODES)
+        output.compute(model, CODES)
     with pytest.raises(ConfigError, match=message):
         output.module(model, 64)
 

@@ -20,6 +20,7 @@ from genoformer.errors import CheckpointError
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models import families, registry
 from genoformer.models.base import PredictsTracks
+from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig
 from genoformer.training.tracks import train_tracks
 
@@ -94,7 +95,8 @@ def test_the_track_model_is_trained_on_other_tracks(folder: Path, tmp_path: Path
     windows = [Window("chr1", 1024 * i, 1024 * (i + 1), "train" if i < 9 else "valid") for i in range(12)]
     write_track_set(tmp_path / "set", codes, gc, windows, TrackTable((Track(0, "gc"),)), 32)
     config = TracksConfig(tracks=TrackTuningConfig(epochs=2, batch_size=4, tune=tune, last_blocks=1, accelerator="cpu"))
-    trained = train_tracks(config, read_tracks(tmp_path / "set"), tmp_path / "run", start=folder / "toy_tracks", head="gc")
+    data, start = read_tracks(tmp_path / "set"), folder / "toy_tracks"
+    trained = train_tracks(TrackTrainingJob(data, tmp_path / "run", config, start, head="gc"))
     assert trained is not None
     model = registry.load(tmp_path / "run", PredictsTracks)
     assert type(model).__name__ == "ToyTracks"

@@ -36,7 +36,7 @@ def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[st
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=words) as error:
         registry.load(tmp_path)
-    assert "genoformer reads its own models, BERT (DNABERT, GROVER, GENA-LM), DNABERT-2, ESM" in str(error.value)
+    assert "genoformer reads its own models, BERT (DNABERT, GROVER), GENA-LM, DNABERT-2, ESM" in str(error.value)
     for command in (["models", "info"], ["models", "convert"], ["finetune", str(tmp_path / "x.csv"), "-m"]):
         (tmp_path / "x.csv").write_text("sequence,label\nACGT,0\nACGA,1\nACGT,0\nACGA,1\n")
         more = [str(tmp_path / "out")] if command[-1] == "convert" else ["-o", str(tmp_path / "out")] if "-m" in command else []

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
-from genoformer.inference.windows import tokens_of
+from genoformer.inference.windows import tokenize_windows
 from genoformer.models.heads import (
     ClassifierConfig,
     SequenceClassifier,
@@ -107,7 +107,7 @@ def test_pooling_is_the_loop_over_tokens(how) -> None:
 def test_padding_does_not_change_logits(how, position) -> None:
     model = make(how, position=position)
     windows = [encode(text) for text in ("ACGTACGTACGTAAA", "GGG", "TTTACGN", "C")]
-    ids, keep, is_base = (torch.from_numpy(x) for x in tokens_of(model.tokenizer, windows))
+    ids, keep, is_base = (torch.from_numpy(x) for x in tokenize_windows(model.tokenizer, windows))
     encodings = [model.tokenizer.encode(codes[None]) for codes in windows]
     with torch.no_grad():
         together = model(ids, is_base, keep)

@@ -282,7 +282,7 @@ def test_arrays_are_those_that_were_written(tmp_path: Path) -> None:
     for name, array in written.items():
         np.testing.assert_array_equal(found[name], array)
         assert found[name].dtype == array.dtype
-    sketch = Sketch.of(np.random.default_rng(0).integers(0, 4, 99, dtype=np.uint8), k=5)
+    sketch = Sketch.from_sequences(np.random.default_rng(0).integers(0, 4, 99, dtype=np.uint8), k=5)
     sketch.save(tmp_path / "s.npz")
     np.testing.assert_array_equal(Sketch.load(tmp_path / "s.npz").hashes, sketch.hashes)
 

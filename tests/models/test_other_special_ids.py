@@ -43,7 +43,7 @@ class OtherIds:
     def max_bases(self, n_tokens: int) -> int:
         return n_tokens - 1
 
-    def known(self, ids):
+    def names_bases(self, ids):
         return ids >= 4
 
     def encode(self, codes) -> Encoding:

@@ -195,7 +195,7 @@ NEW = [random_codes(500, seed) for seed in range(100, 110)]
 
 def that_saw(folder: Path, sequences) -> SequenceClassifier:
     registry.save(predictor(), folder)
-    Sketch.of(sequences, scale=2).save(folder / folders.SKETCH)
+    Sketch.from_sequences(sequences, scale=2).save(folder / folders.SKETCH)
     return registry.load_ensemble(folder)[0]
 
 

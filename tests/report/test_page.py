@@ -129,7 +129,7 @@ def test_a_vcf_without_scores_is_refused(tmp_path: Path) -> None:
         read_scored(tmp_path / "s.vcf")
     done = CliRunner().invoke(main, ["report", str(tmp_path / "s.vcf"), "-o", str(tmp_path / "r.html"), "-m", "demo"])
     assert done.exit_code == 2
-    assert "figures need the genome as well" in done.stderr
+    assert "--fasta is missing, expected the genome, which figures need" in done.stderr
 
 
 def test_annotations_have_columns_of_their_own(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.formats.vcf import Record
+from genoformer.progress import Progress, Stage
 from genoformer.resume_folder import JobError
 from genoformer.scoring.parts import PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
 
@@ -110,12 +111,12 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
         run_local(chunks(RECORDS, 3), counting(done, stop_at=7), folder)
     assert done == [[1, 2, 3], [4, 5, 6]]
 
-    heard: list[int] = []
+    heard: list[Progress] = []
     again = PartFolder(tmp_path / "out.vcf", dict(reversed(JOB.items())))
     assert again.n_found == 2
-    run_local(chunks(RECORDS, 3), counting(done), again, heard.append)
+    run_local(chunks(RECORDS, 3), counting(done), again, Stage(heard.append, "score", 8))
     assert done == [[1, 2, 3], [4, 5, 6], [7, 8]]
-    assert heard == [3, 3, 2]
+    assert heard == [Progress("score", n, 8) for n in (3, 6, 8)]
     assert values(again) == [1, 2, 3, 4, 5, 6, 7, 8]
     again.remove()
     assert list(tmp_path.iterdir()) == []

@@ -449,7 +449,11 @@ def test_the_two_strands_of_a_pair_have_keys_of_their_own(genome, vcf, tmp_path)
     moved = track_scorer(
         MODEL, genome, "SAD", head="human", targets=pair, tracks=[0, 1], settings=AlleleComparison(shifts=(0, 8))
     )
-    assert [column.key for column in moved.columns if column.of] == ["GF_SAD_SE", "GF_SAD_C_plus_SE", "GF_SAD_C_minus_SE"]
+    assert [column.key for column in moved.columns if column.belongs_to] == [
+        "GF_SAD_SE",
+        "GF_SAD_C_plus_SE",
+        "GF_SAD_C_minus_SE",
+    ]
     clash = TrackTable(tuple(Track(i, f"TRACK{i}"[: 5 + (i > 0)], strand_pair=PAIRS[i]) for i in range(5)))
     with pytest.raises(ConfigError, match="SAD_TRACK and SAD_TRACK would both be GF_SAD_TRACK in a VCF; rename the tracks"):
         run_score(vcf, genome, MODEL, tmp_path / "o.vcf", scores="SAD", head="human", targets=clash, tracks=[0, 1])
@@ -487,9 +491,7 @@ def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
     options = {"head": "human", "targets": TARGETS}
     notes = run_score(vcf, genome, MODEL, tmp_path / "o.tsv", scores="SAD", noise_places=2, **options).notes
     assert "at 2 places" in "\n".join(notes)
-    assert "of too few places to be sure (--noise-places 8). A smaller score may come only from where the window" in "\n".join(
-        notes
-    )
+    assert "of too few places to be sure (noise_places = 8 is enough). A smaller score may" in "\n".join(notes)
     assert re.search(r"values are \|GF_SAD\| [\d.e-]+ \(indels\) and [\d.e-]+ \(substitutions\)", "\n".join(notes))
 
 

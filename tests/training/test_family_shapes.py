@@ -20,7 +20,8 @@ from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable, trained_names
 from genoformer.tokenizers import BlockTokenizer
 from genoformer.training.config import FinetuneConfig, PretrainConfig, encoder_fields
-from genoformer.training.finetune import FinetuneJob, finetune
+from genoformer.training.finetune import finetune
+from genoformer.training.jobs import FinetuneJob
 from genoformer.training.log import LOG, read_log
 from genoformer.training.pretrain import pretrain
 

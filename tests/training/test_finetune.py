@@ -33,10 +33,11 @@ from genoformer.models.transformer.config import EncoderConfig
 from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
-from genoformer.training.finetune import FinetuneJob, finetune
+from genoformer.training.finetune import finetune
+from genoformer.training.jobs import FinetuneJob
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits, shift_sequences
-from genoformer.training.supervised_data import LabelledSet, case_weights, check_validation, held_out, monitor_of
+from genoformer.training.supervised_data import LabelledSet, case_weights, check_validation, choose_monitor, held_out
 
 CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
 
@@ -92,7 +93,7 @@ def config(folder: Path, text: str = "", tables: str = SCRATCH) -> FinetuneConfi
 def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", tell=None, **job):
     held = read_labelled(valid) if valid else None
     settings = {"task": "classify", "config": config(folder, text, tables), "valid": held, **job}
-    done = finetune(FinetuneJob(read_labelled(train), folder / out, **settings), tell=tell or (lambda text: None))
+    done = finetune(FinetuneJob(read_labelled(train), folder / out, **settings), on_note=tell or (lambda text: None))
     assert done is not None
     return done
 
@@ -293,7 +294,7 @@ VALUES = Targets(Regression(("x",)), np.array([[1], [2], [4]], dtype=np.float32)
     ],
 )
 def test_what_the_best_step_is_chosen_by(wanted, targets, monitor) -> None:
-    assert monitor_of(wanted, targets) == monitor
+    assert choose_monitor(wanted, targets) == monitor
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_what_the_best_step_is_chosen_by(wanted, targets, monitor) -> None:
 )
 def test_metrics_that_validation_data_cannot_give_are_refused(wanted, targets, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        monitor_of(wanted, targets)
+        choose_monitor(wanted, targets)
 
 
 A_LABEL = Targets(MultiLabel(("a", "b")), np.array([[0, 1]] * 12, dtype=np.float32))
@@ -466,7 +467,7 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
 
 def test_what_a_start_has_seen_of_the_validation_data_is_said(data, tmp_path) -> None:
     begun = start(tmp_path / "lm")
-    Sketch.of(read_labelled(data / "few_valid.csv").sequences).save(begun / folders.SKETCH)
+    Sketch.from_sequences(read_labelled(data / "few_valid.csv").sequences).save(begun / folders.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
     assert any(note.startswith("100% of the 31-mers of the validation data") for note in done.notes)
     again = tuned(tmp_path, data / "few.csv", data / "train.csv", out="new", tables="", starts=[begun])
@@ -625,7 +626,7 @@ def test_windows_longer_than_those_of_the_start_are_said(data, tmp_path) -> None
 
 def test_what_the_start_has_seen_of_the_training_data_is_said(data, tmp_path) -> None:
     first = start(tmp_path / "lm")
-    Sketch.of(read_labelled(data / "few.csv").sequences, scale=2).save(first / folders.SKETCH)
+    Sketch.from_sequences(read_labelled(data / "few.csv").sequences, scale=2).save(first / folders.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[first])
     (note,) = [n for n in done.notes if "31-mers of" in n and "in the training data of" in n]
     assert note.startswith("100% of the 31-mers of the training data were in")
@@ -1057,6 +1058,10 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
     (tmp_path / "out" / "seed-1" / "config.json").unlink()
     weights = tmp_path / "out" / "seed-0" / "model.safetensors"
     before = weights.stat().st_mtime_ns, (tmp_path / "out" / "seed-1" / "model.safetensors").read_bytes()
+    manifest = tmp_path / "out" / "seed-0" / "manifest.json"
+    record = json.loads(manifest.read_text())
+    del record["finetune"]["max_shift"]  # as if the field had been added after the run
+    manifest.write_text(json.dumps(record))
     again = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, n_seeds=2)
     assert (weights.stat().st_mtime_ns, (tmp_path / "out" / "seed-1" / "model.safetensors").read_bytes()) == before
     assert str(again.ensemble) == str(first.ensemble)  # NaN is not equal to itself
@@ -1066,5 +1071,5 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
         train, valid = (read_labelled(data / name) for name in ("few.csv", "few_valid.csv"))
         assert finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, text), valid, n_seeds=2)) is None
     assert not (tmp_path / "out" / "ensemble.json").exists()
-    with pytest.raises(ConfigError, match=r"trained in another way \(finetune differ\)"):
+    with pytest.raises(ConfigError, match=r"trained in another way \(finetune\.learning_rate differ\)"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text.replace("1e-2", "1e-3"), n_seeds=2)

@@ -21,7 +21,7 @@ from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training import report, run_checks
-from genoformer.training.bits_per_base import QueriedBases, bits_of, queried_bases
+from genoformer.training.bits_per_base import QueriedBases, queried_bases, true_base_bits
 from genoformer.training.config import GenomeConfig, PretrainConfig, TrainingConfig
 from genoformer.training.curves import bits_rows
 from genoformer.training.genomes import open_genomes
@@ -99,7 +99,7 @@ def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None
     least = hidden_entropy()
     model = registry.load(tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
-    found = np.nanmean(bits_of(model, queried_bases(held, 2_000), 32))
+    found = np.nanmean(true_base_bits(model, queried_bases(held, 2_000), 32))
     assert least - 0.05 < found < least + 0.08  # 0.79 bits of 2; the interval is 4 standard errors of 2,000 bases
     contigs = {role: list(manifest["genomes"][0][role]) for role in ("train", "valid")}
     assert contigs == {"train": ["one", "two"], "valid": ["held"]}
@@ -115,7 +115,7 @@ def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
     manifest = pretrain(PretrainConfig(training=plan).with_fastas([genome_path]), tmp_path / "more", start=tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
     asked = queried_bases(held, 2_000)
-    first, second = (np.nanmean(bits_of(registry.load(tmp_path / name), asked, 32)) for name in ("model", "more"))
+    first, second = (np.nanmean(true_base_bits(registry.load(tmp_path / name), asked, 32)) for name in ("model", "more"))
     assert second < first - 0.1
     assert manifest["start"]["sha256"] == sha256_of(tmp_path / "model" / "model.safetensors")
     with pytest.raises(ConfigError, match="leave out"):
@@ -377,7 +377,7 @@ def test_bits_of_a_causal_model_are_the_terms_of_its_likelihood(k) -> None:
     window = np.random.default_rng(0).integers(0, 4, 12).astype(np.uint8)
     window[6] = N
     asked = QueriedBases(np.tile(window, (12, 1)), np.arange(12))
-    bits = bits_of(model, asked, 5)
+    bits = true_base_bits(model, asked, 5)
     with torch.no_grad():
         whole = window_log2_likelihood(model, tokenizer, torch.from_numpy(tokenizer.encode(window[None]).ids))
     assert np.nansum(bits) == pytest.approx(-whole.item(), rel=1e-5)

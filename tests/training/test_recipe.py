@@ -90,7 +90,7 @@ def test_a_run_that_fails_after_its_last_step_resumes_there_and_only_with_its_se
 
 def test_the_sketch_of_the_start_model_is_joined(tmp_path: Path) -> None:
     other = np.random.default_rng(0).integers(0, 4, 60, dtype=np.uint8)
-    Sketch.of([other], scale=1).save(tmp_path / folders.SKETCH)
+    Sketch.from_sequences([other], scale=1).save(tmp_path / folders.SKETCH)
     sketch = training_sketch([SEQUENCE], 1, tmp_path)
     assert sketch.containment([other]).share == sketch.containment([SEQUENCE]).share == 1
     assert training_sketch([SEQUENCE], 1).containment([other]).share == 0

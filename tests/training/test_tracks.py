@@ -17,9 +17,10 @@ from genoformer.errors import ConfigError
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models.enformer.model import Enformer, preset
 from genoformer.models.track_model import one_hot
+from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.log import read_log
-from genoformer.training.track_config import TracksConfig, TrackTuningConfig, part_of, shape_of
-from genoformer.training.track_fit import fit_of
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig, shape_of, training_crop
+from genoformer.training.track_fit import measure_fit
 from genoformer.training.track_recipe import begin_at_means, track_weights
 from genoformer.training.tracks import train_tracks
 
@@ -104,7 +105,7 @@ def test_validation_is_in_windows_of_the_length_that_was_trained_on(made: Path, 
     torch.manual_seed(0)
     model = Enformer(shape).eval()
     nn.init.normal_(model.blocks[0].attention.out.weight)
-    found = fit_of(model, data, data.rows("valid"), both_strands=False, log=False)
+    found = measure_fit(model, data, data.rows("valid"), both_strands=False, log=False)
     predicted = []
     for row in data.rows("valid"):
         bins = np.full((2, 8), np.nan)
@@ -123,7 +124,7 @@ def test_validation_is_in_windows_of_the_length_that_was_trained_on(made: Path, 
 
 def test_lengths_of_a_model_follow_from_its_training(made: Path) -> None:
     data = read_tracks(made)
-    assert part_of(TrackTuningConfig(), data) == (8, 4)
+    assert training_crop(TrackTuningConfig(), data) == (8, 4)
     with pytest.raises(ConfigError, match="context_length, heads: heads follow from the tracks"):
         shape_of(TracksConfig({"context_length": 64, "heads": {"a": 1}}), data, None, "tracks")
 
@@ -137,7 +138,7 @@ def test_lengths_of_a_model_follow_from_its_training(made: Path) -> None:
 )
 def test_more_than_a_window_has_is_refused(made: Path, fields: dict[str, int], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        part_of(TrackTuningConfig(**fields), read_tracks(made))
+        training_crop(TrackTuningConfig(**fields), read_tracks(made))
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.5, 30.0, 1e4])
@@ -153,8 +154,9 @@ def test_tracks_below_0_are_refused(tmp_path: Path) -> None:
     tracks = np.stack([np.ones((3, 4)), -np.ones((3, 4))], axis=1)
     windows = [Window("chr1", 100 * i, 100 * i + 32, "train") for i in range(3)]
     write_track_set(tmp_path / "set", np.zeros((3, 32), dtype=np.uint8), tracks, windows, targets, 8)
+    job = TrackTrainingJob(read_tracks(tmp_path / "set"), tmp_path / "run", TracksConfig({"preset": "tiny", "n_pools": 3}))
     with pytest.raises(ConfigError, match="track down has values below 0"):
-        train_tracks(TracksConfig({"preset": "tiny", "n_pools": 3}), read_tracks(tmp_path / "set"), tmp_path / "run")
+        train_tracks(job)
 
 
 @pytest.mark.parametrize(("loss", "how"), [("poisson", "even"), ("multinomial", "even"), ("log", "even"), ("log", "none")])

@@ -134,12 +134,17 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path, name: str, empty: bool
 @pytest.mark.parametrize(
     ("name", "tracks", "asked", "message"),
     [
-        ("a.bw", TRACKS, ASKED, "a bigWig holds one track, not 2; choose one with --tracks"),
+        (
+            "a.bw",
+            TRACKS,
+            ASKED,
+            "option tracks selects 2, but .*a.bw is a bigWig, which holds one",
+        ),
         ("a.txt", TRACKS, ASKED, "names no known format; end the name in .bw, .bigwig, .parquet, .png"),
         ("no/a.bw", TRACKS, ASKED, "does not exist; create it first"),
         ("full", TRACKS, ASKED, "exists and is not an empty folder"),
-        ("out", [Track(i, str(i)) for i in range(600)], ASKED, "600 tracks need as many open files; choose up to 512"),
-        ("a.png", [Track(i, str(i)) for i in range(25)], ASKED, "a figure shows up to 24 tracks, not 25"),
+        ("out", [Track(i, str(i)) for i in range(600)], ASKED, "selects 600, which need as many open files; choose up to 512"),
+        ("a.png", [Track(i, str(i)) for i in range(25)], ASKED, "selects 25, but a figure shows up to 24"),
         ("a.png", TRACKS, {"chr1": np.array([[0, 1], [5, 6]])}, "a figure shows one region, not 2"),
     ],
 )

@@ -61,9 +61,9 @@ class _Stage(NamedTuple):
         """Return rows first to last of the pooled output [n, C'], from the input x [L, C]."""
         begin, end = 2 * first - self.reach, 2 * last + self.reach
         inside = x[max(begin, 0) : end]
-        return self.of(inside, max(-begin, 0), max(end - len(x), 0))
+        return self.pooled(inside, max(-begin, 0), max(end - len(x), 0))
 
-    def of(self, x: Tensor, before: int, behind: int) -> Tensor:
+    def pooled(self, x: Tensor, before: int, behind: int) -> Tensor:
         """Return the pooled output of input rows.
 
         The rows include all positions that the convolution reaches inside the window.
@@ -157,7 +157,7 @@ def _propagate_edit(stage: _Stage, x: Tensor, patch: Edit) -> Edit:
     left = max(begin, 0)
     rows = x[left:stop].clone()
     rows[start - left : end - left] = patch.rows
-    return Edit(first, stage.of(rows, max(-begin, 0), max(stop - len(x), 0)))
+    return Edit(first, stage.pooled(rows, max(-begin, 0), max(stop - len(x), 0)))
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -116,7 +116,7 @@ def test_the_full_size_has_the_same_shape() -> None:
     assert sum(p.numel() for p in mine.parameters()) == sum(p.numel() for p in model.parameters())
 
 
-def tracks_of(model, trunk: Tensor) -> dict[str, Tensor]:
+def head_tracks(model, trunk: Tensor) -> dict[str, Tensor]:
     """What comes after the trunk, [B, T, C] -> [B, N, K] of each head."""
     embedding = model._trunk[4:](trunk)
     return {head: layer(embedding) for head, layer in model.heads.items()}
@@ -133,13 +133,13 @@ def test_enformer_at_full_size(monkeypatch, capsys) -> None:
     onehot = random_onehot(1, 196_608)
     with torch.inference_mode():
         trunk = model._trunk[:4](onehot.transpose(1, 2))  # [1, 1536, 1536], the same for both
-        with_table = tracks_of(model, trunk)
+        with_table = head_tracks(model, trunk)
         for module in model.modules():
             if isinstance(module, reference.Attention):
                 module.use_tf_gamma = False
-        wrong = tracks_of(model, trunk)
+        wrong = head_tracks(model, trunk)
         monkeypatch.setattr(reference, "get_positional_features_gamma", gamma_over_positions)
-        exact = tracks_of(model, trunk)
+        exact = head_tracks(model, trunk)
         embedding = mine.embed(onehot)
         tiles = mine.crop_and_project(mine.attend(Trunk(mine)(onehot).transpose(1, 2)), mine.bins_of(196_608))
         for head in ("human", "mouse"):

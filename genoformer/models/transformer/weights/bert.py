@@ -12,9 +12,11 @@ from typing import Any
 from torch import Tensor
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.models.foreign import READ, described_config, is_dnabert2
+from genoformer.models.families import READ
+from genoformer.models.foreign import described_config, is_dnabert2
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.weights.classifiers import classifier_format
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
@@ -172,3 +174,14 @@ def _from_pre_norm(model: Any) -> dict[str, Any]:
 
 BERT = WeightFormat(_detect, bert_shape, _from_config, NAMES, _check, read_assets, write_assets, lambda shape: True)
 GENA_LM = WeightFormat(_detect_pre_norm, bert_shape, _from_pre_norm, PRE_NORM_NAMES, _check, read_assets, write_assets)
+
+
+def _classifier_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:
+    check_bert(shape, "post")
+    return bert_config(shape, tokenizer, architecture)
+
+
+POOLED = {"bert.pooler.dense": "hidden", "classifier": "out"}
+CLASSIFIER = classifier_format(
+    BERT, POOLED, _classifier_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.weights import bert, decoders, esm, modernbert, mosaic
 from genoformer.models.transformer.weights.huggingface import (
     LONGEST_WINDOW,
     SETTINGS,
@@ -26,18 +25,18 @@ from genoformer.models.transformer.weights.huggingface import (
     write_assets,
 )
 from genoformer.models.weights import read_json
-from genoformer.tasks import make_task
+from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
-TASKS = {  # problem_type of transformers -> kind of task
-    "single_label_classification": "classification",
-    "multi_label_classification": "multilabel",
-    "regression": "regression",
+PROBLEMS: dict[str, type[Task]] = {  # problem_type of transformers -> task
+    "single_label_classification": Classification,
+    "multi_label_classification": MultiLabel,
+    "regression": Regression,
 }
 ShapeOf = Callable[[dict[str, Any], Path, Mapping[str, Tensor]], EncoderConfig]
 ConfigOf = Callable[[EncoderConfig, Any, str], dict[str, Any]]
 
 
-def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_of: ConfigOf, **fields: Any) -> WeightFormat:
+def classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_of: ConfigOf, **fields: Any) -> WeightFormat:
     """Return the layout of a fine-tuned model, from that of its encoder and the names of the modules of its head.
 
     fields: those of ClassifierConfig that the layout fixes; an "architecture" names the class in config.json,
@@ -72,7 +71,7 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
         return {
             **config_of(c.encoder, model.tokenizer, architecture),
             SETTINGS: settings,
-            **output_fields(c.task, c.classes),
+            **output_fields(model.task),
             "num_labels": len(c.classes),
             "classifier_dropout": c.dropout,
             **({"classifier_pooling": "mean" if c.pooling == "mean-all" else "cls"} if fields["head"] == "gelu-norm" else {}),
@@ -93,32 +92,31 @@ def _classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_
 _HEADS = ("cls.", "lm_head", "head.", "decoder", "bert.pooler", "esm.pooler")  # of language models
 
 
-def outputs_of(config: Mapping[str, Any], folder: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the kind of task and the names of the outputs of a config.json; without names they are LABEL_0, LABEL_1 ..."""
+def read_task(config: Mapping[str, Any], folder: Path) -> Task:
+    """Return the task of a config.json with the names of its outputs; without names they are LABEL_0, LABEL_1 ..."""
     labels = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(int(config.get("num_labels") or 2))}
     try:
         classes = tuple(str(labels[key]) for key in sorted(labels, key=int))
     except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: id2label is {labels!r}; expected a name for each number.") from error
-    kind = config.get("problem_type") or ("regression" if len(classes) == 1 else "single_label_classification")
-    if kind not in TASKS:
-        raise CheckpointError(f"{folder / 'config.json'}: problem_type {kind!r}; expected one of {', '.join(TASKS)}.")
-    return TASKS[kind], classes
+    problem = config.get("problem_type") or ("regression" if len(classes) == 1 else "single_label_classification")
+    if problem not in PROBLEMS:
+        raise CheckpointError(f"{folder / 'config.json'}: problem_type {problem!r}; expected one of {', '.join(PROBLEMS)}.")
+    return PROBLEMS[problem](classes)
 
 
-def output_fields(task: str, classes: Sequence[str]) -> dict[str, Any]:
+def output_fields(task: Task) -> dict[str, Any]:
     """Return the fields of a config.json that name the outputs."""
     return {
-        "id2label": {str(i): name for i, name in enumerate(classes)},
-        "label2id": {name: i for i, name in enumerate(classes)},
-        "problem_type": {ours: theirs for theirs, ours in TASKS.items()}[task],
+        "id2label": {str(i): name for i, name in enumerate(task.names)},
+        "label2id": {name: i for i, name in enumerate(task.names)},
+        "problem_type": next(problem for problem, kind in PROBLEMS.items() if kind is type(task)),
     }
 
 
 def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: Mapping[str, Any]) -> ClassifierConfig:
     """Return the configuration of a fine-tuned model; its classes are those of id2label."""
-    task, classes = outputs_of(config, folder)
-    scale = make_task(task, classes).has_scale
+    task = read_task(config, folder)
     values = dict(fields)
     if values["head"] == "gelu-norm":
         values |= {
@@ -130,11 +128,11 @@ def _config(config: dict[str, Any], folder: Path, shape: EncoderConfig, fields: 
     try:
         return ClassifierConfig(
             encoder=shape,
-            task=task,
-            classes=classes,
+            task=task.kind,
+            classes=task.names,
             dropout=shape.dropout if dropout is None else float(dropout),
-            target_mean=(0.0,) * len(classes) if scale else (),
-            target_std=(1.0,) * len(classes) if scale else (),
+            target_mean=(0.0,) * task.n_outputs if task.has_scale else (),
+            target_std=(1.0,) * task.n_outputs if task.has_scale else (),
             **checked(ClassifierConfig, {**windows, **values}, SETTINGS),
         )
     except ConfigError as error:
@@ -159,42 +157,3 @@ def _read_assets(model: SequenceClassifier, folder: Path) -> None:
     limit, path = input_limit(folder), folder / "config.json"  # which is written after the other files
     is_named = path.is_file() and bool(settings_of(read_json(path), folder, ("window",)))
     model.window_is_assumed = not is_named and (limit is None or limit >= shape.max_tokens)
-
-
-def _bert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:
-    bert.check_bert(shape, "post")
-    return bert.bert_config(shape, tokenizer, architecture)
-
-
-_POOLED = {"bert.pooler.dense": "hidden", "classifier": "out"}
-BERT = _classifier_format(
-    bert.BERT, _POOLED, _bert_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
-)
-DNABERT2 = _classifier_format(
-    mosaic.DNABERT2, _POOLED, mosaic.mosaic_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
-)
-ESM = _classifier_format(
-    esm.ESM,
-    {"classifier.dense": "hidden", "classifier.out_proj": "out"},
-    esm.esm_config,
-    architecture="EsmForSequenceClassification",
-    clean=esm.without_unused,
-    pooling="cls",
-    head="tanh",
-)
-MODERNBERT = _classifier_format(
-    modernbert.MODERNBERT,
-    {"head.dense": "hidden", "head.norm": "norm", "classifier": "out"},
-    modernbert.modernbert_config,
-    architecture="ModernBertForSequenceClassification",
-    head="gelu-norm",
-)
-DECODER_ONLY = _classifier_format(
-    decoders.DECODER_ONLY,
-    {"score": "out"},
-    decoders.decoder_config,
-    architecture="ForSequenceClassification",
-    pooling="last",
-    head="linear",
-    head_bias=False,
-)

@@ -11,6 +11,7 @@ from torch import Tensor
 from genoformer.errors import CheckpointError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.transformer.weights.classifiers import classifier_format
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
@@ -126,3 +127,12 @@ def decoder_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> d
 
 
 DECODER_ONLY = WeightFormat(_detect, decoder_shape, _from_config, NAMES, _check, read_assets, write_assets, lambda shape: True)
+CLASSIFIER = classifier_format(
+    DECODER_ONLY,
+    {"score": "out"},
+    decoder_config,
+    architecture="ForSequenceClassification",
+    pooling="last",
+    head="linear",
+    head_bias=False,
+)

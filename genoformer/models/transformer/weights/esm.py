@@ -14,6 +14,7 @@ from torch import Tensor
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.transformer.weights.classifiers import classifier_format
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
@@ -147,3 +148,12 @@ def _in_transformers(shape: EncoderConfig) -> bool:
 
 
 ESM = WeightFormat(_detect, esm_shape, _from_config, NAMES, _check, read_assets, write_assets, _in_transformers)
+CLASSIFIER = classifier_format(
+    ESM,
+    {"classifier.dense": "hidden", "classifier.out_proj": "out"},
+    esm_config,
+    architecture="EsmForSequenceClassification",
+    clean=without_unused,
+    pooling="cls",
+    head="tanh",
+)

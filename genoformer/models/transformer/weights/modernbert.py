@@ -11,6 +11,7 @@ from torch import Tensor
 from genoformer.errors import CheckpointError
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.transformer.weights.classifiers import classifier_format
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
@@ -114,3 +115,10 @@ def modernbert_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -
 
 
 MODERNBERT = WeightFormat(_detect, modernbert_shape, _from_config, NAMES, _check, read_assets, write_assets, lambda shape: True)
+CLASSIFIER = classifier_format(
+    MODERNBERT,
+    {"head.dense": "hidden", "head.norm": "norm", "classifier": "out"},
+    modernbert_config,
+    architecture="ModernBertForSequenceClassification",
+    head="gelu-norm",
+)

@@ -14,6 +14,8 @@ from torch import Tensor
 from genoformer.models.foreign import is_dnabert2
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.transformer.weights.bert import POOLED
+from genoformer.models.transformer.weights.classifiers import classifier_format
 from genoformer.models.transformer.weights.huggingface import (
     classifies,
     config_of,
@@ -103,3 +105,6 @@ def mosaic_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> di
 
 
 DNABERT2 = WeightFormat(_detect, mosaic_shape, _from_config, NAMES, _check, read_assets, write_assets)
+CLASSIFIER = classifier_format(
+    DNABERT2, POOLED, mosaic_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
+)

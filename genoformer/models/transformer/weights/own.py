@@ -22,7 +22,7 @@ from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.heads import ClassifierConfig
 from genoformer.models.token_model import read_tokenizer
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.weights.classifiers import output_fields, outputs_of
+from genoformer.models.transformer.weights.classifiers import output_fields, read_task
 from genoformer.models.transformer.weights.huggingface import classifies
 from genoformer.tasks import make_task
 from genoformer.tokenizers import Tokenizer, save_tokenizer
@@ -89,7 +89,11 @@ def head_fields(shape: ClassifierConfig) -> dict[str, Any]:
     """Return the fields of config.json of a fine-tuned model."""
     head = {field.name: getattr(shape, field.name) for field in fields(shape) if field.name not in _ELSEWHERE}
     named = {name: list(value) if isinstance(value, tuple) else value for name, value in head.items()}
-    return {**language_fields(shape.encoder, shape.family), "head": named, **output_fields(shape.task, shape.classes)}
+    return {
+        **language_fields(shape.encoder, shape.family),
+        "head": named,
+        **output_fields(make_task(shape.task, shape.classes)),
+    }
 
 
 def language_shape(config: Mapping[str, Any], folder: Path) -> Any:
@@ -103,13 +107,13 @@ def language_shape(config: Mapping[str, Any], folder: Path) -> Any:
 def classifier_shape(config: Mapping[str, Any], folder: Path) -> ClassifierConfig:
     """Return the configuration of a fine-tuned model in a config.json; fields of "head" that are absent have defaults."""
     encoder = language_shape(config, folder)
-    task, classes = outputs_of(config, folder)
-    scale = (("target_mean", 0.0), ("target_std", 1.0)) if make_task(task, classes).has_scale else ()
-    values = {name: [value] * len(classes) for name, value in scale} | {"window": encoder.context_length}
+    task = read_task(config, folder)
+    scale = (("target_mean", 0.0), ("target_std", 1.0)) if task.has_scale else ()
+    values = {name: [value] * task.n_outputs for name, value in scale} | {"window": encoder.context_length}
     family = config.get("family", "transformer")
     given = {name: value for name, value in (config.get("head") or {}).items() if value != []}
     try:
-        named = {"encoder": asdict(encoder), "family": family, "task": task, "classes": list(classes)}
+        named = {"encoder": asdict(encoder), "family": family, "task": task.kind, "classes": list(task.names)}
         return ClassifierConfig.from_dict({**values, **given, **named})
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}; take the folder as genoformer wrote it.") from error

@@ -13,7 +13,7 @@ import numpy as np
 from genoformer.errors import CheckpointError
 from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
-from genoformer.models.foreign import READ
+from genoformer.models.families import READ
 from genoformer.models.weights import read_json
 from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
@@ -28,7 +28,7 @@ def read_vocabulary(folder: Path) -> Any:
     tokenizer = _read(folder)
     codes = np.random.default_rng(0).integers(0, 4, (1, _TESTED), dtype=np.uint8)
     encoding = tokenizer.encode(codes)
-    if not tokenizer.known(encoding.ids)[encoding.is_base].all():
+    if not tokenizer.names_bases(encoding.ids)[encoding.is_base].all():
         raise CheckpointError(
             f"{_source(folder)} reads a sequence of A, C, G and T as unknown tokens, so that all sequences would look alike; "
             "expected k-mers, blocks or single bases, or pieces of byte-pair encoding."

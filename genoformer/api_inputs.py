@@ -1,0 +1,52 @@
+"""Inputs of the functions of `genoformer.api`: a genome, a region and a model, each by name or as an object."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+
+if TYPE_CHECKING:
+    from genoformer.models.base import Need
+
+Fasta = str | Path | Genome
+
+
+def opened(fasta: Fasta) -> AbstractContextManager[Genome]:
+    """Return a context with the genome; it is closed at the end unless it was already open."""
+    if isinstance(fasta, Genome):
+        return nullcontext(fasta)
+    if not isinstance(fasta, str | Path):
+        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
+    return Genome(fasta)
+
+
+def region_text(region: Any) -> str:
+    """Return the text of a region; ConfigError for another kind of value."""
+    if not isinstance(region, str):
+        raise ConfigError(f"region is {region!r}; give a text such as 'chr1:1-200,000', from 1.")
+    return region
+
+
+def one_region(genome: Genome, region: str) -> tuple[str, int, int]:
+    """Return contig, start and end (0-based half-open) of one region of a genome."""
+    from genoformer.inference.regions import resolve_regions
+
+    ((chrom, rows),) = resolve_regions(genome, region=region_text(region)).intervals.items()
+    return chrom, int(rows[0, 0]), int(rows[0, 1])
+
+
+def loaded_model(model: Any, *needs: Need) -> Any:
+    """Load a model from its name or folder, or return a loaded model; it must have the needed capabilities."""
+    from genoformer.models.base import Model, require
+    from genoformer.models.registry import load
+
+    if isinstance(model, str | Path):
+        return load(model, *needs)
+    if not isinstance(model, Model):
+        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
+    require(model, *needs)
+    return model

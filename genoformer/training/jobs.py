@@ -1,0 +1,183 @@
+"""FinetuneJob and TrackTrainingJob: frozen descriptions of what `genoformer finetune` and `gf.finetune` train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from genoformer.config import checked
+from genoformer.datasets.sequence_rows import LabelledSequences
+from genoformer.datasets.sequences import read_labelled
+from genoformer.datasets.track_set import TrackSet, read_tracks
+from genoformer.errors import ConfigError, OptionError
+from genoformer.files import check_overwrite
+from genoformer.option_checks import Strand, check_choice, with_strand
+from genoformer.tasks import Goal
+from genoformer.training import resume
+from genoformer.training.config import FinetuneConfig, TuningConfig
+from genoformer.training.loop import STATE
+from genoformer.training.recipe import refuse_finished
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig
+
+ModelNames = str | Path | Sequence[str | Path]
+_NOT_OF_TRACKS = {
+    "valid": "the set names the validation windows",
+    "fasta": "the set holds its sequence",
+    "label": "the tracks are what is predicted",
+    "multi_label": "the tracks are what is predicted",
+    "seeds": "one model is trained; run it again with another seed",
+    "class_weights": "give track_weights in [tracks]",
+    "monitor": "the best step has the highest Pearson's r over positions",
+}  # option -> why it does not apply to tracks
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Options of `genoformer finetune` that are no field of [finetune], with their defaults."""
+
+    config: str | Path | None = None  # TOML with [finetune]; from scratch also [tokenizer] and [model]
+    valid: str | Path | None = None  # file of labelled sequences; None: a tenth of the training data
+    fasta: str | Path | None = None  # genome of a BED
+    label: str | Sequence[str] | None = None  # label columns; None: all whose name begins with "label"
+    multi_label: bool | None = None  # None: inferred from the labels
+    seeds: int = 1  # number of models from each start
+    strand: Strand | None = None  # sets both_strands of the table; None: that of the table
+
+
+@dataclass(frozen=True)
+class FinetuneJob:
+    """Request to fine-tune models on labelled sequences; `finetune` runs it.
+
+    starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and [model]. With one start and one seed
+    `folder` is the model itself; otherwise `folder` lists its members, whose predictions are averaged. valid: None holds out a
+    tenth of the training data, stratified by class. multi_label: None infers it from the labels. command: as typed, for the
+    manifest.
+    """
+
+    train: LabelledSequences
+    folder: Path
+    task: Goal
+    config: FinetuneConfig = field(default_factory=FinetuneConfig)
+    valid: LabelledSequences | None = None
+    starts: Sequence[str | Path] = ()
+    n_seeds: int = 1
+    multi_label: bool | None = None
+    command: str = ""
+
+    @classmethod
+    def from_names(
+        cls,
+        data: str | Path,
+        folder: str | Path,
+        model: ModelNames = (),
+        task: Goal = "classify",
+        *,
+        command: str = "",
+        **options: Any,
+    ) -> FinetuneJob:
+        """Build a job from names, paths and text, as `genoformer finetune` takes them.
+
+        options: those of `LabelOptions`, and fields of [finetune], which override the configuration file; None is the default.
+        Raises ConfigError for values that are not allowed, TypeError for unknown options, and the errors of `read_labelled`.
+        """
+        named, changed = _split(with_strand(options), TuningConfig)
+        how = LabelOptions(**named)
+        settings = FinetuneConfig.read(Path(how.config) if how.config else None, **changed)
+        columns = [how.label] if isinstance(how.label, str) else list(how.label or ()) or None
+        reading: dict[str, Any] = {"fasta": how.fasta, "label": columns, "multi_label": bool(how.multi_label)}
+        train, valid = read_labelled(data, **reading), None
+        if how.valid:
+            valid = read_labelled(how.valid, **reading, n_labels=train.n_labels)
+        starts = _names(model)
+        return cls(train, Path(folder), task, settings, valid, starts, how.seeds, how.multi_label, command)
+
+    def check(self) -> None:
+        """Raise ConfigError for settings that cannot be trained, and for a folder that holds other files."""
+        plan, folder = self.config.finetune, self.folder
+        refuse_finished(folder)
+        check_overwrite(folder, ("manifest.json",), "manifest.json", is_finetuned)  # but refuses a manifest of `data build`
+        resume.refuse_other_command(folder, resume.FINETUNE)
+        if (folder / STATE).is_file() and (self.n_seeds > 1 or len(self.starts) > 1):
+            raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
+        if plan.strategy == "fsdp":
+            raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
+        if self.n_seeds < 1:
+            raise ConfigError(f"seeds = {self.n_seeds}: give a whole number of at least 1.")
+        if self.starts and (self.config.tokenizer or self.config.model):
+            raise ConfigError("[tokenizer] and [model] are for training from scratch; leave them out, or the model.")
+
+
+@dataclass(frozen=True)
+class TrackTrainingJob:
+    """Request to train a track model on a set of windows; `train_tracks` runs it, `plan_tracks` estimates its cost.
+
+    folder: of the model; None for a job of which only the cost is estimated. start: a pre-trained model whose trunk (stem,
+    tower and transformer) is reused with a new head; None trains from scratch with [model]. head: name of the new head.
+    command: as typed, for the manifest.
+    """
+
+    data: TrackSet
+    folder: Path | None = None
+    config: TracksConfig = field(default_factory=TracksConfig)
+    start: str | Path | None = None
+    head: str = "tracks"
+    command: str = ""
+
+    @classmethod
+    def from_names(
+        cls,
+        data: str | Path,
+        folder: str | Path | None = None,
+        model: ModelNames = (),
+        *,
+        command: str = "",
+        **options: Any,
+    ) -> TrackTrainingJob:
+        """Build a job from names, paths and text, as `genoformer finetune --task tracks` takes them.
+
+        data: folder of a set of windows. options: `config`, the path of a TOML, and fields of [tracks], which override it; None
+        is the default. Raises ConfigError for values that are not allowed and for options of labelled sequences, TypeError for
+        unknown options, and the errors of `read_tracks`.
+        """
+        for name, why in _NOT_OF_TRACKS.items():
+            default = getattr(LabelOptions, name, None)
+            if options.get(name) not in (default, None, (), []):
+                raise OptionError(name, f"is not for training on tracks: {why}; leave it out.")
+        starts = _names(model)
+        if len(starts) > 1:
+            raise OptionError("model", f"names {len(starts)} models, expected one to start from; leave the others out.")
+        applicable = {name: value for name, value in options.items() if name not in _NOT_OF_TRACKS}
+        named, changed = _split(with_strand(applicable), TrackTuningConfig)
+        path = named.get("config")
+        settings = TracksConfig.read(Path(path) if path else None, **changed)
+        return cls(
+            read_tracks(data),
+            Path(folder) if folder is not None else None,
+            settings,
+            starts[0] if starts else None,
+            command=command,
+        )
+
+
+def is_finetuned(manifest: Mapping[str, Any]) -> bool:
+    """Return True if a manifest is that of a fine-tuned model."""
+    return "finetune" in manifest
+
+
+def _names(model: ModelNames) -> tuple[str | Path, ...]:
+    return (model,) if isinstance(model, str | Path) else tuple(model)
+
+
+def _split(options: Mapping[str, Any], table: type[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of `LabelOptions`, and the checked others, which are fields of a table; without None."""
+    names, known = ({field.name for field in fields(kind)} for kind in (LabelOptions, table))
+    if unknown := sorted(set(options) - names - known):
+        raise TypeError(f"unknown options {', '.join(unknown)}; known are {', '.join(sorted(names | known))}")
+    given = {name: value for name, value in options.items() if value is not None}
+    changed = {name: value for name, value in given.items() if name not in names}
+    if (strand := given.get("strand")) is not None:
+        check_choice("strand", strand, get_args(Strand))
+        changed["both_strands"] = strand == "both"
+    return {name: given[name] for name in given if name in names}, checked(table, changed, "options")

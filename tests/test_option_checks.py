@@ -1,0 +1,123 @@
+"""Checks of options: values that pass, and the message for each that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from commands import run
+from genoformer_cli.main import main
+
+import genoformer as gf
+from genoformer.errors import OptionError
+from genoformer.option_checks import (
+    check_choice,
+    check_flag,
+    check_kind,
+    check_names,
+    check_number,
+    check_tracks,
+    whole_numbers,
+    with_strand,
+)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: check_choice("a", "x", ["x"]),
+        lambda: check_number("a", None, 1),
+        lambda: check_number("a", np.int64(3), 3),
+        lambda: check_kind("a", None, str, "text"),
+        lambda: check_flag("a", False),
+        lambda: check_names("a", Path("x"), "paths"),
+        lambda: check_tracks("a", "CAGE"),
+        lambda: check_tracks("a", [0, np.int32(2)]),
+    ],
+)
+def test_good_values_pass(check: Callable[[], None]) -> None:
+    assert check() is None
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: check_choice("a", "z", ["x"]), "option a is 'z', expected x; give one of them."),
+        (lambda: check_choice("a", None, ["x", "y", "z"]), "option a is None, expected x, y or z; give one of them."),
+        (
+            lambda: check_number("a", True, 0),
+            "option a is True, expected a whole number, 0 or more; give one",
+        ),
+        (lambda: check_number("a", 2, 3), "option a is 2, expected a whole number, 3 or more; give one, or leave it out."),
+        (lambda: check_kind("a", [0] * 99, str, "text"), "option a is a list, expected text; give this, or leave it out."),
+        (lambda: check_flag("a", 1), "option a is 1, expected True or False; give one of them."),
+        (
+            lambda: check_names("a", [1], "names"),
+            "option a is [1], expected names, as text or a list",
+        ),
+        (lambda: check_tracks("a", " "), "option a is empty, expected numbers, names or patterns; give some"),
+        (lambda: check_tracks("a", [-1]), "option a is [-1], expected numbers from 0"),
+        (
+            lambda: whole_numbers("a", "1,x", "0,5"),
+            "option a is '1,x', expected whole numbers; give numbers and commas",
+        ),
+        (lambda: whole_numbers("a", (), "0,5"), "option a is (), expected whole numbers"),
+        (lambda: with_strand({"both_strands": 1}), "option both_strands is 1, expected True or False"),
+        (
+            lambda: with_strand({"both_strands": True, "strand": "both"}),
+            "option both_strands is True, found strand 'both' as well; leave out both_strands.",
+        ),
+    ],
+)
+def test_wrong_values_are_refused(check: Callable[[], Any], message: str) -> None:
+    with pytest.raises(OptionError) as error:
+        check()
+    assert str(error.value).startswith(message)
+
+
+# --- one spelling of the strand
+
+
+def commands(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
+    """All commands below a group, by their words."""
+    found: dict[str, click.Command] = {}
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            found |= commands(command, f"{prefix}{name} ") if isinstance(command, click.Group) else {prefix + name: command}
+    return found
+
+
+def test_every_command_spells_the_strand_alike() -> None:
+    strands = {}
+    for name, command in commands(main).items():
+        flags = {flag: parameter for parameter in command.params for flag in parameter.opts}
+        assert "--both-strands" not in flags or flags["--both-strands"].hidden, name
+        if "--strand" in flags:
+            strands[name] = tuple(flags["--strand"].type.choices)
+            assert flags["--strand"].help.endswith(("forward strand.", "]")), name
+    assert set(strands.values()) == {("both", "forward")}
+    assert {"score", "calibrate", "haplotypes", "predict", "embed", "finetune", "interpret ism"} <= set(strands)
+
+
+def test_the_older_spelling_of_the_strand_still_works(tmp_path: Path) -> None:
+    (tmp_path / "a.fa").write_text(">a\nACGTTGCATTAGC\n")
+    vectors = {}
+    for words in (["--strand", "both"], ["--both-strands"], ["--strand", "forward"], ["--no-both-strands"], []):
+        out = tmp_path / f"{len(vectors)}.npy"
+        assert run("embed", tmp_path / "a.fa", "-m", "demo", "-o", out, *words).exit_code == 0
+        vectors[" ".join(words)] = out.read_bytes()
+    assert vectors["--strand both"] == vectors["--both-strands"]
+    assert vectors["--strand forward"] == vectors["--no-both-strands"] == vectors[""]
+    assert vectors["--strand both"] != vectors[""]
+    for options in ({"strand": "both"}, {"both_strands": True}):
+        assert np.array_equal(gf.embed(["ACGTTGCATTAGC"], "demo", **options), np.load(tmp_path / "0.npy"))
+    refused = run("embed", tmp_path / "a.fa", "-m", "demo", "-o", tmp_path / "x.npy", "--strand", "both", "--both-strands")
+    assert refused.exit_code == 2
+    assert "Error: --both-strands is True, found strand 'both' as well; leave out both_strands." in refused.stderr
+    assert "is not one of 'both', 'forward'" in run("predict", "-m", "demo", "--strand", "reverse").stderr
