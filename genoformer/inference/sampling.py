@@ -174,7 +174,8 @@ def _tokens_of_prompt(tokenizer: Any, prompt: str) -> Sequence[int]:
     if prompt and not tokenizer.names_bases(encoding.ids)[0, of_bases].all():
         k = tokenizer.n_phases
         raise ConfigError(
-            f"the prompt has {len(prompt)} bases, and the model reads blocks of {k} and no single letters; give a multiple of {k}."
+            f"the prompt has {len(prompt)} bases, and the model reads blocks of {k} and no single letters; give a multiple "
+            f"of {k}."
         )
     ids: list[int] = encoding.ids[0, : of_bases[-1] + 1 if prompt else of_bases[0]].tolist()
     if not ids:
