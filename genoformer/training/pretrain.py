@@ -20,7 +20,7 @@ from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
 from genoformer.training.bits_per_base import VALIDATION_BASES, queried_bases, true_base_bits, why_no_bits
-from genoformer.training.config import PretrainConfig, encoder_fields, make_tokenizer
+from genoformer.training.config import PretrainConfig, encoder_fields, make_tokenizer, tokenizer_record
 from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
@@ -71,6 +71,7 @@ class PretrainRecipe:
         self.windows = RandomWindows(self.genomes.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
         self.model = begun or self._new_encoder(config, table, length)
         self.tokenizer: Tokenizer = self.model.tokenizer
+        self.tokenizer_file = tokenizer_record(config.tokenizer, self.tokenizer)
         self.objective: Any = (
             MaskedLM(self.tokenizer, plan.mask_rate, plan.span_tokens)
             if plan.objective == "masked"
@@ -88,7 +89,10 @@ class PretrainRecipe:
         return {
             "genomes": self.genomes.record,
             "start": start_record(self.model, self.start),
-            "tokenizer": {field: value for field, value in self.tokenizer.to_dict().items() if field != "model"},
+            "tokenizer": {
+                **{field: value for field, value in self.tokenizer.to_dict().items() if field != "model"},
+                **self.tokenizer_file,
+            },
             "model": asdict(self.model.config),
             "training": asdict(self.plan),
         }

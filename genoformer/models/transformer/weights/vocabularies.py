@@ -15,7 +15,7 @@ from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
 from genoformer.models.families import READ
 from genoformer.models.weights import read_json
-from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
+from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer, load_tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
 
 DNA_CONFIG = "dna_config.json"  # of Carbon: the ids of the blocks of DNA, above those of a vocabulary of text
@@ -25,15 +25,31 @@ _TESTED = 840  # bases, a multiple of every k from 1 to 8
 
 def read_vocabulary(folder: Path) -> Any:
     """Return the tokenizer of a folder; raise CheckpointError if there is none, or if it does not read A, C, G and T."""
-    tokenizer = _read(folder)
+    return _checked(_read(folder), _source(folder))
+
+
+def _checked(tokenizer: Any, path: Path) -> Any:
+    """Return a tokenizer; raise CheckpointError if it does not read A, C, G and T."""
     codes = np.random.default_rng(0).integers(0, 4, (1, _TESTED), dtype=np.uint8)
     encoding = tokenizer.encode(codes)
     if not tokenizer.names_bases(encoding.ids)[encoding.is_base].all():
         raise CheckpointError(
-            f"{_source(folder)} reads a sequence of A, C, G and T as unknown tokens, so that all sequences would look alike; "
+            f"{path} reads a sequence of A, C, G and T as unknown tokens, so that all sequences would look alike; "
             "expected k-mers, blocks or single bases, or pieces of byte-pair encoding."
         )
     return tokenizer
+
+
+def read_tokenizer_file(path: Path) -> Any:
+    """Return the tokenizer of a tokenizer.json, of genoformer or of Hugging Face; raise CheckpointError for another file."""
+    text = _text(path)
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a tokenizer file ({error}); give the path of a tokenizer.json.") from error
+    if isinstance(fields, dict) and "tokenizer" in fields:
+        return load_tokenizer(path)
+    return _checked(_of_library(path, text), path)
 
 
 def _read(folder: Path) -> Any:
@@ -51,27 +67,31 @@ def _read(folder: Path) -> Any:
                     tokens,
                     f"DNABERT's vocabulary for k = {k} in DNABERT's order, nor blocks of bases ({error})",
                 )
-    text = _text(folder / TOKENIZER)
+    return _of_library(folder / TOKENIZER, _text(folder / TOKENIZER))
+
+
+def _of_library(path: Path, text: str) -> Any:
+    """Return the tokenizer of a tokenizer.json of the `tokenizers` library."""
     tokenizer = BPETokenizer(text)
     fields = json.loads(text)
     if (blocks := _among_text(fields, tokenizer)) is not None:
         return blocks
-    _refuse_text(folder, tokenizer)
+    _refuse_text(path, tokenizer)
     letters = {token.upper() for token in tokenizer.vocab if token and set(token.upper()) <= set("ACGT")}
     if letters == set("ACGT"):  # one token per base: base probabilities are defined
         return tokenizer.as_blocks()
     kind = fields["model"].get("type", "BPE")
     if kind in ("WordPiece", "WordLevel"):
-        return _of_words(folder, tokenizer, kind)
+        return _of_words(path, tokenizer, kind)
     if kind != "BPE":
         raise CheckpointError(
-            f"{folder / TOKENIZER} holds a {kind} model, which is not read; expected byte-pair encoding, or a WordLevel or "
+            f"{path} holds a {kind} model, which is not read; expected byte-pair encoding, or a WordLevel or "
             "WordPiece vocabulary of k-mers, blocks or single bases."
         )
     return tokenizer
 
 
-def _of_words(folder: Path, tokenizer: BPETokenizer, kind: str) -> Tokenizer:
+def _of_words(path: Path, tokenizer: BPETokenizer, kind: str) -> Tokenizer:
     """Return the tokenizer of a WordPiece or WordLevel vocabulary, whose words are k-mers, blocks or pieces of DNA."""
     tokens = tokenizer.names
     if (kmers := _of_kmers(tokens)) is not None:
@@ -80,7 +100,7 @@ def _of_words(folder: Path, tokenizer: BPETokenizer, kind: str) -> Tokenizer:
         return tokenizer.as_blocks()
     except CheckpointError as error:
         not_these = f"DNABERT's k-mers in DNABERT's order, nor blocks of bases ({error})"
-        return _pieces(folder / TOKENIZER, tokens, f"a {kind} vocabulary of {not_these}")
+        return _pieces(path, tokens, f"a {kind} vocabulary of {not_these}")
 
 
 def _of_kmers(tokens: Sequence[str]) -> KmerTokenizer | None:
@@ -135,12 +155,12 @@ def _among_text(fields: dict[str, Any], tokenizer: BPETokenizer) -> BlockTokeniz
     return BlockTokenizer([added.get(i, f"<text{i}>") for i in range(tokenizer.n_vocab)], grid=True)
 
 
-def _refuse_text(folder: Path, tokenizer: BPETokenizer) -> None:
+def _refuse_text(path: Path, tokenizer: BPETokenizer) -> None:
     """Raise CheckpointError for a vocabulary of words, which would cut DNA as if it were text."""
     words = [token for token in tokenizer.vocab if token.isalpha() and len(token) > 1 and set(token.upper()) - set("ACGTN")]
     if len(words) > _MOST_WORDS:
         raise CheckpointError(
-            f"{folder / TOKENIZER} is a vocabulary of text with words such as {min(words)!r}; only vocabularies of DNA are "
+            f"{path} is a vocabulary of text with words such as {min(words)!r}; only vocabularies of DNA are "
             f"read, or of text with a {DNA_CONFIG} as Carbon has it, and {READ}."
         )
 
