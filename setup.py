@@ -1,4 +1,4 @@
-"""Make an editable install win over a folder named genoformer; everything else about the build is in pyproject.toml.
+"""Find the packages, and make an editable install win over a folder named genoformer; pyproject.toml has the rest of the build.
 
 An editable install finds the package by a hook that Python asks last. In the folder above a clone that is named genoformer,
 Python finds that folder first, takes it for a package without code, and `genoformer.score` does not exist. With the clone on
@@ -7,7 +7,7 @@ the import path, Python finds the package itself, which comes before any folder 
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -24,4 +24,5 @@ class BuildPy(build_py):
             (folder / "genoformer_clone.pth").write_text(f"{ROOT}\n")
 
 
-setup(cmdclass={"build_py": BuildPy})
+packages = find_packages(str(ROOT), include=["genoformer", "genoformer.*"])  # a new family of models is a new folder
+setup(packages=[*packages, "genoformer_cli", "genoformer_data"], cmdclass={"build_py": BuildPy})

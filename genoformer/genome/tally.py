@@ -66,7 +66,7 @@ class Tally:
         outside = np.flatnonzero(states == RefState.OUTSIDE).tolist()
         self._before.update(chroms[i] for i in outside if batch[i].pos < 1 and Status.OUTSIDE in statuses[i])
         differ = [i for i in np.flatnonzero(states == RefState.DIFFERS).tolist() if not _COUNTED.isdisjoint(statuses[i])]
-        flags = self._readings([batch[i] for i in differ])
+        flags = readings([batch[i] for i in differ], self._genome, self.names).tolist()
         meant = self._as_read([batch[i] for i in differ], flags)
         self._disagree.update((chroms[i], flag, statuses[i], of) for i, flag, of in zip(differ, flags, meant, strict=True))
         agree = np.flatnonzero(states == RefState.AGREES).tolist()
@@ -80,7 +80,7 @@ class Tally:
         both_ways: set[int] = set()
         if self._swaps:
             indels = [i for i in agree if is_indel(batch[i])]
-            flags = self._readings([batch[i] for i in indels])
+            flags = readings([batch[i] for i in indels], self._genome, self.names).tolist()
             meant = self._as_read([batch[i] for i in indels], flags)
             self._both_ways.update(
                 (chroms[i], statuses[i], of) for i, flag, of in zip(indels, flags, meant, strict=True) if flag & Reading.SWAP
@@ -100,9 +100,6 @@ class Tally:
                 self._mirrored[record.chrom, of, either, is_indel(record), i in both_ways] += 1
             elif not is_indel(record) and not _COUNTED.isdisjoint(of):
                 self._one_strand[record.chrom] += 1
-
-    def _readings(self, records: Sequence[Record]) -> list[int]:
-        return readings(records, self._genome, self.names).tolist() if records else []
 
     def _as_read(self, records: Sequence[Record], flags: Sequence[int]) -> list[Statuses]:
         """Return the statuses of records read with an agreeing REF; a swap changes the length of an indel's REF."""
@@ -125,7 +122,7 @@ class Tally:
             if room.get(record.chrom):
                 room[record.chrom] -= 1
                 some.append(record)
-        for record, flag in zip(some, self._readings(some), strict=True):
+        for record, flag in zip(some, readings(some, self._genome, self.names).tolist(), strict=True):
             of = self._sampled[record.chrom]
             self._sampled[record.chrom] = of._replace(
                 sampled=of.sampled + 1,

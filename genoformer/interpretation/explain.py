@@ -22,8 +22,8 @@ from genoformer.interpretation.attribution import attributions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.scoring.class_scorer import ClassScorer
+from genoformer.scoring.score_types import Score
 from genoformer.scoring.scorers import VariantScorer
-from genoformer.scoring.scores import Score
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import Compared, TrackScorer
 from genoformer.tables import rounded

@@ -280,11 +280,7 @@ def has(model: object, *needs: Need) -> bool:
     """True if a model, or a class of models, has all capabilities; a tuple stands for any one of its members."""
     lacks = getattr(model, "lacks", {})
     lacks = lacks if isinstance(lacks, Mapping) else {}  # a class has a property there
-    return all(any(_has_all(model, kind) and kind not in lacks for kind in _kinds(need)) for need in needs)
-
-
-def _has_all(model: object, capability: type) -> bool:
-    return not _missing(model, capability)
+    return all(any(not _missing(model, kind) and kind not in lacks for kind in _kinds(need)) for need in needs)
 
 
 def _missing(model: object, capability: type) -> list[str]:

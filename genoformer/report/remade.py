@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, cast, get_args
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
 from genoformer.models.base import Classifies, Model, PredictsTracks, has
+from genoformer.scoring.score_types import Score
 from genoformer.scoring.scorers import VariantScorer, default_scores, make_scorer
-from genoformer.scoring.scores import SCORES, Score
+from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison, ClassOptions, Scoring, Tile, TrackOptions, sha256_of_models
 
 

@@ -21,9 +21,7 @@ from genoformer.scoring.causal_likelihoods import CausalLikelihoods
 from genoformer.scoring.masked_likelihoods import MaskedLikelihoods, Substitutions
 from genoformer.scoring.piece_likelihoods import PieceLikelihoods
 from genoformer.scoring.score_inputs import AllelePair
-from genoformer.scoring.scores import Score
 from genoformer.scoring.settings import Phases
-from genoformer.scoring.support import covers, refusal
 from genoformer.scoring.variant_windows import FLANK, VariantWindows
 
 _TOUCH = 1  # bases on either side of an allele whose tokens count in its embedding; a deletion has no base of its own
@@ -63,24 +61,9 @@ class AlleleScorer:
         require_length(self.length, config.context_length)
 
     @property
-    def strands(self) -> str:
-        """Strands that are read: "+-" or "+"."""
-        return self.windows.strands
-
-    @property
     def longest_allele(self) -> int:
         """Length in bases of the longest REF or ALT that fits in the window with its flanks."""
         return self.length - 2 * (FLANK + len(self.phases) - 1) - self.windows.step
-
-    def require(self, scores: Sequence[Score]) -> None:
-        """Raise ConfigError for scores that this model does not support, before any work is done."""
-        for score in scores:
-            if (reason := refusal(self.model, score)) is not None:
-                raise ConfigError(reason)
-
-    def covers(self, score: Score, alleles: str) -> bool:
-        """True if the score of this model is defined for alleles of one kind, "substitution" or "indel"."""
-        return covers(self.model, score, alleles)
 
     def likelihoods(self, kind: Callable[..., Any]) -> list[Any]:
         """Return the evidence of one kind, once for each phase of the tokens."""

@@ -17,8 +17,8 @@ from genoformer.errors import CheckpointError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.arrays import read_arrays
 from genoformer.formats.vcf import Record
+from genoformer.scoring.score_types import Score
 from genoformer.scoring.scorers import VariantScorer
-from genoformer.scoring.scores import Score
 from genoformer.writers import Column, Floats
 
 FILE = "calibration.npz"  # in the model folder

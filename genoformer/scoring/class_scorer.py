@@ -20,7 +20,7 @@ from genoformer.inference.runtime import typical_tokens
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
 from genoformer.scoring.class_evidence import ClassPredictor, JobEvidence, PlainPredictor
-from genoformer.scoring.scores import Score, ScoreBatch
+from genoformer.scoring.score_types import Score, ScoreBatch
 from genoformer.scoring.settings import ClassOptions, Scoring
 from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores
 from genoformer.scoring.windows import Job, Windows

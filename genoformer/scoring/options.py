@@ -31,8 +31,9 @@ from genoformer.option_checks import (
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
+from genoformer.scoring.score_types import Score
 from genoformer.scoring.scorers import default_scores
-from genoformer.scoring.scores import Score, parse_scores
+from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.settings import AlleleComparison, ClassOptions, Phases, Runtime, Scoring, Tile, TrackOptions
 from genoformer.scoring.windows import Anchor
 

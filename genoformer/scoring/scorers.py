@@ -14,14 +14,8 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models.base import SCORES_HAPLOTYPES, Classifies, Model, PredictsTracks, has, require
 from genoformer.scoring.class_scorer import ClassScorer
-from genoformer.scoring.scores import (
-    DEFAULT_CLASS_SCORES,
-    DEFAULT_SCORES,
-    DEFAULT_TRACK_SCORES,
-    Score,
-    ScoreBatch,
-    parse_scores,
-)
+from genoformer.scoring.score_types import Score, ScoreBatch
+from genoformer.scoring.scores import DEFAULT_CLASS_SCORES, DEFAULT_SCORES, DEFAULT_TRACK_SCORES, parse_scores
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.scoring.support import refusal
@@ -110,20 +104,13 @@ def _scorer_class(model: Model) -> type[TrackScorer] | type[ClassScorer] | type[
 
 
 @contextmanager
-def _on_device(scoring: Scoring, runtime: Runtime) -> Iterator[Scoring]:
-    """Yield the settings with the models on the device; afterwards the models are in their earlier state."""
+def open_scorer(genome: Genome, scoring: Scoring, runtime: Runtime = ON_CPU) -> Iterator[VariantScorer]:
+    """Open the scorer with its models on the device; afterwards the models are in their earlier state."""
     with ExitStack() as stack:
         models = [
             stack.enter_context(inference.evaluating(model, runtime.device, runtime.precision)) for model in scoring.models
         ]
-        yield replace(scoring, models=tuple(models))
-
-
-@contextmanager
-def open_scorer(genome: Genome, scoring: Scoring, runtime: Runtime = ON_CPU) -> Iterator[VariantScorer]:
-    """Open the scorer with its models on the device."""
-    with _on_device(scoring, runtime) as on_device:
-        yield make_scorer(genome, on_device, batch_size=runtime.batch_size)
+        yield make_scorer(genome, replace(scoring, models=tuple(models)), batch_size=runtime.batch_size)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import product
 from typing import cast, get_args
 
 import numpy as np
@@ -17,8 +18,9 @@ from genoformer.models import cost
 from genoformer.models.base import ReadsTokens, require
 from genoformer.models.token_model import TokenModel
 from genoformer.scoring.allele_features import FLANK, AlleleScorer, VariantEvidence
-from genoformer.scoring.scores import Score, ScoreBatch
+from genoformer.scoring.score_types import Score, ScoreBatch
 from genoformer.scoring.settings import Phases, Scoring
+from genoformer.scoring.support import covers, refusal
 from genoformer.scoring.track_scores import Noise
 from genoformer.writers import Column, Floats
 
@@ -42,13 +44,14 @@ class SequenceScorer:
         self.genome, self.both_strands, self.phases = genome, scoring.both_strands, scoring.phases
         self.share_windows = scoring.share_windows
         self.readers = [self._reader(model, scoring.context, batch_size) for model in self.models]
-        for reader in self.readers:
-            reader.require(self.scores)
+        for model, score in product(self.models, self.scores):
+            if (reason := refusal(model, score)) is not None:
+                raise ConfigError(reason)
         self.window = max(reader.length for reader in self.readers)
         self.longest_allele = min(reader.longest_allele for reader in self.readers)
         self.flops_per_variant = 0.0
         for model, reader in zip(self.models, self.readers, strict=True):
-            n_tokens = typical_tokens(model, reader.length) * len(reader.strands) * len(reader.phases)
+            n_tokens = typical_tokens(model, reader.length) * len(reader.windows.strands) * len(reader.phases)
             self.flops_per_variant += 2.0 * cost.count_parameters(model) * n_tokens
         self.columns: list[Column] = [score.column for score in self.scores]
         self.sharing_distance, self.n_matrix, self.layout, self.matrix_layout = 0, 0, None, None
@@ -100,9 +103,7 @@ class SequenceScorer:
         statuses = [Status.OK] * len(variants)
         for alleles in ("substitution", "indel"):
             rows = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (alleles == "substitution")]
-            columns = [
-                i for i, score in enumerate(self.scores) if all(reader.covers(score, alleles) for reader in self.readers)
-            ]
+            columns = [i for i, score in enumerate(self.scores) if all(covers(model, score, alleles) for model in self.models)]
             with_distribution = any(self.scores[i].input.needs_distribution for i in columns)
             size = NEXT_TOKEN_ROWS if with_distribution and self.models[0].causal else len(rows)
             for first in range(0, len(rows) if columns else 0, max(1, size)):

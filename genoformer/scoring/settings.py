@@ -15,7 +15,7 @@ from genoformer.option_checks import check_choice, check_number, whole_numbers
 from genoformer.scoring.alignment import INDELS, Indels
 from genoformer.scoring.fingerprint import CONFIGURATION, configurations, current_configurations
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
-from genoformer.scoring.scores import Score
+from genoformer.scoring.score_types import Score
 from genoformer.scoring.windows import ANCHORS, Anchor
 
 

@@ -6,7 +6,8 @@ from typing import cast
 
 from genoformer.models.base import Classifies, Model, PredictsTracks, has
 from genoformer.models.token_model import TokenModel
-from genoformer.scoring.scores import SCORES, Score
+from genoformer.scoring.score_types import Score
+from genoformer.scoring.scores import SCORES
 
 
 def refusal(model: Model, score: Score) -> str | None:

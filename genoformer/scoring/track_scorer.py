@@ -25,7 +25,7 @@ from genoformer.models.base import Head
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
-from genoformer.scoring.scores import ScoreBatch
+from genoformer.scoring.score_types import ScoreBatch
 from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
 from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Job, Windows

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
-from genoformer.scoring.scores import Score, TrackScoreMatrix
+from genoformer.scoring.score_types import Score, TrackScoreMatrix
 from genoformer.tables import MISSING
 from genoformer.writers import Column, Floats, info_key
 

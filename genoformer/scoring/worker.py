@@ -11,8 +11,8 @@ from genoformer.genome.fit import FIX_MEANING, FIX_WORDS, Fit, check_fit
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames, Status, Variant
 from genoformer.scoring.parts import STATUSES, PartResult
+from genoformer.scoring.score_types import ScoreBatch, TrackScoreMatrix
 from genoformer.scoring.scorers import VariantScorer
-from genoformer.scoring.scores import ScoreBatch, TrackScoreMatrix
 from genoformer.writers import Column
 
 _NUMBER = {status: i for i, status in enumerate(STATUSES)}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from genoformer.errors import CheckpointError
 from genoformer.formats.pointers import refuse_pointer
@@ -55,9 +58,13 @@ def load_tokenizer(path: Path) -> Tokenizer:
     raise CheckpointError(f"{path}: tokenizer {name!r} is unknown; known are {', '.join(TOKENIZERS)}.")
 
 
-TOKENIZERS: dict[str, type[KmerTokenizer] | type[BPETokenizer] | type[BlockTokenizer]] = {
-    KmerTokenizer.name: KmerTokenizer,
-    BaseTokenizer.name: BaseTokenizer,
-    BlockTokenizer.name: BlockTokenizer,
-    BPETokenizer.name: BPETokenizer,
-}
+def tokenizers_in(package: str, folders: Iterable[str]) -> dict[str, type[Tokenizer]]:
+    """Return the tokenizers of the modules of a package by name; each module lists its own in `TOKENIZERS`.
+
+    folders: those of the package, its `__path__`.
+    """
+    modules = [import_module(f"{package}.{module.name}") for module in iter_modules(folders)]
+    return {kind.name: kind for module in modules for kind in getattr(module, "TOKENIZERS", ())}
+
+
+TOKENIZERS = tokenizers_in(__name__, __path__)

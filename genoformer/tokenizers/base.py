@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,4 +133,9 @@ class Tokenizer(Protocol):
     def padded_to(self, n_vocab: int) -> Tokenizer:
         """Return the tokenizer with further ids up to n_vocab, which no sequence has; ConfigError if it can have none."""
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields of tokenizer.json: "tokenizer", the name of the class, and what `from_dict` needs."""
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Return the tokenizer of a tokenizer.json, or of the `options` of a configuration."""

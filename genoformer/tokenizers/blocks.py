@@ -343,3 +343,6 @@ class BlockTokenizer(ReadsText):
             longest=int(fields.get("longest", 0)),
             grid=bool(fields.get("grid", False)),
         )
+
+
+TOKENIZERS = (BlockTokenizer,)

@@ -250,3 +250,6 @@ class BPETokenizer(ReadsText):
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> BPETokenizer:
         return cls(json.dumps(fields["model"]), int(fields.get("n_vocab", 0)))
+
+
+TOKENIZERS = (BPETokenizer,)

@@ -280,3 +280,6 @@ def _starts(length: int, k: int, stride: int) -> NDArray[np.int64]:
         starts = np.append(starts, length - k)
     starts.flags.writeable = False
     return starts
+
+
+TOKENIZERS = (KmerTokenizer, BaseTokenizer)

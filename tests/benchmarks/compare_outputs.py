@@ -1,11 +1,14 @@
 """Run the same commands in two checkouts and compare what they write, byte by byte.
 
-    python tests/benchmarks/compare_outputs.py OLD NEW [--only score] [--keep FOLDER]
+    python tests/benchmarks/compare_outputs.py OLD NEW [--only score] [--keep FOLDER] [--reuse] [--old-kernels]
 
 OLD and NEW are checkouts whose `.venv` holds them. Both run in a folder of the same path, with one thread, so that paths in
-manifests and the order of sums agree. Arrays of .npz and .npy files, tables of Parquet files and tensors of .safetensors files
-are compared by their bytes, and where those differ, by their values. Exit status 1 if anything differs that `EXPECTED` does
-not list.
+manifests and the order of sums agree. Exit status 1 if anything differs that `EXPECTED` does not list.
+
+On a processor of Intel, NEW computes float32 matrix products with MKL where OLD took oneDNN's convolution, and on one with AMX
+bfloat16 likewise, so the last digits of values differ there. `--old-kernels` makes NEW take the convolution as OLD did: then
+all bytes must agree. Without it, files that differ are compared by value: each number of an array, a table, a tensor or a text
+must agree within `TOLERANCE`, and the largest difference is printed.
 
 Commands are written as NEW spells them; `OLD_SPELLING` translates them for OLD.
 """
@@ -14,14 +17,19 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import gzip
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from file_values import compare_files, with_plain_ids
 
 # Words of commands and of TOML files that OLD spells otherwise: NEW -> OLD; "file:line" is a line of one file.
 OLD_SPELLING: dict[str, str] = {
@@ -36,6 +44,13 @@ OLD_SPELLING: dict[str, str] = {
 
 # Sentences in outputs that were reworded: OLD -> NEW; OLD's files are compared as if they had the new sentence.
 REWORDED: dict[str, str] = {
+    "the best count model, ": "the best k-mer or Markov baseline, ",
+    "left of each strand: the chain rule); negative": (
+        "left of each strand: the chain rule; of a causal model, for every allele, from the likelihood of the window); negative"
+    ),
+    "over equally many bases of both; negative": (
+        "over equally many bases of both (of BPE, for every allele: each token, in bits per base); negative"
+    ),
     "bases to the nearest start site": "bases to the nearest TSS",
     "Bases from that start site to REF": "Bases from that TSS to REF",
     "Gene of the nearest start site of a transcript of": "Gene of the nearest TSS of a transcript of",
@@ -66,14 +81,26 @@ EXPECTED: dict[str, str] = {
     "evaluat*/metrics.json": "kind is called task",
     "evaluate.stdout": "kind is called task",
     "enrich/enrichment.json": "sentences on the comparisons were reworded",
+    "enrich/enrichment.png": "its title says TSS where OLD said start site",
     "*.svg": "ids of clip paths were drawn at random in OLD; labels were reworded",
     "attention/*_matrix.png": "labels were reworded",
     "evaluated/calibration.png": "labels were reworded",
     "model/bits_per_base.png": "labels were reworded",
     "report.html": "headings were reworded",
     "*/tensorboard/*": "the name of the file is the time of the run",
+    "*.tbi": "an index holds positions in the compressed file, which move with the sentences of its header",
     "*.toml": "inputs, with the names of fields that each checkout reads",
 }
+
+TOLERANCE = 1e-6, 1e-4  # absolute, and relative to the larger number
+
+# Python's arguments that start NEW's command line with the matrix products of OLD, whatever the processor. Commands that
+# start worker processes would compute with NEW's kernels there; none of COMMANDS is large enough for workers.
+OLD_KERNELS = [
+    "-c",
+    "from genoformer.models import cpu_kernels; cpu_kernels.is_intel = cpu_kernels.has_matrix_unit = lambda: False; "
+    "from genoformer_cli.main import main; main()",
+]
 
 PRETRAIN = """
 [tokenizer]
@@ -154,6 +181,8 @@ COMMANDS: dict[str, str] = {
     "finetune_tracks": "finetune trackset --task tracks -c tracks.toml --seed 5 -o trained_tracks",
     "evaluate": "evaluate set/test.tsv -m tuned -o evaluated",
     "ism_classes": "interpret ism set/test_head.tsv -m tuned -f world/genome.fa.gz --length 30 --figures 0 -o ism_classes",
+    "attribution_classes": "interpret attribution set/test_head.tsv -m tuned -f world/genome.fa.gz --figures 0 -o attributed",
+    "motifs": "interpret motifs filters/motifs.meme filters/motifs.meme",
     "models": "models info demo",
 }
 
@@ -170,15 +199,20 @@ def main() -> None:
     parser.add_argument("new", type=Path)
     parser.add_argument("--only", help="a pattern of names of commands; those that make their inputs run too")
     parser.add_argument("--keep", type=Path, help="folder for the outputs; without it they are deleted")
+    parser.add_argument("--reuse", action="store_true", help="take the outputs of OLD that the folder of --keep has")
+    parser.add_argument("--old-kernels", action="store_true", help="NEW multiplies matrices as OLD did; all bytes must agree")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         kept = args.keep or Path(scratch)
         for side, checkout in (("old", args.old), ("new", args.new)):
             target = kept / side
+            if args.reuse and side == "old" and target.is_dir():
+                continue
             shutil.rmtree(target, ignore_errors=True)
-            run_all(checkout.resolve(), kept / "run", args.only, OLD_SPELLING if side == "old" else {})
+            program = OLD_KERNELS if side == "new" and args.old_kernels else ["-m", "genoformer_cli"]
+            run_all(checkout.resolve(), program, kept / "run", args.only, OLD_SPELLING if side == "old" else {})
             (kept / "run").rename(target)
-        differences = [*compare(kept / "old", kept / "new")]
+        differences = compare(kept / "old", kept / "new", by_value=not args.old_kernels)
     for difference in differences:
         print(f"{difference.path}: {difference.detail}" + (f" (expected: {difference.reason})" if difference.reason else ""))
     unexpected = sum(difference.reason is None for difference in differences)
@@ -186,13 +220,16 @@ def main() -> None:
     sys.exit(unexpected > 0)
 
 
-def run_all(checkout: Path, folder: Path, only: str | None, spelling: dict[str, str]) -> None:
-    """Run the commands of `checkout` in `folder`; each command's stdout and exit status become files there."""
+def run_all(checkout: Path, arguments: Sequence[str], folder: Path, only: str | None, spelling: dict[str, str]) -> None:
+    """Run the commands of `checkout` in `folder`; each command's stdout and exit status become files there.
+
+    arguments: of Python, which start the command line.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_inputs(folder, checkout, spelling)
     # `python -P`: the current folder holds inputs, not code.
-    program = [str(checkout / ".venv" / "bin" / "python"), "-P", "-m", "genoformer_cli"]
+    program = [str(checkout / ".venv" / "bin" / "python"), "-P", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
     for name, command in COMMANDS.items():
         if only and not fnmatch.fnmatch(name, only):
@@ -213,8 +250,6 @@ def run_all(checkout: Path, folder: Path, only: str | None, spelling: dict[str, 
 
 def write_inputs(folder: Path, checkout: Path, spelling: dict[str, str]) -> None:
     """Write the bundled world, small pieces of it, phased genotypes made from it, TOML files, and real data if present."""
-    import gzip
-
     shutil.copytree(checkout / "data" / "demo", folder / "demo")
     for name, text in FILES.items():
         for new, old in spelling.items():
@@ -244,8 +279,8 @@ def write_inputs(folder: Path, checkout: Path, spelling: dict[str, str]) -> None
             (folder / "real.vcf").write_bytes(source.read())
 
 
-def compare(old: Path, new: Path) -> list[Difference]:
-    """Compare two folders of outputs, file by file."""
+def compare(old: Path, new: Path, *, by_value: bool) -> list[Difference]:
+    """Compare two folders of outputs, file by file; by_value: numbers have to agree within TOLERANCE, not in their bytes."""
     names = {str(path.relative_to(side)) for side in (old, new) for path in side.rglob("*") if path.is_file()}
     differences = []
     for name in sorted(names):
@@ -253,37 +288,26 @@ def compare(old: Path, new: Path) -> list[Difference]:
         reason = next((why for pattern, why in EXPECTED.items() if fnmatch.fnmatch(name, pattern)), None)
         if not (first.exists() and second.exists()):
             differences.append(Difference(name, f"only in {'old' if first.exists() else 'new'}", reason))
-        elif with_new_words(first.read_bytes()) != second.read_bytes():
-            differences.append(Difference(name, describe(first, second), reason))
+            continue
+        contents = with_new_words(first, first.read_bytes()), with_new_words(second, second.read_bytes())
+        if contents[0] == contents[1]:
+            continue
+        comparison = compare_files(first, second, contents, *TOLERANCE)
+        if by_value and comparison.distance <= 1:
+            reason = f"within the tolerance, {comparison.distance:.2g} of it: {comparison.largest or 'rounding'}"
+        elif np.isfinite(comparison.distance):
+            comparison = comparison._replace(detail=f"{comparison.detail}; largest difference: {comparison.largest}")
+        differences.append(Difference(name, comparison.detail, reason))
     return differences
 
 
-def with_new_words(content: bytes) -> bytes:
-    """Replace the sentences of `REWORDED` in a file of text."""
+def with_new_words(path: Path, content: bytes) -> bytes:
+    """Return the text of a file with the sentences of `REWORDED` replaced and the ids of figures numbered."""
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
     for old, new in REWORDED.items():
         content = content.replace(old.encode(), new.encode())
-    return content
-
-
-def describe(first: Path, second: Path) -> str:
-    """Say where two files differ: the names of arrays and tensors, or the first line."""
-    import numpy as np
-
-    if first.suffix in (".npz", ".safetensors"):
-        if first.suffix == ".npz":
-            a, b = dict(np.load(first)), dict(np.load(second))
-        else:
-            from safetensors.numpy import load_file
-
-            a, b = load_file(first), load_file(second)
-        changed = [k for k in a.keys() & b.keys() if a[k].tobytes() != b[k].tobytes()]
-        return f"values differ in {changed or 'none'}; names only in one: {sorted(a.keys() ^ b.keys()) or 'none'}"
-    if first.suffix in (".png", ".npy", ".parquet", ".bw", ".gz", ".tbi"):
-        return f"bytes differ, {first.stat().st_size:,} and {second.stat().st_size:,}"
-    lines = first.read_text(errors="replace").splitlines(), second.read_text(errors="replace").splitlines()
-    pairs = zip(*lines, strict=False)
-    n, a, b = next(((i, a, b) for i, (a, b) in enumerate(pairs, 1) if a != b), (min(map(len, lines)) + 1, "(end)", "(end)"))
-    return f"line {n:,}: {a[:160]!r} and {b[:160]!r}"
+    return with_plain_ids(content) if path.suffix == ".svg" else content
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from small_models import small_classifier, small_encoder
 
 from genoformer.inference.base_probabilities import posteriors
-from genoformer.inference.runtime import batch_size_of, tokens_at_once, typical_tokens
+from genoformer.inference.runtime import choose_batch_size, tokens_at_once, typical_tokens
 from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, KmerTokenizer
 
 
@@ -21,8 +21,8 @@ def test_batches_by_the_tokens_of_known_bases(tokenizer, n_tokens) -> None:
     codes = np.zeros((3, 99), dtype=np.uint8)
     for model in (small_encoder(tokenizer), small_classifier(tokenizer)):
         assert typical_tokens(model, 99) == n_tokens
-        assert batch_size_of(model, codes, None) == tokens_at_once(model) // n_tokens
-        assert batch_size_of(model, codes, 7) == 7
+        assert choose_batch_size(model, codes, None) == tokens_at_once(model) // n_tokens
+        assert choose_batch_size(model, codes, 7) == 7
 
 
 def test_windows_with_more_tokens_than_typical_have_the_same_values() -> None:

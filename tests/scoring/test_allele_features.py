@@ -337,10 +337,10 @@ def test_what_a_model_cannot_tell_is_refused_at_once(genome) -> None:
     bpe = make_model(BPETokenizer.train([encode(SEQUENCE)], 32))
     causal = make_model(BaseTokenizer(), causal=True)
     with pytest.raises(ConfigError, match="BPE"):
-        AlleleScorer(bpe, genome).require(parse_scores("LLR"))
-    AlleleScorer(bpe, genome).require(parse_scores("L2"))
+        scorer_of(bpe, genome, "LLR")
+    scorer_of(bpe, genome, "L2")
     with pytest.raises(ConfigError, match="causal"):
-        AlleleScorer(causal, genome).require(parse_scores("ENTROPY"))
+        scorer_of(causal, genome, "ENTROPY")
     with pytest.raises(ConfigError, match="at most 38"):
         AlleleScorer(make_model(BaseTokenizer(), position="learned", max_tokens=40), genome)
     with pytest.raises(ConfigError, match="at least"):

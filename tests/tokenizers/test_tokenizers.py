@@ -24,6 +24,7 @@ from genoformer.tokenizers import (
     KmerTokenizer,
     load_tokenizer,
     save_tokenizer,
+    tokenizers_in,
 )
 
 random = np.random.default_rng(0)
@@ -38,6 +39,18 @@ EVERY = {
 
 def test_every_registered_tokenizer_is_tested() -> None:
     assert EVERY.keys() == TOKENIZERS.keys()
+
+
+def test_tokenizers_of_a_new_module_are_found(tmp_path, monkeypatch) -> None:
+    package = tmp_path / "more_tokenizers"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "helpers.py").write_text("class Helper:\n    name = 'helper'\n")
+    (package / "pairs.py").write_text("class Pairs:\n    name = 'pairs'\n\n\nTOKENIZERS = (Pairs,)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = tokenizers_in("more_tokenizers", [str(package)])
+    assert list(found) == ["pairs"]
+    assert found["pairs"].__module__ == "more_tokenizers.pairs"
 
 
 @pytest.mark.parametrize("name", EVERY)
