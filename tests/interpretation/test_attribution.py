@@ -38,7 +38,7 @@ PIECES = BPETokenizer.train([np.random.default_rng(3).integers(0, 4, 3000, dtype
 
 @pytest.mark.parametrize("tokenizer", [PIECES, BlockTokenizer.new(1), BlockTokenizer.new(3)])
 def test_pieces_and_blocks_have_no_one_hot_form(tokenizer) -> None:
-    with pytest.raises(ConfigError, match="one-hot DNA needs overlapping k-mers .*, and this model reads BPE or blocks"):
+    with pytest.raises(ConfigError, match=r"one-hot DNA needs overlapping k-mers .*, and this model reads BPE or blocks"):
         OneHotModel(small_encoder(tokenizer, context_length=40))
 
 
