@@ -142,9 +142,7 @@ def test_heads_that_share_keys_are_those_of_repeated_keys(causal) -> None:
     torch.testing.assert_close(attend(q, k, v, None, causal=causal, dropout=0), repeated)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Mismatch dtype between input and weight"
-)  # of torch in RMS norms
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # of torch in RMS norms
 @pytest.mark.parametrize("shape", [{}, {"local_window": 8, "global_every": 2}, {"qk_norm": True, "n_kv_heads": 1}])
 def test_rotary_models_are_trained_in_mixed_precision_on_padded_sequences(shape) -> None:
     """The gradients are those of float32 up to the digits of bfloat16, with a rate of dropout that drops nearly nothing."""
