@@ -46,7 +46,11 @@ class BlockTokenizer(ReadsText):
     ) -> None:
         self.tokens = tuple(str(token) for token in vocab)
         if len(set(self.tokens)) < len(self.tokens):
-            raise CheckpointError("the vocabulary of blocks names a token twice; copy the model folder again.")
+            twice = next(token for token in self.tokens if self.tokens.count(token) > 1)
+            raise CheckpointError(
+                f"the vocabulary of blocks names {twice!r} twice, with upper and lower case as one; give a vocabulary with one "
+                "token for it."
+            )
         self._id = {token: i for i, token in enumerate(self.tokens)}
         blocks = [token for token in self.tokens if token and set(token) <= set("ACGT")]
         self.k = max(map(len, blocks), default=0)

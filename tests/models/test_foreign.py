@@ -228,3 +228,12 @@ def test_a_start_of_the_other_objective_names_the_setting(tmp_path: Path) -> Non
     (tmp_path / "g.fa").write_text(">c\n" + "ACGT" * 400 + "\n")
     with pytest.raises(ConfigError, match=r'm is a causal model; set objective = "causal" in \[training\]\.'):
         pretrain(PretrainConfig().with_fastas([tmp_path / "g.fa"]), tmp_path / "run", start=tmp_path / "m")
+
+
+def test_a_folder_without_a_tokenizer_names_both_files(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "m")
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(CheckpointError) as error:
+        registry.load(folder)
+    said = "has no vocab.txt or tokenizer.json, one of which holds the tokenizer; copy the whole model folder."
+    assert str(error.value) == f"{folder} {said}"
