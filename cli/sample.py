@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .verbosity import Command
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -21,7 +21,13 @@ from .verbosity import Command
     metavar="BASES",
     help="Length of each sequence, prompt included.",
 )
-@click.option("--prompt", default="", metavar="DNA", help="First bases of every sequence.")
+@click.option(
+    "--prompt",
+    default="",
+    metavar="DNA",
+    help="First bases of every sequence. A model of blocks reads the bases after the last whole block as single letters, or "
+    "refuses them if its vocabulary has none.",
+)
 @click.option(
     "--temperature",
     type=float,
@@ -56,9 +62,9 @@ def sample(output: str, **options: Any) -> None:
     request = with_runtime(SamplingRequest, **options)
     if output == "-":
         with progress_bar("sequences") as progress:
-            for line in write_samples(request, progress=progress):
+            for line in write_samples(request, progress=progress, tell=print_note):
                 click.echo(line, nl=False)
         return
     lock_outputs(output)
     with progress_bar("sequences") as progress, atomic_write(Path(output)) as part, part.open("w", encoding="utf-8") as file:
-        file.writelines(write_samples(request, progress=progress))
+        file.writelines(write_samples(request, progress=progress, tell=print_note))

@@ -55,9 +55,9 @@ def classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_o
         return _config(config, folder, shape, fields)
 
     def from_config(model: Any) -> dict[str, Any]:
-        if not isinstance(model, SequenceClassifier):
-            raise ConfigError("this layout holds fine-tuned models and no others; fine-tune the model first.")
         c = model.config
+        if not isinstance(c, ClassifierConfig):
+            raise ConfigError("this layout holds fine-tuned models and no others; fine-tune the model first.")
         if not isinstance(c.encoder, EncoderConfig):
             raise ConfigError(
                 f"this layout holds transformers, found the family {c.family!r}; take genoformer's layout instead."
@@ -102,7 +102,10 @@ def read_task(config: Mapping[str, Any], folder: Path) -> Task:
     problem = config.get("problem_type") or ("regression" if len(classes) == 1 else "single_label_classification")
     if problem not in PROBLEMS:
         raise CheckpointError(f"{folder / 'config.json'}: problem_type {problem!r}; expected one of {', '.join(PROBLEMS)}.")
-    return PROBLEMS[problem](classes)
+    try:
+        return PROBLEMS[problem](classes)
+    except ConfigError as error:  # one name twice, or one class alone
+        raise CheckpointError(f"{folder / 'config.json'}, id2label: {error}") from error
 
 
 def output_fields(task: Task) -> dict[str, Any]:
