@@ -9,6 +9,7 @@ import torch
 from small_models import random_onehot, shaken
 from torch import Tensor
 
+from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models.borzoi.config import preset
 from genoformer.models.borzoi.model import Borzoi
 
@@ -27,6 +28,7 @@ SMALL: dict[str, Any] = {
     "target_bins": 0,
     "heads": {"human": 4, "mouse": 2},
 }
+TABLE_OF_FOUR = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i ^ 1) for i in range(4)))
 KINDS: dict[str, dict[str, Any]] = {
     "borzoi": {},
     "flashzoi": {"attention": "rotary"},

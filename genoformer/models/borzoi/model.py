@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.base import AttentionWeights, Bins, Head, Ints
+from genoformer.models.base import AttentionWeights, Bins, Head, Ints, TrackEngine
 from genoformer.models.batch_norm import sync_batch_norm
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
@@ -232,6 +232,31 @@ class Borzoi(TrackModel):
             angles = rotary_angles(n, shape.rotary_width, shape.rotary_base)
             return Rotation(angles.cos().float(), angles.sin().float())
         return central_mask_features(n, shape.n_features, shape.position_range)
+
+    def engine(self, head: str | None = None) -> TrackEngine:
+        """Return `BorzoiEngine`: stem and tower in tiles, shared by the windows of a stretch and by edited copies."""
+        from genoformer.models.borzoi.engine import BorzoiEngine
+
+        return BorzoiEngine(self)
+
+    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+        The tower holds the stages that the decoder reads, and the input and output of the one that it computes; attention holds
+        the logits of one head, and the decoder a few rows of each bin.
+        """
+        shape, n = self.config, length // self.config.unit
+        sizes = [4 * length, shape.stem_width * length // 2]
+        for i, width in enumerate(shape.widths):
+            is_pooled = i < len(shape.widths) - shape.n_upsamples
+            sizes.append(width * (length >> (i + 1 + is_pooled)))
+        kept = shape.n_upsamples + 1
+        tower = max(sum(sizes[max(0, i - kept) : i + 1]) for i in range(len(sizes)))
+        attention = n * (8 * shape.width + 4 * shape.n_heads * shape.key_width)
+        attention += 0 if shape.attention == "rotary" else 2 * n**2 + n * (2 * n - 1)
+        decoder = (length // shape.bin_size) * (4 * shape.width + 3 * shape.final_width)
+        after = sum(sizes[-shape.n_upsamples :]) + n * shape.width + max(attention, decoder)
+        return sum(p.numel() for p in (*self.stem.parameters(), *self.stages.parameters())), max(tower, after)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         return [self.heads]
