@@ -161,7 +161,7 @@ def test_tensors_of_another_layout_are_refused(tmp_path) -> None:
     assert str(error.value).count("\n") == 0
     (tmp_path / "hub" / "config.json").write_text(json.dumps({**PUBLISHED, "flashed": True, "dim": 256}))
     save_file(tensors, tmp_path / "hub" / "model.safetensors")
-    with pytest.raises(CheckpointError, match="tensors are missing or of another shape: config.json asks for 7 layers"):
+    with pytest.raises(CheckpointError, match="tensors are missing or of another shape"):
         registry.load(tmp_path / "hub")
 
 
