@@ -69,20 +69,20 @@ FAMILIES = {
             "genoformer-hf-classifier": Layout(f"{_WEIGHTS}.own:CLASSIFIER", _OWN_HF),
         },
     ),
-    "enformer": Family(
-        "genoformer.models.enformer.model:Enformer",
-        {
-            "enformer": Layout(
-                "genoformer.models.enformer.weights:ENFORMER_PYTORCH", ("enformer",), "Enformer as enformer-pytorch has it"
-            )
-        },
-    ),
     "borzoi": Family(
         "genoformer.models.borzoi.model:Borzoi",
         {
             "borzoi": Layout("genoformer.models.borzoi.weights:BORZOI", ("borzoi",), "Borzoi as borzoi-pytorch has it"),
             "flashzoi": Layout("genoformer.models.borzoi.weights:FLASHZOI", ("borzoi",), "Flashzoi"),
             "borzoi-prime": Layout("genoformer.models.borzoi.weights:BORZOI_PRIME", ("prime",), "Borzoi Prime"),
+        },
+    ),
+    "enformer": Family(
+        "genoformer.models.enformer.model:Enformer",
+        {
+            "enformer": Layout(
+                "genoformer.models.enformer.weights:ENFORMER_PYTORCH", ("enformer",), "Enformer as enformer-pytorch has it"
+            )
         },
     ),
 }

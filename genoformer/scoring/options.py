@@ -66,7 +66,7 @@ class ScorerOptions:
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
     anchor: Anchor = "grid"
-    scale: Scale = "original"  # of a model with a squashed scale; "model": the values that it predicts
+    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
     tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
     device: str = "auto"  # a GPU if there is one
@@ -85,7 +85,8 @@ class ScorerOptions:
         check_kind("head", self.head, str, "the name of a head")
         check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
         AlleleComparison.parse(self.shifts, self.indels, self.anchor)
-        check_choice("scale", self.scale, SCALES)
+        if self.scale is not None:
+            check_choice("scale", self.scale, SCALES)
         check_names("classes", self.classes, "names of classes")
         if self.tile is not None:
             check_choice("tile", self.tile, get_args(Tile))
@@ -239,7 +240,7 @@ def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackO
         tracks=None if options.tracks is None else known.choose(options.tracks),
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
         settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
-        scale=options.scale,
+        scale=options.scale or "original",
     )
 
 
