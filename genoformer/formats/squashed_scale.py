@@ -28,8 +28,8 @@ class SquashedScale:
     """The squashed scale of K tracks; `undo` converts their values to coverage.
 
     >>> rna = Track(0, "RNA", clip_soft=384, scale=0.01, sum_stat="sum_sqrt")
-    >>> SquashedScale.of("borzoi", [rna]).undo(np.float32([[0.08, 3.86]])).round(2).tolist()
-    [[16.0, 2829.93]]
+    >>> SquashedScale.of("borzoi", [rna]).undo(np.array([[0.08, 3.86]], dtype=np.float32)).round().tolist()
+    [[16.0, 2830.0]]
     """
 
     kind: str  # a key of SQUASHED_SCALES
