@@ -246,5 +246,7 @@ class Attention(nn.Module):
         if self.reach is not None:
             bias = bias.masked_fill(distance.abs() > self.reach, -torch.inf)
         if keep is not None:
-            bias = bias.masked_fill(padded_keys(query_at, key_at, keep, n_past), -torch.inf)
+            may_see_none = self.causal or self.reach is not None
+            hidden = padded_keys(query_at, key_at, keep, n_past) if may_see_none else ~keep[:, None, None, :]
+            bias = bias.masked_fill(hidden, -torch.inf)
         return bias.to(dtype)
