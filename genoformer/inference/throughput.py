@@ -13,7 +13,7 @@ import torch
 from genoformer.inference.runtime import PRECISIONS, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import cost
-from genoformer.models.track_model import TrackModel, one_hot, window_unit
+from genoformer.models.track_model import TrackModel, one_hot
 
 _MULTIPLY_ADDS = {"cpu": 2e9}  # of the timed forward pass
 _MULTIPLY_ADDS_OF_GPU = 2e11
@@ -29,7 +29,7 @@ def measured_rate(
     The measured time includes operations that are not products (norms, activations, memory). Raises ConfigError for a missing
     device.
     """
-    unit = window_unit(family.heads_of(config))
+    unit = family.window_unit_of(config)
     available = config.context_length // unit
     whole = family.timing_config(config, available * unit)
     wanted = _MULTIPLY_ADDS.get(device.partition(":")[0], _MULTIPLY_ADDS_OF_GPU)

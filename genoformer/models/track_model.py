@@ -39,6 +39,11 @@ class TrackModel(Model):
         return {name: Head(n, config.bin_size, target_bins=config.target_bins) for name, n in config.heads.items()}
 
     @classmethod
+    def window_unit_of(cls, config: Any) -> int:
+        """Return the number of bases of which the length of a window is a multiple: a whole number of the bins of every head."""
+        return window_unit(cls.heads_of(config))
+
+    @classmethod
     def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
         """Return a configuration with one new head, for training on windows of this length."""
         return replace(config, heads={head: n_tracks}, context_length=context_length, target_bins=target_bins)
@@ -116,7 +121,7 @@ class TrackModel(Model):
         Raises ConfigError, with the number of available bins, if the length is not a whole number of the bins of every head,
         or n_bins is too large.
         """
-        binned, unit = self._binned(head), window_unit(self.track_heads)
+        binned, unit = self._binned(head), self.window_unit_of(self.config)
         n_units, rest = divmod(length, unit)
         if rest or not n_units:
             raise ConfigError(
