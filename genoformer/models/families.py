@@ -76,6 +76,17 @@ FAMILIES = {
             )
         },
     ),
+    "alphagenome": Family(
+        "genoformer.models.alphagenome.model:AlphaGenome",
+        {
+            "alphagenome-pt": Layout(
+                "genoformer.models.alphagenome.weights:ALPHAGENOME_PT", ("",), "AlphaGenome as alphagenome-pt has it"
+            ),
+            "alphagenome-pytorch": Layout(
+                "genoformer.models.alphagenome.weights_pytorch:ALPHAGENOME_PYTORCH", ("alphagenome-pytorch",)
+            ),
+        },
+    ),
 }
 _NAMES = [layout.models for family in FAMILIES.values() for layout in family.layouts.values() if layout.models]
 READ = f"genoformer reads its own models, {', '.join(_NAMES[:-1])}, and {_NAMES[-1]}"  # in messages

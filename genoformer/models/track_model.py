@@ -40,7 +40,7 @@ class TrackModel(Model):
 
     @classmethod
     def window_unit_of(cls, config: Any) -> int:
-        """Return the number of bases of which the length of a window is a multiple: a whole number of the bins of every head."""
+        """Return the number of bases of which the length of a window is a multiple: by default bins of every head fit in it."""
         return window_unit(cls.heads_of(config))
 
     @classmethod

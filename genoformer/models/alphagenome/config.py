@@ -96,7 +96,9 @@ class AlphaGenomeConfig:
                 raise ConfigError(f"{name} = {getattr(self, name)} has no middle; give an odd number.")
         for name in ("key_width", "n_pair_features") + (("junction_width",) if JUNCTIONS in self.outputs else ()):
             if getattr(self, name) % 2:
-                raise ConfigError(f"{name} = {getattr(self, name)}: give an even number, half for each of two kinds of features.")
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)}: give an even number, half for each of two kinds of features."
+                )
         for name in ("longest_window", "context_length"):
             if getattr(self, name) % PAIR_BIN:
                 raise ConfigError(f"{name} = {getattr(self, name):,}: give a multiple of {PAIR_BIN:,} bases.")
@@ -189,9 +191,7 @@ def head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
 
 def heads_of(config: AlphaGenomeConfig) -> dict[str, Head]:
     """Return the heads by name."""
-    return {
-        text: Head(config.tracks[name.organism][name.output], name.bin_size) for text, name in head_names(config).items()
-    }
+    return {text: Head(config.tracks[name.organism][name.output], name.bin_size) for text, name in head_names(config).items()}
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, Ints
 from genoformer.models.track_model import TrackModel, one_hot
 
+NO_BINS = Bins(0, 0)
+
 
 class Trunk(NamedTuple):
     """Output of the transformer, and what the decoder needs of the encoder."""
@@ -56,9 +59,10 @@ class AlphaGenome(TrackModel):
 
     >>> from genoformer.models.alphagenome.config import preset
     >>> model = AlphaGenome(preset("tiny")).eval()
-    >>> with torch.no_grad():
-    ...     model(torch.zeros(1, 4, 2048), "human_procap_128bp").shape, model.contact_maps(torch.zeros(1, 4, 4096), "mouse").shape
-    (torch.Size([1, 12, 16]), torch.Size([1, 8, 2, 2]))
+    >>> model(torch.zeros(1, 4, 2048), "human_procap_128bp").shape
+    torch.Size([1, 12, 16])
+    >>> model.contact_maps(torch.zeros(1, 4, 4096), "mouse").shape
+    torch.Size([1, 8, 2, 2])
     """
 
     config_type = AlphaGenomeConfig
@@ -68,7 +72,7 @@ class AlphaGenome(TrackModel):
         self.config = config
         n, channels, widths = len(config.organisms), config.channels, embedding_widths(config)
         self.stages = nn.ModuleList([Stem(channels[0], config.stem_kernel, config.kernel)])
-        self.stages.extend(DownStage(a, b, config.kernel) for a, b in zip(channels, channels[1:], strict=False))
+        self.stages.extend(DownStage(a, b, config.kernel) for a, b in pairwise(channels))
         self.organism = nn.Embedding(n, config.trunk_width)
         self.blocks = nn.ModuleList(Block(config, updates_pairs=i % 2 == 0) for i in range(config.n_blocks))
         self.decoder = nn.ModuleList(  # from 64 bases to 1
@@ -92,10 +96,9 @@ class AlphaGenome(TrackModel):
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of the bins of a head, [B, D, N]; it depends on the organism and the bin size of the head."""
-        _check_onehot(onehot)
+        self._check_input(onehot)
         name = self.parts_of(head)
         bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins, str(name))
-        self.bins_of(onehot.shape[-1], 0, str(name))  # refuses other lengths
         return self._embedding(onehot, self._organism(name.organism), name.bin_size, bins)
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
@@ -122,7 +125,7 @@ class AlphaGenome(TrackModel):
     def timing_config(cls, config: AlphaGenomeConfig, length: int) -> AlphaGenomeConfig:
         """Return a configuration of the same width to measure speed with: windows of `length` bases, one block, one track."""
         one = {"dnase": 1}
-        tracks = {organism: one for organism in config.organisms}
+        tracks = dict.fromkeys(config.organisms, one)
         return replace(config, n_blocks=1, outputs=one, tracks=tracks, context_length=length)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
@@ -172,8 +175,8 @@ class AlphaGenome(TrackModel):
         """Return the embedding [B, D, N] of bins of 1 or 128 bases."""
         if bin_size == BIN:
             x = self._trunk(onehot, organism).x
-            x = self.embed_bins(x[:, bins.first : bins.first + bins.n], organism)
-            return x
+            embedding: Tensor = self.embed_bins(x[:, bins.first : bins.first + bins.n], organism)
+            return embedding
         decoded = self._decoded_bins(bins, onehot.shape[-1] // BIN)
         trunk = self._trunk(onehot, organism, decoded)
         x = trunk.x[:, decoded.first : decoded.first + decoded.n]
@@ -197,8 +200,9 @@ class AlphaGenome(TrackModel):
         end = min(n_all, -(-(bases.first + bases.n + reach) // BIN))
         return Bins(first, end - first)
 
-    def _trunk(self, onehot: Tensor, organism: int, decoded: Bins = Bins(0, 0)) -> Trunk:
+    def _trunk(self, onehot: Tensor, organism: int, decoded: Bins = NO_BINS) -> Trunk:
         """Apply encoder and transformer; decoded: the bins of which the encoder's stages are kept."""
+        self._check_input(onehot)
         x, skips, size = onehot, [], 1
         for stage in self.stages:
             x = stage(x)
@@ -212,6 +216,17 @@ class AlphaGenome(TrackModel):
             x, pairs = self._block(block, x, pairs)
         assert pairs is not None
         return Trunk(x, pairs, skips)
+
+    def _check_input(self, onehot: Tensor) -> None:
+        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
+            raise ConfigError(
+                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
+                "numbers, as `one_hot` makes it of codes."
+            )
+        self._check_length(onehot.shape[-1])
+
+    def _check_length(self, length: int) -> None:
+        self.bins_of(length, 0, next(iter(self.track_heads)))  # raises ConfigError if it is no multiple of 2,048
 
     def _block(self, block: nn.Module, x: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.activation_checkpointing and self.training:
@@ -239,7 +254,8 @@ class AlphaGenome(TrackModel):
         return True
 
     def n_units(self, length: int) -> int:
-        return self.bins_of(length, 0, next(iter(self.track_heads))).n and length // BIN
+        self._check_length(length)
+        return length // BIN
 
     def default_query(self, n_units: int) -> int:
         return n_units // 2
@@ -262,11 +278,3 @@ class AlphaGenome(TrackModel):
             assert pairs is not None
             yield partial(block.attention.weights, x, pairs)
             x = block.sequence(x, pairs)
-
-
-def _check_onehot(onehot: Tensor) -> None:
-    if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
-        raise ConfigError(
-            f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point numbers, "
-            "as `one_hot` makes it of codes."
-        )

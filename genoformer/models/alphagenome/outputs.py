@@ -235,5 +235,3 @@ class PairEmbedder(nn.Module):
     def forward(self, pairs: Tensor, organism: int) -> Tensor:
         x: Tensor = self.norm((pairs + pairs.transpose(1, 2)) / 2)
         return gelu(x + self.organism.weight[organism])
-
-
