@@ -68,14 +68,6 @@ FAMILIES = {
             "genoformer-hf-classifier": Layout(f"{_WEIGHTS}.own:CLASSIFIER", _OWN_HF),
         },
     ),
-    "enformer": Family(
-        "genoformer.models.enformer.model:Enformer",
-        {
-            "enformer": Layout(
-                "genoformer.models.enformer.weights:ENFORMER_PYTORCH", ("enformer",), "Enformer as enformer-pytorch has it"
-            )
-        },
-    ),
     "alphagenome": Family(
         "genoformer.models.alphagenome.model:AlphaGenome",
         {
@@ -85,6 +77,14 @@ FAMILIES = {
             "alphagenome-pytorch": Layout(
                 "genoformer.models.alphagenome.weights_pytorch:ALPHAGENOME_PYTORCH", ("alphagenome-pytorch",)
             ),
+        },
+    ),
+    "enformer": Family(
+        "genoformer.models.enformer.model:Enformer",
+        {
+            "enformer": Layout(
+                "genoformer.models.enformer.weights:ENFORMER_PYTORCH", ("enformer",), "Enformer as enformer-pytorch has it"
+            )
         },
     ),
 }

@@ -248,7 +248,7 @@ def _write_metadata(model: AlphaGenome, folder: Path) -> None:
         counts, mask = ("num_tissues", "tissue_mask") if name == JUNCTIONS else ("num_tracks", "track_mask")
         heads[name] = {counts: [n_rows] * len(organisms), mask: [row.bool().tolist() for row in masks]}
         if OUTPUTS[name].kind == "tracks":
-            heads[name]["means"] = module.means.float().tolist()  # type: ignore[union-attr,operator]
+            heads[name]["means"] = module.means.float().tolist()  # type: ignore[operator]
     write_text(folder / METADATA, json.dumps({"organisms": organisms, "heads": heads}) + "\n")
 
 
