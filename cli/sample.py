@@ -21,7 +21,13 @@ from .verbosity import Command
     metavar="BASES",
     help="Length of each sequence, prompt included.",
 )
-@click.option("--prompt", default="", metavar="DNA", help="First bases of every sequence.")
+@click.option(
+    "--prompt",
+    default="",
+    metavar="DNA",
+    help="First bases of every sequence. A model of blocks reads the bases after the last whole block as single letters, or "
+    "refuses them if its vocabulary has none.",
+)
 @click.option(
     "--temperature",
     type=float,

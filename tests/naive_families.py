@@ -160,7 +160,7 @@ def gena_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def gena_logits(tensors: Tensors, config: Mapping[str, Any], ids: list[int]) -> Tensor:
+def gena_states(tensors: Tensors, config: Mapping[str, Any], ids: list[int]) -> list[Tensor]:
     t, eps, n_heads = double(tensors), config["layer_norm_eps"], config["num_attention_heads"]
     x = []
     for position, i in enumerate(ids):
@@ -177,7 +177,12 @@ def gena_logits(tensors: Tensors, config: Mapping[str, Any], ids: list[int]) -> 
             x[at] = h + linear(inner, t, f"{layer}.output.dense")
     if config.get("last_layer_norm", config["pre_layer_norm"]):
         x = [layer_norm(v, t, "bert.encoder.last_layer_ln", eps) for v in x]
-    return torch.stack([bert_head(v, t, eps) for v in x]) + t["cls.predictions.decoder.bias"]
+    return x
+
+
+def gena_logits(tensors: Tensors, config: Mapping[str, Any], ids: list[int]) -> Tensor:
+    t, x = double(tensors), gena_states(tensors, config, ids)
+    return torch.stack([bert_head(v, t, config["layer_norm_eps"]) for v in x]) + t["cls.predictions.decoder.bias"]
 
 
 # --- Nucleotide Transformer v2

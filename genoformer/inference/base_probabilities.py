@@ -100,16 +100,20 @@ def allele_embeddings(
     *,
     batch_size: int | None = None,
 ) -> Floats:
-    """Return the mean of the last layer over tokens that overlap the bases [first, after) of each window; [B, L] -> [B, D]."""
+    """Return the mean of the last layer over tokens that overlap the bases [first, after) of each window; [B, L] -> [B, D].
+
+    NaN for a window without such a token.
+    """
 
     def run(part: slice) -> Tensor:
         encoding = model.tokenizer.encode(codes[part])
         offsets = encoding.spans
         touch = (offsets[..., 0] < after[part, None]) & (offsets[..., 1] > first[part, None])
-        n_rows = int(touch.sum(1).max())
+        n_rows = max(1, int(touch.sum(1).max()))
         rows = np.argsort(~touch, axis=1, kind="stable")[:, :n_rows]  # the touching tokens first
         weight = np.take_along_axis(touch, rows, axis=1).astype(np.float32)
-        weight /= weight.sum(1, keepdims=True)
+        n_touching = weight.sum(1, keepdims=True)
+        weight /= np.where(n_touching > 0, n_touching, np.nan)
         ids = to_device(model, encoding.ids)
         x = model.embed(ids, model.keep(ids), to_device(model, rows)).float()  # [B, M, D]
         return (x * to_device(model, weight)[..., None]).sum(1)

@@ -30,7 +30,7 @@ class SamplingRequest:
     model: str | Path | Model
     number: int = 10  # of sequences
     length: int = 200  # bases of a sequence, with the prompt
-    prompt: str = ""  # first bases of every sequence
+    prompt: str = ""  # first bases of every sequence; blocks: after the last whole one, single letters if there are any
     temperature: float = 1.0  # logits are divided by it; 0 takes the most probable token
     seed: int = 0
     runtime: Runtime = CPU
@@ -168,9 +168,15 @@ class _Sampler:
 
 
 def _tokens_of_prompt(tokenizer: Any, prompt: str) -> Sequence[int]:
-    """Return the tokens before the first base, and those of the prompt."""
+    """Return the tokens before the first base, and those of the prompt; ConfigError for a prompt that ends within a token."""
     encoding = tokenizer.encode(encode(prompt or "A" * tokenizer.min_bases)[None])
     of_bases = np.flatnonzero(encoding.is_base[0])
+    if prompt and not tokenizer.names_bases(encoding.ids)[0, of_bases].all():
+        k = tokenizer.n_phases
+        raise ConfigError(
+            f"the prompt has {len(prompt)} bases, and the model reads blocks of {k} and no single letters; give a multiple "
+            f"of {k}."
+        )
     ids: list[int] = encoding.ids[0, : of_bases[-1] + 1 if prompt else of_bases[0]].tolist()
     if not ids:
         raise OptionError("prompt", "is empty, but the model has no token for the start of a sequence; give the first bases.")

@@ -61,6 +61,7 @@ FAMILIES = {
         "genoformer.models.heads:SequenceClassifier",
         {
             "dnabert-classifier": Layout(f"{_WEIGHTS}.bert:CLASSIFIER", _BERT),
+            "gena-lm-classifier": Layout(f"{_WEIGHTS}.bert:GENA_LM_CLASSIFIER", _BERT),
             "dnabert2-classifier": Layout(f"{_WEIGHTS}.mosaic:CLASSIFIER", _BERT),
             "esm-classifier": Layout(f"{_WEIGHTS}.esm:CLASSIFIER", ("esm",)),
             "modernbert-classifier": Layout(f"{_WEIGHTS}.modernbert:CLASSIFIER", ("modernbert",)),

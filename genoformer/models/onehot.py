@@ -49,7 +49,7 @@ class OneHotModel(nn.Module):
     """One-hot DNA [B, 4, L] -> a fine-tuned model's logits [B, C], or a language model's mean embedding [B, D].
 
     For a model that reads both strands, the logits are the mean over strands. It works with tools that take a module of
-    one-hot DNA (tangermeme, captum). Raises ConfigError for BPE, whose number of tokens depends on the bases.
+    one-hot DNA (tangermeme, captum). Raises ConfigError for BPE, whose number of tokens depends on the bases, and for blocks.
 
     >>> from genoformer.models import registry
     >>> OneHotModel(registry.load("demo"))(torch.zeros(2, 4, 50)).shape
@@ -59,8 +59,11 @@ class OneHotModel(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         tokenizer: Any = model.tokenizer
-        if not tokenizer.fixed_length:
-            raise ConfigError("one-hot DNA needs tokens of a fixed number of bases, which BPE does not have.")
+        if not hasattr(tokenizer, "starts"):
+            raise ConfigError(
+                "one-hot DNA needs overlapping k-mers or single bases of genoformer's vocabulary, and this model reads BPE or "
+                "blocks; use interpret ism."
+            )
         self.model = model
         self.encoder = model.encoder
         self.tokens = SoftTokens(tokenizer, self.encoder.tokens)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.genome.codes import Codes, reverse_complement
+from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.normalise import trim
-from genoformer.genome.variants import Variant
+from genoformer.genome.variants import Alleles, Variant
 from genoformer.inference.base_probabilities import token_log2_probs
 from genoformer.models.token_model import TokenModel
 from genoformer.scoring.masked_likelihoods import GROUP, MaskedLikelihoods, MaskedQuery, Substitutions
@@ -89,7 +89,8 @@ class BlockLikelihoods(MaskedLikelihoods):
     def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> Substitutions:
         """Return log2 P of each allele and of its whole tokens, and the posterior at the first changed base.
 
-        An ALT equal to REF gets 0 for both alleles and the posterior of the first base of REF.
+        An ALT equal to REF gets 0 for both alleles and the posterior of the first base of REF. NaN for alleles that the model
+        does not read to their ends, because N in the window leave too few positions.
         """
         n, strands = len(variants), self.windows.strands
         likelihoods, tokens = ([AllelePair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in strands] for _ in "12")
@@ -102,12 +103,17 @@ class BlockLikelihoods(MaskedLikelihoods):
                 tables = batch.compute()
                 for row, (ref, alt, first) in zip(rows, asked, strict=True):
                     for side, terms in enumerate((ref, alt)):
-                        likelihoods[i][side][row], tokens[i][side][row] = _sums(terms, tables)
-                    posteriors[i][row] = _marginal(tables[first.number], first.is_changed.index(True))
+                        read = (np.nan, np.nan) if first is None else _sums(terms, tables)
+                        likelihoods[i][side][row], tokens[i][side][row] = read
+                    if first is not None:
+                        posteriors[i][row] = _marginal(tables[first.number], first.is_changed.index(True))
         return Substitutions(likelihoods, [AllelePair(p, p) for p in posteriors], tokens)
 
-    def _terms(self, batch: _Batch, variant: Variant, strand: str) -> tuple[list[_Term], list[_Term], _Term]:
-        """Return the terms of REF and of ALT, none if they are equal, and the one with the first changed base."""
+    def _terms(self, batch: _Batch, variant: Variant, strand: str) -> tuple[list[_Term], list[_Term], _Term | None]:
+        """Return the terms of REF and of ALT, none if they are equal, and the one with the first changed base.
+
+        The last is None if the tokens of the window do not cover the alleles.
+        """
         offset, ref, alt = trim(variant.ref, variant.alt)
         is_equal = not ref
         if is_equal:
@@ -117,6 +123,8 @@ class BlockLikelihoods(MaskedLikelihoods):
         if strand == "-":
             start, sides = self.windows.length - start - len(ref), (reverse_complement(a.ref), reverse_complement(a.alt))
         terms = [self._terms_of(batch, codes, start, start + len(ref)) for codes in sides]
+        if any(sum(sum(term.is_changed) for term in of) < len(ref) for of in terms):
+            return [], [], None
         return ([], [], terms[0][0]) if is_equal else (terms[0], terms[1], terms[0][0])
 
     def _terms_of(self, batch: _Batch, codes: Codes, first: int, end: int) -> list[_Term]:
@@ -126,6 +134,20 @@ class BlockLikelihoods(MaskedLikelihoods):
             bases = tuple(codes[token.start : token.start + token.width].tolist())
             terms.append(_Term(batch.add(token), bases, tuple(first <= place < end for place in places)))
         return terms
+
+    def _each_base(self, a: Alleles, strand: str) -> tuple[list[MaskedQuery], list[MaskedQuery]]:
+        """Return the same number of queries for both alleles; none if tokens do not cover the bases around one of them."""
+        both = super()._each_base(a, strand)
+        return both if all(map(self._are_read, both)) else ([], [])
+
+    def _are_read(self, queries: Sequence[MaskedQuery]) -> bool:
+        """True if the tokens of a window cover the bases of the queries, which are sorted by one strand of the window."""
+        if not queries or not (queries[0].codes >= N).any():
+            return True
+        encoding = self.model.tokenizer.encode(queries[0].codes[None])
+        spans = encoding.spans[encoding.is_base]
+        targets = [query.target for query in queries]
+        return bool(spans[0, 0] <= min(targets) and max(targets) < spans[-1, 1])
 
     def _query(self, questions: Sequence[MaskedQuery]) -> Floats:
         """Return log2 P of A, C, G, T at single bases, [n, 4]; the bases of one token share a query."""

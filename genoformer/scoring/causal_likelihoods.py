@@ -30,7 +30,7 @@ class CausalLikelihoods:
         """Return log2 P of the window of each allele relative to that of REF, [n], and log2 P of the next token, [n, V].
 
         One pair per strand; none of the next token if it is not requested. NaN if the windows of both alleles have different
-        numbers of N, which add nothing to a likelihood.
+        numbers of N, which add nothing to a likelihood, or end elsewhere because N leave too few positions.
         """
         likelihoods, next_tokens = [], []
         shortest = [self.windows.shortest(v) for v in variants]
@@ -46,7 +46,7 @@ class CausalLikelihoods:
         return likelihoods, next_tokens
 
     def _windows(self, variants: Sequence[Variant], strand: str) -> tuple[AlleleWindows, NDArray[np.bool_]]:
-        """Return the windows of trimmed variants, and True where REF and ALT have different numbers of N."""
+        """Return the windows of trimmed variants, and True where the model reads different numbers of known bases of them."""
         numbers: dict[tuple[str, int], int] = {}
         ref: list[Codes] = []  # distinct windows
         alt, which, last = [], [], []
@@ -60,4 +60,13 @@ class CausalLikelihoods:
             last.append((alleles.start + alleles.ref_length - 1, alleles.start + alleles.alt_length - 1))
         windows = AlleleWindows(np.stack(ref), np.stack(alt), np.array(which), *np.array(last).T)
         n_unknown = (windows.ref >= N).sum(axis=1)[windows.which]
-        return windows, n_unknown != (windows.alt >= N).sum(axis=1)
+        unequal = n_unknown != (windows.alt >= N).sum(axis=1)
+        if self.model.longest_window is not None and not self.model.tokenizer.fixed_length:  # bases may have no position
+            unequal |= (self._bounds(windows.ref)[windows.which] != self._bounds(windows.alt)).any(axis=1)
+        return windows, unequal
+
+    def _bounds(self, codes: Codes) -> NDArray[np.int64]:
+        """Return the first base that the model reads and the one after the last, [B, 2]."""
+        encoding = self.model.tokenizer.encode(codes)
+        first = np.where(encoding.is_base, encoding.spans[..., 0], codes.shape[1]).min(axis=1)
+        return np.column_stack([first, encoding.spans[..., 1].max(axis=1)])

@@ -16,7 +16,7 @@ ROLES = {  # role of a special token -> its spellings in published vocabularies,
     "pad": ("<pad>", "[PAD]", "<PAD>", "<|endoftext|>"),
     "unknown": ("<unk>", "[UNK]", "<oov>", "<UNK>"),
     "mask": ("<mask>", "[MASK]", "<MASK>"),
-    "start": ("<cls>", "[CLS]", "<s>", "<bos>", "[BOS]"),
+    "start": ("<cls>", "[CLS]", "<s>", "<bos>", "[BOS]", "<dna>"),
     "end": ("<eos>", "[SEP]", "</s>", "[EOS]"),
 }
 
@@ -123,6 +123,15 @@ class Tokenizer(Protocol):
 
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name."""
+
+    def limited_to(self, longest: int) -> Tokenizer:
+        """Return the tokenizer for a model that can read this number of tokens, 0 for no limit.
+
+        The number of bases that fit in them (`max_bases`) then has no more tokens, whatever the bases are.
+        """
+
+    def padded_to(self, n_vocab: int) -> Tokenizer:
+        """Return the tokenizer with further ids up to n_vocab, which no sequence has; ConfigError if it can have none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields of tokenizer.json: "tokenizer", the name of the class, and what `from_dict` needs."""

@@ -25,8 +25,10 @@ class BlockTokenizer(ReadsText):
     (Dalla-Torre et al. 2024), read in the vocabulary of its checkpoints; with k = 1 it is one token per base.
 
     vocab: tokens in the order of their ids; special tokens are recognised by their names (ROLES). start, end: add the token
-    of this role to every sequence. longest: largest number of tokens that a model can read, 0 for no limit; a sequence that has
-    more because of unknown bases has one token for each run of N, so that a window at the end of a contig can be read.
+    of this role to every sequence. longest: largest number of tokens that a model can read, 0 for no limit. A sequence that
+    has more, because of N or single letters, has one token for each run of N; of those that are still too many the ones nearest
+    to its middle are read. A sequence of more than `max_bases(longest)` bases is not shortened.
+    grid: blocks start at every k-th base, also after N; one with an N, and the bases after the last one, are an unknown token.
 
     >>> from genoformer.genome.codes import encode
     >>> tokenizer = BlockTokenizer.new(2)
@@ -39,7 +41,9 @@ class BlockTokenizer(ReadsText):
     masks_bases: ClassVar[bool] = True
     disjoint: ClassVar[bool] = True
 
-    def __init__(self, vocab: Sequence[str], *, start: bool = True, end: bool = False, longest: int = 0) -> None:
+    def __init__(
+        self, vocab: Sequence[str], *, start: bool = True, end: bool = False, longest: int = 0, grid: bool = False
+    ) -> None:
         self.tokens = tuple(str(token) for token in vocab)
         if len(set(self.tokens)) < len(self.tokens):
             raise CheckpointError("the vocabulary of blocks names a token twice; copy the model folder again.")
@@ -62,7 +66,7 @@ class BlockTokenizer(ReadsText):
         self.mask_id: int = self.unknown_id if self._roles["mask"] is None else self._roles["mask"]
         self._before = self._added("start", start)
         self._after = self._added("end", end)
-        self._has_start, self._has_end, self.longest = start, end, longest
+        self._has_start, self._has_end, self.longest, self.grid = start, end, longest, grid
 
     @classmethod
     def new(cls, k: int = 6) -> BlockTokenizer:
@@ -104,7 +108,7 @@ class BlockTokenizer(ReadsText):
 
     @property
     def fixed_length(self) -> bool:
-        return self.k == 1
+        return self.k == 1 or self.grid
 
     @property
     def n_added(self) -> int:
@@ -146,7 +150,7 @@ class BlockTokenizer(ReadsText):
 
     def n_tokens(self, length: int) -> int:
         """Return the largest number of tokens of `length` bases: if none is known, each is a token."""
-        return length + self.n_added
+        return (-(-length // self.k) if self.grid else length) + self.n_added
 
     def n_typical_tokens(self, length: int) -> int:
         """Return the number of tokens of `length` known bases: blocks, and single letters for the bases that are left.
@@ -154,7 +158,7 @@ class BlockTokenizer(ReadsText):
         >>> BlockTokenizer.new(6).n_typical_tokens(512), BlockTokenizer.new(6).n_tokens(512)
         (88, 513)
         """
-        return sum(divmod(length, self.k)) + self.n_added
+        return self.n_tokens(length) if self.grid else sum(divmod(length, self.k)) + self.n_added
 
     def max_bases(self, n_tokens: int) -> int:
         """Return the number of known bases that fit in `n_tokens` tokens: all but the added ones are blocks."""
@@ -170,17 +174,13 @@ class BlockTokenizer(ReadsText):
         n_windows, length = codes.shape
         if not (codes >= N).any():
             starts = self._starts_of_known(0, length)
-            body = self._ids_at(codes, starts)
-            spans = np.broadcast_to(np.column_stack([starts, np.append(starts[1:], length)]), (n_windows, len(starts), 2))
-            return self._framed(list(body), list(spans))
+            spans = self._nearest(np.column_stack([starts, np.append(starts[1:], length)]), length)
+            return self._framed(list(self._ids_at(codes, spans)), list(np.broadcast_to(spans, (n_windows, *spans.shape))))
         rows, spans_of_rows = [], []
         for row in codes:
-            starts = self._starts(row)
-            if self.longest and len(starts) + self.n_added > self.longest:
-                before = np.append(False, row[:-1] >= N)  # True after an N
-                starts = starts[~((row[starts] >= N) & before[starts])]
-            rows.append(self._ids_at(row[None], starts)[0])
-            spans_of_rows.append(np.column_stack([starts, np.append(starts[1:], length)]))
+            spans = self._spans(row)
+            rows.append(self._ids_at(row[None], spans)[0])
+            spans_of_rows.append(spans)
         return self._framed(rows, spans_of_rows)
 
     def _framed(self, rows: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]) -> Encoding:
@@ -199,8 +199,28 @@ class BlockTokenizer(ReadsText):
             ids[i, last : last + len(self._after)] = self._after
         return Encoding(ids, framed)
 
+    def _spans(self, row: Codes) -> NDArray[np.int64]:
+        """Return the bases [start, end) of each token of a sequence [L] with N, [T, 2]."""
+        starts = self._starts(row)
+        if self.longest and len(starts) + self.n_added > self.longest:
+            after_n = np.append(False, row[:-1] >= N)
+            starts = starts[~((row[starts] >= N) & after_n[starts])]
+        return self._nearest(np.column_stack([starts, np.append(starts[1:], len(row))]), len(row))
+
+    def _nearest(self, spans: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the tokens [T, 2] of a sequence, or as many as the model reads: those that reach least far from the middle."""
+        n_read = self.longest - self.n_added
+        if not self.longest or len(spans) <= n_read or length > self.max_bases(self.longest):
+            return spans
+        n_choices = len(spans) - n_read + 1
+        reach = np.maximum(length - 2 * spans[:n_choices, 0], 2 * spans[n_read - 1 :, 1] - length)
+        first = int(reach.argmin())
+        return spans[first : first + n_read]
+
     def _starts(self, row: Codes) -> NDArray[np.int64]:
         """Return the first base of each token of a sequence [L]."""
+        if self.grid:
+            return np.arange(0, len(row), self.k)
         unknown = np.flatnonzero(row >= N)
         bounds = np.concatenate([[-1], unknown, [len(row)]])
         starts: list[NDArray[np.int64]] = []
@@ -211,17 +231,22 @@ class BlockTokenizer(ReadsText):
 
     def _starts_of_known(self, first: int, after: int) -> NDArray[np.int64]:
         """Return the starts of tokens in a run [first, after) without N: blocks, then single letters."""
+        if self.grid:
+            return np.arange(first, after, self.k)
         n_blocks = (after - first) // self.k
         tail = first + n_blocks * self.k
         return np.concatenate([first + np.arange(n_blocks) * self.k, np.arange(tail, after)])
 
-    def _ids_at(self, codes: Codes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the ids [B, T] of the tokens that start there, in sequences [B, L] that are cut alike."""
-        ends = np.append(starts[1:], codes.shape[1])
+    def _ids_at(self, codes: Codes, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the ids [B, T] of the tokens over these bases [T, 2], in sequences [B, L] that are cut alike."""
+        starts, ends = spans.T
         ids = np.empty((len(codes), len(starts)), dtype=np.int64)
         whole = (ends - starts == self.k) & (codes[0, starts] < N) if self.k > 1 else np.zeros(len(starts), dtype=bool)
         bases = np.minimum(codes[:, starts[whole, None] + np.arange(self.k)], 3).astype(np.int64)  # [B, T', k]
         ids[:, whole] = self._ids_of_blocks[(bases * 4 ** np.arange(self.k - 1, -1, -1)).sum(-1)]
+        if self.grid:
+            has_n = (codes[:, starts[whole, None] + np.arange(self.k)] >= N).any(-1)
+            ids[:, whole] = np.where(has_n, self.unknown_id, ids[:, whole])
         ids[:, ~whole] = self._ids_of_bases[np.minimum(codes[:, starts[~whole]], N)]
         return ids
 
@@ -238,7 +263,7 @@ class BlockTokenizer(ReadsText):
     def _letters(self, number: int) -> str:
         if self._known[number]:
             return self.tokens[number]
-        return "N" if number in (self.unknown_id, self.mask_id) and number != self.pad_id else ""
+        return "N" * (self.k if self.grid else 1) if number in (self.unknown_id, self.mask_id) and number != self.pad_id else ""
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
         """Mask the bases [target, end) of each window, to predict the base at `target`; both [B], `end` defaults to target + 1.
@@ -266,21 +291,30 @@ class BlockTokenizer(ReadsText):
     def padded_to(self, n_vocab: int) -> BlockTokenizer:
         """Return the tokenizer with names for further ids up to n_vocab, which no sequence has."""
         unused = [f"<unused{i}>" for i in range(len(self.tokens), n_vocab)]
-        return BlockTokenizer([*self.tokens, *unused], start=self._has_start, end=self._has_end, longest=self.longest)
+        return self._with([*self.tokens, *unused], self.longest)
 
     def limited_to(self, longest: int) -> BlockTokenizer:
-        """Return the tokenizer for a model that can read this number of tokens."""
-        return BlockTokenizer(self.tokens, start=self._has_start, end=self._has_end, longest=longest)
+        """Return the tokenizer for a model that can read this number of tokens, 0 for no limit."""
+        if longest == self.longest:
+            return self
+        return self._with(self.tokens, longest)
+
+    def _with(self, vocab: Sequence[str], longest: int) -> BlockTokenizer:
+        return BlockTokenizer(vocab, start=self._has_start, end=self._has_end, longest=longest, grid=self.grid)
 
     def fast_tokenizer(self) -> Any | None:
-        """Return the same tokenizer in the `tokenizers` library; None if sequences that are too long have runs of N joined."""
-        if self.longest:
+        """Return the same tokenizer in the `tokenizers` library; None where blocks lie on a grid or can be left out."""
+        if self.longest or self.grid:
             return None
         before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
         return tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after, self.k)
 
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
+        if self.grid:
+            raise ConfigError(
+                "transformers has no tokenizer of blocks on a grid; save in genoformer's layout, or in genoformer-hf."
+            )
         if self.k == 1:
             bases: Any = self.limited_to(0).fast_tokenizer()
             return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
@@ -295,7 +329,7 @@ class BlockTokenizer(ReadsText):
         return {"tokenizer_class": "EsmTokenizer", **tokens, "eos_token": end}
 
     def to_dict(self) -> dict[str, Any]:
-        limit = {"longest": self.longest} if self.longest else {}
+        limit = ({"longest": self.longest} if self.longest else {}) | ({"grid": True} if self.grid else {})
         return {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end, **limit}
 
     @classmethod
@@ -307,6 +341,7 @@ class BlockTokenizer(ReadsText):
             start=bool(fields.get("start", True)),
             end=bool(fields.get("end", False)),
             longest=int(fields.get("longest", 0)),
+            grid=bool(fields.get("grid", False)),
         )
 
 

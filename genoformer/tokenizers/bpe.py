@@ -143,6 +143,11 @@ class BPETokenizer(ReadsText):
         return max(max(self._names) + 1, self._n_padded)  # ids may have gaps
 
     @property
+    def names(self) -> list[str]:
+        """Texts of the tokens in the order of their ids."""
+        return [self._names.get(i, f"<unused{i}>") for i in range(self.n_vocab)]
+
+    @property
     def n_added(self) -> int:
         return len(self._before) + len(self._after)
 
@@ -212,10 +217,13 @@ class BPETokenizer(ReadsText):
         """Return the tokenizer with further ids up to n_vocab, which no sequence has."""
         return BPETokenizer(self._model.to_str(), n_vocab)
 
+    def limited_to(self, longest: int) -> BPETokenizer:
+        """Return the tokenizer itself, whose `max_bases` counts a token for each base."""
+        return self
+
     def as_blocks(self) -> BlockTokenizer:
         """Return the same vocabulary as single bases; raise CheckpointError if it has other pieces of A, C, G, T."""
-        names = [self._names.get(i, f"<unused{i}>") for i in range(self.n_vocab)]
-        names = [name.upper() if len(name) == 1 else name for name in names]  # a normalizer may have made them lower case
+        names = [name.upper() if len(name) == 1 else name for name in self.names]  # a normalizer may have made them lower case
         return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
 
     def fast_tokenizer(self) -> Any:

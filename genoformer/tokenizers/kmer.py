@@ -194,6 +194,16 @@ class KmerTokenizer(ReadsText):
         candidates = len(SPECIAL) + others[..., None] + step[..., None] * DIGITS[:4].astype(np.int64)
         return MaskedWindows(ids, rows + 1, np.where(valid[..., None], candidates, UNK), valid)
 
+    def limited_to(self, longest: int) -> KmerTokenizer:
+        """Return the tokenizer itself, whose number of tokens does not depend on the bases."""
+        return self
+
+    def padded_to(self, n_vocab: int) -> KmerTokenizer:
+        """Return the tokenizer itself; raise ConfigError for another number of ids, which DNABERT's vocabulary fixes."""
+        if n_vocab != self.n_vocab:
+            raise ConfigError(f"{self.k}-mers have {self.n_vocab} tokens in DNABERT's vocabulary, expected {n_vocab}.")
+        return self
+
     def fast_tokenizer(self) -> Any | None:
         """Return the same tokenizer in the `tokenizers` library for single bases; None for k-mers, which overlap."""
         if self.k > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +44,8 @@ class ReadsText:
         """
         if return_tensors not in (None, "np", "pt"):
             raise ConfigError(f"return_tensors is {return_tensors!r}; give 'np', 'pt' or None.")
+        if not isinstance(text, Iterable):
+            raise ConfigError(f"text is {text!r}; give DNA as text, or a list of texts.")
         texts = [text] if isinstance(text, str) else text
         rows = [self.encode(codes[None]).ids[0].tolist() for codes in encode_texts(texts)]
         masks = [[1] * len(row) for row in rows]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.evaluation.metrics import compute_metrics
 from genoformer.evaluation.task_metrics import collapsed
+from genoformer.genome.codes import Codes
 from genoformer.models import families, folders, registry
 from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
@@ -25,7 +27,8 @@ from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
-from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, make_tokenizer
+from genoformer.tokenizers import BPETokenizer
+from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, make_tokenizer, tokenizer_record
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
 from genoformer.training.resume import changed_settings
@@ -62,7 +65,7 @@ class ClassifierRecipe:
     def __init__(self, config: FinetuneConfig, data: TrainingData, start: str | Path | None, seed: int) -> None:
         self.config, self.data, self.start = config, data, start
         self.plan = replace(config.finetune, seed=seed)
-        self.encoder, self.made_for = _encoder(config, start)
+        self.encoder, self.made_for = _encoder(config, start, data.train.sequences)
         self.model = _predictor(self.encoder, data.train, self.plan)
 
     @cached_property
@@ -71,7 +74,10 @@ class ClassifierRecipe:
             "data": self.data.record,
             "task": self.data.train.targets.task.goal,
             "start": start_record(self.encoder, self.start),
-            "shape": {"tokenizer": dict(self.config.tokenizer), "model": dict(self.config.model)},
+            "shape": {
+                "tokenizer": {**self.config.tokenizer, **tokenizer_record(self.config.tokenizer, self.encoder.tokenizer)},
+                "model": dict(self.config.model),
+            },
             "finetune": asdict(self.plan),
         }
 
@@ -170,18 +176,21 @@ class ClassifierRecipe:
         return notes
 
 
-def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenModel, int]:
-    """Return the encoder to train, and the window length in bases that it was trained on."""
+def _encoder(config: FinetuneConfig, start: str | Path | None, sequences: Sequence[Codes]) -> tuple[TokenModel, int]:
+    """Return the encoder to train, and the window length in bases that it was trained on.
+
+    sequences: of the training data, from which a BPE vocabulary is learned if one is requested.
+    """
     if start is not None:
         loaded = load_start(start, READS_TOKENS)
         encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no start model: name one, or give [tokenizer] and [model] to train from scratch.")
-    tokenizer = make_tokenizer(config.tokenizer)
+    tokenizer = make_tokenizer(config.tokenizer, partial(BPETokenizer.train, sequences))
     shape = encoder_fields(config.model)
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
-    encoder.tokenizer = tokenizer
+    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)
     return encoder, encoder.config.context_length
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +14,7 @@ from genoformer.config import checked
 from genoformer.errors import ConfigError
 from genoformer.models.heads import Pooling
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.transformer.weights.vocabularies import read_tokenizer_file
 from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.training.objectives import OBJECTIVES
@@ -160,12 +163,17 @@ def tables_with(file: type[Any], path: Path | None, name: str, table: type[Any],
     return checked(file, {**tables, name: table(**values | changed)}, str(path))
 
 
-def make_tokenizer(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> Tokenizer:
-    """Return the tokenizer of a [tokenizer] table.
+def make_tokenizer(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer]) -> Tokenizer:
+    """Return the tokenizer of a [tokenizer] table: of the `file` that it names, or of the kind `tokenizer`.
 
-    learn: function from vocabulary size to a BPE tokenizer of the training data; None if there is no training data.
-    Raises ConfigError for an unknown tokenizer or field, and for BPE without `learn`.
+    learn: function from vocabulary size to a BPE tokenizer of the training data. Raises ConfigError for an unknown tokenizer or
+    field, CheckpointError for a file that holds no tokenizer of DNA.
     """
+    if "file" in table:
+        if len(table) > 1 or not isinstance(table["file"], str):
+            raise ConfigError(f"[tokenizer] is {dict(table)}; give file alone, the path of a tokenizer.json, or leave it out.")
+        tokenizer: Tokenizer = read_tokenizer_file(Path(table["file"]))
+        return tokenizer
     name = table.get("tokenizer", KmerTokenizer.name)
     if name not in TOKENIZERS:
         raise ConfigError(f"tokenizer = {name!r}: allowed are {', '.join(TOKENIZERS)}.")
@@ -177,11 +185,14 @@ def make_tokenizer(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer
         raise ConfigError(f"[tokenizer]: {wrong[0]} = {given[wrong[0]]!r}: give a whole number.")
     if name != BPETokenizer.name:
         return TOKENIZERS[name].from_dict({"k": KmerTokenizer.k, **given})
-    if learn is None:
-        raise ConfigError(
-            f"tokenizer = {name!r}: from scratch it is kmer, base or blocks; a BPE vocabulary comes from pretrain."
-        )
     return learn(given.get("n_vocab", 4096))
+
+
+def tokenizer_record(table: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the fields that tell two tokenizers from a `file` apart in the settings of a run; none for another table."""
+    if "file" not in table:
+        return {}
+    return {"vocabulary": hashlib.sha256(json.dumps(tokenizer.to_dict(), sort_keys=True).encode()).hexdigest()}
 
 
 def model_fields(table: Mapping[str, Any], family: str) -> dict[str, Any]:

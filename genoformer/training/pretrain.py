@@ -20,7 +20,7 @@ from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
 from genoformer.training.bits_per_base import VALIDATION_BASES, queried_bases, true_base_bits, why_no_bits
-from genoformer.training.config import PretrainConfig, encoder_fields, make_tokenizer
+from genoformer.training.config import PretrainConfig, encoder_fields, make_tokenizer, tokenizer_record
 from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
@@ -69,9 +69,9 @@ class PretrainRecipe:
         length = int(shape.get("context_length", EncoderConfig.context_length))
         self.genomes = open_genomes(config.genome, length)
         self.windows = RandomWindows(self.genomes.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
-        self.tokenizer: Tokenizer = begun.tokenizer if begun else make_tokenizer(config.tokenizer, self._learn_vocabulary)
-        self.model = begun or _new_encoder(table, self.tokenizer, length, causal=plan.objective == "causal")
-        self.model.tokenizer = self.tokenizer
+        self.model = begun or self._new_encoder(config, table, length)
+        self.tokenizer: Tokenizer = self.model.tokenizer
+        self.tokenizer_file = tokenizer_record(config.tokenizer, self.tokenizer)
         self.objective: Any = (
             MaskedLM(self.tokenizer, plan.mask_rate, plan.span_tokens)
             if plan.objective == "masked"
@@ -89,7 +89,10 @@ class PretrainRecipe:
         return {
             "genomes": self.genomes.record,
             "start": start_record(self.model, self.start),
-            "tokenizer": {field: value for field, value in self.tokenizer.to_dict().items() if field != "model"},
+            "tokenizer": {
+                **{field: value for field, value in self.tokenizer.to_dict().items() if field != "model"},
+                **self.tokenizer_file,
+            },
             "model": asdict(self.model.config),
             "training": asdict(self.plan),
         }
@@ -143,6 +146,15 @@ class PretrainRecipe:
     def _batches(self, objective: Any) -> LanguageModelBatches:
         return LanguageModelBatches(self.windows, self.tokenizer, objective, self.plan.soft_masked_weight)
 
+    def _new_encoder(self, config: PretrainConfig, table: dict[str, Any], length: int) -> Encoder:
+        """Return an encoder with the tokenizer of the configuration, in windows of `length` bases."""
+        tokenizer = make_tokenizer(config.tokenizer, self._learn_vocabulary)
+        sizes = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), "n_vocab": tokenizer.n_vocab}
+        shape = {**sizes, **table, "causal": config.training.objective == "causal"}
+        model = Encoder(EncoderConfig.from_dict(shape))
+        model.tokenizer = tokenizer.limited_to(model.config.n_positions)
+        return model
+
     def _learn_vocabulary(self, n_vocab: int) -> BPETokenizer:
         """Learn a BPE vocabulary of n_vocab tokens from the first training windows."""
         batches = self.windows.batches(math.ceil(_BPE_WINDOWS / self.windows.batch_size))
@@ -172,8 +184,3 @@ def _checked_shape(config: PretrainConfig, begun: Encoder | None, start: str | P
         family = config.model["family"]
         raise ConfigError(f'[model]: {family} is a causal model; set objective = "causal" in [training], or change family.')
     return table
-
-
-def _new_encoder(table: dict[str, Any], tokenizer: Tokenizer, length: int, *, causal: bool) -> Encoder:
-    max_tokens = max(EncoderConfig.max_tokens, tokenizer.n_tokens(length))
-    return Encoder(EncoderConfig.from_dict({"max_tokens": max_tokens, **table, "n_vocab": tokenizer.n_vocab, "causal": causal}))

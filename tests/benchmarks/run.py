@@ -30,6 +30,7 @@ BENCHMARKS = {
     "annotation": "Annotation beside bedtools",
     "enrichment": "Enrichment: what was planted, and lead SNPs of the GWAS catalog",
     "families": "Forward passes of the published families",
+    "loading": "Memory of loading",
     "help": "Help on the command line",
 }
 HOURS = ("gue", "tracks", "distal", "motifs")  # only when named

@@ -109,6 +109,7 @@ FAMILIES = {
     "GENA-LM",
     "ModernBERT",
     "Llama",
+    "Qwen3",
     "Enformer",
 }
 

@@ -172,3 +172,19 @@ def test_models_that_cannot_be_sampled_are_refused_in_a_sentence() -> None:
         gf.sample("mini-tracks")
     with pytest.raises(ConfigError, match="tokens overlap by less than k - 1 bases"):
         gf.sample(make(KmerTokenizer(4, stride=2)), device="cpu")
+
+
+def test_a_prompt_that_ends_within_a_block_needs_single_letters() -> None:
+    """GENERator's vocabulary has blocks only; the Nucleotide Transformer's has letters, too."""
+    blocks = ["".join(bases) for bases in itertools.product("ACGT", repeat=3)]
+    without = make(BlockTokenizer(["<oov>", "<s>", "</s>", "<pad>", "<mask>", *blocks]))
+    message = "the prompt has 5 bases, and the model reads blocks of 3 and no single letters; give a multiple of 3"
+    with pytest.raises(ConfigError, match=message):
+        gf.sample(without, number=1, length=20, prompt="ACGTA", device="cpu")
+    (whole,) = gf.sample(without, number=1, length=20, prompt="ACGTAC", device="cpu")
+    assert whole.bases.startswith("ACGTAC")
+    letters = make(BlockTokenizer.new(3))
+    seen: list[torch.Tensor] = []
+    letters.sample, real = (lambda ids, *rest: seen.append(ids) or real(ids, *rest)), letters.sample  # type: ignore[method-assign]
+    gf.sample(letters, number=1, length=20, prompt="ACGTA", device="cpu")
+    assert [letters.tokenizer.tokens[i] for i in seen[0][0].tolist()] == ["<cls>", "ACG", "T", "A"]

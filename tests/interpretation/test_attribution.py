@@ -13,7 +13,7 @@ from genoformer.genome.codes import encode
 from genoformer.interpretation.attribution import gradient_times_input, integrated_gradients
 from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.models.track_model import one_hot
-from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
+from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 5, (3, 30), dtype=np.uint8)
 ONEHOT = one_hot(torch.from_numpy(CODES))
@@ -33,9 +33,12 @@ def test_one_hot_dna_gives_what_its_tokens_give(tokenizer) -> None:
         torch.testing.assert_close(OneHotModel(encoder)(ONEHOT), mean, atol=1e-5, rtol=1e-4)
 
 
-def test_pieces_of_different_lengths_have_no_one_hot_form() -> None:
-    tokenizer = BPETokenizer.train([np.random.default_rng(3).integers(0, 4, 3000, dtype=np.uint8)], n_vocab=40)
-    with pytest.raises(ConfigError, match="tokens of a fixed number of bases, which BPE does not have"):
+PIECES = BPETokenizer.train([np.random.default_rng(3).integers(0, 4, 3000, dtype=np.uint8)], n_vocab=40)
+
+
+@pytest.mark.parametrize("tokenizer", [PIECES, BlockTokenizer.new(1), BlockTokenizer.new(3)])
+def test_pieces_and_blocks_have_no_one_hot_form(tokenizer) -> None:
+    with pytest.raises(ConfigError, match=r"one-hot DNA needs overlapping k-mers .*, and this model reads BPE or blocks"):
         OneHotModel(small_encoder(tokenizer, context_length=40))
 
 

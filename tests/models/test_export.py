@@ -292,3 +292,16 @@ def test_bpe_is_written_back_as_it_was_published(tmp_path) -> None:
     files = published.huggingface_files()
     assert json.loads(files["tokenizer.json"]) == published.to_dict()["model"]
     assert json.loads(families.BPE.huggingface_files()["tokenizer.json"]) == published.to_dict()["model"]
+
+
+def test_a_model_in_the_shape_of_nucleotide_transformer_v1_is_written_as_esm(tmp_path) -> None:
+    """Fewer positions than a window of N would have tokens: the tokenizer has their limit, as from ESM's folder."""
+    fields = {**SHAPES["nucleotide-transformer"], "max_tokens": 21, "context_length": 40, "dropout": 0.0}
+    registry.save(small_encoder(BlockTokenizer.new(2), **fields), tmp_path / "in")
+    run_well("models", "convert", tmp_path / "in", tmp_path / "out", "--to", "hf")
+    theirs = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+    assert type(theirs) is transformers.EsmForMaskedLM
+    ours = registry.load(tmp_path / "in")
+    ids = torch.tensor(ours.tokenizer.encode(CODES[:, :40]).ids)
+    with torch.no_grad():
+        assert (theirs.eval()(ids).logits - ours(ids)).abs().max() <= 1e-5

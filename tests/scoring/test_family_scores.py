@@ -19,13 +19,16 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode, encode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.inference.base_probabilities import allele_embeddings
 from genoformer.inference.shared_prefix import AlleleWindows, compare_alleles
 from genoformer.models.transformer.config import SHAPES
 from genoformer.models.transformer.model import Encoder
+from genoformer.scoring.block_likelihoods import BlockLikelihoods
+from genoformer.scoring.causal_likelihoods import CausalLikelihoods
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.support import refusal, supported
-from genoformer.scoring.variant_windows import FLANK
+from genoformer.scoring.variant_windows import FLANK, VariantWindows
 from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 42
@@ -538,3 +541,46 @@ def test_phases_are_refused_where_tokens_have_no_phase(genome) -> None:
         scorer_of(made(BaseTokenizer()), genome, "LLR", phases="two")
     with pytest.raises(ConfigError, match="at least"):
         scorer_of(made(BlockTokenizer.new(6)), genome, "LLR", phases="all", context=20)
+
+
+def test_alleles_that_the_tokens_of_a_window_do_not_reach_have_no_value(genome, tmp_path) -> None:
+    """With positions for 7 tokens of 3 bases, N before an allele at the end of a window leave no token for it."""
+    model = made(BlockTokenizer.new(3).limited_to(8), position="learned", max_tokens=8)
+    text = "ANCNGNTNANCNG" + "ACGTACGTACGT"
+    assert model.tokenizer.encode(encode(text[:21])[None]).spans[0, -1, 1] < 19
+    windows = VariantWindows(genome_of(tmp_path / "n.fa", "ACGT" * 9 + text + "ACGT" * 9), 21, strands="+", shift=8)
+    snv = Variant("c", 36 + 19 + 1, text[19], other(text[19]))
+    found = BlockLikelihoods(model, windows).substitutions([snv], with_posterior=True)
+    assert np.isnan([found.likelihoods[0].ref, found.likelihoods[0].alt, found.tokens[0].alt]).all()
+    assert np.isnan(found.posteriors[0].ref).all()
+    indels = BlockLikelihoods(model, windows).indels([Variant("c", snv.pos, snv.ref, snv.ref + "GA")])
+    assert np.isnan([indels[0].ref, indels[0].alt]).all()
+    embeddings = allele_embeddings(model, encode(text[:21])[None], np.array([19]), np.array([20]))
+    assert np.isnan(embeddings).all()
+
+
+def test_a_causal_model_compares_windows_of_which_it_reads_the_same_bases(tmp_path) -> None:
+    """With N in a window of learned positions an insertion can change which bases are read; then the ratio has no value."""
+    model = made(BlockTokenizer.new(3).limited_to(11), **{**GQA, "position": "learned", "max_tokens": 11})
+    codes = np.random.default_rng(6).integers(0, 4, 400, dtype=np.uint8)
+    codes[::17] = 4
+    text = decode(codes)
+    windows = VariantWindows(genome_of(tmp_path / "n.fa", text), 30, strands="+")
+    n_equal = n_unequal = 0
+    for at in range(60, 340, 7):
+        if "N" in text[at - 1 : at + 1]:
+            continue
+        for alt in (other(text[at]), text[at] + "GA"):
+            variant = Variant("c", at + 1, text[at], alt)
+            (pair,), _ = CausalLikelihoods(model, windows).compare([variant], with_next=False)
+            _, alleles = windows.after_one_prefix(windows.shortest(variant), "+")
+            sides = [model.tokenizer.encode(of[None]) for of in (alleles.ref, alleles.alt)]
+            bounds = [(of.spans[of.is_base].min(), of.spans[of.is_base].max()) for of in sides]
+            if bounds[0] != bounds[1] or (alleles.ref == 4).sum() != (alleles.alt == 4).sum():
+                n_unequal += 1
+                assert np.isnan(pair.alt[0])
+                continue
+            n_equal += 1
+            full = [inference.likelihoods(model, of[None])[0] for of in (alleles.ref, alleles.alt)]
+            assert pair.alt[0] - pair.ref[0] == pytest.approx(full[1] - full[0], abs=1e-4)
+    assert min(n_equal, n_unequal) >= 5

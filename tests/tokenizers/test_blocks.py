@@ -113,6 +113,51 @@ def test_a_limit_makes_runs_of_n_one_token_where_all_would_be_too_many() -> None
     assert BlockTokenizer.from_dict(limited.to_dict()).longest == 7
 
 
+LIMITED = BlockTokenizer.new(6).limited_to(8)  # <cls> and 7 blocks of 6: windows of 42 bases
+
+
+def names_of(text: str) -> list[str]:
+    return [LIMITED.tokens[i] for i in LIMITED.encode(encode(text)[None]).ids[0]]
+
+
+def test_one_n_in_a_full_window_leaves_out_tokens_at_the_far_ends() -> None:
+    assert names_of("ACGTAC" * 7) == ["<cls>", *["ACGTAC"] * 7]
+    text = "ACGTAC" * 2 + "N" + "ACGTAC" * 4 + "ACGTA"  # 2 blocks, N, 4 blocks, 5 letters: 5 tokens too many
+    # Of runs of 7 tokens that of bases 6 to 38 reaches 17 bases from the middle, 21; those of 0 to 37, 12 to 39: 21, 18.
+    encoding = LIMITED.encode(encode(text)[None])
+    assert names_of(text) == ["<cls>", "ACGTAC", "N", *["ACGTAC"] * 4, "A"]
+    assert encoding.spans[0, 1].tolist() == [6, 12]
+    assert encoding.spans[0, -1].tolist() == [37, 38]
+
+
+@given(st.text("ACGTN", min_size=1, max_size=42))
+@settings(deadline=None, max_examples=300)
+def test_a_limited_tokenizer_reads_the_run_of_tokens_nearest_to_the_middle(text) -> None:
+    limited = LIMITED.encode(encode(text)[None])
+    assert limited.ids.shape[1] <= 8
+    letters = [LIMITED.tokens[i] for i in limited.ids[0, 1:]]
+    every = TOKENIZER.encode(encode(text)[None])
+    if every.ids.shape[1] <= 8:
+        assert limited.ids.tolist() == every.ids.tolist()
+        return
+    pieces: list[tuple[str, int, int]] = []  # a loop over the tokens, with runs of N as one
+    for i, (start, end) in zip(every.ids[0, 1:], every.spans[0, 1:].tolist(), strict=True):
+        if pieces and pieces[-1][0] == TOKENIZER.tokens[i] == "N":
+            pieces[-1] = ("N", pieces[-1][1], end)
+        else:
+            pieces.append((TOKENIZER.tokens[i], start, end))
+    runs = [pieces[i : i + 7] for i in range(max(1, len(pieces) - 6))]
+    middle = len(text) / 2
+    best = min(runs, key=lambda run: max(middle - run[0][1], run[-1][2] - middle))
+    assert letters == [piece[0] for piece in best]
+    assert limited.spans[0, 1:].tolist() == [list(piece[1:]) for piece in best]
+
+
+def test_a_longer_sequence_is_not_shortened_in_silence() -> None:
+    assert LIMITED.encode(encode("ACGTAC" * 8)[None]).ids.shape[1] == 9  # the model refuses it
+    assert LIMITED.encode(encode("ACGTAC" * 7 + "N")[None]).ids.shape[1] == 9
+
+
 @pytest.mark.parametrize("k", [1, 2, 6])
 @given(length=st.integers(1, 80), seed=st.integers(0, 9))
 @settings(deadline=None, max_examples=30)

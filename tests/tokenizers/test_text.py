@@ -92,6 +92,8 @@ def test_dnabert_ids_equal_those_of_transformers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda t: t(5), "text is 5; give DNA as text, or a list of texts"),
+        (lambda t: t(None), "text is None; give DNA as text, or a list of texts"),
         (lambda t: t("ACGU!"), "sequence 1 is 'ACGU!'; give DNA as text"),
         (lambda t: t(["ACGT", ""]), "sequence 2 is ''"),
         (lambda t: t(["ACGT", 3]), "sequence 2 is '3'"),

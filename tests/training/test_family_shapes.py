@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from small_models import small_encoder
 
 from genoformer.datasets.sequences import read_labelled
-from genoformer.errors import ConfigError
-from genoformer.genome.codes import decode
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import decode, encode
 from genoformer.models import registry
 from genoformer.models.lora import LowRank
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable, trained_names
-from genoformer.tokenizers import BlockTokenizer
+from genoformer.tokenizers import BlockTokenizer, BPETokenizer
 from genoformer.training.config import FinetuneConfig, PretrainConfig, encoder_fields
 from genoformer.training.finetune import finetune
 from genoformer.training.jobs import FinetuneJob
@@ -233,3 +234,95 @@ def test_every_way_of_freezing_trains_what_it_names(family: str) -> None:
     adapters = [name for name, module in model.named_modules() if isinstance(module, LowRank)]
     assert len(adapters) == 3 * 4
     assert {name.rpartition(".")[2] for name, p in model.named_parameters() if p.requires_grad} == {"a", "b"}
+
+
+def test_a_genome_with_n_is_trained_on_with_learned_positions(genome: Path, tmp_path: Path) -> None:
+    """N make more tokens than a model has positions for: from scratch, continued from a published layout, and fine-tuned."""
+    random = np.random.default_rng(2)
+    codes = [random.integers(0, 4, 3_000).astype(np.uint8) for _ in range(2)]
+    for contig in codes:
+        contig[::25] = 4
+    (tmp_path / "n.fa").write_text("".join(f">c{i}\n{decode(contig)}\n" for i, contig in enumerate(codes)))
+    config_of("nucleotide-transformer", tmp_path)
+    text = (tmp_path / "c.toml").read_text().replace("max_tokens = 48", "max_tokens = 21")
+    (tmp_path / "c.toml").write_text(text.replace("max_steps = 40", "max_steps = 4"))
+    config = PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "n.fa"])
+    pretrain(config, tmp_path / "run")
+    assert registry.load(tmp_path / "run").tokenizer.longest == 21
+    registry.save(registry.load(tmp_path / "run"), tmp_path / "published", layout="esm")
+    plan = PretrainConfig(training=config.training).with_fastas([tmp_path / "n.fa"])
+    pretrain(plan, tmp_path / "more", start=tmp_path / "published")
+    rows = [(decode(codes[0][i : i + 40]), i // 41 % 2) for i in range(0, 2_000, 41)]
+    (tmp_path / "n.csv").write_text("sequence,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    (tmp_path / "f.toml").write_text(FINETUNE)
+    config_of_tuning = FinetuneConfig.read(tmp_path / "f.toml")
+    finetune(
+        FinetuneJob(
+            read_labelled(tmp_path / "n.csv"), tmp_path / "tuned", "classify", config_of_tuning, starts=[tmp_path / "published"]
+        )
+    )
+    assert registry.load(tmp_path / "tuned").config.window == 40
+
+
+FROM_SCRATCH = """
+[tokenizer]
+{tokenizer}
+[model]
+family = "{family}"
+width = 16
+n_layers = 2
+n_heads = 2
+ffn_width = 24
+max_tokens = 48
+[finetune]
+epochs = 1
+batch_size = 10
+"""
+
+
+def tuned_from_scratch(folder: Path, labelled: Path, family: str, tokenizer: str) -> Any:
+    """The model that a run from scratch writes."""
+    (folder / "f.toml").write_text(FROM_SCRATCH.format(family=family, tokenizer=tokenizer))
+    finetune(FinetuneJob(read_labelled(labelled), folder / "out", "classify", FinetuneConfig.read(folder / "f.toml")))
+    return registry.load(folder / "out")
+
+
+@pytest.mark.parametrize("family", ["modernbert", "dnabert2", "gena-lm"])
+def test_families_of_bpe_are_fine_tuned_from_scratch_with_a_vocabulary_of_the_training_data(family, labelled, tmp_path) -> None:
+    data = read_labelled(labelled)
+    model = tuned_from_scratch(tmp_path, labelled, family, 'tokenizer = "bpe"\nn_vocab = 24')
+    assert model.tokenizer.n_vocab == 24
+    pieces = [token for token in model.tokenizer.vocab if set(token) <= set("ACGT")]
+    assert len(pieces) == 24 - 5
+    texts = [decode(codes) for codes in data.sequences]
+    assert all(any(piece in text for text in texts) for piece in pieces)
+    assert any(len(piece) > 1 for piece in pieces)
+
+
+@pytest.mark.parametrize("layout", ["genoformer", "modernbert"])
+def test_a_tokenizer_file_is_taken(layout, labelled, tmp_path, genome) -> None:
+    """The tokenizer.json of a model, in genoformer's layout and in that of transformers."""
+    tokenizer = BPETokenizer.train([encode("ACGTTACCGGTAACG" * 4)], 20)
+    registry.save(small_encoder(tokenizer, **SHAPES["modernbert"]), tmp_path / "model", layout=layout)
+    path = tmp_path / "model" / "tokenizer.json"
+    model = tuned_from_scratch(tmp_path, labelled, "modernbert", f'file = "{path}"')
+    codes = encode("ACGTTACCGGTAACGATTACA")[None]
+    assert model.tokenizer.encode(codes).ids.tolist() == tokenizer.encode(codes).ids.tolist()
+    config_of("modernbert", tmp_path, tokenizer=f'file = "{path}"')
+    (tmp_path / "c.toml").write_text((tmp_path / "c.toml").read_text().replace("max_steps = 40", "max_steps = 2"))
+    pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome]), tmp_path / "run")
+    assert registry.load(tmp_path / "run").tokenizer.encode(codes).ids.tolist() == tokenizer.encode(codes).ids.tolist()
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "message"),
+    [
+        ('file = "absent.json"', "absent.json cannot be read"),
+        ('file = "{}/f.toml"', "not a tokenizer file .*; give the path of a tokenizer.json"),
+        ('file = "a.json"\nk = 3', "give file alone, the path of a tokenizer.json"),
+        ("file = 3", "give file alone, the path of a tokenizer.json"),
+    ],
+)
+def test_a_file_that_is_no_tokenizer_is_refused(tokenizer, message, labelled, tmp_path) -> None:
+    with pytest.raises((ConfigError, CheckpointError), match=message):
+        tuned_from_scratch(tmp_path, labelled, "modernbert", tokenizer.format(tmp_path))

@@ -986,7 +986,7 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
     ("tables", "text", "words"),
     [
         ("", "", "no start model"),
-        (SCRATCH.replace('"base"', '"bpe"'), "", "it is kmer, base or blocks"),
+        (SCRATCH.replace('"base"', '"words"'), "", "allowed are blocks, bpe, kmer, base"),
         (SCRATCH.replace('"base"', '"kmer"\nkk = 3'), "", "unknown fields kk"),
         (SCRATCH.replace('"base"', '"kmer"\nk = "six"'), "", "give a whole number"),
         (SCRATCH.replace('"base"', '"base"\nk = 3'), "", "base has none"),

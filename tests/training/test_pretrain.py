@@ -191,7 +191,7 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
         ('[training]\nobjective = "x"\n', "masked, causal"),
         ("[training\n", "cannot be read as TOML"),
         ("[model]\nlayers = 2\n", "unknown fields layers"),
-        ('[tokenizer]\ntokenizer = "words"\n', "kmer, base, blocks, bpe"),
+        ('[tokenizer]\ntokenizer = "words"\n', "blocks, bpe, kmer, base"),
         ('[genome]\nvalid_contigs = ["one", "two", "held"]\n', "holds out every contig"),
         ("[model]\ncontext_length = 99999\n", "shorter window"),
     ],

@@ -100,6 +100,11 @@ class EncoderConfig:
         return self.n_kv_heads or self.n_heads
 
     @property
+    def n_positions(self) -> int:
+        """Number of tokens after which learned positions end; 0: other positions have no end."""
+        return self.max_tokens if self.position == "learned" else 0
+
+    @property
     def gated(self) -> bool:
         """True if the feed-forward part multiplies its hidden units by a gate."""
         return self.activation != "gelu"

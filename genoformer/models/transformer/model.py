@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -153,7 +154,7 @@ class Encoder(TokenModel):
     def _embed_tokens(self, ids: Tensor, keep: Tensor | None = None, past: KeyValues | None = None) -> Tensor:
         n_tokens, config = ids.shape[1], self.config
         n_all = n_tokens + (past.n_tokens if past is not None else 0)
-        if config.position == "learned" and n_all > config.max_tokens:
+        if config.n_positions and n_all > config.n_positions:
             raise ConfigError(
                 f"{n_all} tokens, but this model has positions for {config.max_tokens}; "
                 "give shorter windows or a model with rotary, ALiBi or sinusoidal positions."
@@ -251,7 +252,11 @@ class Encoder(TokenModel):
 
     @property
     def longest_window(self) -> int | None:
-        return super().longest_window if self.config.position == "learned" else None
+        return super().longest_window if self.config.n_positions else None
+
+    def read_assets(self, folder: Path) -> None:
+        super().read_assets(folder)
+        self.tokenizer = self.tokenizer.limited_to(self.config.n_positions)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         output, bias = self.config.output, self.config.decoder_bias

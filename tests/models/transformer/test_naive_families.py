@@ -17,6 +17,7 @@ from naive_families import (
     dnabert2_states,
     gena_logits,
     gena_shapes,
+    gena_states,
     nt2_logits,
     nt2_shapes,
     random_tensors,
@@ -403,7 +404,7 @@ def test_a_vocabulary_of_text_is_refused(tmp_path: Path) -> None:
     tokenizer.train_from_iterator(words + DNA, trainers.BpeTrainer(vocab_size=500, special_tokens=special))
     folder = decoder_folder(tmp_path, tokenizer.get_vocab_size())
     (folder / "tokenizer.json").write_text(tokenizer.to_str())
-    with pytest.raises(CheckpointError, match=r"vocabulary of text with words such as .*, as Carbon has one"):
+    with pytest.raises(CheckpointError, match=r"vocabulary of text with words such as .*, or of text with a dna_config.json"):
         registry.load(folder)
 
 
@@ -441,23 +442,28 @@ def test_gena_with_other_positions_is_refused(tmp_path: Path) -> None:
         registry.load(tmp_path)
 
 
-# --- fine-tuned DNABERT-2
+# --- fine-tuned DNABERT-2 and GENA-LM
 
 
-def test_a_fine_tuned_dnabert2(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "states"), [("dnabert2", dnabert2_states), ("gena-lm", gena_states)])
+def test_a_fine_tuned_bert_of_another_shape(tmp_path: Path, name: str, states: Callable[..., Any]) -> None:
     """tanh of the pooler on [CLS], then the classifier."""
-    case = CASES["dnabert2"]
+    case = CASES[name]
     tensors = {name: t for name, t in random_tensors(case.shapes(case.config)).items() if not name.startswith("cls.")}
     tensors |= random_tensors({"bert.pooler.dense.weight": (24, 24), "bert.pooler.dense.bias": (24,)}, seed=2)
     tensors |= random_tensors({"classifier.weight": (3, 24), "classifier.bias": (3,)}, seed=3)
     labels = {"0": "none", "1": "weak", "2": "strong"}
-    write_folder(tmp_path, case, tensors, architectures=["BertForSequenceClassification"], id2label=labels)
-    model = registry.load(tmp_path, Classifies)
+    folder = write_folder(tmp_path / "in", case, tensors, architectures=["BertForSequenceClassification"], id2label=labels)
+    model = registry.load(folder, Classifies)
+    assert registry.layout_of(folder) == f"{name}-classifier"
     ids, _ = ids_of(model, [DNA[0][:40]])
-    hidden = dnabert2_states(tensors, case.config, ids[0].tolist())
+    hidden = states(tensors, case.config, ids[0].tolist())
     double = {name: tensor.double() for name, tensor in tensors.items()}
     pooled = torch.tanh(double["bert.pooler.dense.weight"] @ hidden[0] + double["bert.pooler.dense.bias"])
     expected = double["classifier.weight"] @ pooled + double["classifier.bias"]
     with torch.no_grad():
         assert (model.logits(codes_of(DNA[0][:40]))[0] - expected).abs().max() <= 1e-4
     assert model.config.classes == ("none", "weak", "strong")
+    registry.save(model, tmp_path / "out", layout=f"{name}-classifier")
+    again = load_file(tmp_path / "out" / "model.safetensors")
+    assert {key: torch.equal(tensor, tensors[key]) for key, tensor in again.items()} == dict.fromkeys(tensors, True)

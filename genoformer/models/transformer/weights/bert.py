@@ -84,10 +84,6 @@ def _detect_pre_norm(config: dict[str, Any]) -> bool:
     return config.get("model_type", "bert") == "bert" and bool(config.get("pre_layer_norm")) and not classifies(config)
 
 
-def _classifies(config: dict[str, Any]) -> bool:
-    return any("ForSequenceClassification" in str(name) for name in config.get("architectures") or [])
-
-
 def bert_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EncoderConfig:
     """Return the configuration of a BERT; raise CheckpointError for a kind that the encoder does not have."""
     if config.get("hidden_act", "gelu") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
@@ -170,10 +166,15 @@ def _from_config(model: Any) -> dict[str, Any]:
 
 def _from_pre_norm(model: Any) -> dict[str, Any]:
     require_encoder(model, "GENA-LM's layout")
-    check_bert(model.config, "pre")
-    require_shape(model.config, {"embedding_norm": True, "first_norm": True}, "GENA-LM's layout")
-    config = bert_config(model.config, model.tokenizer, "BertForMaskedLM")
-    return {**config, "pre_layer_norm": True, "last_layer_norm": model.config.final_norm}
+    return _pre_norm_config(model.config, model.tokenizer, "BertForMaskedLM")
+
+
+def _pre_norm_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[str, Any]:
+    """Return the config.json of a GENA-LM; raise ConfigError if its layout cannot hold the model."""
+    check_bert(shape, "pre")
+    require_shape(shape, {"embedding_norm": True, "first_norm": True}, "GENA-LM's layout")
+    config = bert_config(shape, tokenizer, architecture)
+    return {**config, "pre_layer_norm": True, "last_layer_norm": shape.final_norm}
 
 
 BERT = WeightFormat(_detect, bert_shape, _from_config, NAMES, _check, read_assets, write_assets, lambda shape: True)
@@ -188,4 +189,7 @@ def _classifier_config(shape: EncoderConfig, tokenizer: Any, architecture: str) 
 POOLED = {"bert.pooler.dense": "hidden", "classifier": "out"}
 CLASSIFIER = classifier_format(
     BERT, POOLED, _classifier_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
+)
+GENA_LM_CLASSIFIER = classifier_format(
+    GENA_LM, POOLED, _pre_norm_config, architecture="BertForSequenceClassification", pooling="cls", head="tanh"
 )

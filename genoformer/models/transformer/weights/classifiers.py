@@ -55,9 +55,9 @@ def classifier_format(layout: WeightFormat, modules: Mapping[str, str], config_o
         return _config(config, folder, shape, fields)
 
     def from_config(model: Any) -> dict[str, Any]:
-        if not isinstance(model, SequenceClassifier):
-            raise ConfigError("this layout holds fine-tuned models and no others; fine-tune the model first.")
         c = model.config
+        if not isinstance(c, ClassifierConfig):
+            raise ConfigError("this layout holds fine-tuned models and no others; fine-tune the model first.")
         if not isinstance(c.encoder, EncoderConfig):
             raise ConfigError(
                 f"this layout holds transformers, found the family {c.family!r}; take genoformer's layout instead."

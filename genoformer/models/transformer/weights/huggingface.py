@@ -10,16 +10,12 @@ from torch import Tensor
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import write_text
-from genoformer.formats.pointers import refuse_pointer
-from genoformer.formats.text import refuse_device
-from genoformer.models.families import READ
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.transformer.weights.vocabularies import DNA_CONFIG, read_vocabulary
 from genoformer.models.weights import read_json
-from genoformer.tokenizers import BlockTokenizer, BPETokenizer, KmerTokenizer, Tokenizer
+from genoformer.tokenizers import Tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
 
-_MOST_WORDS = 100  # of a vocabulary of DNA, which may have names of species
 _NO_LIMIT = 1 << 30  # transformers writes 1e30 for a tokenizer without a limit
 SETTINGS = "genoformer_settings"  # table of config.json: settings of genoformer's commands, which transformers only keeps
 LONGEST_WINDOW = 2048  # tokens of the default window of a model that can read more
@@ -113,24 +109,26 @@ def read_tokenizer(folder: Path, n_vocab: Any) -> Tokenizer:
 
     n_vocab: rows of the embedding, at least the number of tokens. Raises CheckpointError for another vocabulary.
     """
-    tokenizer = _read(folder)
+    tokenizer: Tokenizer = read_vocabulary(folder)
     if not isinstance(n_vocab, int) or isinstance(n_vocab, bool):
         raise CheckpointError(f"{folder / 'config.json'}: vocab_size is {n_vocab!r}; expected a whole number.")
-    if tokenizer.n_vocab == n_vocab:
-        return tokenizer
-    if tokenizer.n_vocab > n_vocab or isinstance(tokenizer, KmerTokenizer):
-        name = VOCAB if (folder / VOCAB).is_file() else TOKENIZER
-        raise CheckpointError(f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}.")
-    return tokenizer.padded_to(n_vocab)
+    name = next((name for name in (DNA_CONFIG, VOCAB) if (folder / name).is_file()), TOKENIZER)
+    different = f"{folder}: {name} has {tokenizer.n_vocab} tokens, config.json {n_vocab}."
+    if tokenizer.n_vocab > n_vocab:
+        raise CheckpointError(different)
+    try:
+        return tokenizer if tokenizer.n_vocab == n_vocab else tokenizer.padded_to(n_vocab)
+    except ConfigError as error:
+        raise CheckpointError(different) from error
 
 
 def require_encoder(model: Any, layout: str) -> None:
-    """Raise ConfigError if a model is not an encoder, the only kind that these layouts of language models hold."""
-    if not isinstance(model, Encoder):
+    """Raise ConfigError if a model has another shape than an encoder's, the only one that these layouts hold."""
+    if not isinstance(model.config, EncoderConfig):
         raise ConfigError(f"{layout} holds language models and no others; save in genoformer's layout instead.")
 
 
-def read_assets(model: Encoder, folder: Path) -> None:
+def read_assets(model: Any, folder: Path) -> None:
     """Give a model the tokenizer of its folder."""
     model.tokenizer = tokenizer_for(model.config, folder)
 
@@ -141,78 +139,8 @@ def write_assets(model: Any, folder: Path) -> None:
 
 
 def tokenizer_for(shape: EncoderConfig, folder: Path) -> Tokenizer:
-    """Return the tokenizer of a folder for a model of this shape; with learned positions, blocks are limited to them."""
-    tokenizer = read_tokenizer(folder, shape.n_vocab)
-    if shape.position == "learned" and isinstance(tokenizer, BlockTokenizer):
-        return tokenizer.limited_to(shape.max_tokens)
-    return tokenizer
-
-
-def _read(folder: Path) -> Any:
-    if (folder / VOCAB).is_file() or not (folder / TOKENIZER).is_file():
-        tokens = _lines(folder / VOCAB)
-        k = len(tokens[-1]) if tokens else 0
-        if 1 <= k <= 8 and list(KmerTokenizer(k).vocab) == tokens:
-            return KmerTokenizer(k)
-        try:
-            return BlockTokenizer(tokens, start=True, end=_ends(folder))
-        except CheckpointError as error:
-            if not (folder / TOKENIZER).is_file():
-                return _pieces(
-                    folder, tokens, f"DNABERT's vocabulary for k = {k} in DNABERT's order, nor blocks of bases ({error})"
-                )
-    text = _text(folder / TOKENIZER)
-    tokenizer = BPETokenizer(text)
-    _refuse_text(folder, tokenizer)
-    letters = {token.upper() for token in tokenizer.vocab if token and set(token.upper()) <= set("ACGT")}
-    if letters == set("ACGT"):  # one token per base: base probabilities are defined
-        return tokenizer.as_blocks()
-    return tokenizer
-
-
-def _pieces(folder: Path, tokens: Sequence[str], not_these: str) -> BPETokenizer:
-    """Return the tokenizer of a vocab.txt of BPE pieces; not_these: the other vocabularies, for the message."""
-    try:
-        return BPETokenizer.from_pieces(tokens)
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{folder / VOCAB} is not {not_these}, nor pieces of byte-pair encoding ({error}); other BERTs are not read."
-        ) from error
-
-
-def _refuse_text(folder: Path, tokenizer: BPETokenizer) -> None:
-    """Raise CheckpointError for a vocabulary of words, which would cut DNA as if it were text."""
-    words = [token for token in tokenizer.vocab if token.isalpha() and len(token) > 1 and set(token.upper()) - set("ACGTN")]
-    if len(words) > _MOST_WORDS:
-        raise CheckpointError(
-            f"{folder / TOKENIZER} is a vocabulary of text with words such as {min(words)!r}, as Carbon has one "
-            f"with 6-mers of DNA behind <dna>; only vocabularies of DNA are read, and {READ}."
-        )
-
-
-def _ends(folder: Path) -> bool:
-    """True if the tokenizer adds a token at the end of a sequence."""
-    path = folder / TOKENIZER_CONFIG
-    return path.is_file() and bool(read_json(path).get("eos_token") or read_json(path).get("sep_token"))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return _text(path).split()
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.__cause__ or error}); a vocab.txt or tokenizer.json is needed next to config.json, "
-            "such as DNABERT's."
-        ) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        refuse_device(path)
-        refuse_pointer(path, CheckpointError)
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); copy the model folder again.") from error
+    """Return the tokenizer of a folder for a model of this shape; it reads no more tokens than learned positions."""
+    return read_tokenizer(folder, shape.n_vocab).limited_to(shape.n_positions)
 
 
 def write_tokenizer(tokenizer: Any, folder: Path) -> None:
