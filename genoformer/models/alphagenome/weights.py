@@ -140,7 +140,7 @@ NAMES = NameMap(
 
 def detect(config: dict[str, Any]) -> bool:
     """True if a config.json is one of alphagenome-pt."""
-    return config.get("model_name") == "AlphaGenome" and "num_channels" in config
+    return config.get("model_name") == "AlphaGenome" and "num_channels" in config and not config.get("model_type")
 
 
 def to_config(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> AlphaGenomeConfig:
