@@ -30,21 +30,12 @@ from genoformer.models.alphagenome.config import (
     head_names,
     heads_of,
 )
-from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage, pooled
+from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
+from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
 from genoformer.models.alphagenome.tower import Block
-from genoformer.models.base import AttentionWeights, Bins, Head, Ints
+from genoformer.models.base import AttentionWeights, Bins, Head, Ints, TrackEngine
 from genoformer.models.track_model import TrackModel, one_hot
-
-NO_BINS = Bins(0, 0)
-
-
-class Trunk(NamedTuple):
-    """Output of the transformer, and what the decoder needs of the encoder."""
-
-    x: Tensor  # [B, T, C], in bins of 128 bases
-    pairs: Tensor  # [B, P, P, F]
-    skips: list[Tensor]  # [B, C, n] of each stage of the encoder, from 1 base to 64, within the decoded bins
 
 
 class Junctions(NamedTuple):
@@ -117,6 +108,12 @@ class AlphaGenome(TrackModel):
     def head_module(self, head: str) -> nn.Module:
         return self.outputs[self.parts_of(head).output]
 
+    def engine(self, head: str | None = None) -> TrackEngine:
+        """Return `AlphaGenomeEngine`: the encoder shared by the windows of a stretch and by edited copies."""
+        from genoformer.models.alphagenome.engine import AlphaGenomeEngine
+
+        return AlphaGenomeEngine(self, head)
+
     @classmethod
     def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
         raise ConfigError("AlphaGenome cannot be trained on new tracks yet; take a model of another family.")
@@ -143,8 +140,9 @@ class AlphaGenome(TrackModel):
         """Return contact maps [B, K, P, P] of bins of 2,048 bases; ConfigError if the model has none of the organism."""
         self._require_output(CONTACTS, organism)
         number = self._organism(organism)
-        trunk = self._trunk(onehot, number)
-        maps: Tensor = self.outputs[CONTACTS].maps(self.embed_pairs(trunk.pairs, number), number)  # type: ignore[operator]
+        self._check_input(onehot)
+        _, pairs = self.transform(encode(self, onehot).x, number)
+        maps: Tensor = self.outputs[CONTACTS].maps(self.embed_pairs(pairs, number), number)  # type: ignore[operator]
         return maps
 
     def junctions(self, onehot: Tensor, organism: str, sites: Tensor | None = None) -> Junctions:
@@ -173,49 +171,23 @@ class AlphaGenome(TrackModel):
 
     def _embedding(self, onehot: Tensor, organism: int, bin_size: int, bins: Bins) -> Tensor:
         """Return the embedding [B, D, N] of bins of 1 or 128 bases."""
+        self._check_input(onehot)
         if bin_size == BIN:
-            x = self._trunk(onehot, organism).x
+            x, _ = self.transform(encode(self, onehot).x, organism)
             embedding: Tensor = self.embed_bins(x[:, bins.first : bins.first + bins.n], organism)
             return embedding
-        decoded = self._decoded_bins(bins, onehot.shape[-1] // BIN)
-        trunk = self._trunk(onehot, organism, decoded)
-        x = trunk.x[:, decoded.first : decoded.first + decoded.n]
-        bases = x.mT
-        for stage in self.decoder:
-            bases = stage(bases, trunk.skips.pop())
-        skip = self.embed_bases.projected(self.embed_bins(x, organism)).repeat_interleave(BIN, dim=1)
-        first = bins.first - decoded.first * BIN
-        cut = slice(first, first + bins.n)
-        y: Tensor = self.embed_bases(bases[..., cut].mT, organism, skip[:, cut])
-        return y
+        kept = decoded_bins(self, bins, onehot.shape[-1] // BIN)
+        encoded = encode(self, onehot, kept)
+        x, _ = self.transform(encoded.x, organism)
+        return decode(self, x, encoded.stages, kept, bins, organism)
 
-    def _decoded_bins(self, bases: Bins, n_all: int) -> Bins:
-        """Return the bins of 128 bases that the decoder needs for exact values at some bases.
-
-        The stage from bins of 2 s to s bases reads k // 2 bins of 2 s in its first convolution and of s in its second, on each
-        side, with s = 64 ... 1: 3 * 127 * (k // 2) bases together, 762 for a kernel of 5.
-        """
-        reach = 3 * (BIN - 1) * (self.config.kernel // 2)
-        first = max(0, (bases.first - reach) // BIN)
-        end = min(n_all, -(-(bases.first + bases.n + reach) // BIN))
-        return Bins(first, end - first)
-
-    def _trunk(self, onehot: Tensor, organism: int, decoded: Bins = NO_BINS) -> Trunk:
-        """Apply encoder and transformer; decoded: the bins of which the encoder's stages are kept."""
-        self._check_input(onehot)
-        x, skips, size = onehot, [], 1
-        for stage in self.stages:
-            x = stage(x)
-            if decoded.n:
-                kept = x.narrow(-1, decoded.first * BIN // size, decoded.n * BIN // size)
-                skips.append(kept if decoded.n * BIN == onehot.shape[-1] else kept.clone())  # frees the other bins
-            x, size = pooled(x), 2 * size
-        x = x.mT + self.organism.weight[organism]  # [B, T, C]
-        pairs = None
+    def transform(self, x: Tensor, organism: int) -> tuple[Tensor, Tensor]:
+        """Apply the transformer to the encoder's output: [B, C, T] -> sequence [B, T, C] and pairs [B, P, P, F]."""
+        x, pairs = x.mT + self.organism.weight[organism], None
         for block in self.blocks:
             x, pairs = self._block(block, x, pairs)
         assert pairs is not None
-        return Trunk(x, pairs, skips)
+        return x, pairs
 
     def _check_input(self, onehot: Tensor) -> None:
         if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
@@ -268,9 +240,7 @@ class AlphaGenome(TrackModel):
         """Yield for each layer a function (first query, n) -> attention weights, of the first organism."""
         parameter = next(self.parameters())
         x = one_hot(torch.from_numpy(np.array(codes)).to(parameter.device)).to(parameter.dtype)
-        for stage in self.stages:
-            x = pooled(stage(x))
-        x, pairs = x.mT + self.organism.weight[0], None
+        x, pairs = encode(self, x).x.mT + self.organism.weight[0], None
         for block in self.blocks:
             assert isinstance(block, Block)
             if block.pairs is not None:

@@ -16,8 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.models import cost
 from genoformer.models.alphagenome.config import AlphaGenomeConfig, heads_of, preset
 from genoformer.models.alphagenome.model import AlphaGenome
-from genoformer.models.base import Attends, Bins, Head, PredictsTracks, has
-from genoformer.models.track_model import PlainEngine
+from genoformer.models.base import Attends, Head, PredictsTracks, has
 
 MODEL = small_alphagenome()
 
@@ -103,28 +102,6 @@ def test_the_sites_of_junctions_are_those_of_the_splice_site_head() -> None:
 # --- parts that nobody asked for
 
 
-@pytest.mark.parametrize("bases", [Bins(0, 5), Bins(2000, 33), Bins(4095, 1), Bins(1023, 1026), Bins(0, 4096)])
-def test_the_decoder_of_some_bases_gives_the_values_of_all(bases: Bins) -> None:
-    onehot = random_onehot(1, 4096, 2)
-    with torch.no_grad():
-        everything = MODEL.embed(onehot, 0, "mouse_cage_1bp")
-        some = MODEL.embed(onehot, bases, "mouse_cage_1bp")
-    torch.testing.assert_close(some, everything[..., bases.first : bases.first + bases.n], rtol=1e-5, atol=1e-5)
-
-
-def test_a_base_beyond_the_reach_of_the_decoder_counts_only_through_the_transformer() -> None:
-    """The number of decoded bins is the smallest: with one bin less on a side, the values differ."""
-    decoded = MODEL._decoded_bins(Bins(20 * 128, 1), 64)
-    assert decoded == Bins(14, 12)  # 762 bases on each side of base 2,560
-    onehot = random_onehot(1, 8192, 4)
-    with torch.no_grad():
-        exact = MODEL.embed(onehot, Bins(20 * 128, 1), "human_atac_1bp")
-        short = small_alphagenome()
-        short._decoded_bins = lambda bases, n_all: Bins(15, 11)  # type: ignore[method-assign]
-        cut = short.embed(onehot, Bins(20 * 128, 1), "human_atac_1bp")
-    assert not torch.equal(exact, cut)
-
-
 def multiply_adds(head: str, length: int = 4096, n_bins: int = 0) -> int:
     meta = cost.meta_model(AlphaGenome, MODEL.config).eval()
     return cost.trace(meta, cost.track_run(meta, head, length, n_bins)).multiply_adds
@@ -191,18 +168,6 @@ def test_the_published_model_has_its_number_of_parameters() -> None:
     """450,452,613 in alphagenome-pytorch 0.3.1."""
     assert cost.count_parameters(cost.meta_model(AlphaGenome, AlphaGenomeConfig())) == 450_452_613
     assert AlphaGenomeConfig().min_parameters < 450_452_613
-
-
-@pytest.mark.parametrize("head", ["human_dnase_1bp", "mouse_chip_tf_128bp"])
-def test_the_plain_engine_takes_windows_of_a_stretch(head: str) -> None:
-    codes = np.random.default_rng(1).integers(0, 5, 8192, dtype=np.uint8)
-    size = MODEL.bin_size_of(head)
-    engine = MODEL.engine(head)
-    assert isinstance(engine, PlainEngine)
-    with torch.no_grad():
-        window = engine.stretch(codes).window(2048 // size, 4096 // size).embed([None], Bins(2, 3))
-        whole = engine.embed(codes[None, 2048 : 2048 + 4096], Bins(2, 3))
-    torch.testing.assert_close(window, whole)
 
 
 def test_attention_maps_are_the_naive_weights() -> None:
