@@ -1,4 +1,7 @@
-"""Layers of AlphaGenome's convolutional encoder and decoder: norms, standardised convolutions, stages down and up."""
+"""Layers of AlphaGenome's convolutional encoder and decoder: norms, standardised convolutions, stages down and up.
+
+Sequences are images [B, C, 1, L], channels last: the layout with the fastest convolutions on CPUs and GPUs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genoformer.models.layers import linear
+
 EPS = 1e-5
+
+
+def image(x: Tensor) -> Tensor:
+    """Convert [B, C, L] to [B, C, 1, L], channels last."""
+    return x[:, :, None].contiguous(memory_format=torch.channels_last)
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -54,7 +64,7 @@ class RMSNorm(nn.RMSNorm):
 
 
 class StandardisedConv(nn.Module):
-    """Convolution [B, C, L] -> [B, C', L] whose kernels are centred and scaled to a variance of scale^2 / fan-in.
+    """Convolution [B, C, 1, L] -> [B, C', 1, L] whose kernels are centred and scaled to a variance of scale^2 / fan-in.
 
     A kernel w of fan-in n becomes (w - mean) scale / sqrt(max(n var(w), 1e-4)) (convolutions.py, `StandardizedConv1D`).
     """
@@ -73,16 +83,23 @@ class StandardisedConv(nn.Module):
         return (self.weight - mean) * (self.scale * torch.rsqrt((n * variance).clamp_min(1e-4)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv1d(x, self.kernels(), self.bias, padding=self.weight.shape[-1] // 2)
+        return F.conv2d(x, self.kernels()[:, :, None], self.bias, padding=(0, self.weight.shape[-1] // 2))
+
+
+class PointConv(nn.Conv1d):
+    """Linear layer of the channels: [B, C, 1, L] -> [B, C', 1, L]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x.permute(0, 2, 3, 1), self.weight[..., 0], self.bias).permute(0, 3, 1, 2)
 
 
 class ConvBlock(nn.Module):
-    """Convolution of gelu(norm): [B, C, L] -> [B, C', L]; a kernel of 1 is a plain linear layer."""
+    """Convolution of gelu(norm): [B, C, 1, L] -> [B, C', 1, L]; a kernel of 1 is a plain linear layer."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
         self.norm = RMSBatchNorm(n_in, dim=1)
-        self.conv: nn.Module = StandardisedConv(n_in, n_out, kernel) if kernel > 1 else nn.Conv1d(n_in, n_out, 1)
+        self.conv: nn.Module = StandardisedConv(n_in, n_out, kernel) if kernel > 1 else PointConv(n_in, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv(gelu(self.norm(x)))
@@ -90,7 +107,7 @@ class ConvBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """First stage: one-hot DNA [B, 4, L] -> [B, C, L]."""
+    """First stage: one-hot DNA [B, 4, 1, L] -> [B, C, 1, L]."""
 
     def __init__(self, width: int, stem_kernel: int, kernel: int) -> None:
         super().__init__()
@@ -98,12 +115,12 @@ class Stem(nn.Module):
         self.block = ConvBlock(width, width, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
+        x = F.conv2d(x, self.conv.weight[:, :, None], self.conv.bias, padding=(0, self.conv.kernel_size[0] // 2))
         return x + self.block(x)
 
 
 class DownStage(nn.Module):
-    """Further stage: [B, C, L] -> [B, C', L], two convolutions with residuals; the new channels have none in the first."""
+    """Further stage: [B, C, 1, L] -> [B, C', 1, L], two residual convolutions; new channels have no residual in the first."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
@@ -111,13 +128,13 @@ class DownStage(nn.Module):
         self.second = ConvBlock(n_out, n_out, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        y = torch.cat([y[:, : x.shape[1]] + x, y[:, x.shape[1] :]], dim=1)
+        y: Tensor = self.first(x)
+        y[:, : x.shape[1]] += x
         return y + self.second(y)
 
 
 class UpStage(nn.Module):
-    """Stage of the decoder: [B, C, L / 2] and the encoder's [B, C', L] -> [B, C', L], C' <= C."""
+    """Stage of the decoder: [B, C, 1, L / 2] and the encoder's [B, C', 1, L] -> [B, C', 1, L], C' <= C."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
@@ -128,10 +145,16 @@ class UpStage(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         y = (self.inner(x) + x[:, : skip.shape[1]]) * self.residual_scale
-        y = y.repeat_interleave(2, dim=-1) + self.skip(skip)
+        y = repeated(y) + self.skip(skip)
         return y + self.outer(y)
 
 
 def pooled(x: Tensor) -> Tensor:
-    """Return the maximum of each two positions: [B, C, L] -> [B, C, L / 2]."""
-    return F.max_pool1d(x, 2)
+    """Return the maximum of each two positions: [B, C, 1, L] -> [B, C, 1, L / 2]."""
+    return F.max_pool2d(x, (1, 2))
+
+
+def repeated(x: Tensor) -> Tensor:
+    """Repeat each position: [B, C, 1, L] -> [B, C, 1, 2 L]; `repeat_interleave` would not keep channels last."""
+    rows = x[:, :, 0].mT  # [B, L, C]
+    return rows[:, :, None].expand(-1, -1, 2, -1).flatten(1, 2).mT[:, :, None]

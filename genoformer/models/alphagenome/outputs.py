@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from genoformer.models.alphagenome.config import OUTPUTS, USAGE, AlphaGenomeConfig
 from genoformer.models.alphagenome.layers import RMSBatchNorm, RMSNorm, gelu
 from genoformer.models.alphagenome.tower import rotary_angles, rotated
+from genoformer.models.layers import Linear
 
 SOFT_CLIP = 10.0  # training targets above it were 2 sqrt(10 x) - 10
 SQUASH = 0.75  # the power to which targets of squashed outputs were raised
@@ -206,8 +207,8 @@ class Embedder(nn.Module):
 
     def __init__(self, n_organisms: int, width: int, skip_width: int = 0) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 2 * width)
-        self.skip = nn.Linear(skip_width, 2 * width, bias=False) if skip_width else None
+        self.linear = Linear(width, 2 * width)
+        self.skip = Linear(skip_width, 2 * width, bias=False) if skip_width else None
         self.norm = RMSBatchNorm(2 * width)
         self.organism = nn.Embedding(n_organisms, 2 * width)
 

@@ -7,12 +7,13 @@ the whole window if it is computed with enough bins on each side. Long windows a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from genoformer.models.alphagenome.config import BIN, AlphaGenomeConfig
-from genoformer.models.alphagenome.layers import pooled
+from genoformer.models.alphagenome.layers import image, pooled
 from genoformer.models.base import Bins
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Encoded(NamedTuple):
     """Output of the encoder, in bins of 128 bases, and of its stages."""
 
     x: Tensor  # [B, C, N]
-    stages: list[Tensor]  # [B, C, n] of each stage, from 1 base to 64, over the kept bins
+    stages: list[Tensor]  # [B, C, 1, n] of each stage, from 1 base to 64, over the kept bins
 
 
 def encoder_reach(config: AlphaGenomeConfig) -> int:
@@ -60,14 +61,14 @@ def encode_bins(model: AlphaGenome, onehot: Tensor, bins: Bins, kept: Bins = NO_
     """
     reach = encoder_reach(model.config)
     read = bins_around(bins.first * BIN, (bins.first + bins.n) * BIN, reach, onehot.shape[-1] // BIN)
-    x, stages, size = onehot[..., read.first * BIN : (read.first + read.n) * BIN], [], 1
+    x, stages, size = image(onehot[..., read.first * BIN : (read.first + read.n) * BIN]), [], 1
     for stage in model.stages:
         x = stage(x)
         if kept.n:
             values = _cut(x, kept, read, BIN // size)
-            stages.append(values if kept == read else values.clone())  # frees the other bins
+            stages.append(values if kept == read else values.clone(memory_format=torch.channels_last))  # frees the other bins
         x, size = pooled(x), 2 * size
-    return Encoded(_cut(x, bins, read), stages)
+    return Encoded(_cut(x[:, :, 0], bins, read), stages)
 
 
 def encode(model: AlphaGenome, onehot: Tensor, kept: Bins = NO_BINS) -> Encoded:
@@ -77,7 +78,9 @@ def encode(model: AlphaGenome, onehot: Tensor, kept: Bins = NO_BINS) -> Encoded:
         return encode_bins(model, onehot, Bins(0, n_all), kept)
     x, stages = onehot.new_empty(len(onehot), model.config.trunk_width, n_all), []
     if kept.n:
-        stages = [onehot.new_empty(len(onehot), n, kept.n * (BIN >> i)) for i, n in enumerate(model.config.channels)]
+        shapes = [(len(onehot), n, 1, kept.n * (BIN >> i)) for i, n in enumerate(model.config.channels)]
+        last: dict[str, Any] = {"dtype": x.dtype, "device": x.device, "memory_format": torch.channels_last}
+        stages = [torch.empty(shape, **last) for shape in shapes]
     for tile in tiles(Bins(0, n_all), TILE):
         first, end = max(tile.first, kept.first), min(tile.first + tile.n, kept.first + kept.n)
         part = encode_bins(model, onehot, tile, Bins(first, end - first) if first < end else NO_BINS)
@@ -110,13 +113,13 @@ def decode(model: AlphaGenome, x: Tensor, stages: list[Tensor], kept: Bins, base
 def _decode_tile(model: AlphaGenome, x: Tensor, stages: list[Tensor], kept: Bins, bases: Bins, organism: int) -> Tensor:
     read = decoded_bins(model, bases, x.shape[1])
     x = x[:, read.first : read.first + read.n]
-    y = x.mT
+    y = x.mT[:, :, None]  # [B, C, 1, n]
     for i, stage in enumerate(model.decoder):
         y = stage(y, _cut(stages[-1 - i], read, kept, 2 << i))
     skip = model.embed_bases.projected(model.embed_bins(x, organism)).repeat_interleave(BIN, dim=1)
     first = bases.first - read.first * BIN
     cut = slice(first, first + bases.n)
-    embedding: Tensor = model.embed_bases(y[..., cut].mT, organism, skip[:, cut])
+    embedding: Tensor = model.embed_bases(y[:, :, 0, cut].mT, organism, skip[:, cut])
     return embedding
 
 

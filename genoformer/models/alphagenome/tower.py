@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from genoformer.models.alphagenome.config import BIN, PAIR_BIN, PAIR_POOL, AlphaGenomeConfig
 from genoformer.models.alphagenome.layers import RMSBatchNorm, RMSNorm
+from genoformer.models.layers import Linear
 
 SOFT_CAP = 5.0  # of attention logits
 
@@ -55,14 +56,14 @@ class PairProjection(nn.Module):
         self.n_heads, self.n_features = h, config.n_pair_features
         self.longest = config.longest_window // PAIR_BIN
         self.norm = RMSNorm(c)
-        self.query = nn.Linear(c, h * f, bias=False)
-        self.key = nn.Linear(c, h * f, bias=False)
-        self.position = nn.Linear(config.n_pair_features, h * f)
+        self.query = Linear(c, h * f, bias=False)
+        self.key = Linear(c, h * f, bias=False)
+        self.position = Linear(config.n_pair_features, h * f)
         self.query_bias = nn.Parameter(torch.zeros(h, f))
         self.key_bias = nn.Parameter(torch.zeros(h, f))
-        self.row = nn.Linear(c, f, bias=False)
-        self.column = nn.Linear(c, f, bias=False)
-        self.mix = nn.Linear(h, f)
+        self.row = Linear(c, f, bias=False)
+        self.column = Linear(c, f, bias=False)
+        self.mix = Linear(h, f)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x.unflatten(1, (-1, PAIR_POOL)).mean(2))  # [B, P, C]
@@ -95,12 +96,12 @@ class PairUpdate(nn.Module):
         f = config.pair_width
         self.projection = PairProjection(config)
         self.norm_rows = RMSNorm(f)
-        self.query = nn.Linear(f, f, bias=False)
-        self.key = nn.Linear(f, f, bias=False)
-        self.value = nn.Linear(f, f)
+        self.query = Linear(f, f, bias=False)
+        self.key = Linear(f, f, bias=False)
+        self.value = Linear(f, f)
         self.norm_feed = RMSNorm(f)
-        self.up = nn.Linear(f, 2 * f)
-        self.down = nn.Linear(2 * f, f)
+        self.up = Linear(f, 2 * f)
+        self.down = Linear(2 * f, f)
 
     def forward(self, x: Tensor, pairs: Tensor | None) -> Tensor:
         """Map the sequence [B, T, C] and the pairs so far to new pairs [B, P, P, F]."""
@@ -120,15 +121,15 @@ class Attention(nn.Module):
         c, h = config.trunk_width, config.n_heads
         self.n_heads, self.longest = h, config.longest_window // BIN
         self.norm_pairs = RMSBatchNorm(config.pair_width)
-        self.bias = nn.Linear(config.pair_width, h, bias=False)
+        self.bias = Linear(config.pair_width, h, bias=False)
         self.norm = RMSBatchNorm(c)
-        self.query = nn.Linear(c, h * config.key_width, bias=False)
-        self.key = nn.Linear(c, config.key_width, bias=False)
-        self.value = nn.Linear(c, config.value_width, bias=False)
+        self.query = Linear(c, h * config.key_width, bias=False)
+        self.key = Linear(c, config.key_width, bias=False)
+        self.value = Linear(c, config.value_width, bias=False)
         self.norm_query = nn.LayerNorm(config.key_width)
         self.norm_key = nn.LayerNorm(config.key_width)
         self.norm_value = nn.LayerNorm(config.value_width)
-        self.out = nn.Linear(h * config.value_width, c)
+        self.out = Linear(h * config.value_width, c)
         self.norm_out = RMSBatchNorm(c)
 
     def forward(self, x: Tensor, pairs: Tensor) -> Tensor:
@@ -165,8 +166,8 @@ class Block(nn.Module):
         self.pairs = PairUpdate(config) if updates_pairs else None
         self.attention = Attention(config)
         self.norm_feed = RMSBatchNorm(c)
-        self.up = nn.Linear(c, 2 * c)
-        self.down = nn.Linear(2 * c, c)
+        self.up = Linear(c, 2 * c)
+        self.down = Linear(2 * c, c)
         self.norm_out = RMSBatchNorm(c)
 
     def forward(self, x: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor]:

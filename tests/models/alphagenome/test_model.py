@@ -21,7 +21,7 @@ from genoformer.models.base import Attends, Head, PredictsTracks, has
 MODEL = small_alphagenome()
 
 
-def close(found: torch.Tensor, expected: np.ndarray, error: float = 1e-5) -> None:
+def close(found: torch.Tensor, expected: np.ndarray, error: float = 3e-5) -> None:
     assert found.shape == expected.shape
     assert np.abs(found.detach().double().numpy() - expected).max() <= error * np.abs(expected).max()
 
@@ -41,7 +41,7 @@ def test_every_head_is_the_naive_formula(length: int, organism: str) -> None:
             rows = naive.w[f"outputs.{name.output}.rows_{number}"].astype(int)
             expected = naive.tracks(embedding, name, number)[:, rows].T
             assert expected.std(1).max() > 0.02 * expected.mean()  # over the bins: else there is nothing to compare
-            close(MODEL(onehot, head)[0], expected, 3e-5)
+            close(MODEL(onehot, head)[0], expected, 1e-4)
         maps = naive.last(pairs, "outputs.contact_maps.linear", number)[..., : {"human": 3, "mouse": 2}[organism]]
         close(MODEL.contact_maps(onehot, organism)[0], maps.transpose(2, 0, 1))
         np.testing.assert_allclose(maps, maps.transpose(1, 0, 2))
