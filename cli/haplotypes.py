@@ -86,15 +86,13 @@ def haplotypes(
 @click.option(
     "--within",
     type=click.IntRange(min=1),
-    default=500,
-    show_default=True,
     metavar="BASES",
-    help="Maximum distance of the two variants in bases.",
+    help="Maximum distance of the two variants in bases.  [default: 500, and at most a quarter of the window]",
 )
 @track_options
 @class_options
 @click.pass_context
-def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any) -> None:
+def pairs(ctx: click.Context, vcf: str, output: str, within: int | None, **options: Any) -> None:
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
 
     \b

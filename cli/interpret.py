@@ -148,7 +148,8 @@ def attention(**options: Any) -> None:
     "-s",
     "--score",
     metavar="NAME",
-    help="Score to map; see `score --explain`.  [default: LLR; for a track model SAD; for a fine-tuned model the logit]",
+    help="Score to map; see `score --explain`.  [default: LLR; for BPE tokens PLL; for a track model SAD; for a fine-tuned "
+    "model the logit]",
 )
 @click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
 @click.option(

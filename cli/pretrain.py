@@ -27,7 +27,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
 
     \b
     [tokenizer]
-    tokenizer = "kmer"        # or "base", "blocks", "bpe"; or, alone, file = "tokenizer.json" of a model
+    tokenizer = "kmer"        # or "base", "blocks", "bpe"; alone: file = "tokenizer.json" of a model
     k = 6
     [model]                   # fields of EncoderConfig; family = "modernbert": that family's shape
     width = 160

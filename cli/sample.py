@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .verbosity import Command
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -62,9 +62,9 @@ def sample(output: str, **options: Any) -> None:
     request = with_runtime(SamplingRequest, **options)
     if output == "-":
         with progress_bar("sequences") as progress:
-            for line in write_samples(request, progress=progress):
+            for line in write_samples(request, progress=progress, tell=print_note):
                 click.echo(line, nl=False)
         return
     lock_outputs(output)
     with progress_bar("sequences") as progress, atomic_write(Path(output)) as part, part.open("w", encoding="utf-8") as file:
-        file.writelines(write_samples(request, progress=progress))
+        file.writelines(write_samples(request, progress=progress, tell=print_note))

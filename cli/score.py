@@ -27,7 +27,7 @@ from .verbosity import Command, print_note
     type=shared.MODEL,
     multiple=True,
     default=["mini-human"],
-    help="Model folder (genoformer, DNABERT or enformer-pytorch layout), or a name from `models list`. "
+    help="Model folder of genoformer, Hugging Face or enformer-pytorch (docs/models.md), or a name from `models list`. "
     "Several models (-m A -m B) form an ensemble, as do the members in a folder of `finetune --seeds`: their scores are "
     "averaged.  [default: mini-human]",
 )
@@ -97,7 +97,8 @@ from .verbosity import Command, print_note
     metavar="N",
     default=4_096,
     show_default=True,
-    help="Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF.",
+    help="Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF. The "
+    "last digit of a score can depend on it.",
 )
 @click.option("--shard", metavar="I/N", help="Score only part I of N, such as in a job array; then run: genoformer merge OUT.")
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse if a part is missing (genoformer merge).")

@@ -61,7 +61,7 @@ def score(
     scores: str | Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it.
+    """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it, scores unrounded.
 
     variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
     model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
@@ -86,12 +86,13 @@ def score(
     from genoformer.genome.preflight import warn_of_findings
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.plan import score_variants
+    from genoformer.writers.tables import EXACT, TSVSink
     from genoformer.writers.variants import write_variants
 
     with tempfile.TemporaryDirectory() as folder, opened(fasta) as genome:
         vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
         out = Path(folder, "out.tsv")
-        job = ScoringJob.from_names(vcf, genome, model, out, scores=scores, **options)
+        job = ScoringJob.from_names(vcf, genome, model, TSVSink(out, EXACT), scores=scores, **options)
         job = job if vcf is variants else replace(job, name="the variants given")
         score_variants(job, on_preflight=warn_of_findings)
         return read_score_table(out)

@@ -11,6 +11,8 @@ import click
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
+from genoformer.scoring.scores import SCORES
+
 
 def run(*arguments: object, stdin: bytes = b"") -> Result:
     """genoformer with these arguments, whatever its exit status."""
@@ -41,6 +43,14 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a TSV with a header."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
+
+
+def with_five_digits(table: Any) -> Any:
+    """The table of `gf.score` with its scores, and what belongs to them, as a text table has them."""
+    first = list(table.columns).index("status")
+    added = [name for name in table.columns[first:] if any(f"{name}_".startswith(f"{score}_") for score in SCORES)]
+    scores = [name for name in added if table[name].dtype == float]
+    return table.assign(**{name: [float(f"{x + 0.0:.5g}") for x in table[name]] for name in scores})
 
 
 def parsed(command: click.Command, *arguments: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import run_well
+from commands import run_well, with_five_digits
 from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
@@ -35,7 +35,27 @@ def test_score_is_what_the_command_writes(tmp_path: Path) -> None:
         genome.window("chrS1", 0, 10)  # still open
     assert list(table.columns) == list(written.columns)
     for name in ("pos", "LLR", "PLL", "ENTROPY"):
-        np.testing.assert_array_equal(table[name], written[name])
+        np.testing.assert_array_equal(with_five_digits(table)[name], written[name])
+    run_well(
+        "score",
+        VCF,
+        "-f",
+        FASTA,
+        "-m",
+        "demo",
+        "-r",
+        "chrS1:1-20000",
+        "-s",
+        "LLR,PLL,ENTROPY",
+        "-o",
+        tmp_path / "o.parquet",
+        "-q",
+    )
+    whole = pd.read_parquet(tmp_path / "o.parquet")
+    for name in ("LLR", "PLL", "ENTROPY"):  # float32, which five digits are not
+        assert whole[name].dtype == np.float32
+        np.testing.assert_array_equal(table[name], whole[name].astype(float))
+    assert (table["LLR"] != written["LLR"]).sum() > 10
     assert table["LLR"].notna().any()
     assert table["PLL"].notna().any()
 

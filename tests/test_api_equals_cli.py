@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from commands import parsed
+from commands import parsed, with_five_digits
 from genoformer_cli.main import main
 from genoformer_cli.options import NAMES
 from genoformer_cli.score import _NOT_OF_JOB, score
@@ -63,7 +63,7 @@ def by_command(vcf: Path, out: Path, *words: object) -> pd.DataFrame:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_language_model_scores_are_those_of_the_command(vcf, tmp_path, words, options) -> None:
     expected = by_command(vcf, tmp_path / "out.tsv", *words)
-    pd.testing.assert_frame_equal(gf.score(vcf, FASTA, **options), expected)
+    pd.testing.assert_frame_equal(with_five_digits(gf.score(vcf, FASTA, **options)), expected)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_track_scores_and_matrices_are_those_of_the_command(vcf, tmp_path, words
     common = ["-m", "mini-tracks", "--force", "--matrix", matrix[0]]
     expected = by_command(few, tmp_path / "out.tsv", *common, *words)
     table = gf.score(few, FASTA, "mini-tracks", force=True, matrix=matrix[1], **options)
-    pd.testing.assert_frame_equal(table, expected)
+    pd.testing.assert_frame_equal(with_five_digits(table), expected)
     assert matrix[0].read_bytes() == matrix[1].read_bytes()
 
 

@@ -90,8 +90,9 @@ STATUS_MEANING: dict[Status, str] = {
     Status.REF_MISMATCH: "REF differs from the reference at that place.",
     Status.EITHER_STRAND: "REF is its own reverse complement (TA, CG), and --fix strand reads records of the contig on the "
     "other strand: the allele may be of either.",
-    Status.NO_SCORE: "None of the chosen scores is defined for this allele: LLR is for substitutions, PLL for insertions and "
-    "deletions, and both need known bases around.",
+    Status.NO_SCORE: "None of the chosen scores is defined for this allele. They may be for other alleles: of a masked model "
+    "LLR is for substitutions and PLL for insertions and deletions, of BPE tokens PLL and of a causal model LLR for both. Or "
+    "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion.",
 }
 
 

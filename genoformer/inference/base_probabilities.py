@@ -37,8 +37,7 @@ def predict_bases(
     """Return log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
 
     The result is the mean over strands, or the forward strand if both_strands is False. Each base is in the middle of a window
-    of
-    the model's length, or of `window` bases; the window has N beyond the ends of the sequence.
+    of the model's length, or of `window` bases; the window has N beyond the ends of the sequence.
     """
     length = window or model.config.context_length
     centre = length // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +60,8 @@ class SampledSequence(NamedTuple):
 def sample(model: str | Path | Model, **options: Any) -> list[SampledSequence]:
     """Sample sequences from a causal language model; options: number, length, prompt, temperature, seed, device, precision.
 
-    See `SamplingRequest`. The same options give the same sequences. Raises CheckpointError for a masked model.
+    See `SamplingRequest`. The same options give the same sequences. A model has learned nothing of distances beyond its
+    `config.context_length`, in bases. Raises CheckpointError for a masked model.
 
     >>> from genoformer.models.transformer.model import Encoder, EncoderConfig
     >>> from genoformer.tokenizers import BaseTokenizer
@@ -72,8 +73,10 @@ def sample(model: str | Path | Model, **options: Any) -> list[SampledSequence]:
     return list(sample_sequences(with_runtime(SamplingRequest, model=model, **options)))
 
 
-def sample_sequences(request: SamplingRequest, *, progress: ProgressCallback = None) -> Iterator[SampledSequence]:
-    """Yield the sequences of a request, some at a time.
+def sample_sequences(
+    request: SamplingRequest, *, progress: ProgressCallback = None, tell: Callable[[str], None] = lambda text: None
+) -> Iterator[SampledSequence]:
+    """Yield the sequences of a request, some at a time; `tell` receives a note on sequences longer than the model's windows.
 
     Raises CheckpointError for a masked model, ConfigError for a length that the model cannot read, and for tokens that overlap
     and do not start at every base.
@@ -82,6 +85,11 @@ def sample_sequences(request: SamplingRequest, *, progress: ProgressCallback = N
     require(loaded, SequenceLikelihood)
     with evaluating(loaded, request.runtime.device, request.runtime.precision) as model, torch.no_grad():
         sampler = _Sampler(model, request)
+        if request.length > model.config.context_length:
+            tell(
+                f"sequences have {request.length:,} bases, and the model was made for windows of "
+                f"{model.config.context_length:,}; give a length of up to that."
+            )
         generator = torch.Generator().manual_seed(request.seed)
         for first in range(0, request.number, _TOGETHER):
             n = min(_TOGETHER, request.number - first)
@@ -90,10 +98,12 @@ def sample_sequences(request: SamplingRequest, *, progress: ProgressCallback = N
                 progress(Progress("sampling", first + n, request.number))
 
 
-def write_samples(request: SamplingRequest, *, progress: ProgressCallback = None) -> Iterator[str]:
-    """Yield the lines of a FASTA; a header line has the log-likelihood and the options."""
+def write_samples(
+    request: SamplingRequest, *, progress: ProgressCallback = None, tell: Callable[[str], None] = lambda text: None
+) -> Iterator[str]:
+    """Yield the lines of a FASTA; a header line has the log-likelihood and the options. tell: see `sample_sequences`."""
     options = f"temperature={request.temperature:g} seed={request.seed} prompt={len(request.prompt)}"
-    for i, (bases, log_likelihood) in enumerate(sample_sequences(request, progress=progress), 1):
+    for i, (bases, log_likelihood) in enumerate(sample_sequences(request, progress=progress, tell=tell), 1):
         yield f">sample_{i} log_likelihood={log_likelihood:.4f} {options}\n"
         yield from (bases[at : at + _LINE] + "\n" for at in range(0, len(bases), _LINE))
 

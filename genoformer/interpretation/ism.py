@@ -75,7 +75,7 @@ def mutagenesis(
     finished bases and the number of all bases. Raises ConfigError for a region that is empty or not on the contig, and for a
     score that is defined only for insertions and deletions.
     """
-    if indel_scores := [score.name for score in scorer.scores if score.alleles == "indel"]:
+    if indel_scores := [score.name for score in scorer.scores if not scorer.covers(score, "substitution")]:
         raise ConfigError(f"{', '.join(indel_scores)} scores insertions and deletions only, not single-base changes; use LLR.")
     chrom = genome.resolve(chrom)
     if not 0 <= start < end <= genome.contigs[chrom]:

@@ -24,7 +24,7 @@ from genoformer.interpretation.targets import AttributionTarget, choose_target
 from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
 from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
-from genoformer.scoring.scorers import open_scorer
+from genoformer.scoring.scorers import default_scores, open_scorer
 from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.settings import ClassOptions, Runtime, Scoring, TrackOptions
 
@@ -71,7 +71,7 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
         return Ism(target, genome, _class_scoring(model, target, options), device)
     if options.tile is not None:
         raise OptionError("tile", "needs a fine-tuned model; leave it out, or choose another model.")
-    scores = parse_scores(options.score or ("SAD" if has(model, PredictsTracks) else "LLR"))
+    scores = parse_scores(options.score or ("SAD" if has(model, PredictsTracks) else default_scores(model)[0].name))
     of_tracks = None
     if has(model, PredictsTracks):
         with_genes = gtf is not None and any(score.input.per_gene for score in scores)

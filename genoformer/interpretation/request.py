@@ -88,7 +88,7 @@ class IsmOptions:
     Raises OptionError for a value of another kind or out of its range.
     """
 
-    score: str | None = None  # by default LLR, SAD for a track model; for a fine-tuned model the logit of a class
+    score: str | None = None  # by default LLR (BPE: PLL), SAD for a track model; for a fine-tuned model the logit of a class
     tracks: str | Sequence[int] | None = None  # tracks to sum, by number, name or pattern; by default all
     head: str | None = None
     output: str | None = None  # class of a fine-tuned model; by default the last

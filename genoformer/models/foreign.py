@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ from typing import Any
 # model_type of a config.json -> the models that use it, if the type alone is not clear; DNA models come first
 _FAMILIES = {
     "caduceus": "Caduceus, a state-space model and no transformer",
-    "hyenadna": "HyenaDNA, which has long convolutions and is no transformer",
-    "stripedhyena": "Evo, which has long convolutions between its attention layers",
+    "hyenadna": "HyenaDNA, long convolutions and no transformer",
+    "stripedhyena": "Evo, attention layers with long convolutions between",
+    "stripedhyena2": "Evo 2, attention layers with long convolutions between",
+    "evo2": "Evo 2, attention layers with long convolutions between",
+    "evo": "Evo, attention layers with long convolutions between",
     "mamba": "Mamba, a state-space model and no transformer",
     "borzoi": "Borzoi",
     "GPN": "GPN",
@@ -67,6 +72,8 @@ def described_folder(folder: Path) -> str:
         return f"the folder holds an adapter (PEFT) of {base}; merge the two with PEFT, and save the whole"
     if "modules.json" in there or "config_sentence_transformers.json" in there:
         return "the folder is of sentence-transformers, which keep the transformer in a folder inside; name that one"
+    if diverged := _divergence(folder / "log.csv"):
+        return f"the folder holds a training run that diverged ({diverged}); train again in a new folder with other settings"
     if "run.json" in there or "state.ckpt" in there:
         return "the folder holds a training run that was interrupted; give its command again to finish it"
     if inner := [str(folder / name) for name in names if (folder / name / "config.json").is_file()]:
@@ -83,6 +90,17 @@ def described_folder(folder: Path) -> str:
     if there & set(_TOKENIZER) and there <= {*_TOKENIZER, "special_tokens_map.json", "added_tokens.json", "README.md"}:
         return "the folder holds a tokenizer and no model; copy the whole model folder"
     return f"the folder holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}; name another one"
+
+
+def _divergence(log: Path) -> str:
+    """Return the step and the loss that ended a training run, from the last row of its log; "" if it did not diverge."""
+    try:
+        with log.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        loss = str(rows[-1]["train_loss"])
+        return "" if math.isfinite(float(loss)) else f"at step {rows[-1]['step']} the loss is {loss}"
+    except (OSError, ValueError, LookupError, csv.Error):
+        return ""
 
 
 def _snapshots(folder: Path) -> list[str]:

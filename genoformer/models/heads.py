@@ -21,6 +21,7 @@ from genoformer.tasks import Task, make_task
 
 Pooling = Literal["mean-max", "mean", "max", "cls", "last", "mean-all"]
 HeadKind = Literal["norm-gelu", "tanh", "gelu-norm", "linear"]
+POOLING: dict[str, Pooling] = {"norm-gelu": "mean-max", "tanh": "cls", "gelu-norm": "cls", "linear": "last"}  # of their models
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool
     if q.device.type == "cpu" and not causal:
         if dropout:
             k, v = for_each_query(k, q.shape[1]), for_each_query(v, q.shape[1])
-            with torch.autocast("cpu", enabled=False):  # q, k, v already have their dtype
-                return AttentionWithDropout.apply(q, k, v, bias, dropout)
+            with torch.autocast("cpu", enabled=False):  # v has its dtype; rotary positions leave q and k in float32
+                return AttentionWithDropout.apply(q.to(v.dtype), k.to(v.dtype), v, bias, dropout)
         if windows_pay_off(q.dtype) and not torch.is_grad_enabled():
             return attend_window_by_window(q, for_each_query(k, q.shape[1]), for_each_query(v, q.shape[1]), bias)
     grouped = k.shape[1] != q.shape[1]

@@ -25,7 +25,6 @@ from genoformer.models.export import HF, fitting_layout
 from genoformer.models.families import (
     FAMILIES,
     OWN,
-    READ,
     class_name,
     class_of,
     families,
@@ -187,10 +186,9 @@ def _layout_of(folder: Path, config: dict[str, Any]) -> str:
     for layout in formats():
         if _detects(layout, config):
             return layout
-    kind = described_config(config)
+    kind = described_config(config) or "names no model"
     raise CheckpointError(
-        f"{folder / 'config.json'} {kind + ', which' if kind else 'names no model; it'} is neither genoformer's nor of "
-        f"{', '.join(formats())}; {READ}."
+        f"{folder / 'config.json'} {kind}; genoformer does not read it, and docs/models.md lists the layouts that it reads."
     )
 
 

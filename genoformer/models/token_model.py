@@ -18,6 +18,7 @@ from genoformer.models.base import Hidden, Ints, Model, PredictsBases, SequenceL
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
 
 TOKENIZER = "tokenizer.json"
+_GREEDY = 1e-30  # a lower temperature draws the most probable token, and logits divided by it overflow float32
 
 
 class TokenModel(Model):
@@ -173,8 +174,9 @@ class TokenModel(Model):
     ) -> Tensor:
         """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
 
-        temperature: logits are divided by it; 0 takes the most probable token. `candidates` as in `log_likelihood`, e.g.
-        `successors` for overlapping k-mers. past: from `new_past`, or from the call that drew the last tokens of the prompt.
+        temperature: logits are divided by it; 0, and less than 1e-30, takes the most probable token. `candidates` as in
+        `log_likelihood`, e.g. `successors` for overlapping k-mers. past: from `new_past`, or from the call that drew the last
+        tokens of the prompt.
         """
         self._require_causal("sampling")
         ids = prompt
@@ -184,7 +186,7 @@ class TokenModel(Model):
             allowed = None if candidates is None else candidates(ids[:, -1:])[:, 0]  # [B, C]
             if allowed is not None:
                 logits = logits.gather(-1, allowed)
-            if temperature == 0:
+            if temperature < _GREEDY:
                 chosen = logits.argmax(-1, keepdim=True)
             else:
                 p = (logits.float() / temperature).softmax(-1).cpu()  # so that a seed draws the same on every device

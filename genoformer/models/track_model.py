@@ -56,7 +56,8 @@ class TrackModel(Model):
         return heads[head]
 
     def describe(self) -> str:
-        return f"is a track model, which predicts tracks ({', '.join(self.track_heads)})"
+        heads = list(self.track_heads)
+        return f"is a track model with the head{'s' if len(heads) > 1 else ''} {', '.join(heads)}"
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of bins, the input of a head: one-hot [B, 4, L] -> [B, D, N].

@@ -12,7 +12,7 @@ from genoformer.genome.variants import Variant
 from genoformer.inference.shared_prefix import AlleleWindows, compare_alleles
 from genoformer.models.token_model import TokenModel
 from genoformer.scoring.score_inputs import AllelePair
-from genoformer.scoring.variant_windows import VariantWindows
+from genoformer.scoring.variant_windows import FlankedAlleles, VariantWindows
 from genoformer.writers import Floats
 
 
@@ -29,8 +29,8 @@ class CausalLikelihoods:
     def compare(self, variants: Sequence[Variant], *, with_next: bool) -> tuple[list[AllelePair], list[AllelePair]]:
         """Return log2 P of the window of each allele relative to that of REF, [n], and log2 P of the next token, [n, V].
 
-        One pair per strand; none of the next token if it is not requested. NaN if the windows of both alleles have different
-        numbers of N, which add nothing to a likelihood, or end elsewhere because N leave too few positions.
+        One pair per strand; none of the next token if it is not requested. NaN if `with_equal_unknown` finds no windows: the
+        sums of both alleles would have different numbers of terms. NaN if N leave too few positions for one of them.
         """
         likelihoods, next_tokens = [], []
         shortest = [self.windows.shortest(v) for v in variants]
@@ -47,12 +47,13 @@ class CausalLikelihoods:
 
     def _windows(self, variants: Sequence[Variant], strand: str) -> tuple[AlleleWindows, NDArray[np.bool_]]:
         """Return the windows of trimmed variants, and True where the model reads different numbers of known bases of them."""
-        numbers: dict[tuple[str, int], int] = {}
+        numbers: dict[tuple[str, int, int], int] = {}
         ref: list[Codes] = []  # distinct windows
         alt, which, last = [], [], []
         for variant in variants:
             start, alleles = self.windows.after_one_prefix(variant, strand)
-            number = numbers.setdefault((variant.chrom, start), len(ref))
+            alleles, n_read = with_equal_unknown(alleles)
+            number = numbers.setdefault((variant.chrom, start, n_read), len(ref))
             if number == len(ref):
                 ref.append(alleles.ref)
             alt.append(alleles.alt)
@@ -70,3 +71,24 @@ class CausalLikelihoods:
         encoding = self.model.tokenizer.encode(codes)
         first = np.where(encoding.is_base, encoding.spans[..., 0], codes.shape[1]).min(axis=1)
         return np.column_stack([first, encoding.spans[..., 1].max(axis=1)])
+
+
+def with_equal_unknown(alleles: FlankedAlleles) -> tuple[FlankedAlleles, int]:
+    """Return windows in which both alleles have the same number of N, and the number of bases that are read of each.
+
+    N add nothing to a likelihood. Where a contig ends behind an insertion or deletion, one of the windows has more known bases:
+    both are then N behind the last place up to which they have the same number, the allele included. Windows without such a
+    place are returned as they are.
+    """
+    length = len(alleles.ref)
+    n_ref, n_alt = (np.cumsum(codes >= N) for codes in (alleles.ref, alleles.alt))
+    if n_ref[-1] == n_alt[-1]:
+        return alleles, length
+    shortest = max(1, alleles.start + max(alleles.ref_length, alleles.alt_length))
+    equal = np.flatnonzero((n_ref == n_alt)[shortest - 1 :])
+    if not len(equal):
+        return alleles, length
+    n_read = shortest + int(equal[-1])
+    ref, alt = alleles.ref.copy(), alleles.alt.copy()
+    ref[n_read:] = alt[n_read:] = N
+    return alleles._replace(ref=ref, alt=alt), n_read

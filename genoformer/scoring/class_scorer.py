@@ -126,6 +126,10 @@ class ClassScorer:
         n = sum(4.0 * cost.count_parameters(model) * typical_tokens(model, self.window) for model in self.models)
         return n * (1 + self.both_strands) * len(self.shifts)
 
+    def covers(self, score: Score, alleles: str) -> bool:
+        """True: the scores are defined for alleles of every kind."""
+        return score.alleles in (alleles, "any")
+
     def cost(self, record: Record) -> int:
         """Return the cost of a record: 1 per ALT."""
         return len(record.alts)

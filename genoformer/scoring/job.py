@@ -173,7 +173,7 @@ class PairsJob:
     vcf: Path
     genome: Genome
     scoring: Scoring
-    within: int  # maximum distance of the two ALTs in bases
+    within: int | None  # maximum distance of the two ALTs in bases; None: 500, and at most a quarter of the window
     output: Path
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
@@ -184,7 +184,7 @@ class PairsJob:
         vcf: str | Path,
         genome: str | Path | Genome,
         models: ModelName | Sequence[ModelName],
-        within: int,
+        within: int | None,
         output: str | Path,
         **options: Any,
     ) -> PairsJob:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genoformer.errors import ConfigError
+from genoformer.errors import OptionError
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import scorable
 from genoformer.genome.haplotypes import drop_overlapping
@@ -31,6 +31,8 @@ from genoformer.scoring.scorers import HaplotypeScorer, open_haplotype_scorer
 from genoformer.scoring.track_scores import weighted_sum
 from genoformer.tables import MISSING, rounded, tsv_line
 
+_WITHIN = 500  # default distance in bases; in a model of short windows a quarter of the window
+
 
 def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> HaplotypeSummary:
     """Write a TSV with one row per pair of ALTs at most `within` bases apart: each alone, both together, and the difference.
@@ -38,20 +40,25 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
     The difference, NONADD, is the joint effect minus the sum of the single effects, on the requested track where it is
     largest. All three effects are computed in one window, centred between the two variants. POS, REF and ALT in the table are
     the corrected ones.
-    Raises ConfigError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
+    Raises OptionError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
     with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
-        if not 1 <= job.within <= scorer.window // 4:
-            raise ConfigError(f"pairs within {job.within:,} bases: give 1 to {scorer.window // 4:,}, a quarter of the window.")
+        furthest = scorer.window // 4
+        within = min(_WITHIN, furthest) if job.within is None else job.within
+        if not 1 <= within <= furthest:
+            quarter = f"a quarter of the window of {scorer.window:,} bases"
+            raise OptionError(
+                "within", f"is {within:,}, expected 1 to {furthest:,}, {quarter}; give that, or a longer context."
+            )
         checked, fit = check_input(job, scorer)
         left_out: Counter[str] = Counter()
         fixed: Counter[str] = Counter()
         with open_vcf(job.vcf) as file:
             alts = scorable(file, job.genome, scorer.longest_allele, left_out, fit, fixed)
-            pairs = _neighbour_pairs(alts, job.within, left_out)
+            pairs = _neighbour_pairs(alts, within, left_out)
             n = job.runtime.parts.pairs
             parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, n)), []))
-            table = EffectTable(job, scorer, checked, _header(scorer), {"within": str(job.within)}, "pairs", None)
+            table = EffectTable(job, scorer, checked, _header(scorer), {"within": str(within)}, "pairs", None)
             summary = table.write(parts, progress)
     left_out.update(summary.left_out)
     return summary._replace(left_out=dict(left_out), fixed=dict(fixed))

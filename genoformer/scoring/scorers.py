@@ -51,6 +51,7 @@ class VariantScorer(Protocol):
     def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by kind
     @property
     def n_matrix(self) -> int: ...  # tracks or classes of `ScoreBatch.matrix`; 0 without a matrix
+    def covers(self, score: Score, alleles: str) -> bool: ...  # True if it is defined for "substitution" or for "indel"
     def cost(self, record: Record) -> int: ...  # of all its ALTs, in units of an SNV
     def score(self, variants: Sequence[Variant]) -> ScoreBatch: ...
     def noise(self, variants: Sequence[Variant]) -> list[Noise]: ...  # empty if scores do not depend on the window's start

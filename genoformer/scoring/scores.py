@@ -82,7 +82,7 @@ SCORES: dict[str, Score] = {
             unit="bits",
             meaning=(
                 "log2 P(token with alt) - log2 P(token with ref), the token masked and its other bases as in the reference: "
-                "the score of the Nucleotide Transformer (Dalla-Torre et al. 2024), for tokens that do not overlap; LLR for "
+                "the score of the Nucleotide Transformer (Dalla-Torre et al. 2025), for tokens that do not overlap; LLR for "
                 "tokens of one base."
             ),
             function=log_ratio,

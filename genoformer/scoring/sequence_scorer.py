@@ -41,6 +41,7 @@ class SequenceScorer:
         self.scores, self.models = list(scoring.scores), cast("tuple[TokenModel, ...]", scoring.models)
         for model in self.models:
             require(model, ReadsTokens)
+        _refuse_several_quantities(self.scores, self.models)
         self.genome, self.both_strands, self.phases = genome, scoring.both_strands, scoring.phases
         self.share_windows = scoring.share_windows
         self.readers = [self._reader(model, scoring.context, batch_size) for model in self.models]
@@ -86,6 +87,10 @@ class SequenceScorer:
         """Return nothing: each variant is in the middle of its window, so scores do not depend on the start of a window."""
         return []
 
+    def covers(self, score: Score, alleles: str) -> bool:
+        """True if a score of all models is defined for alleles of one kind, "substitution" or "indel"."""
+        return all(covers(model, score, alleles) for model in self.models)
+
     def cost(self, record: Record) -> int:
         """Return the number of queries of a record: one for all SNVs together, else one per base of both alleles and flanks."""
         if self.models[0].causal:
@@ -103,7 +108,7 @@ class SequenceScorer:
         statuses = [Status.OK] * len(variants)
         for alleles in ("substitution", "indel"):
             rows = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (alleles == "substitution")]
-            columns = [i for i, score in enumerate(self.scores) if all(covers(model, score, alleles) for model in self.models)]
+            columns = [i for i, score in enumerate(self.scores) if self.covers(score, alleles)]
             with_distribution = any(self.scores[i].input.needs_distribution for i in columns)
             size = NEXT_TOKEN_ROWS if with_distribution and self.models[0].causal else len(rows)
             for first in range(0, len(rows) if columns else 0, max(1, size)):
@@ -115,6 +120,17 @@ class SequenceScorer:
         for row in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():  # one score of several is enough for status OK
             statuses[row] = Status.NO_SCORE
         return ScoreBatch(statuses, values)
+
+
+def _refuse_several_quantities(scores: Sequence[Score], models: Sequence[TokenModel]) -> None:
+    """Raise ConfigError for scores of likelihoods whose mean over the models would be of different quantities."""
+    kinds = {"causal" if model.causal else "masked" if model.tokenizer.masks_bases else "masked BPE" for model in models}
+    names = [score.name for score in scores if score.input.needs_bases]
+    if len(kinds) > 1 and names:
+        raise ConfigError(
+            f"found {' and '.join(sorted(kinds))} models in an ensemble, and their {', '.join(names)} measure different "
+            "quantities, of which no mean is taken; score each kind alone, or choose COSINE or L2."
+        )
 
 
 def _mean(score: Score, evidence: VariantEvidence) -> Floats:

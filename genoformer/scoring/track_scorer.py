@@ -25,7 +25,7 @@ from genoformer.models.base import Head
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
-from genoformer.scoring.score_types import ScoreBatch
+from genoformer.scoring.score_types import Score, ScoreBatch
 from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
 from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Job, Windows
@@ -110,6 +110,10 @@ class TrackScorer:
     def longest_allele(self) -> int:
         """Length in bases of the longest REF or ALT: a quarter of the window, so that both alleles share most of it."""
         return self.window // 4
+
+    def covers(self, score: Score, alleles: str) -> bool:
+        """True: the scores are defined for alleles of every kind."""
+        return score.alleles in (alleles, "any")
 
     def cost(self, record: Record) -> int:
         """Return the cost of a record: 1 per ALT."""

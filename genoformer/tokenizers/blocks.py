@@ -22,7 +22,7 @@ class BlockTokenizer(ReadsText):
     """Blocks of k bases from the left, single letters where no block fits: at the end, and before each N.
 
     After an N, which is a token of its own, blocks start again. This is the tokenizer of the Nucleotide Transformer
-    (Dalla-Torre et al. 2024), read in the vocabulary of its checkpoints; with k = 1 it is one token per base.
+    (Dalla-Torre et al. 2025), read in the vocabulary of its checkpoints; with k = 1 it is one token per base.
 
     vocab: tokens in the order of their ids; special tokens are recognised by their names (ROLES). start, end: add the token
     of this role to every sequence. longest: largest number of tokens that a model can read, 0 for no limit. A sequence that
@@ -46,7 +46,11 @@ class BlockTokenizer(ReadsText):
     ) -> None:
         self.tokens = tuple(str(token) for token in vocab)
         if len(set(self.tokens)) < len(self.tokens):
-            raise CheckpointError("the vocabulary of blocks names a token twice; copy the model folder again.")
+            twice = next(token for token in self.tokens if self.tokens.count(token) > 1)
+            raise CheckpointError(
+                f"the vocabulary of blocks names {twice!r} twice, with upper and lower case as one; give a vocabulary with one "
+                "token for it."
+            )
         self._id = {token: i for i, token in enumerate(self.tokens)}
         blocks = [token for token in self.tokens if token and set(token) <= set("ACGT")]
         self.k = max(map(len, blocks), default=0)

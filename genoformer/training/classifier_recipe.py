@@ -214,6 +214,8 @@ def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> S
             window=window,
             overlap=window // 2 if plan.overlap is None else plan.overlap,
             pooling=plan.pooling,  # type: ignore[arg-type]
+            head=plan.head,  # type: ignore[arg-type]
+            head_bias=plan.head not in ("gelu-norm", "linear"),  # as in transformers' ModernBERT, Llama and Qwen3
             both_strands=plan.both_strands,
             dropout=plan.dropout,
             target_mean=task.mean,

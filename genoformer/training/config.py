@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from genoformer.config import checked
 from genoformer.errors import ConfigError
-from genoformer.models.heads import Pooling
+from genoformer.models.heads import POOLING, HeadKind, Pooling
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
 from genoformer.models.transformer.weights.vocabularies import read_tokenizer_file
 from genoformer.models.tuning import TUNE
@@ -112,7 +112,12 @@ class TuningConfig(EpochsConfig):
     last_layers: int = 2
     lora_rank: int = 8
     encoder_lr_scale: float = 1.0  # encoder's learning rate as a fraction of learning_rate
-    pooling: str = "mean-max"  # or "mean", "max", "cls"
+    head: str = (
+        "norm-gelu"  # of a published architecture: "tanh" (BERT, ESM), "gelu-norm" (ModernBERT), "linear" (Llama, Qwen3)
+    )
+    pooling: str = (
+        ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head: mean-max, cls, cls, last
+    )
     dropout: float = 0.1  # in encoder and head
     token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting
     max_shift: int = 0  # largest shift of a training sequence in bases, either way; N fills the open end
@@ -125,7 +130,14 @@ class TuningConfig(EpochsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one(self, "last_layers", "lora_rank")
-        allowed = {"tune": TUNE, "pooling": get_args(Pooling), "class_weights": ("none", "balanced")}
+        if self.pooling == "":
+            object.__setattr__(self, "pooling", POOLING.get(self.head, POOLING["norm-gelu"]))
+        allowed = {
+            "tune": TUNE,
+            "head": get_args(HeadKind),
+            "pooling": get_args(Pooling),
+            "class_weights": ("none", "balanced"),
+        }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(values)}.")

@@ -123,6 +123,19 @@ def _step_of(state: Path) -> int:
     return int(torch.load(state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
+def _divergence(first_loss: Tensor | None, step: int, loss: float) -> str:
+    """Return a sentence on a loss that is not finite: before the first step it is no matter of the learning rate."""
+    if first_loss is not None and not bool(first_loss.isfinite()):
+        return (
+            f"the loss of the first batch is {first_loss.item()}, before the first step, and no learning rate changes it; use "
+            "precision 32-true or another start model, and start in a new folder."
+        )
+    return (
+        f"the training diverged: at step {step} the loss is {loss}; lower learning_rate, raise warmup_fraction, or use "
+        "precision 32-true, and start in a new folder."
+    )
+
+
 class _BatchStream(IterableDataset[Any]):
     """Endless stream of the batches first, first + step, ...; each of n workers takes every n-th batch."""
 
@@ -145,6 +158,7 @@ class _Training(L.LightningModule):
         self.model, self.batches, self.loss, self.rates = what.model, what.batches, what.loss, what.rates
         self.config = config
         self.sums = torch.zeros(2, dtype=torch.float64)  # loss and weight since the last row of the log
+        self.first_loss: Tensor | None = None  # of the first batch of a run, before any step
 
     def configure_model(self) -> None:
         if self.config.strategy == "fsdp":
@@ -166,6 +180,8 @@ class _Training(L.LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         self.model.train()
         found = self.loss(self.model, batch)
+        if index == 0:
+            self.first_loss = found.total.detach()
         self.sums += torch.stack([found.total.detach().double(), found.weight.double()]).to(self.sums.device)
         return found.total / found.divisor
 
@@ -251,10 +267,9 @@ class _ValidationCallback(Callback):
             row["train_loss"] = total / max(count, 1e-12)
             row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             if not math.isfinite(row["train_loss"]):
-                raise TrainingError(
-                    f"the training diverged: at step {step} the loss is {row['train_loss']}; lower learning_rate, raise "
-                    "warmup_fraction, or use precision 32-true, and start in a new folder."
-                )
+                if self.written is not None:
+                    self.written.write(step, row)  # the folder keeps the reason
+                raise TrainingError(_divergence(module.first_loss, step, row["train_loss"]))
         if self.validate is not None and (step % c.eval_every == 0 or last):
             with self.average.in_place() if self.average is not None else nullcontext():
                 row |= self._validated(trainer, module)

@@ -174,7 +174,8 @@ def _checked_shape(config: PretrainConfig, begun: Encoder | None, start: str | P
     if begun and (config.model or config.tokenizer != PretrainConfig().tokenizer):
         raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [model] and [tokenizer].")
     if begun and begun.causal != (config.training.objective == "causal"):
-        raise ConfigError(f"{start} is {'causal' if begun.causal else 'masked'}; set objective to that.")
+        kind = "causal" if begun.causal else "masked"
+        raise ConfigError(f'{start} is a {kind} model; set objective = "{kind}" in [training].')
     if begun and not begun.predicts_tokens:
         raise ConfigError(f"{start} has no head that predicts tokens, which pretrain trains; start from a model with one.")
     if set(config.model) & {"n_vocab", "causal"}:

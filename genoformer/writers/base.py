@@ -61,10 +61,10 @@ class Column(NamedTuple):
             else f"GF_{info_key(self.name)}"
         )
 
-    def text(self, value: float) -> str:
-        """Format a value for a text table: five significant digits, or a word; empty if missing."""
+    def text(self, value: float, n_digits: int = 5) -> str:
+        """Format a value for a text table: its significant digits, or a word; empty if missing."""
         if not self.words:
-            return rounded(value)
+            return rounded(value, f".{n_digits}g")
         return MISSING if value != value else " ".join(self.words[int(value)].split())
 
 

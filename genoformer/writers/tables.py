@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from genoformer.writers.parquet import ParquetRows, Row
 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
 _QUAL = _COLUMNS.index("qual")
+EXACT = 17  # significant digits that give a float back
 _N_GROUP = 65_536  # rows in a row group
 
 
@@ -58,10 +60,11 @@ def _check_annotations(header: Header) -> None:
 class TSVWriter(TextWriter):
     """Writer of a TSV, one row per ALT."""
 
-    def __init__(self, sink: Sink, file: Any, header: Header) -> None:
+    def __init__(self, sink: TSVSink, file: Any, header: Header) -> None:
         super().__init__(sink, file, header)
         self.samples = _samples(header)
-        self.texts = [column.text for column in header.columns]
+        n_digits = sink.n_digits
+        self.texts = [partial(column.text, n_digits=n_digits) for column in header.columns]
 
     def head(self) -> Iterable[str]:
         return [tsv_line([*_names(self.header), *(field.key for field in self.header.fields), *self.samples])]
@@ -84,9 +87,15 @@ class TSVSink(TextSink):
 
     The columns of the VCF are copied with their dots. Missing values of QUAL and of the added columns are empty, so that
     number columns are read as numbers. Quotes are written as in RFC 4180 (`tables.tsv_cell`).
+
+    n_digits: significant digits of a score; EXACT gives the float32 that Parquet has.
     """
 
     writer = TSVWriter
+
+    def __init__(self, path: str | Path, n_digits: int = 5) -> None:
+        super().__init__(path)
+        self.n_digits = n_digits
 
     def check(self, header: Header) -> None:
         _check_annotations(header)

@@ -846,7 +846,7 @@ def broken(folder: Path, name: str, content: bytes | None) -> None:
         ("config.json", None, "cannot be read"),
         ("config.json", b'{"genoformer": "0', "cannot be read"),
         ("config.json", b"[]", "is not a JSON object"),
-        ("config.json", b"{}", "is neither genoformer's nor of dnabert, gena-lm"),
+        ("config.json", b"{}", "names no model; genoformer does not read it"),
         ("config.json", b'{"genoformer": "1", "model": "os:system", "config": {}}', "of no family that is installed"),
         (
             "config.json",
@@ -869,7 +869,7 @@ def broken(folder: Path, name: str, content: bytes | None) -> None:
         ("model.safetensors", b"\x80\x04not safetensors", "cannot be read"),
         ("model.safetensors", pickle.dumps(Payload()), "cannot be read"),
         ("tokenizer.json", None, "not a tokenizer file"),
-        ("tokenizer.json", b'{"tokenizer": "words"}', "'words' is unknown; known are kmer"),
+        ("tokenizer.json", b'{"tokenizer": "words"}', "'words' is unknown; known are "),
     ],
 )
 def test_a_damaged_model_folder(

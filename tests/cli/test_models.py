@@ -116,6 +116,6 @@ def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:
         (("evaluate", table), "give a model that `finetune` made"),
     ):
         done = run(*command, "-m", tracks)
-        said = f"Error: {tracks} is a track model, which predicts tracks (human, mouse); {remedy}."
+        said = f"Error: {tracks} is a track model with the heads human, mouse; {remedy}."
         assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, said), done.output
     assert not list(tmp_path.glob("out*"))

@@ -35,6 +35,9 @@ def test_fasta_on_stdout_and_in_a_file(tmp_path: Path, model: Path) -> None:
         assert bases.startswith("TATAAA")
     done = run_well(*arguments, "--device", "cpu", "-o", tmp_path / "out.fa")
     assert done.stdout == ""
+    note = "sequences have 130 bases, and the model was made for windows of 64; give a length of up to that"
+    assert note in " ".join(done.stderr.split())
+    assert "made for windows" not in run_well("sample", model, "-n", 1, "--length", 64, "--device", "cpu").stderr
     assert (tmp_path / "out.fa").read_bytes() == (tmp_path / "stdout.fa").read_bytes()  # the same seed, the same bytes
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from commands import assert_refused, rows_of, run, run_well
+from commands import assert_refused, rows_of, run, run_well, with_five_digits
 from small_models import small_classifier
 
 import genoformer as gf
@@ -255,7 +255,7 @@ def test_the_call_equals_the_command(folder, tmp_path) -> None:
     )
     from genoformer.formats.score_tables import read_score_table
 
-    pd.testing.assert_frame_equal(table, read_score_table(tmp_path / "o.tsv"))
+    pd.testing.assert_frame_equal(with_five_digits(table), read_score_table(tmp_path / "o.tsv"))
     assert list(expected.columns[-4:]) == ["LOGIT", "LOGIT_CLASS", "DIFF", "DIFF_CLASS"]
     loaded = gf.load(folder / "three")
     pd.testing.assert_frame_equal(expected, gf.score(folder / "in.vcf", folder / "g.fa", loaded))
@@ -294,7 +294,11 @@ def test_pairs_are_scored_together(folder, tmp_path) -> None:
     """The joint effect is that of both changes in one sequence."""
     words = ("-f", folder / "g.fa", "-m", folder / "three", "--classes", "b", "--strand", "forward", "-o", tmp_path / "p.tsv")
     result = run("pairs", folder / "phased.vcf", *words, "--within", 11)
-    assert_refused(result, "pairs within 11 bases: give 1 to 10, a quarter of the window")
+    assert_refused(result, "--within is 11, expected 1 to 10, a quarter of the window of 40 bases; give that, or a longer")
+    assert run_well("pairs", folder / "phased.vcf", *words).stdout is not None  # by default as far as the window allows
+    by_default = (tmp_path / "p.tsv").read_text()
+    run_well("pairs", folder / "phased.vcf", *words, "--within", 10)
+    assert (tmp_path / "p.tsv").read_text() == by_default
     run_well("pairs", folder / "phased.vcf", *words, "--within", 7)
     (row,) = rows_of(tmp_path / "p.tsv")
     assert (row["pos_a"], row["pos_b"]) == ("255", "262")

@@ -163,6 +163,15 @@ def test_wrong_options_are_refused(options, message: str) -> None:
         gf.sample(model, device="cpu", **options)
 
 
+@pytest.mark.parametrize("temperature", [1e-40, 1e-31, 5e-324])
+@pytest.mark.parametrize("tokenizer", [BaseTokenizer(), KmerTokenizer(3), BPE], ids=["1", "3", "bpe"])
+def test_a_temperature_that_underflows_takes_the_most_probable_token(tokenizer, temperature: float) -> None:
+    options = {"number": 2, "length": 30, "device": "cpu"}
+    model = make(tokenizer, init_std=3.0)
+    assert gf.sample(model, temperature=temperature, **options) == gf.sample(model, temperature=0, **options)
+    assert gf.sample(model, temperature=1e-29, **options) == gf.sample(model, temperature=0, **options)
+
+
 def test_models_that_cannot_be_sampled_are_refused_in_a_sentence() -> None:
     with pytest.raises(
         CheckpointError, match="demo is a masked model, which has no likelihood of a sequence; give a causal lang"

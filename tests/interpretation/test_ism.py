@@ -15,6 +15,8 @@ from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.interpretation.ism import mutagenesis
+from genoformer.interpretation.ism_maps import make_ism
+from genoformer.interpretation.request import IsmOptions
 from genoformer.interpretation.sanity_checks import (
     Deletion,
     MapChecks,
@@ -24,8 +26,9 @@ from genoformer.interpretation.sanity_checks import (
     largest_changes,
     shuffled,
 )
+from genoformer.models.transformer.config import SHAPES
 from genoformer.progress import Progress
-from genoformer.tokenizers import KmerTokenizer
+from genoformer.tokenizers import BPETokenizer, KmerTokenizer
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 600))
 TEXT = TEXT[:305] + "N" + TEXT[306:]
@@ -149,3 +152,30 @@ def test_parts_of_an_audit() -> None:
     assert not torch.equal(other.weight, model.weight)
     with pytest.raises(ConfigError, match=r"found a map of shape \[3\] for 40 bases"):
         checked(np.ones(3), np.ones(40))
+
+
+BPE = BPETokenizer.train([encode(TEXT)[i : i + 90] for i in range(0, 500, 60)], 40)
+CAUSAL = {**SHAPES["llama"], "causal": True}
+
+
+def test_a_map_of_bpe_tokens_is_the_pseudo_likelihood_of_every_change(genome) -> None:
+    """The default score of such a model; each change is also scored alone."""
+    model = small_encoder(BPE, context_length=60, init_std=0.3)
+    ism = make_ism(model, genome, IsmOptions())
+    assert ism.scoring is not None
+    assert [score.name for score in ism.scoring.scores] == ["PLL"]
+    values = mutagenesis(scorer_of(model, genome, "PLL"), genome, "1", 300, 303).values[0]
+    scorer = scorer_of(model, genome, "PLL", batch_size=1).reference_scorer()
+    for i, ref in enumerate(TEXT[300:303]):
+        for b, base in enumerate("ACGT"):
+            alone = 0 if base == ref else scorer.score([Variant("chr1", 301 + i, ref, base)]).values[0, 0]
+            assert values[i, b] == pytest.approx(alone, abs=1e-5)
+    assert np.abs(values).max() > 0.01
+
+
+def test_scores_of_insertions_and_deletions_alone_are_refused(genome) -> None:
+    for fields in ({}, CAUSAL):
+        model = small_encoder(KmerTokenizer(3), context_length=40, **fields)
+        assert [score.name for score in make_ism(model, genome, IsmOptions()).scoring.scores] == ["LLR"]
+        with pytest.raises(ConfigError, match="PLL scores insertions and deletions only, not single-base changes; use LLR"):
+            mutagenesis(scorer_of(model, genome, "PLL"), genome, "1", 300, 303)

@@ -37,9 +37,8 @@ def test_a_session_has_the_loci_and_notes_of_its_files(request_: InterpretationR
     assert [locus.name for locus in session.background] == ["n"]
     assert session.opened.notes == ("regions have up to 40 bases, but the model was trained on 30; give a shorter length.",)
     assert session.figure_path(1, "_matrix") == tmp_path / "out" / "002_two_matrix"
-    listen = session.progress_for("attention")
-    assert listen is not None
-    listen(2)
+    assert session.progress is not None
+    session.progress(Progress("attention", 2, 2))
     assert seen == [Progress("attention", 2, 2)]
     with pytest.raises(FrozenInstanceError):
         session.loci = []  # type: ignore[misc]

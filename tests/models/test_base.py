@@ -168,7 +168,7 @@ def test_a_class_can_be_asked_before_its_weights_are_read() -> None:
 
 
 def test_the_refusal_names_the_model_found_the_reason_and_the_model_needed() -> None:
-    with pytest.raises(CheckpointError, match=r"x is a track model, which predicts tracks .*; give a language model"):
+    with pytest.raises(CheckpointError, match=r"x is a track model with the heads? .*; give a language model"):
         require(TRACKS, Embeds, name="x")
     with pytest.raises(CheckpointError, match="x is a causal model, which sees one side of a base; give a language model"):
         require(CAUSAL, PredictsBases, name="x")

@@ -245,7 +245,7 @@ def test_half_the_size_and_the_card_go_along(tmp_path) -> None:
 def test_what_transformers_cannot_read_is_refused(tmp_path) -> None:
     registry.save(small_enformer(), tmp_path / "tracks")
     done = run("models", "convert", tmp_path / "tracks", tmp_path / "out", "--to", "hf")
-    assert_refused(done, "predicts tracks", "expected a transformer of tokens")
+    assert_refused(done, "is a track model", "expected a transformer of tokens")
     assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="holds fine-tuned models"):
         registry.save(small_encoder(BaseTokenizer()), tmp_path / "out", layout="genoformer-hf-classifier")
@@ -305,3 +305,61 @@ def test_a_model_in_the_shape_of_nucleotide_transformer_v1_is_written_as_esm(tmp
     ids = torch.tensor(ours.tokenizer.encode(CODES[:, :40]).ids)
     with torch.no_grad():
         assert (theirs.eval()(ids).logits - ours(ids)).abs().max() <= 1e-5
+
+
+TRAINED = {  # family -> its class in transformers, the tokenizer, and the head
+    "bert": ("BertForSequenceClassification", KmerTokenizer(3), "tanh"),
+    "esm": ("EsmForSequenceClassification", BlockTokenizer.new(2), "tanh"),
+    "nucleotide-transformer": ("EsmForSequenceClassification", BlockTokenizer.new(2), "tanh"),
+    "modernbert": ("ModernBertForSequenceClassification", families.BPE, "gelu-norm"),
+    "llama": ("LlamaForSequenceClassification", families.BPE, "linear"),
+    "qwen3": ("Qwen3ForSequenceClassification", BlockTokenizer.new(1), "linear"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # of Lightning with torch.compile
+@pytest.mark.parametrize("family", TRAINED)
+@pytest.mark.parametrize("tune", ["full", "lora"])
+def test_a_head_that_was_trained_here_is_read_by_transformers_alone(family, tune, tmp_path) -> None:
+    """Sequences of different lengths, and logits compared with those of the class in transformers."""
+    name, tokenizer, head = TRAINED[family]
+    size = {"width": 24, "n_layers": 3, "n_heads": 2, "ffn_width": 32, "max_tokens": 64, "context_length": 60}
+    size["position"] = SHAPES[family].get("position", "learned")
+    if family == "nucleotide-transformer":
+        size["position_offset"] = tokenizer.pad_id + 1
+    registry.save(families.perturbed(small_encoder(tokenizer, **{**SHAPES[family], **size})), tmp_path / "start")
+    draw = np.random.default_rng(3)
+    rows = [(decode(draw.integers(0, 4, int(draw.integers(20, 50)), dtype=np.uint8)), "abc"[i % 3]) for i in range(45)]
+    (tmp_path / "t.csv").write_text("sequence,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    (tmp_path / "f.toml").write_text(f'[finetune]\nhead = "{head}"\nepochs = 1\nbatch_size = 9\nlearning_rate = 1e-2\n')
+    done = run("finetune", tmp_path / "t.csv", "-m", tmp_path / "start", "-c", tmp_path / "f.toml", "-o", tmp_path / "own",
+               "--tune", tune)  # fmt: skip
+    assert (tmp_path / "own" / "config.json").is_file(), done.stderr
+    run_well("models", "convert", tmp_path / "own", tmp_path / "out", "--to", "hf")
+    theirs, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "out", attn_implementation="eager", output_loading_info=True
+    )
+    assert (is_stock(theirs), type(theirs).__name__) == (True, name)
+    assert [key for key in info["missing_keys"] if not re.search("contact_head|inv_freq|position_embeddings", key)] == []
+    ours = registry.load(tmp_path / "own", Classifies)
+    encoding = [tokenizer.encode(np.array([list(map("ACGT".index, text))], dtype=np.uint8)).ids[0] for text, _ in rows[:5]]
+    ids = torch.full((5, max(map(len, encoding))), tokenizer.pad_id)
+    for row, tokens in zip(ids, encoding, strict=True):
+        row[: len(tokens)] = torch.from_numpy(tokens)
+    keep = ids != tokenizer.pad_id
+    with torch.no_grad():
+        logits = theirs.eval()(ids, attention_mask=keep.long()).logits
+        assert (logits - ours(ids, keep, keep)).abs().max() <= 1e-5
+        assert logits.std() > 1e-3
+    assert tuple(theirs.config.id2label.values()) == ("a", "b", "c")
+
+
+def test_a_head_of_a_name_that_does_not_exist_is_refused() -> None:
+    from genoformer.training.config import TuningConfig
+
+    with pytest.raises(ConfigError, match=r"head = 'mlp': allowed are norm-gelu, tanh, gelu-norm, linear\."):
+        TuningConfig(head="mlp")
+    assert [TuningConfig(head=head).pooling for head in ("norm-gelu", "tanh", "gelu-norm", "linear")] == [
+        "mean-max", "cls", "cls", "last",
+    ]  # fmt: skip
+    assert TuningConfig(head="tanh", pooling="mean").pooling == "mean"

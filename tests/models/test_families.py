@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from genoformer.models import families, registry
+from genoformer.models import families
 from genoformer.models.families import FAMILIES, Family, Layout
 
 CLASSIFIER = {"architectures": ["BertForSequenceClassification"], "hidden_size": 8}
@@ -41,7 +41,7 @@ def test_a_config_imports_the_layouts_of_its_model_type_alone(
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=True)
     name, *imported = done.stdout.split()
     assert name == layout
-    assert {name.removeprefix(WEIGHTS) for name in imported} - {"classifiers", "huggingface"} == modules
+    assert {name.removeprefix(WEIGHTS) for name in imported} - {"classifiers", "huggingface", "vocabularies"} == modules
 
 
 @pytest.mark.parametrize("name", OWN_LAYOUTS)
@@ -68,4 +68,4 @@ def test_a_layout_without_model_types_is_asked_of_every_config() -> None:
 def test_messages_name_the_models_of_every_family() -> None:
     for layout in OWN_LAYOUTS.values():
         assert layout.models in families.READ
-    assert registry.READ.endswith(", and Enformer as enformer-pytorch has it")
+    assert families.READ.endswith(", and Enformer as enformer-pytorch has it")

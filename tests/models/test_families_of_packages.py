@@ -84,7 +84,7 @@ def test_a_layout_that_cannot_be_imported_detects_nothing(install: Install, tmp_
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "unheard of"}))
     with (
         pytest.warns(PackageWarning, match=r"layout 'strange' \(package_bad:NO_SUCH_FORMAT\)"),
-        pytest.raises(CheckpointError, match="is neither genoformer's nor of"),
+        pytest.raises(CheckpointError, match="genoformer does not read it"),
     ):
         registry.load(tmp_path)
 

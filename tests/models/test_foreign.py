@@ -12,7 +12,7 @@ from genoformer_cli.main import main
 from small_models import small_encoder
 
 import genoformer as gf
-from genoformer.errors import CheckpointError
+from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
@@ -22,21 +22,29 @@ BERT = {"model_type": "bert", "hidden_size": 16}
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, r"gpt2 \(GPT2LMHeadModel\), which is neither"),
+        (
+            {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]},
+            r"gpt2 \(GPT2LMHeadModel\); genoformer does not read it",
+        ),
         ({"model_type": "caduceus", "architectures": ["Caduceus"]}, r"caduceus \(Caduceus\): Caduceus, .* no transformer"),
         ({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"]}, r"model_type roberta \(RobertaForMaskedLM\)"),
-        ({"model_type": "t5"}, "is of model_type t5, which"),
-        ({"model_type": "hyenadna"}, "HyenaDNA, which has long convolutions and is no transformer"),
+        ({"model_type": "t5"}, "is of model_type t5; genoformer does not"),
+        ({"model_type": "hyenadna"}, "HyenaDNA, long convolutions and no transformer; genoformer does not read it"),
         ({"model_type": "borzoi", "architectures": ["Borzoi"]}, r"model_type borzoi \(Borzoi\): Borzoi"),
-        ({"architectures": ["Mine"]}, r"names no model_type \(Mine\), which is neither"),
-        ({}, "names no model; it is neither genoformer's nor of dnabert, "),
+        ({"architectures": ["Mine"]}, r"names no model_type \(Mine\); genoformer does not"),
+        ({}, "config.json names no model; genoformer does not read it, and docs/models.md lists the layouts"),
+        ({"model_type": "evo2", "architectures": ["Evo2"]}, r"evo2 \(Evo2\): Evo 2, attention layers with long convolutions"),
+        ({"model_type": "stripedhyena", "architectures": ["S"]}, r"stripedhyena \(S\): Evo, attention layers with long"),
     ],
 )
 def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[str, object], words: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=words) as error:
         registry.load(tmp_path)
-    assert "genoformer reads its own models, BERT (DNABERT, GROVER), GENA-LM, DNABERT-2, ESM" in str(error.value)
+    said = str(error.value).removeprefix(str(tmp_path))
+    assert said.endswith("docs/models.md lists the layouts that it reads.")
+    assert len(said) < 220
+    assert said.count(" which ") == 0
     for command in (["models", "info"], ["models", "convert"], ["finetune", str(tmp_path / "x.csv"), "-m"]):
         (tmp_path / "x.csv").write_text("sequence,label\nACGT,0\nACGA,1\nACGT,0\nACGA,1\n")
         more = [str(tmp_path / "out")] if command[-1] == "convert" else ["-o", str(tmp_path / "out")] if "-m" in command else []
@@ -169,3 +177,63 @@ def test_a_cache_of_the_hugging_face_hub_without_a_model(tmp_path: Path) -> None
     (cached(tmp_path / "models--x--y") / "snapshots").mkdir()
     with pytest.raises(CheckpointError, match="without a model in it; download the model again"):
         registry.load(tmp_path / "models--x--y")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"num_hidden_layers": None}, "config.json has no num_hidden_layers; copy the model folder again."),
+        (
+            {"num_attention_heads": 0},
+            "config.json: n_heads = 0: give a whole number of at least 1; correct it, or copy the model folder again.",
+        ),
+        (
+            {"num_hidden_layers": "two"},
+            "config.json: encoder: n_layers = 'two': give a whole number; correct it, or copy the model folder again.",
+        ),
+    ],
+)
+def test_a_configuration_with_a_wrong_size_is_one_sentence(tmp_path: Path, changed: dict[str, object], words: str) -> None:
+    folder = bert(tmp_path / "m", **changed)
+    if None in changed.values():
+        path = folder / "config.json"
+        path.write_text(json.dumps({name: x for name, x in json.loads(path.read_text()).items() if x is not None}))
+    with pytest.raises(CheckpointError) as error:
+        registry.load(folder)
+    assert str(error.value) == f"{folder}/{words}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"id2label": {"0": "x", "1": "x"}}, "config.json, id2label: classes x, x: names must differ; rename one of them."),
+        (
+            {"num_labels": 1, "problem_type": "single_label_classification"},
+            "config.json, id2label: LABEL_0 is the only class; give at least two.",
+        ),
+    ],
+)
+def test_outputs_that_are_no_classes_are_named_with_their_file(tmp_path: Path, fields: dict[str, object], words: str) -> None:
+    folder = bert(tmp_path / "m", architectures=["BertForSequenceClassification"], **fields)
+    with pytest.raises(CheckpointError) as error:
+        registry.load(folder)
+    assert str(error.value) == f"{folder}/{words}"
+
+
+def test_a_start_of_the_other_objective_names_the_setting(tmp_path: Path) -> None:
+    from genoformer.training.config import PretrainConfig
+    from genoformer.training.pretrain import pretrain
+
+    registry.save(small_encoder(KmerTokenizer(3), causal=True), tmp_path / "m")
+    (tmp_path / "g.fa").write_text(">c\n" + "ACGT" * 400 + "\n")
+    with pytest.raises(ConfigError, match=r'm is a causal model; set objective = "causal" in \[training\]\.'):
+        pretrain(PretrainConfig().with_fastas([tmp_path / "g.fa"]), tmp_path / "run", start=tmp_path / "m")
+
+
+def test_a_folder_without_a_tokenizer_names_both_files(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "m")
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(CheckpointError) as error:
+        registry.load(folder)
+    said = "has no vocab.txt or tokenizer.json, one of which holds the tokenizer; copy the whole model folder."
+    assert str(error.value) == f"{folder} {said}"

@@ -140,3 +140,26 @@ def test_heads_that_share_keys_are_those_of_repeated_keys(causal) -> None:
     assert for_each_query(k, 6)[:, 3].equal(k[:, 1])
     repeated = attend(q, for_each_query(k, 6), for_each_query(v, 6), None, causal=causal, dropout=0)
     torch.testing.assert_close(attend(q, k, v, None, causal=causal, dropout=0), repeated)
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # of torch in RMS norms
+@pytest.mark.parametrize("shape", [{}, {"local_window": 8, "global_every": 2}, {"qk_norm": True, "n_kv_heads": 1}])
+def test_rotary_models_are_trained_in_mixed_precision_on_padded_sequences(shape) -> None:
+    """The gradients are those of float32 up to the digits of bfloat16, with a rate of dropout that drops nearly nothing."""
+    from genoformer.models.transformer.config import EncoderConfig
+    from genoformer.models.transformer.model import Encoder
+
+    fields = {"n_vocab": 9, "width": 16, "n_layers": 2, "n_heads": 2, "ffn_width": 24, "position": "rotary", "norm": "pre"}
+    torch.manual_seed(0)
+    model = Encoder(EncoderConfig(**fields, **shape, dropout=1e-4, init_std=0.2)).train()
+    ids, keep = torch.randint(5, 9, (2, 30)), torch.arange(30) < torch.tensor([[9], [30]])
+    gradients = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            logits = model(ids, keep)
+            torch.nn.functional.cross_entropy(logits[keep].float(), ids[keep]).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        model.zero_grad()
+    assert gradients[1].isfinite().all()
+    cosine = torch.nn.functional.cosine_similarity(*gradients, dim=0)
+    assert cosine > 0.99

@@ -24,7 +24,7 @@ from genoformer.inference.shared_prefix import AlleleWindows, compare_alleles
 from genoformer.models.transformer.config import SHAPES
 from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.block_likelihoods import BlockLikelihoods
-from genoformer.scoring.causal_likelihoods import CausalLikelihoods
+from genoformer.scoring.causal_likelihoods import CausalLikelihoods, with_equal_unknown
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.support import refusal, supported
@@ -573,7 +573,7 @@ def test_a_causal_model_compares_windows_of_which_it_reads_the_same_bases(tmp_pa
         for alt in (other(text[at]), text[at] + "GA"):
             variant = Variant("c", at + 1, text[at], alt)
             (pair,), _ = CausalLikelihoods(model, windows).compare([variant], with_next=False)
-            _, alleles = windows.after_one_prefix(windows.shortest(variant), "+")
+            alleles, _ = with_equal_unknown(windows.after_one_prefix(windows.shortest(variant), "+")[1])
             sides = [model.tokenizer.encode(of[None]) for of in (alleles.ref, alleles.alt)]
             bounds = [(of.spans[of.is_base].min(), of.spans[of.is_base].max()) for of in sides]
             if bounds[0] != bounds[1] or (alleles.ref == 4).sum() != (alleles.alt == 4).sum():
@@ -584,3 +584,105 @@ def test_a_causal_model_compares_windows_of_which_it_reads_the_same_bases(tmp_pa
             full = [inference.likelihoods(model, of[None])[0] for of in (alleles.ref, alleles.alt)]
             assert pair.alt[0] - pair.ref[0] == pytest.approx(full[1] - full[0], abs=1e-4)
     assert min(n_equal, n_unequal) >= 5
+
+
+# Ends of contigs and gaps
+
+
+def spelled(model: Encoder, before: str, allele: str, after: str) -> float:
+    """log2 P of a window without N in one pass."""
+    with torch.no_grad():
+        return float(model.sequence_log2_prob(encode(before + allele + after)[None]))
+
+
+def near_the_end(model: Encoder, sequence: str, variant: Variant) -> list[float]:
+    """LLR of each strand by hand: as many known bases behind both alleles as the contig with fewer of them has."""
+    ref, alt = variant.ref[1:], variant.alt[1:]  # without the anchor
+    at = variant.start + 1
+    n_left = LENGTH // 2 - max(len(ref), len(alt)) // 2
+    n_right = LENGTH - n_left - max(len(ref), len(alt))
+    turned = [text[::-1].translate(TURNED) for text in (sequence, ref, alt)]
+    forward, reverse = (sequence, ref, alt), (turned[0], turned[1], turned[2])
+    values = []
+    for (text, of_ref, of_alt), place, n_before in (
+        (forward, at, n_left),
+        (reverse, len(sequence) - at - len(ref), n_right),
+    ):
+        before, after = text[max(0, place - n_before) : place].rjust(n_before, "N"), text[place + len(of_ref) :]
+        room = LENGTH - n_before  # bases from the first of the allele on
+        n_known = min(room, len(of_ref) + len(after), len(of_alt) + len(after))
+        assert n_known >= max(len(of_ref), len(of_alt))
+        sides = [spelled(model, before, allele, after[: n_known - len(allele)]) for allele in (of_alt, of_ref)]
+        values.append(sides[0] - sides[1])
+    return values
+
+
+NEAR_ENDS = [(place, ref, alt) for place in (12, 17, 280, 289) for ref, alt in ((1, 4), (4, 1), (1, 2), (6, 1))]
+
+
+@pytest.mark.parametrize("tokenizer", [BaseTokenizer(), KmerTokenizer(3)], ids=["bases", "k-mers"])
+@pytest.mark.parametrize(("place", "n_ref", "n_alt"), NEAR_ENDS)
+def test_causal_indels_near_a_contig_end_are_read_in_shorter_windows(tokenizer, place, n_ref, n_alt, genome) -> None:
+    model = causal("llama", tokenizer)
+    ref = SEQUENCE[place : place + n_ref]
+    v = scorer_of(model, genome, "LLR").readers[0].windows.shortest(Variant("c", place + 1, ref, (ref + "GTTCA")[:n_alt]))
+    anchored = Variant("c", v.start, SEQUENCE[v.start - 1] + v.ref, SEQUENCE[v.start - 1] + v.alt)  # left-aligned
+    expected = np.mean(near_the_end(model, SEQUENCE, anchored))
+    assert value(model, genome, "LLR", anchored) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["causal BPE", "causal blocks"])
+@pytest.mark.parametrize("place", [3, 9, 20, 270, 288, 294])
+def test_near_contig_ends_both_strands_and_both_alleles_are_alike(family, place, tmp_path) -> None:
+    """The contig turned over has the same LLR; with the alleles swapped it has the other sign."""
+    model = MODELS[family]
+    alt = SEQUENCE[place] + other(SEQUENCE[place + 1]) + "AT" + other(SEQUENCE[place])  # which has one spelling
+    inserted = SEQUENCE[:place] + alt + SEQUENCE[place + 1 :]
+    turned, n = SEQUENCE[::-1].translate(TURNED), len(SEQUENCE)
+    last = turned[n - place - 2]  # the anchor on the other strand
+    genomes = [genome_of(tmp_path / f"{i}.fa", text) for i, text in enumerate((SEQUENCE, inserted, turned))]
+    forward = value(model, genomes[0], "LLR", Variant("c", place + 1, SEQUENCE[place], alt))
+    swapped = value(model, genomes[1], "LLR", Variant("c", place + 1, alt, SEQUENCE[place]))
+    reverse = value(model, genomes[2], "LLR", Variant("c", n - place - 1, last, last + alt[1:][::-1].translate(TURNED)))
+    assert np.isfinite(forward)
+    assert swapped == pytest.approx(-forward, abs=2e-5)
+    assert reverse == pytest.approx(forward, abs=2e-5)
+
+
+def test_an_indel_with_fewer_bases_behind_it_than_it_changes_has_no_likelihood(genome) -> None:
+    model = causal("llama", BaseTokenizer())
+    variants = [Variant("c", 299, SEQUENCE[298], SEQUENCE[298] + "GGGG"), Variant("c", 2, SEQUENCE[1], SEQUENCE[1] + "GGGG")]
+    batch = scorer_of(model, genome, "LLR").score(variants)
+    assert [str(status) for status in batch.statuses] == ["NO_SCORE", "NO_SCORE"]
+    assert np.isnan(batch.values).all()
+    both = scorer_of(model, genome, "LLR,COSINE").score(variants)
+    assert [str(status) for status in both.statuses] == [".", "."]
+
+
+def test_windows_that_end_in_a_gap_are_cut_where_both_alleles_know_as_much(tmp_path) -> None:
+    model = causal("llama", BaseTokenizer())
+    gapped = SEQUENCE[:160] + "N" * 40 + SEQUENCE[200:]
+    value_of_gap = value(model, genome_of(tmp_path / "g.fa", gapped), "LLR", INSERTION, both_strands=False)
+    value_of_end = value(model, genome_of(tmp_path / "e.fa", SEQUENCE[:160]), "LLR", INSERTION, both_strands=False)
+    assert np.isfinite(value_of_gap)
+    assert value_of_gap == pytest.approx(value_of_end, abs=1e-6)
+
+
+# Ensembles
+
+
+def test_likelihoods_of_different_kinds_of_models_are_not_averaged(genome) -> None:
+    kmers, bpe, llama = made(KmerTokenizer(3)), made(BPE), causal("llama", BaseTokenizer())
+    for models, names, kinds in (
+        ((kmers, llama), "LLR,COSINE", "causal and masked models in an ensemble, and their LLR measure"),
+        ((llama, kmers), "LLR,PLL", "causal and masked models in an ensemble, and their LLR, PLL measure"),
+        ((kmers, bpe), "PLL", "masked and masked BPE models in an ensemble, and their PLL measure"),
+        ((bpe, llama), "PLL", "causal and masked BPE models"),
+    ):
+        with pytest.raises(ConfigError, match=f"found {kinds}.*score each kind alone, or choose COSINE or L2"):
+            scorer_of(models, genome, names)
+    together = value((kmers, llama), genome, "L2", SNV)
+    assert together == pytest.approx((value(kmers, genome, "L2", SNV) + value(llama, genome, "L2", SNV)) / 2, abs=1e-5)
+    bases = made(BaseTokenizer())
+    expected = (value(kmers, genome, "LLR", SNV) + value(bases, genome, "LLR", SNV)) / 2
+    assert value((kmers, bases), genome, "LLR", SNV) == pytest.approx(expected, abs=1e-5)  # both of the masked base

@@ -147,7 +147,7 @@ def test_pairs_tell_how_far_both_are_from_the_sum(genome, tmp_path) -> None:
     for score in ("SAD", "D2"):
         a, b, both, more = (float(row[f"{score}_{kind}"]) for kind in ("A", "B", "AB", "NONADD"))
         assert more == pytest.approx(both - a - b, abs=1e-3)
-    with pytest.raises(ConfigError, match="give 1 to 64, a quarter of the window"):
+    with pytest.raises(ConfigError, match=r"option within is .*, expected 1 to 64, a quarter of the window"):
         run_pairs(tmp_path / "in.vcf", genome, made, 65, tmp_path / "o.tsv")
 
 

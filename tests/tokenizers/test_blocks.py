@@ -85,7 +85,7 @@ def test_one_base_per_token_with_any_ids() -> None:
     ("vocab", "message"),
     [
         (["<pad>", "<cls>", "AA", "AC"], "expected all blocks of one length"),
-        (["<pad>", "<pad>"], "names a token twice"),
+        (["<pad>", "<pad>"], "names '<pad>' twice, with upper and lower case as one"),
         (["<cls>", *"ACGT"], "no token for padding"),
         (["<pad>", *"ACGT"], "no token for the start"),
     ],

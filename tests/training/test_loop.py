@@ -14,8 +14,9 @@ import torch
 from processes import command, command_and_exit, genoformer, killed, run, run_here, run_together, started
 from torch import nn
 
-from genoformer.errors import ConfigError, Stopped, TrainingError
+from genoformer.errors import CheckpointError, ConfigError, Stopped, TrainingError
 from genoformer.genome.codes import decode
+from genoformer.models import registry
 from genoformer.training.log import Log, read_log
 from genoformer.training.loop import Monitor, Trainable, fit
 from genoformer.training.losses import Loss
@@ -234,8 +235,22 @@ def test_a_loss_that_is_no_number_is_said(tmp_path) -> None:
     def broken(model, x):
         return Loss(model.w * torch.nan, torch.tensor(1.0), 1.0)
 
-    with pytest.raises(TrainingError, match="diverged: at step 10 the loss is nan; lower learning_rate"):
+    with pytest.raises(TrainingError, match="the loss of the first batch is nan, before the first step, and no learning rate"):
         fit(Trainable(Line(), lambda i: torch.ones(4), broken), tmp_path, LoopConfig(max_steps=20, log_every=10))
+    with pytest.raises(CheckpointError, match=r"a training run that diverged \(at step 10 the loss is nan\); train again in a"):
+        registry.load(tmp_path)
+
+
+def test_a_run_that_diverges_after_good_steps_names_the_learning_rate(tmp_path) -> None:
+    def breaks(model, x):
+        return Loss(model.w * x.sum(), torch.tensor(1.0), 1.0)
+
+    batches = [torch.ones(4)] * 7 + [torch.full((4,), torch.inf)] * 13
+    with pytest.raises(TrainingError, match=r"diverged: at step 10 the loss is (nan|-?inf); lower learning_rate"):
+        fit(Trainable(Line(), lambda i: batches[i], breaks), tmp_path, LoopConfig(max_steps=20, log_every=5))
+    assert [row["step"] for row in read_log(tmp_path / "log.csv")] == [5, 10]
+    with pytest.raises(CheckpointError, match=r"a training run that diverged \(at step 10"):
+        registry.load(tmp_path)
 
 
 def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch) -> None:

@@ -58,6 +58,18 @@ def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
     return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
 
 
+def padded_keys(query_at: Tensor, key_at: Tensor, keep: Tensor, n_past: int = 0) -> Tensor:
+    """Return True at keys hidden as padding from queries at [B or 1, M]: [B, 1, M, T]; keep [B, T] is False at padding.
+
+    A padded query sees itself. Far from all kept keys (a local layer, padding before a causal sequence) it would see no key,
+    and the NaN of its softmax would reach the kept tokens of the next layer as 0 x NaN. The first n_past keys are earlier ones.
+    """
+    itself = query_at[:, :, None] == key_at[:, None, :]  # [B or 1, M, T]
+    if n_past:
+        itself = itself & (torch.arange(key_at.shape[1], device=key_at.device) >= n_past)
+    return (~keep[:, None, :] & ~itself)[:, None]
+
+
 _QUERIES_ON_CPU, _QUERIES = 128, 1024  # queries of a local layer that are computed together, on a CPU and elsewhere
 
 Shared = dict[tuple[Any, ...], Any]  # what all layers of one pass use: rotations and biases of attention, by kind
@@ -132,8 +144,8 @@ class Attention(nn.Module):
         whole = rows is None and past is None
         shared = shared if whole else None
         q, k, v, query_at, key_at = self._heads(x, rows, past, shared)
+        n_past = 0 if past is None else past.n_tokens
         if past is not None:
-            n_past = past.n_tokens
             k, v = past.joined(k, v)
             if n_past:
                 earlier = torch.arange(n_past, device=x.device).expand(len(x), -1)
@@ -144,10 +156,10 @@ class Attention(nn.Module):
         plain_causal = rows is None and k.shape[2] == q.shape[2]
         biases = None if shared is None else shared.get(("bias", self.reach, x.dtype))
         if biases is None:
-            biases = [
-                (a, b, self._bias(query_at[:, a], key_at[:, b], None if keep is None else keep[:, b], x.dtype, plain_causal))
-                for a, b in (self._parts(x) if whole else [(slice(None), slice(None))])
-            ]
+            biases = []
+            for a, b in self._parts(x) if whole else [(slice(None), slice(None))]:
+                kept = None if keep is None else keep[:, b]
+                biases.append((a, b, self._bias(query_at[:, a], key_at[:, b], kept, x.dtype, plain_causal, n_past)))
             if shared is not None:
                 shared["bias", self.reach, x.dtype] = biases
         dropout = self.dropout if self.training else 0.0
@@ -210,9 +222,18 @@ class Attention(nn.Module):
         return q, k, v, query_at, key_at
 
     def _bias(
-        self, query_at: Tensor, key_at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
+        self,
+        query_at: Tensor,
+        key_at: Tensor,
+        keep: Tensor | None,
+        dtype: torch.dtype,
+        plain_causal: bool,
+        n_past: int = 0,
     ) -> Tensor | None:
-        """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask."""
+        """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask.
+
+        keep: False at padding, [B, T]. n_past: number of first keys that are those of earlier tokens.
+        """
         if keep is None and not self.alibi and self.reach is None and (plain_causal or not self.causal):
             return None
         distance = (query_at[:, :, None] - key_at[:, None, :])[:, None]  # [B, 1, M, T]
@@ -225,5 +246,5 @@ class Attention(nn.Module):
         if self.reach is not None:
             bias = bias.masked_fill(distance.abs() > self.reach, -torch.inf)
         if keep is not None:
-            bias = bias.masked_fill(~keep[:, None, None, :], -torch.inf)
+            bias = bias.masked_fill(padded_keys(query_at, key_at, keep, n_past), -torch.inf)
         return bias.to(dtype)

@@ -76,7 +76,7 @@ def test_loading_draws_no_random_numbers(tmp_path) -> None:
 def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
     registry.save(small_enformer(), tmp_path / "tracks")
     registry.save(small_encoder(BaseTokenizer()), tmp_path / "language")
-    said = r"tracks is a track model, which predicts tracks \(human, mouse\); "
+    said = r"tracks is a track model with the heads human, mouse; "
     with pytest.raises(CheckpointError, match=said + "give a language model[.]"):
         registry.load(tmp_path / "tracks", Embeds)
     with pytest.raises(CheckpointError, match=said + "give a language model or a model that `finetune` made"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,8 +101,6 @@ def test_overlapping_kmers_are_a_distribution_over_the_bases_that_follow() -> No
     tokenizer = KmerTokenizer(2)
     model = make(causal=True, n_vocab=tokenizer.n_vocab)
     model.tokenizer = tokenizer
-    import numpy as np
-
     words = np.array([[0, 1, *tail] for tail in itertools.product(range(4), repeat=3)], dtype=np.uint8)  # AC...
     ids = torch.from_numpy(tokenizer.encode(words).ids)
     with torch.no_grad():
@@ -216,7 +215,7 @@ def damage_config(text):
         (damage_nan, "NaN"),
         (damage_config("{"), "cannot be read"),
         (damage_config("[]"), "not a JSON object"),
-        (damage_config('{"model_type": "gpt2"}'), "neither"),
+        (damage_config('{"model_type": "gpt2"}'), "genoformer does not read it"),
         (damage_config('{"genoformer": "0", "model": "os:system", "config": {}}'), "refused"),
         (
             damage_config('{"genoformer": "0", "model": "genoformer.models.transformer.model:Encoder", "config": {"x": 1}}'),
@@ -286,6 +285,83 @@ def test_a_folder_that_is_no_model_does_not_hide_a_shipped_one(tmp_path, monkeyp
     assert folders.resolve_model("demo") == shipped()["demo"]
     (tmp_path / "demo" / "config.json").write_text("{}")
     assert folders.resolve_model("demo").resolve() == tmp_path / "demo"
+
+
+PADDINGS = {"after": (0, 23), "before": (23, 0), "both": (9, 14), "far": (3, 300)}  # 300: local layers in parts
+
+
+@pytest.mark.parametrize("where", PADDINGS)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("local_window", [0, 2, 6, 16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_padding_of_any_length_leaves_the_kept_tokens_as_they_are(where, causal, local_window, dtype) -> None:
+    """Padding further from the kept tokens than a local layer reads, and before a causal sequence, sees no kept key."""
+    shape = {
+        "position": "rotary",
+        "norm": "pre",
+        "local_window": local_window,
+        "global_every": 3,
+        "dropout": 0.1,
+        "n_layers": 4,
+        "max_tokens": 400,
+    }
+    model = make(causal=causal, **shape).to(dtype)
+    before, after = PADDINGS[where]
+    ids = torch.randint(5, 9, (2, 11))
+    padded = torch.nn.functional.pad(ids, (before, after))
+    keep = torch.nn.functional.pad(torch.ones(2, 11, dtype=torch.bool), (before, after))
+    close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.15, "rtol": 0.05}
+    with torch.no_grad():
+        inside = model(padded, keep)[:, before : before + 11]
+        torch.testing.assert_close(inside, model(ids), **close)
+        rows = torch.tensor([[before, before + 10]]).expand(2, -1)
+        torch.testing.assert_close(model.logits_at(padded, rows, keep=keep), inside[:, [0, 10]], **close)
+    model.train()(padded, keep)[:, before : before + 11].square().sum().backward()  # with dropout: another kernel
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_under_any_mask_is_the_softmax_over_the_keys_that_are_kept(seed, dtype) -> None:
+    """Masks with holes, any reach, causal or not, with and without dropout's kernel, compared with a loop in float64."""
+    draw = np.random.default_rng(seed)
+    n, reach, causal = int(draw.integers(1, 30)), int(draw.integers(0, 5)), bool(draw.integers(2))
+    torch.manual_seed(seed)
+    shape = {"position": "rotary", "norm": "pre", "causal": causal, "local_window": 2 * reach, "global_every": 2}
+    config = EncoderConfig(n_vocab=9, width=24, n_layers=2, n_heads=3, ffn_width=32, max_tokens=64, dropout=0.0, **shape)
+    layer = Attention(config, index=1).to(dtype).eval()
+    x, keep = torch.randn(2, n, 24).to(dtype), torch.from_numpy(draw.random((2, n)) < 0.4)
+    with torch.no_grad():
+        y = layer(x, keep)
+        q, k, v = (t.double() for t in layer._heads(x, None, None, None)[:3])
+        assert y.isfinite().all()  # a NaN at padding reaches the others in the next layer
+        weights = layer.weights(x, keep, 0, n)
+        assert weights.isfinite().all()
+        for i, at in itertools.product(range(2), range(n)):
+            if not keep[i, at]:
+                continue
+            near = [t for t in range(n) if keep[i, t] and (abs(t - at) <= reach or not reach) and (t <= at or not causal)]
+            p = (q[i, :, at, None] * k[i, :, near] / 8**0.5).sum(-1).softmax(-1)  # [H, keys]
+            expected = layer.out.double()((p[..., None] * v[i, :, near]).sum(1).flatten())
+            tolerance = 1e-5 if dtype == torch.float32 else 0.03
+            torch.testing.assert_close(y[i, at].double(), expected, atol=tolerance, rtol=tolerance)
+            layer.to(dtype)
+
+
+def test_continued_tokens_do_not_see_an_earlier_key_that_is_hidden() -> None:
+    """With `visible`, keys kept from a longer prefix have the positions of the new tokens; none of them is seen as padding."""
+    model = make("rotary", "pre", causal=True, n_layers=3, local_window=6, global_every=3)
+    ids = torch.randint(5, 9, (1, 12))
+    past = model.new_past()
+    assert past is not None
+    keep = torch.tensor([[True, True, False]])
+    with torch.no_grad():
+        model.embed(ids, past=past)
+        for earlier in past:
+            earlier.visible, earlier.frozen = torch.tensor([8]), True
+        padded = torch.cat([ids[:, 8:10], ids[:, :1]], dim=1)
+        continued = model.embed(padded, keep, past=past)[:, :2]
+        torch.testing.assert_close(continued, model.embed(ids[:, :10])[:, 8:], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -102,7 +102,10 @@ def read_task(config: Mapping[str, Any], folder: Path) -> Task:
     problem = config.get("problem_type") or ("regression" if len(classes) == 1 else "single_label_classification")
     if problem not in PROBLEMS:
         raise CheckpointError(f"{folder / 'config.json'}: problem_type {problem!r}; expected one of {', '.join(PROBLEMS)}.")
-    return PROBLEMS[problem](classes)
+    try:
+        return PROBLEMS[problem](classes)
+    except ConfigError as error:  # one name twice, or one class alone
+        raise CheckpointError(f"{folder / 'config.json'}, id2label: {error}") from error
 
 
 def output_fields(task: Task) -> dict[str, Any]:

@@ -36,14 +36,17 @@ def shape_of(
 
     Raises CheckpointError if a field of COMMON is missing, or a value has another type.
     """
+    path = folder / "config.json"
+    if missing := [theirs for theirs in COMMON.values() if theirs not in config]:
+        raise CheckpointError(f"{path} has no {', '.join(missing)}; copy the model folder again.")
     try:
         shape = {ours: config[theirs] for ours, theirs in COMMON.items()}
         shape |= {ours: config[theirs] for ours, theirs in fields.items() if config.get(theirs) is not None}
         shape |= values | settings_of(config, folder, ("context_length",))
         n_tokens = min(int(shape.get("max_tokens", EncoderConfig.max_tokens)), LONGEST_WINDOW)
         return EncoderConfig.from_dict({"context_length": max(1, int(tokenizer.max_bases(n_tokens))), **shape})
-    except (KeyError, ConfigError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{folder / 'config.json'}: {error}; a configuration of this kind of model is needed.") from error
+    except (ConfigError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path}: {str(error).rstrip('.')}; correct it, or copy the model folder again.") from error
 
 
 def config_of(shape: EncoderConfig, fields: Mapping[str, str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -180,13 +181,11 @@ def _ends(folder: Path) -> bool:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return _text(path).split()
-    except CheckpointError as error:
+    if not os.path.lexists(path):
         raise CheckpointError(
-            f"{path} cannot be read ({error.__cause__ or error}); a vocab.txt or tokenizer.json is needed next to config.json, "
-            "such as DNABERT's."
-        ) from error
+            f"{path.parent} has no {VOCAB} or {TOKENIZER}, one of which holds the tokenizer; copy the whole model folder."
+        )
+    return _text(path).split()
 
 
 def _text(path: Path) -> str:
