@@ -149,7 +149,7 @@ def _reads(model: Any) -> dict[str, Any]:
     help="Table of a head's tracks to store with the model; predict reads track names and strand pairs from it.",
 )
 def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
-    """Write MODEL into FOLDER in another layout: genoformer's, one of Hugging Face's transformers, or of a port of a track model.
+    """Write MODEL into FOLDER in another layout: genoformer's, one of transformers, or that of a port of a track model.
 
     \b
     genoformer models convert mini-human/ for_transformers/ --to hf

@@ -67,7 +67,7 @@ def settled(model: Any, run: Any, norm: type[nn.Module], buffer: str) -> Any:
     """
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.ndim == 1 or parameter.unique().numel() == 1:
+            if parameter.ndim == 1 or (parameter == parameter.flatten()[0]).all():
                 parameter.add_(torch.randn_like(parameter) * 0.2)
 
     def follow(module: Any, inputs: tuple[Tensor, ...]) -> None:
