@@ -160,6 +160,7 @@ def attention(**options: Any) -> None:
 )
 @shared.context
 @window_options
+@shared.scale
 @tile
 def ism(**options: Any) -> None:
     """Score every single-base change (in-silico mutagenesis, ISM) as `genoformer score` would.

@@ -121,6 +121,12 @@ fix = click.option(
 )
 TRACKS_HELP = "Tracks by number, name or pattern: 5, 0-10, CAGE, '*liver*'.  [default: all]"
 tracks = click.option("--tracks", "spec", metavar="SPEC", help=TRACKS_HELP)
+scale = click.option(
+    "--scale",
+    type=click.Choice(["original", "model"]),
+    help="Scale of the tracks of a model that predicts squashed coverage, such as Borzoi: original undoes it with the track "
+    "table.  [default: original]",
+)
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
 head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
 

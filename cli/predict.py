@@ -34,6 +34,7 @@ from .verbosity import Command, print_note
 @click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
 @shared.targets
 @shared.head
+@shared.scale
 @click.option(
     "--classes",
     metavar="NAMES",

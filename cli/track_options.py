@@ -49,6 +49,7 @@ track_options = shared.option_group(
     shared.tracks,
     shared.targets,
     shared.head,
+    shared.scale,
     click.option("--gtf", type=click.Path(), help="Gene annotation, for LOGSED."),
     window_options,
 )

@@ -126,9 +126,10 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is Mapping and not isinstance(value, Mapping):
         raise ConfigError(f"{where} = {value!r}: give a table of fields.")
     if get_origin(hint) is tuple:
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        kind, items = (int, "whole numbers") if get_args(hint)[0] is int else (str, "names")
+        if isinstance(value, list | tuple) and all(type(item) is kind for item in value):
             return tuple(value)
-        raise ConfigError(f"{where} = {value!r}: give a list of names.")
+        raise ConfigError(f"{where} = {value!r}: give a list of {items}.")
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise ConfigError(f"{where} is beyond {_LARGEST:,} either way; give a smaller number.")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

@@ -60,8 +60,8 @@ def shaken(model: M, run: Callable[[], object]) -> M:
         for module in model.modules():
             if isinstance(module, nn.Conv1d):
                 module.weight.normal_(std=module.weight[0].numel() ** -0.5)
-                assert module.bias is not None
-                module.bias.normal_(std=0.1)
+                if module.bias is not None:
+                    module.bias.normal_(std=0.1)
         for norm in norms:
             norm.train()
             norm.momentum, kept = 1.0, norm.momentum

@@ -35,6 +35,11 @@ def square_root(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.copysign(np.sqrt(1 + np.abs(x)) - 1, x)
 
 
+def three_quarters(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return sign(x) ((1 + |x|)^0.75 - 1), which baskerville's tables name exp75."""
+    return np.copysign((1 + np.abs(x)) ** 0.75 - 1, x)
+
+
 SUMMARIES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "mean": lambda bins: bins.mean(axis=-1),
     "sum": lambda bins: bins.sum(axis=-1),
@@ -42,5 +47,6 @@ SUMMARIES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "min": lambda bins: bins.min(axis=-1),
     "median": lambda bins: np.median(bins, axis=-1),
     "sum_sqrt": lambda bins: square_root(bins.sum(axis=-1)),
+    "sum_exp75": lambda bins: three_quarters(bins.sum(axis=-1)),
     "mean_sqrt": lambda bins: square_root(bins.mean(axis=-1)),
 }

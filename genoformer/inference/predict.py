@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genoformer.errors import CheckpointError, OptionError
 from genoformer.formats.bed import Intervals
+from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
@@ -128,7 +129,8 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
         name = "the model" if is_loaded else model
         raise OptionError("strand", f"is both, but {name} has no table with the strand pairs of its tracks; give targets.")
     pairs = known.strand_pairs if request.both_strands else None
-    selection = TrackSelection(request.head, numbers, pairs)
+    squashed = squashed_scale(head.squashed_scale, table or head.table, numbers, request.scale or "original")
+    selection = TrackSelection(request.head, numbers, pairs, squashed)
     notes = [*genome.notes, *regions.notes]
     return TrackPrediction(request, genome, regions.intervals, config, head, [known[i] for i in numbers], selection, notes)
 

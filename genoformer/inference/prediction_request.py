@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from genoformer.errors import OptionError
+from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import CPU, Runtime
 from genoformer.models.base import Model
 from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
 
-OF_TRACKS = ("tracks", "targets", "head")  # options that need a track model
+OF_TRACKS = ("tracks", "targets", "head", "scale")  # options that need a track model
 OF_CLASSES = ("data", "classes", "step", "threshold", "part_size")  # options that need a fine-tuned model
 OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
 
@@ -36,6 +37,7 @@ class PredictionRequest:
     targets: str | Path | TrackTable | None = None  # table of the head's tracks, for a model without its own
     head: str | None = None  # None: the only head
     strand: Strand | None = None  # None: forward for tracks, for a fine-tuned model the strands of its training
+    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
     classes: Sequence[str] = ()  # names as in `contigs`; (): all, but in regions of two classes the second
     step: int | None = None  # bases from window to window, and of a bin; None: half of the window
@@ -54,6 +56,8 @@ class PredictionRequest:
         check_kind("head", self.head, str, "the name of a head")
         if self.strand is not None:
             check_choice("strand", self.strand, get_args(Strand))
+        if self.scale is not None:
+            check_choice("scale", self.scale, SCALES)
         check_names("classes", self.classes, "names of classes")
         check_number("part_size", self.part_size, 1, "windows")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.bed import Intervals
+from genoformer.formats.squashed_scale import SquashedScale
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
@@ -38,12 +39,14 @@ class TrackSelection(NamedTuple):
     """Tracks of a head to predict.
 
     head: None for the only head. tracks: their numbers in the head [K]. strand_pairs: for the mean of both strands, the track
-    of each of the head's tracks on the other strand; None for the forward strand alone.
+    of each of the head's tracks on the other strand; None for the forward strand alone. squashed: the squashed scale of the
+    tracks to predict, undone after the mean over strands; None: the values that the model predicts.
     """
 
     head: str | None
     tracks: Sequence[int]
     strand_pairs: NDArray[np.int64] | None = None
+    squashed: SquashedScale | None = None
 
 
 def predict_tracks(
@@ -89,7 +92,10 @@ def predict_tracks(
                 codes = genome.windows(chrom, starts - first * size, length)
                 predicted = predictor(codes, at_once) if pairs is None else predictor.both_strands(codes, pairs, at_once)
                 unknown = (codes[:, first * size : (first + kept) * size] == N).reshape(-1, kept, size).all(-1)  # [B, kept]
-                for start, values, gaps in zip(starts.tolist(), predicted[:, tracks], unknown, strict=True):
+                chosen = predicted[:, tracks]
+                if selection.squashed is not None:
+                    chosen = selection.squashed.undo(chosen)
+                for start, values, gaps in zip(starts.tolist(), chosen, unknown, strict=True):
                     if not np.isfinite(values).all():
                         raise CheckpointError(
                             f"the model predicts NaN or infinite values at {chrom}:{start + 1:,}; are its weights damaged?"

@@ -81,8 +81,9 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
             tracks=target.tracks,
             genes=read_genes(gtf, genome) if with_genes and gtf else None,
             settings=options.windows,
+            scale=options.scale or "original",
         )
-    elif changed := options.changed_windows:
+    elif changed := options.changed_windows + ["scale"] * (options.scale is not None):
         raise OptionError(changed[0], "needs a track model, found a language model; leave it out, or choose another model.")
     scoring = Scoring((model,), tuple(scores), options.context, options.strand != "forward", of_tracks)
     return Ism(target, genome, scoring, device)

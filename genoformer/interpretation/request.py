@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from genoformer.errors import OptionError
+from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import resolve_device
 from genoformer.models.base import Model
@@ -97,6 +98,7 @@ class IsmOptions:
     shifts: str | Sequence[int] = "0"  # of the windows, in bases; scores are averaged over them
     indels: Indels = "realign"
     anchor: Anchor = "grid"
+    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     tile: Tile | None = None  # for a fine-tuned model: combine several windows; None: one window, or the mean over `shifts`
 
     def __post_init__(self) -> None:
@@ -108,6 +110,8 @@ class IsmOptions:
             check_choice("strand", self.strand, ("both", "forward"))
         check_number("context", self.context, 1, "bases")
         _ = self.windows  # checks its own options
+        if self.scale is not None:
+            check_choice("scale", self.scale, SCALES)
         if self.tile is not None:
             check_choice("tile", self.tile, get_args(Tile))
 

@@ -123,6 +123,7 @@ class Head(NamedTuple):
     bin_size: int  # bases
     table: TrackTable | None = None  # names of the tracks, if known
     target_bins: int = 0  # predicted bins in the middle of a window of `context_length`; 0: all
+    squashed_scale: str = ""  # how the tracks were squashed for training, a key of SQUASHED_SCALES; "": not
 
 
 class Bins(NamedTuple):

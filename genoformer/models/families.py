@@ -80,6 +80,14 @@ FAMILIES = {
             ),
         },
     ),
+    "borzoi": Family(
+        "genoformer.models.borzoi.model:Borzoi",
+        {
+            "borzoi": Layout("genoformer.models.borzoi.weights:BORZOI", ("borzoi",), "Borzoi as borzoi-pytorch has it"),
+            "flashzoi": Layout("genoformer.models.borzoi.weights:FLASHZOI", ("borzoi",), "Flashzoi"),
+            "borzoi-prime": Layout("genoformer.models.borzoi.weights:BORZOI_PRIME", ("prime",), "Borzoi Prime"),
+        },
+    ),
     "enformer": Family(
         "genoformer.models.enformer.model:Enformer",
         {

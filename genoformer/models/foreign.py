@@ -18,7 +18,6 @@ _FAMILIES = {
     "evo2": "Evo 2, attention layers with long convolutions between",
     "evo": "Evo, attention layers with long convolutions between",
     "mamba": "Mamba, a state-space model and no transformer",
-    "borzoi": "Borzoi",
     "GPN": "GPN",
     "ConvNet": "GPN",
     "GPNRoFormer": "GPN-MSA",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -32,6 +32,14 @@ class TrackModel(Model):
     def __init__(self) -> None:
         super().__init__()
         self.targets = {}
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode as in torch, but keep frozen batch norm in eval mode, so that its statistics do not change."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d) and not module.weight.requires_grad:
+                module.eval()
+        return self
 
     @classmethod
     def heads_of(cls, config: Any) -> dict[str, Head]:

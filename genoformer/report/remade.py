@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast, get_args
 
 from genoformer.errors import ConfigError
+from genoformer.formats.squashed_scale import Scale
 from genoformer.genome.reference import Genome
 from genoformer.models.base import Classifies, Model, PredictsTracks, has
 from genoformer.scoring.score_types import Score
@@ -74,7 +75,8 @@ def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome,
     tracks = [int(text) for text in options["tracks"].split(",")] if "tracks" in options else None
     of_tracks = None
     if how or tracks or "head" in options:
-        of_tracks = TrackOptions(options.get("head"), tracks=tracks, settings=AlleleComparison(**how))
+        scale: Scale = "model" if options.get("scale") == "model" else "original"
+        of_tracks = TrackOptions(options.get("head"), tracks=tracks, settings=AlleleComparison(**how), scale=scale)
     return make_scorer(genome, replace(settings, tracks=of_tracks))
 
 

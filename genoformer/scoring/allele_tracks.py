@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.squashed_scale import SquashedScale
 from genoformer.genome.genes import Gene
 from genoformer.genome.reference import Genome
 from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest
@@ -27,12 +28,16 @@ class TrackSelection(NamedTuple):
     predicted: NDArray[np.int64]  # numbers of the tracks that the model has to predict
     forward: NDArray[np.int64]  # index of each requested track in `predicted`
     backward: NDArray[np.int64]  # index of its strand pair in `predicted`
+    squashed: SquashedScale | None = None  # of the requested tracks, undone after the mean over strands
 
     @classmethod
-    def with_pairs(cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64]) -> TrackSelection:
+    def with_pairs(
+        cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64], squashed: SquashedScale | None = None
+    ) -> TrackSelection:
         """Select tracks [K]; strand_pairs: number of the track on the other strand, for every track of the head."""
         predicted = np.unique(np.concatenate([tracks, strand_pairs[tracks]]))
-        return cls(predicted, np.searchsorted(predicted, tracks), np.searchsorted(predicted, strand_pairs[tracks]))
+        forward, backward = np.searchsorted(predicted, tracks), np.searchsorted(predicted, strand_pairs[tracks])
+        return cls(predicted, forward, backward, squashed)
 
 
 class Alleles(NamedTuple):
@@ -107,13 +112,17 @@ class AllelePredictor:
                     at = end
 
     def _mean(self, strands: Sequence[TrackPrediction]) -> TrackPrediction:
-        """Return the requested tracks, averaged over the strands; on the reverse strand each is read from its strand pair."""
-        forward = strands[0].tracks[:, self.selection.forward]
-        if len(strands) == 1:
-            return TrackPrediction(forward, strands[0].embedding)
-        half = np.float32(0.5)
-        embedding = half * (strands[0].embedding + strands[1].embedding)
-        return TrackPrediction(half * (forward + strands[1].tracks[:, self.selection.backward]), embedding)
+        """Return the requested tracks, averaged over the strands; on the reverse strand each is read from its strand pair.
+
+        A squashed scale is undone after the mean.
+        """
+        tracks, embedding = strands[0].tracks[:, self.selection.forward], strands[0].embedding
+        if len(strands) == 2:
+            half = np.float32(0.5)
+            tracks = half * (tracks + strands[1].tracks[:, self.selection.backward])
+            embedding = half * (embedding + strands[1].embedding)
+        squashed = self.selection.squashed
+        return TrackPrediction(tracks if squashed is None else squashed.undo(tracks), embedding)
 
     def evidence(self, alleles: Alleles) -> WindowEvidence:
         """Return the tracks of both alleles in the bins of the reference, and where these bins are."""

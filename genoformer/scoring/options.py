@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.preflight import fixes_named
@@ -38,7 +39,7 @@ from genoformer.scoring.settings import AlleleComparison, ClassOptions, Phases, 
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
-_TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "noise_places")
+_TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "scale", "noise_places")
 _CLASSES_ONLY = ("classes", "tile")
 _TRACKS_OR_CLASSES = ("shifts", "matrix")
 _NEEDS: dict[str, tuple[type, ...]] = {  # options that only some models have -> the capabilities
@@ -65,6 +66,7 @@ class ScorerOptions:
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
     anchor: Anchor = "grid"
+    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
     tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
     device: str = "auto"  # a GPU if there is one
@@ -83,6 +85,8 @@ class ScorerOptions:
         check_kind("head", self.head, str, "the name of a head")
         check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
         AlleleComparison.parse(self.shifts, self.indels, self.anchor)
+        if self.scale is not None:
+            check_choice("scale", self.scale, SCALES)
         check_names("classes", self.classes, "names of classes")
         if self.tile is not None:
             check_choice("tile", self.tile, get_args(Tile))
@@ -236,6 +240,7 @@ def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackO
         tracks=None if options.tracks is None else known.choose(options.tracks),
         genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
         settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
+        scale=options.scale or "original",
     )
 
 

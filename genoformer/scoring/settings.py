@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from genoformer import inference
 from genoformer.errors import OptionError
+from genoformer.formats.squashed_scale import Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.models.base import Classifies, Model, has
@@ -50,6 +51,7 @@ class TrackOptions:
     genes: Genes | None = None
     settings: AlleleComparison = DEFAULT_COMPARISON
     matrix: bool = False  # True: also return the values of every track
+    scale: Scale = "original"  # of a model with a squashed scale: undone; "model": the values that the model predicts
 
 
 Phases = Literal["one", "all"]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError, OptionError
+from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.vcf import Record
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
@@ -75,13 +76,15 @@ class TrackScorer:
             n_shifts=len(self.settings.shifts),
         )
         self.windows = Windows(genome, self.window, self.bin_size, self.settings.anchor, self.settings.indels)
+        self.scale = options.scale if shape.squashed_scale else None
+        squashed = squashed_scale(shape.squashed_scale, self.targets, self.tracks.tolist(), options.scale)
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
         self.predictor = AllelePredictor(
             genome,
             self.models,
             self.windows,
             self.head,
-            TrackSelection.with_pairs(self.tracks, strand_pairs),
+            TrackSelection.with_pairs(self.tracks, strand_pairs, squashed),
             both_strands=self.both_strands,
             batch_size=batch_size,
             embedding=any(not score.of_tracks for score in self.scores),
@@ -144,6 +147,8 @@ class TrackScorer:
             "indels": self.settings.indels,
             "anchor": self.settings.anchor,
         }
+        if self.scale is not None:
+            options["scale"] = self.scale
         if self.layout.chosen:
             options["tracks"] = ",".join(map(str, self.tracks.tolist()))
         if self.genes is not None:
@@ -155,6 +160,9 @@ class TrackScorer:
         """Hashes of the inputs other than the model and the genome."""
         hashes = {"GTF": self.genes.sha256} if self.genes is not None else {}
         table = [(track.identifier, track.strand_pair) for track in self.targets or ()]
+        if self.scale == "original":
+            scales = [(track.scale, track.clip_soft, track.sum_stat) for track in self.targets or ()]
+            hashes |= {"scales of tracks": hashlib.sha256(repr(scales).encode()).hexdigest()}
         return hashes | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
 
     @property

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
-from genoformer.models.enformer.model import PRESETS, preset
+from genoformer.models.borzoi import config as borzoi
+from genoformer.models.enformer import model as enformer
 from genoformer.models.families import class_of
 from genoformer.models.tuning import TUNE
 from genoformer.training.config import model_fields, tables_with
 from genoformer.training.losses import TRACK_LOSSES
 from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.track_batches import Crop
+
+# Families that are trained from scratch -> their presets, and the function that makes a configuration of one.
+FROM_SCRATCH: dict[str, tuple[Mapping[str, Any], Callable[..., Any]]] = {
+    "enformer": (enformer.PRESETS, enformer.preset),
+    "borzoi": (borzoi.PRESETS, borzoi.preset),
+}
 
 
 @dataclass(frozen=True)
@@ -79,15 +86,19 @@ def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str) -> Any
     part, heads = training_crop(config.tracks, data), {head: len(data.targets)}
     n_bases = (part.n_bins + 2 * part.context_bins) * data.bin_size
     if start is None:
-        table = model_fields(config.model, "enformer")
+        family = config.model.get("family", "enformer")
+        if family not in FROM_SCRATCH:
+            raise ConfigError(f"[model]: family = {family!r}; from scratch on tracks it is {', '.join(FROM_SCRATCH)}.")
+        presets, preset = FROM_SCRATCH[family]
+        table = model_fields(config.model, family)
         if given := sorted({"heads", "context_length", "target_bins"} & table.keys()):
             raise ConfigError(
                 f"[model]: {', '.join(given)}: heads follow from the tracks of the set, lengths from crop_bins and "
                 "context_bins in [tracks]; leave them out."
             )
         name = table.pop("preset", "small")
-        if name not in PRESETS:
-            raise ConfigError(f"[model]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
+        if name not in presets:
+            raise ConfigError(f"[model]: preset = {name!r}: allowed are {', '.join(presets)}.")
         shape = preset(name, **{**table, "context_length": n_bases, "target_bins": part.n_bins, "heads": heads})
     else:
         if config.model:
@@ -96,9 +107,10 @@ def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str) -> Any
         shape = class_of(start).config_with_head(start, head, len(data.targets), **lengths)
     bin_size = class_of(shape).heads_of(shape)[head].bin_size
     if bin_size != data.bin_size:
+        has_pools = start is None and any(entry.name == "n_pools" for entry in fields(shape))
         raise ConfigError(
             f"the bins of {data.folder} have {data.bin_size} bases, those of the model {bin_size}; build the set "
-            f"with bins of {bin_size}" + (f", or give n_pools = {math.log2(data.bin_size):g}." if start is None else ".")
+            f"with bins of {bin_size}" + (f", or give n_pools = {math.log2(data.bin_size):g}." if has_pools else ".")
         )
     return shape
 

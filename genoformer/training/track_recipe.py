@@ -19,7 +19,7 @@ from genoformer.evaluation.tracks import TrackFit
 from genoformer.genome.minhash import GENOME_SCALE
 from genoformer.models import registry
 from genoformer.models.base import PredictsTracks
-from genoformer.models.enformer.model import Enformer
+from genoformer.models.families import class_of
 from genoformer.models.lora import merge_adapters
 from genoformer.models.track_model import TrackModel
 from genoformer.models.tuning import set_trainable
@@ -150,8 +150,8 @@ class TrackRecipe:
 def _model(job: TrackTrainingJob) -> TrackModel:
     """Return a model with one new head for the set's tracks."""
     old = registry.load(job.start, PredictsTracks) if job.start is not None else None
-    kind = Enformer if old is None else type(old)
-    model = kind(shape_of(job.config, job.data, old.config if old is not None else None, job.head))
+    shape = shape_of(job.config, job.data, old.config if old is not None else None, job.head)
+    model: TrackModel = class_of(shape)(shape)
     if old is not None:
         own = {id(p) for part in old.output_parts() for p in ([part] if isinstance(part, nn.Parameter) else part.parameters())}
         left_out = {name for name, parameter in old.named_parameters() if id(parameter) in own}

@@ -112,6 +112,8 @@ FAMILIES = {
     "Qwen3",
     "AlphaGenome",
     "Enformer",
+    "Borzoi",
+    "Flashzoi",
 }
 
 

@@ -49,7 +49,13 @@ def test_a_layout_names_the_model_types_that_it_detects(name: str) -> None:
     """No config.json of another type is detected, so that nothing is lost when the layout is not asked."""
     layout, types = OWN_LAYOUTS[name], {kind for other in OWN_LAYOUTS.values() for kind in other.model_types}
     detect = resolve_name(layout.format).detect
-    language = [{}, {"hidden_size": 8}, {"hidden_size": 8, "pre_layer_norm": True}, {"alibi_starting_size": 9}]
+    language = [
+        {},
+        {"hidden_size": 8},
+        {"hidden_size": 8, "pre_layer_norm": True},
+        {"alibi_starting_size": 9},
+        {"flashed": True},
+    ]
     more = [*language, *({**fields, **CLASSIFIER} for fields in language), {"model_name": "AlphaGenome", "num_channels": 8}]
     configs = [{"model_type": kind, **fields} for kind in [*sorted(types), "gpt2", None] for fields in more] + more
     assert any(detect(config) for config in configs)

@@ -30,7 +30,7 @@ BERT = {"model_type": "bert", "hidden_size": 16}
         ({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"]}, r"model_type roberta \(RobertaForMaskedLM\)"),
         ({"model_type": "t5"}, "is of model_type t5; genoformer does not"),
         ({"model_type": "hyenadna"}, "HyenaDNA, long convolutions and no transformer; genoformer does not read it"),
-        ({"model_type": "borzoi", "architectures": ["Borzoi"]}, r"model_type borzoi \(Borzoi\): Borzoi"),
+        ({"model_type": "mamba", "architectures": ["Mamba"]}, r"model_type mamba \(Mamba\): Mamba, a state-space model"),
         ({"architectures": ["Mine"]}, r"names no model_type \(Mine\); genoformer does not"),
         ({}, "config.json names no model; genoformer does not read it, and docs/models.md lists the layouts"),
         ({"model_type": "evo2", "architectures": ["Evo2"]}, r"evo2 \(Evo2\): Evo 2, attention layers with long convolutions"),

@@ -23,8 +23,16 @@ from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, Bins, Ints, TrackEngine
-from genoformer.models.enformer.batch_norm import sync_batch_norm
-from genoformer.models.layers import Linear, linear
+from genoformer.models.batch_norm import sync_batch_norm
+from genoformer.models.layers import Linear
+from genoformer.models.track_layers import (
+    AttentionShape,
+    RelativeAttention,
+    conv1d_as_image,
+    conv1x1,
+    image,
+    scaled_normal,
+)
 from genoformer.models.track_model import TrackModel, head_named
 
 
@@ -200,23 +208,6 @@ class Stage(nn.Module):
         return self.pool(x + self.point(x))
 
 
-def image(x: Tensor) -> Tensor:
-    """Convert [B, C, L] to [B, C, 1, L], channels last: the layout with the fastest convolutions on CPUs and GPUs."""
-    return x[:, :, None].contiguous(memory_format=torch.channels_last)
-
-
-def conv1d_as_image(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """Apply a one-dimensional convolution to an image [B, C, 1, L]."""
-    if conv.kernel_size[0] == 1:
-        return conv1x1(x, conv.weight[..., 0], conv.bias)
-    return F.conv2d(x, conv.weight[:, :, None], conv.bias, padding=(0, conv.kernel_size[0] // 2))
-
-
-def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return W x + b at each position of an image: [B, C, 1, L] -> [B, C', 1, L]."""
-    return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
-
-
 # --- transformer
 
 
@@ -241,92 +232,24 @@ def relative_position_features(n_bins: int, n_features: int) -> Tensor:
     return torch.cat([basis, distance.sign()[:, None] * basis], dim=1).float()
 
 
-def relative_shift(x: Tensor, first: int = 0) -> Tensor:
-    """Convert [..., M, 2 T - 1], a column per distance, to [..., M, T]: row i, column j is the distance j - (first + i)."""
-    x = x.contiguous()
-    n = (x.shape[-1] + 1) // 2
-    *outer, _, _ = x.stride()
-    shape = (*x.shape[:-1], n)
-    return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1 - first)
-
-
-class RelativeAttention(nn.Module):
-    """Attention with the logits (q + u) k + (q + v) r(distance) (Dai et al. 2019): [B, T, C] -> [B, T, C]."""
-
-    def __init__(self, config: EnformerConfig) -> None:
-        super().__init__()
-        keys = config.n_heads * config.key_width
-        self.n_heads = config.n_heads
-        self.query = Linear(config.width, keys, bias=False)
-        self.key = Linear(config.width, keys, bias=False)
-        self.value = Linear(config.width, config.width, bias=False)
-        self.position = Linear(config.value_width, keys, bias=False)
-        self.content_bias = nn.Parameter(torch.empty(config.n_heads, config.key_width))  # u
-        self.position_bias = nn.Parameter(torch.empty(config.n_heads, config.key_width))  # v
-        self.out = Linear(config.width, config.width)
-        self.dropout = nn.Dropout(config.attention_dropout)
-        self.position_dropout = nn.Dropout(config.position_dropout)
-        for layer in (self.query, self.key, self.value, self.position):
-            _scaled(layer.weight, 2.0, layer.in_features)  # TensorFlow's VarianceScaling(2.0)
-        for bias in (self.content_bias, self.position_bias):
-            _scaled(bias, 2.0, config.n_heads)
-        with torch.no_grad():
-            for weight in (self.query.weight, self.key.weight, self.content_bias, self.position_bias):
-                weight *= config.qk_init_gain
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, x: Tensor, basis: Tensor) -> Tensor:
-        """Map x [B, T, C] and basis [2 T - 1, F] to [B, T, C]."""
-        if x.device.type == "cpu" and not torch.is_grad_enabled() and not self.training:
-            return self.out(self._head_by_head(x, basis))
-        weights = self.dropout(self.logits(x, basis).softmax(-1))  # [B, H, T, T]
-        value = self._heads(self.value(x))
-        return self.out((weights @ value).transpose(1, 2).flatten(2))
-
-    def weights(self, x: Tensor, basis: Tensor, first: int, n: int) -> Tensor:
-        """Return the attention weights of n query bins, from number `first`: [B, H, n, T].
-
-        `forward` computes the same softmax but does not return it.
-        """
-        return self.logits(x, basis, slice(first, first + n)).softmax(-1)
-
-    def logits(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
-        """Return the attention logits before the softmax, [B, H, M, T]: one row for each of M query bins."""
-        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
-        key = self._heads(self.key(x))
-        position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
-        content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
-        return content + relative_shift((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
-
-    def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
-        """Compute attention before `out`, [B, T, C], head by head.
-
-        The logits of one head stay in the cache, and the products go to the faster library.
-        """
-        query, key, value = (self._heads(layer(x)) for layer in (self.query, self.key, self.value))
-        query = query * query.shape[-1] ** -0.5
-        position = self._heads(self.position(basis)[None])[0]  # [H, 2T-1, K]
-        out = torch.empty_like(value.transpose(1, 2))  # [B, T, H, C/H]
-        for b in range(len(x)):
-            for h in range(self.n_heads):
-                logits = linear(query[b, h] + self.content_bias[h], key[b, h], None)  # [T, T]
-                logits += relative_shift(linear(query[b, h] + self.position_bias[h], position[h], None))
-                out[b, :, h] = linear(logits.softmax(-1), value[b, h].T.contiguous(), None)
-        return out.flatten(2)
-
-    def _heads(self, x: Tensor) -> Tensor:
-        """Split the heads: [B, T, H K] -> [B, H, T, K]."""
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-
-
 class Block(nn.Module):
     """Attention and feed-forward, each after a layer norm and with a residual: [B, T, C] -> [B, T, C]."""
 
     def __init__(self, config: EnformerConfig) -> None:
         super().__init__()
         self.norm_attention = nn.LayerNorm(config.width)
-        self.attention = RelativeAttention(config)
+        self.attention = RelativeAttention(
+            AttentionShape(
+                width=config.width,
+                n_heads=config.n_heads,
+                key_width=config.key_width,
+                value_width=config.value_width,
+                n_features=config.value_width,
+                dropout=config.attention_dropout,
+                position_dropout=config.position_dropout,
+                qk_init_gain=config.qk_init_gain,
+            )
+        )
         self.norm_feed = nn.LayerNorm(config.width)
         self.up = Linear(config.width, 2 * config.width)
         self.down = Linear(2 * config.width, config.width)
@@ -368,16 +291,8 @@ class Enformer(TrackModel):
         self._basis: Tensor | None = None
         for module in self.modules():
             if isinstance(module, nn.Conv1d):
-                _scaled(module.weight, 1.0, module.in_channels * module.kernel_size[0])  # Sonnet's default
+                scaled_normal(module.weight, 1.0, module.in_channels * module.kernel_size[0])  # Sonnet's default
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-
-    def train(self, mode: bool = True) -> Enformer:
-        """Set the mode as in torch, but keep frozen batch norm in eval mode, so that its statistics do not change."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm1d) and not module.weight.requires_grad:
-                module.eval()
-        return self
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of each bin, the input of the heads, [B, 2 C, N]; all heads have the same bins."""
@@ -498,9 +413,3 @@ class Enformer(TrackModel):
             with torch.inference_mode(False):  # training may use it later
                 self._basis = relative_position_features(n_bins, self.config.value_width)
         return self._basis
-
-
-def _scaled(weight: Tensor, scale: float, fan_in: int) -> None:
-    """Initialise with a truncated normal of variance scale / fan_in (Sonnet's VarianceScaling)."""
-    deviation = math.sqrt(scale / fan_in) / 0.87962566  # corrects for the variance lost by truncation at two deviations
-    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

@@ -23,7 +23,6 @@ from genoformer.models.enformer.model import (
     image,
     preset,
     relative_position_features,
-    relative_shift,
 )
 
 # --- relative positions
@@ -74,19 +73,6 @@ def test_half_of_the_basis_is_even_and_half_odd() -> None:
     basis = relative_position_features(7, 12)
     assert torch.equal(basis[:, :6].flip(0), basis[:, :6])
     assert torch.equal(basis[:, 6:].flip(0), -basis[:, 6:])
-
-
-@given(st.integers(1, 9), st.lists(st.integers(1, 3), max_size=2), st.booleans())
-@settings(deadline=None)
-def test_by_distance_picks_the_column_of_the_distance(n, outer, transposed) -> None:
-    x = torch.arange(math.prod(outer) * n * (2 * n - 1)).view(*outer, n, 2 * n - 1)
-    if transposed:  # the same numbers, not in the order of memory
-        x = x.mT.contiguous().mT
-    found = relative_shift(x)
-    assert found.shape == (*outer, n, n)
-    for i in range(n):
-        for j in range(n):
-            assert torch.equal(found[..., i, j], x[..., i, (j - i) + n - 1])
 
 
 def test_attention_looks_at_distances_to_the_right_and_to_the_left() -> None:

@@ -425,7 +425,10 @@ def test_sparse_attention_is_refused(tmp_path: Path, field: str) -> None:
         ({"model_type": "big_bird", "architectures": ["BigBirdForMaskedLM"]}, "BigBird, as some GENA-LM"),
         ({"model_type": "hyenadna", "architectures": ["HyenaDNAForCausalLM"]}, "HyenaDNA, long convolutions"),
         ({"model_type": "caduceus", "architectures": ["CaduceusForMaskedLM"]}, "Caduceus, a state-space model"),
-        ({"model_type": "stripedhyena", "architectures": ["StripedHyenaModelForCausalLM"]}, "Evo, attention layers with long convolutions"),
+        (
+            {"model_type": "stripedhyena", "architectures": ["StripedHyenaModelForCausalLM"]},
+            "Evo, attention layers with long convolutions",
+        ),
         ({"model_type": "mamba"}, "Mamba, a state-space model"),
     ],
 )

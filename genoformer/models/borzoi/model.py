@@ -1,0 +1,312 @@
+"""Borzoi: one-hot DNA -> stem -> tower -> transformer on bins of 128 bases -> decoder to finer bins -> crop -> heads.
+
+The decoder adds the outputs of the last stages of the tower. It is local, so it computes only the bins that are requested, and
+the few next to them that its convolutions read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.models.base import AttentionWeights, Bins, Head, Ints, TrackEngine
+from genoformer.models.batch_norm import sync_batch_norm
+from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
+from genoformer.models.borzoi.config import BorzoiConfig
+from genoformer.models.layers import Linear
+from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal
+from genoformer.models.track_model import TrackModel, one_hot
+
+_EPSILON = 1e-3  # of all norms; TensorFlow's default
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Return the approximation of GELU by tanh."""
+    return F.gelu(x, approximate="tanh")
+
+
+class ConvBlock(nn.Module):
+    """Convolution of gelu(batch norm): [B, C, 1, L] -> [B, C', 1, L]."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_in, eps=_EPSILON)
+        self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv1d_as_image(gelu(sync_batch_norm(x, self.norm)), self.conv)
+
+
+class UpStep(nn.Module):
+    """Step of the decoder: bins [B, C, 1, L] and a stage of the tower [B, C', 1, 2 L] -> finer bins [B, C, 1, 2 L]."""
+
+    def __init__(self, width: int, n_skip: int) -> None:
+        super().__init__()
+        self.point = ConvBlock(width, width, 1)
+        self.skip = ConvBlock(n_skip, width, 1)
+        self.depthwise = nn.Conv1d(width, width, 3, padding=1, groups=width, bias=False)
+        self.pointwise = nn.Conv1d(width, width, 1)
+
+    def forward(self, x: Tensor, skip: Tensor, wanted: Bins, n_all: int) -> Tensor:
+        """Return the `wanted` of the 2 L bins; x and skip begin at `read(wanted, n_all)`, of all `n_all` bins."""
+        fine = read(wanted, n_all)
+        doubled = F.interpolate(self.point(x), scale_factor=(1, 2))
+        at = fine.first % 2
+        summed = doubled[..., at : at + fine.n] + self.skip(skip)
+        weight = self.depthwise.weight[:, :, None]
+        mixed = F.conv2d(summed, weight, padding=(0, 1), groups=len(weight))
+        at = wanted.first - fine.first
+        return conv1d_as_image(mixed[..., at : at + wanted.n], self.pointwise)
+
+
+def read(wanted: Bins, n_all: int) -> Bins:
+    """Return the bins that the separable convolution of a step reads: those wanted, and one on each side within all `n_all`."""
+    first, end = max(0, wanted.first - 1), min(n_all, wanted.first + wanted.n + 1)
+    return Bins(first, end - first)
+
+
+def coarser(bins: Bins) -> Bins:
+    """Return the bins of twice the size that hold these bins."""
+    first, end = bins.first // 2, -(-(bins.first + bins.n) // 2)
+    return Bins(first, end - first)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each after a layer norm and with a residual: [B, T, C] -> [B, T, C]."""
+
+    def __init__(self, config: BorzoiConfig) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(config.width, eps=_EPSILON)
+        self.attention = RotaryAttention(config) if config.attention == "rotary" else RelativeAttention(_relative(config))
+        self.attention_dropout = nn.Dropout(0.2)
+        self.norm_feed = nn.LayerNorm(config.width, eps=_EPSILON)
+        self.up = Linear(config.width, 2 * config.width)
+        self.down = Linear(2 * config.width, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, positions: Any) -> Tensor:
+        """Map x [B, T, C] to [B, T, C]; positions: `Borzoi.positions` of T bins."""
+        x = x + self.attention_dropout(self.attention(self.norm_attention(x), positions))
+        h = F.relu(self.dropout(self.up(self.norm_feed(x))))
+        return x + self.dropout(self.down(h))
+
+
+def _relative(config: BorzoiConfig) -> AttentionShape:
+    return AttentionShape(
+        width=config.width,
+        n_heads=config.n_heads,
+        key_width=config.key_width,
+        value_width=config.value_width,
+        n_features=config.n_features,
+        dropout=config.attention_dropout,
+        position_dropout=config.position_dropout,
+    )
+
+
+class Borzoi(TrackModel):
+    """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head; L is a multiple of the transformer's bins.
+
+    >>> from genoformer.models.borzoi.config import preset
+    >>> model = Borzoi(preset("tiny", heads={"rna": 3})).eval()
+    >>> model(torch.zeros(1, 4, 2048), "rna").shape
+    torch.Size([1, 3, 64])
+    """
+
+    config_type = BorzoiConfig
+
+    def __init__(self, config: BorzoiConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.stem_width, *config.widths]
+        self.stem = nn.Conv1d(4, config.stem_width, 15, padding=7)
+        self.stages = nn.ModuleList(ConvBlock(n_in, n_out, 5) for n_in, n_out in pairwise(widths))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
+        self.decoder = nn.ModuleList(UpStep(config.width, n) for n in reversed(config.widths[-config.n_upsamples :]))
+        self.final = ConvBlock(config.width, config.final_width, 1) if config.final_width else nn.Identity()
+        self.final_dropout = nn.Dropout(0.1 if config.final_width else 0.0)
+        self.heads = nn.ModuleDict({name: nn.Linear(config.embedding_width, n) for name, n in config.heads.items()})
+        self._positions: tuple[int, Any] | None = None
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d):
+                scaled_normal(module.weight, 2.0, module.in_channels // module.groups * module.kernel_size[0])  # He's, as Keras
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    @classmethod
+    def heads_of(cls, config: BorzoiConfig) -> dict[str, Head]:
+        return {
+            name: Head(n, config.bin_size, None, config.target_bins, config.squashed_scale) for name, n in config.heads.items()
+        }
+
+    @classmethod
+    def window_unit_of(cls, config: BorzoiConfig) -> int:
+        return config.unit
+
+    @classmethod
+    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
+        """Return a configuration with one new head, whose tracks are trained in the scale of their data set."""
+        lengths = {"context_length": context_length, "target_bins": target_bins}
+        return replace(config, heads={head: n_tracks}, squashed_scale="", **lengths)
+
+    @classmethod
+    def timing_config(cls, config: BorzoiConfig, length: int) -> BorzoiConfig:
+        """Return a configuration of the same width to measure speed with: windows of `length` bases, one block, one track."""
+        return replace(config, n_blocks=min(config.n_blocks, 1), heads={"track": 1}, context_length=length, target_bins=0)
+
+    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
+        """Return the embedding of each bin, the input of the heads, [B, D, N]; all heads have the same bins."""
+        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
+            raise ConfigError(
+                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
+                "numbers, as `one_hot` makes it of codes."
+            )
+        bins = self.bins_of(onehot.shape[-1], 0 if isinstance(n_bins, Bins) else n_bins)  # refuses other lengths
+        stages = self.convolve_bases(onehot)
+        x = self.attend(pooled(stages[-1])[:, :, 0])
+        return self.decode(x, stages, n_bins if isinstance(n_bins, Bins) else bins)
+
+    def convolve_bases(self, onehot: Tensor) -> list[Tensor]:
+        """Apply stem and tower, and return the outputs [B, C', 1, L'] of the last stages, which the decoder reads."""
+        x = conv1d_as_image(image(onehot), self.stem)
+        outputs: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(pooled(x))
+            outputs = [*outputs, x][-self.config.n_upsamples :]
+        return outputs
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Apply the transformer: [B, C, T] -> [B, T, C]."""
+        x = x.transpose(1, 2)
+        positions = self.positions(x)
+        for block in self.blocks:
+            if self.activation_checkpointing and self.training:
+                x = checkpoint(block, x, positions, use_reentrant=False)
+            else:
+                x = block(x, positions)
+        return x
+
+    def decode(self, x: Tensor, stages: list[Tensor], bins: Bins) -> Tensor:
+        """Apply the decoder and the last convolution to the requested bins: x [B, T, C], stages of the tower -> [B, D, N]."""
+        wanted = [bins]  # by each step, the last first
+        n_fine = x.shape[1] << self.config.n_upsamples
+        for i in range(self.config.n_upsamples):
+            wanted.insert(0, coarser(read(wanted[0], n_fine >> i)))
+        first, n = wanted[0]
+        y = image(x[:, first : first + n].transpose(1, 2))
+        for i, step in enumerate(self.decoder):
+            skip = stages[-1 - i]
+            part = read(wanted[i + 1], skip.shape[-1])
+            y = step(y, skip[..., part.first : part.first + part.n], wanted[i + 1], skip.shape[-1])
+        return gelu(self.final_dropout(self.final(y)))[:, :, 0]
+
+    def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
+        """Map the embedding [B, D, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
+        last = self.heads[self.head_named(head)]
+        assert isinstance(last, nn.Linear)
+        weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
+        return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+
+    def positions(self, x: Tensor) -> Any:
+        """Return the positions of the bins of x [B, T, C] as the attention reads them, in its device and precision."""
+        n = x.shape[1]
+        if self._positions is None or self._positions[0] != n:
+            with torch.inference_mode(False):  # training may use them later
+                self._positions = (n, self._new_positions(n))
+        values = self._positions[1]
+        return Rotation(*(part.to(x) for part in values)) if self.config.attention == "rotary" else values.to(x)
+
+    def _new_positions(self, n: int) -> Any:
+        shape = self.config
+        if shape.attention == "rotary":
+            angles = rotary_angles(n, shape.rotary_width, shape.rotary_base)
+            return Rotation(angles.cos().float(), angles.sin().float())
+        return central_mask_features(n, shape.n_features, shape.position_range)
+
+    def engine(self, head: str | None = None) -> TrackEngine:
+        """Return `BorzoiEngine`: stem and tower in tiles, shared by the windows of a stretch and by edited copies."""
+        from genoformer.models.borzoi.engine import BorzoiEngine
+
+        return BorzoiEngine(self)
+
+    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+        The tower holds the stages that the decoder reads, and the input and output of the one that it computes; attention holds
+        the logits of one head, and the decoder a few rows of each bin.
+        """
+        shape, n = self.config, length // self.config.unit
+        sizes = [4 * length, shape.stem_width * length // 2]
+        for i, width in enumerate(shape.widths):
+            is_pooled = i < len(shape.widths) - shape.n_upsamples
+            sizes.append(width * (length >> (i + 1 + is_pooled)))
+        kept = shape.n_upsamples + 1
+        tower = max(sum(sizes[max(0, i - kept) : i + 1]) for i in range(len(sizes)))
+        attention = n * (8 * shape.width + 4 * shape.n_heads * shape.key_width)
+        attention += 0 if shape.attention == "rotary" else 2 * n**2 + n * (2 * n - 1)
+        decoder = (length // shape.bin_size) * (4 * shape.width + 3 * shape.final_width)
+        after = sum(sizes[-shape.n_upsamples :]) + n * shape.width + max(attention, decoder)
+        return sum(p.numel() for p in (*self.stem.parameters(), *self.stages.parameters())), max(tower, after)
+
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.heads]
+
+    def shard_parts(self) -> list[nn.Module]:
+        return [*self.stages, *self.blocks, *self.decoder]
+
+    def last_parts(self) -> list[nn.Module]:
+        return [*self.decoder, self.final]
+
+    # Attention maps of the transformer's bins
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        return self.blocks
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def n_heads(self) -> int:
+        return self.config.n_heads
+
+    @property
+    def fixed_length(self) -> bool:
+        return True
+
+    def n_units(self, length: int) -> int:
+        self.bins_of(length, 0)  # refuses other lengths
+        return length // self.config.unit
+
+    def default_query(self, n_units: int) -> int:
+        return n_units // 2
+
+    def spans(self, codes: Codes) -> Ints:
+        edges = np.arange(self.n_units(codes.shape[1]) + 1) * self.config.unit
+        return np.broadcast_to(np.stack([edges[:-1], edges[1:]], axis=-1), (len(codes), len(edges) - 1, 2))
+
+    def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
+        parameter = next(self.parameters())
+        onehot = one_hot(torch.from_numpy(np.array(codes)).to(parameter.device)).to(parameter.dtype)
+        x = pooled(self.convolve_bases(onehot)[-1])[:, :, 0].transpose(1, 2)
+        positions = self.positions(x)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            yield partial(block.attention.weights, block.norm_attention(x), positions)
+            x = block(x, positions)
+
+
+def pooled(x: Tensor) -> Tensor:
+    """Return the larger of each two positions: [B, C, 1, L] -> [B, C, 1, L / 2]."""
+    return F.max_pool2d(x, (1, 2))

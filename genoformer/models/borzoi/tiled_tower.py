@@ -1,0 +1,166 @@
+"""Stem and tower of a Borzoi in exact tiles: whole windows, and what an edit changes.
+
+Rows are positions and columns channels (channels last). Batch norm is folded into one multiply-add before the activation. At
+the ends of a window a convolution pads with zeros after norm and activation, as the plain module does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genoformer.models.borzoi.model import Borzoi, ConvBlock, gelu
+
+TILE_BYTES = 6 << 20  # size of a tile's activations: they stay in the cache from one step to the next
+
+
+class Rows(NamedTuple):
+    """Rows [n, C] of a stage, the first with number `start`."""
+
+    start: int
+    values: Tensor
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.values)
+
+
+class Stage(NamedTuple):
+    """Convolution with what comes before it, and the pooling before or after it: rows [L, C] -> [L / 2, C'] or [L, C']."""
+
+    scale: Tensor | None  # folded batch norm; None for the stem, which has no activation either
+    shift: Tensor | None
+    weight: Tensor | None  # [C', C, 1, kernel]; None: only the pooling
+    bias: Tensor | None
+    pool_before: bool
+    pool_after: bool
+
+    @property
+    def reach(self) -> int:
+        """Number of positions that the convolution reads on each side."""
+        return 0 if self.weight is None else self.weight.shape[-1] // 2
+
+    def n_out(self, n: int) -> int:
+        """Return the number of rows of the output for n rows of input."""
+        return n // 2 if self.pool_before or self.pool_after else n
+
+    def needed(self, first: int, last: int) -> tuple[int, int]:
+        """Return the rows of the input that rows first to last of the output read; they may lie beyond the ends."""
+        first, last = (2 * first, 2 * last) if self.pool_after else (first, last)
+        first, last = first - self.reach, last + self.reach
+        return (2 * first, 2 * last) if self.pool_before else (first, last)
+
+    def touched(self, start: int, end: int, n: int) -> tuple[int, int]:
+        """Return the rows of the output, of n, that the rows start to end of the input reach."""
+        if self.pool_before:
+            start, end = start // 2, -(-end // 2)
+        start, end = start - self.reach, end + self.reach
+        if self.pool_after:
+            start, end = start // 2, -(-end // 2)
+        return max(start, 0), min(end, n)
+
+    def between(self, x: Rows, n_all: int, first: int, last: int) -> Tensor:
+        """Return rows first to last of the output; x: input rows that hold those needed, of all n_all."""
+        begin, end = self.needed(first, last)
+        inside = x.values[max(begin, 0) - x.start : min(end, n_all) - x.start]
+        before, behind = max(-begin, 0), max(end - n_all, 0)
+        if self.pool_before:
+            inside, before, behind = _pooled(inside), before // 2, behind // 2
+        if self.scale is not None:
+            assert self.shift is not None
+            inside = gelu(torch.addcmul(self.shift, inside, self.scale))
+        if before or behind:
+            inside = F.pad(inside, (0, 0, before, behind))
+        if self.weight is not None:
+            inside = F.conv2d(inside.T[None, :, None, :], self.weight, self.bias)[0, :, 0].T
+        return _pooled(inside) if self.pool_after else inside
+
+    def whole(self, x: Tensor, tile_bytes: int) -> Tensor:
+        """Compute all rows, tile by tile."""
+        n = self.n_out(len(x))
+        width = x.shape[1] if self.weight is None else self.weight.shape[0]
+        out = torch.empty(n, width, dtype=x.dtype, device=x.device)
+        tile = max(64, tile_bytes // (2 * width * x.element_size()))
+        for first in range(0, n, tile):
+            last = min(first + tile, n)
+            out[first:last] = self.between(Rows(0, x), len(x), first, last)
+        return out
+
+
+class Tower:
+    """Stem and tower of a model in eval mode, computed in `dtype`, in tiles of about `tile_bytes`.
+
+    Its outputs are those that the decoder reads, the finest first, and the input of the transformer [T, C]. It copies the
+    weights: make a new Tower after the weights of the model change.
+    """
+
+    def __init__(self, model: Borzoi, dtype: torch.dtype = torch.float32, tile_bytes: int = TILE_BYTES) -> None:
+        self.dtype, self.tile_bytes, self.unit = dtype, tile_bytes, model.config.unit
+        self.n_outputs = model.config.n_upsamples + 1
+        n_plain = len(model.stages) - model.config.n_upsamples  # stages whose output only the next one reads
+        with torch.no_grad():
+            stages = [_stage(model.stem, dtype, pool_before=False, pool_after=True)]
+            for i, block in enumerate(model.stages):
+                assert isinstance(block, ConvBlock)
+                stages.append(_stage(block, dtype, pool_before=i > n_plain, pool_after=i < n_plain))
+        self.stages = [*stages, Stage(None, None, None, None, pool_before=True, pool_after=False)]
+
+    @property
+    def margin(self) -> int:
+        """Bases on each side of a bin of the transformer that affect it, rounded up to whole bins of the transformer."""
+        start = 0
+        for stage in reversed(self.stages):
+            start = stage.needed(start, start + 1)[0]
+        return -(start // self.unit) * self.unit
+
+    @torch.inference_mode()
+    def activations(self, onehot: Tensor, *, kept: int | None = None) -> list[Tensor]:
+        """Return the input rows [L, 4] of a window [4, L] and the outputs of all stages; kept: only the last `kept` of them."""
+        rows = [onehot.T.to(self.dtype).contiguous()]
+        for stage in self.stages:
+            rows.append(stage.whole(rows[-1], self.tile_bytes))
+            rows = rows if kept is None else rows[-kept:]
+        return rows
+
+    def outputs(self, onehot: Tensor) -> list[Tensor]:
+        """Return the outputs for a window [4, L]."""
+        return self.activations(onehot, kept=self.n_outputs)
+
+    @torch.inference_mode()
+    def edited(self, reference: list[Tensor], edit: Rows) -> list[Rows]:
+        """Return the changed rows of the outputs after one-hot rows [n, 4] are put into a window.
+
+        reference: `activations` of the window, or of a longer stretch, if the edit is farther than `margin` from its ends.
+        """
+        patches = [edit._replace(values=edit.values.to(self.dtype))]
+        for stage, x in zip(self.stages, reference, strict=False):
+            patch, n = patches[-1], len(x)
+            first, last = stage.touched(patch.start, patch.end, stage.n_out(n))
+            begin, end = stage.needed(first, last)
+            begin, end = max(begin, 0), min(end, n)
+            rows = x[begin:end].clone()
+            rows[patch.start - begin : patch.end - begin] = patch.values
+            patches.append(Rows(first, stage.between(Rows(begin, rows), n, first, last)))
+        return patches[-self.n_outputs :]
+
+
+def _pooled(x: Tensor) -> Tensor:
+    return torch.maximum(x[0::2], x[1::2])
+
+
+def _stage(block: ConvBlock | torch.nn.Conv1d, dtype: torch.dtype, *, pool_before: bool, pool_after: bool) -> Stage:
+    scale = shift = None
+    conv = block
+    if isinstance(block, ConvBlock):
+        norm, conv = block.norm, block.conv
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        full = norm.weight / (norm.running_var + norm.eps).sqrt()
+        scale, shift = full.to(dtype), (norm.bias - norm.running_mean * full).to(dtype)
+    assert isinstance(conv, torch.nn.Conv1d)
+    assert conv.bias is not None
+    weight = conv.weight.detach().to(dtype)[:, :, None].contiguous(memory_format=torch.channels_last)
+    return Stage(scale, shift, weight, conv.bias.detach().to(dtype), pool_before, pool_after)

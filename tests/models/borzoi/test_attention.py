@@ -1,0 +1,56 @@
+"""Positions of Borzoi and Flashzoi by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from borzoi_models import features_of
+
+from genoformer.models.borzoi.attention import Rotation, central_mask_features, rotary_angles, rotated
+from genoformer.models.borzoi.config import preset
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 70])
+def test_features_of_each_distance(n) -> None:
+    found = central_mask_features(n, 32, 4096)
+    shape = preset("borzoi")
+    assert found.tolist() == [features_of(d, shape) for d in range(-n + 1, n)]
+
+
+def test_widths_of_the_masks_by_hand() -> None:
+    """4097^(i / 16) - 1 is 0.68 for i = 1, 1.83 for 2, 3.76 for 3, 63.01 for 8 and 4,096 for 16."""
+    features = central_mask_features(4097, 32, 4096)
+    middle = 4096
+    assert features[middle, :16].tolist() == [1.0] * 16
+    assert features[middle + 1, :16].tolist() == [0.0] + [1.0] * 15
+    assert features[middle + 3, :3].tolist() == [0.0, 0.0, 1.0]
+    assert features[middle + 4, :3].tolist() == [0.0, 0.0, 0.0]
+    assert features[middle + 63, 7] == 1
+    assert features[middle + 64, 7] == 0
+    assert features[middle + 4095, 15] == 1
+    assert features[middle + 4096, 15] == 0  # 4,096 bins apart: only windows of more than 4,096 bins have it
+    assert torch.equal(features[:middle, 16:], -features[:middle, :16])
+    assert torch.equal(features[middle:, 16:], features[middle:, :16] * (torch.arange(4097) > 0)[:, None])
+
+
+def test_longer_windows_have_the_same_features_of_near_bins() -> None:
+    short, long = central_mask_features(10, 32, 4096), central_mask_features(64, 32, 4096)
+    assert torch.equal(short, long[64 - 10 : 64 + 9])
+
+
+def test_rotation_by_hand() -> None:
+    """Of position 3 with base 100 and four channels: angles 3 and 0.3; the fifth channel stays."""
+    angles = rotary_angles(4, 4, 100.0)
+    assert torch.allclose(angles[3], torch.tensor([3.0, 0.3], dtype=torch.float64))
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).expand(1, 1, 4, 5)
+    found = rotated(x, Rotation(angles.cos().float(), angles.sin().float()))[0, 0, 3]
+    expected = [
+        math.cos(3) - 3 * math.sin(3),
+        2 * math.cos(0.3) - 4 * math.sin(0.3),
+        3 * math.cos(3) + math.sin(3),
+        4 * math.cos(0.3) + 2 * math.sin(0.3),
+        5.0,
+    ]
+    assert torch.allclose(found, torch.tensor(expected), atol=1e-6)
