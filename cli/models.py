@@ -137,8 +137,8 @@ def _reads(model: Any) -> dict[str, Any]:
     show_default=True,
     help="Layout of the files to write: hf, which transformers reads (that of one of its own classes if one fits, "
     "else that of the classes of genoformer.huggingface); genoformer; or one by name: dnabert, gena-lm, dnabert2, esm, "
-    "modernbert, decoder-only, genoformer-hf, each also with -classifier for a fine-tuned model, enformer, or one that an "
-    "installed package adds.",
+    "modernbert, decoder-only, genoformer-hf, each also with -classifier for a fine-tuned model, enformer, alphagenome-pt, "
+    "alphagenome-pytorch, borzoi, flashzoi, borzoi-prime, or one that an installed package adds.",
 )
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 @click.option(
@@ -149,7 +149,7 @@ def _reads(model: Any) -> dict[str, Any]:
     help="Table of a head's tracks to store with the model; predict reads track names and strand pairs from it.",
 )
 def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
-    """Write MODEL into FOLDER in another layout: genoformer's, one of Hugging Face's transformers, or enformer-pytorch's.
+    """Write MODEL into FOLDER in another layout: genoformer's, one of transformers, or that of a port of a track model.
 
     \b
     genoformer models convert mini-human/ for_transformers/ --to hf

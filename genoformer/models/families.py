@@ -69,6 +69,17 @@ FAMILIES = {
             "genoformer-hf-classifier": Layout(f"{_WEIGHTS}.own:CLASSIFIER", _OWN_HF),
         },
     ),
+    "alphagenome": Family(
+        "genoformer.models.alphagenome.model:AlphaGenome",
+        {
+            "alphagenome-pt": Layout(
+                "genoformer.models.alphagenome.weights:ALPHAGENOME_PT", ("",), "AlphaGenome as alphagenome-pt has it"
+            ),
+            "alphagenome-pytorch": Layout(
+                "genoformer.models.alphagenome.weights_pytorch:ALPHAGENOME_PYTORCH", ("alphagenome-pytorch",)
+            ),
+        },
+    ),
     "borzoi": Family(
         "genoformer.models.borzoi.model:Borzoi",
         {

@@ -32,6 +32,7 @@ class NameMap(NamedTuple):
     copies: Mapping[str, str] = {}  # their module -> another name under which they store it too; both must be equal
     suffixes: Mapping[str, str] = {}  # suffixes of older files -> today's
     axes: Mapping[str, tuple[Any, ...]] = {}  # suffix of our names -> index that gives their shape, with sides of length 1
+    swapped: tuple[str, ...] = ()  # suffixes of our names of tensors whose last two sides are in the other order
     ignore_others: bool = False  # True: tensors without a name of ours are left out; False: they are refused
 
     def ours(self, name: str) -> str | None:
@@ -60,6 +61,9 @@ class NameMap(NamedTuple):
                 fused.setdefault(part[0], {})[part[1]] = theirs.pop(name)
             elif not self.ignore_others:
                 named[name] = theirs.pop(name)  # refused where the model is filled
+        for name in named:
+            if name.endswith(self.swapped):
+                named[name] = named[name].mT.contiguous()
         for whole, parts in fused.items():
             names = [name for _, name in self._parts_of(whole)]
             if all(name in parts for name in names):
@@ -90,7 +94,8 @@ class NameMap(NamedTuple):
             if theirs_name is None or self._is_tied(theirs_name, tensor, tensors):
                 continue
             axes = next((axes for suffix, axes in self.axes.items() if name.endswith(suffix)), None)
-            named[theirs_name] = tensor if axes is None else tensor[axes]
+            ordered = tensor.mT if name.endswith(self.swapped) else tensor
+            named[theirs_name] = ordered if axes is None else ordered[axes]
             if name in buffers:
                 for short, long in self.copies.items():
                     if theirs_name.startswith(f"{short}."):

@@ -110,6 +110,7 @@ FAMILIES = {
     "ModernBERT",
     "Llama",
     "Qwen3",
+    "AlphaGenome",
     "Enformer",
     "Borzoi",
     "Flashzoi",

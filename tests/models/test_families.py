@@ -56,7 +56,7 @@ def test_a_layout_names_the_model_types_that_it_detects(name: str) -> None:
         {"alibi_starting_size": 9},
         {"flashed": True},
     ]
-    more = [*language, *({**fields, **CLASSIFIER} for fields in language)]
+    more = [*language, *({**fields, **CLASSIFIER} for fields in language), {"model_name": "AlphaGenome", "num_channels": 8}]
     configs = [{"model_type": kind, **fields} for kind in [*sorted(types), "gpt2", None] for fields in more] + more
     assert any(detect(config) for config in configs)
     for config in configs:

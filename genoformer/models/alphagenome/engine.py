@@ -1,0 +1,111 @@
+"""AlphaGenomeEngine: codes -> embeddings of bins, with the encoder shared by the windows of a stretch and by edited copies.
+
+The encoder is local (`tiles`): a window takes its output from that of the stretch, except for the bins near its ends, where the
+window ends and the stretch does not; an edited copy recomputes the bins that the edits reach. Transformer and decoder run for
+each copy, the decoder over the requested bases. The numbers equal those of whole sequences (`PlainEngine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genoformer.genome.codes import Codes
+from genoformer.models.alphagenome.config import BIN
+from genoformer.models.alphagenome.model import AlphaGenome
+from genoformer.models.alphagenome.tiles import bins_around, decode, decoded_bins, encode, encode_bins, encoder_reach
+from genoformer.models.base import Bins
+from genoformer.models.track_model import PlainEngine, one_hot
+
+
+class AlphaGenomeEngine(PlainEngine):
+    """Fast forward passes of an AlphaGenome in eval mode for one head."""
+
+    model: AlphaGenome
+
+    def __init__(self, model: AlphaGenome, head: str | None) -> None:
+        super().__init__(model, model.head_named(head))
+        name = model.parts_of(head)
+        self.organism, self.bin_size = model.config.organisms.index(name.organism), name.bin_size
+
+    def one_hot(self, codes: Codes) -> Tensor:
+        """Return codes [L] as one-hot [1, 4, L], on the device and in the precision of the model."""
+        parameter = next(self.model.parameters())
+        return one_hot(torch.from_numpy(np.array(codes[None])).to(parameter.device)).to(parameter.dtype)
+
+    def stretch(self, codes: Codes) -> AlphaGenomeStretch:  # type: ignore[override]
+        """Prepare a stretch of a contig [L]."""
+        return AlphaGenomeStretch(self, codes)
+
+    def embedding(self, onehot: Tensor, x: Tensor, bins: Bins) -> Tensor:
+        """Return the embedding [1, D, N] of bins of a window [1, 4, L], x: the encoder's output [1, C, T]."""
+        model, organism = self.model, self.organism
+        x, _ = model.transform(x, organism)
+        if self.bin_size == BIN:
+            embedding: Tensor = model.embed_bins(x[:, bins.first : bins.first + bins.n], organism)
+            return embedding
+        read = decoded_bins(model, bins, x.shape[1])
+        return decode(model, x, encode_bins(model, onehot, read, read).stages, read, bins, organism)
+
+
+class AlphaGenomeStretch:
+    """A stretch of a contig [L]; its windows that begin at whole bins of 128 bases share the encoder's output."""
+
+    def __init__(self, engine: AlphaGenomeEngine, codes: Codes) -> None:
+        self.engine, self.codes = engine, codes
+
+    @cached_property
+    def encoded(self) -> Tensor:
+        """Output of the encoder over the whole bins of the stretch, [1, C, T]."""
+        whole = len(self.codes) // BIN * BIN
+        return encode(self.engine.model, self.engine.one_hot(self.codes[:whole])).x
+
+    def window(self, first: int, n: int) -> AlphaGenomeWindow:
+        """Return the window of n bins of the head from bin `first` of the stretch."""
+        start, length = first * self.engine.bin_size, n * self.engine.bin_size
+        codes = self.codes[start : start + length]
+        onehot = self.engine.one_hot(codes)
+        if start % BIN or length == len(self.codes):
+            return AlphaGenomeWindow(self.engine, codes, encode(self.engine.model, onehot).x if start % BIN else self.encoded)
+        n_all, reach = length // BIN, -(-encoder_reach(self.engine.model.config) // BIN)
+        x = self.encoded[..., start // BIN : start // BIN + n_all].clone()
+        for ends in {Bins(0, min(reach, n_all)), Bins(max(0, n_all - reach), min(reach, n_all))}:
+            x[..., ends.first : ends.first + ends.n] = encode_bins(self.engine.model, onehot, ends).x
+        return AlphaGenomeWindow(self.engine, codes, x)
+
+
+class AlphaGenomeWindow:
+    """A window [L] with its encoder's output [1, C, T], and edited copies of it."""
+
+    def __init__(self, engine: AlphaGenomeEngine, codes: Codes, x: Tensor) -> None:
+        self.engine, self.codes, self.x = engine, codes, x
+
+    def embed(self, sequences: Sequence[Codes | None], bins: Bins) -> Tensor:
+        """Return the embeddings [B, D, N] of edited copies [L] of the window; None is the unedited window."""
+        embeddings = []
+        for codes in sequences:
+            onehot = self.engine.one_hot(self.codes if codes is None else codes)
+            x = self.x if codes is None else self._edited(codes, onehot)
+            embeddings.append(self.engine.embedding(onehot, x, bins))
+        return torch.cat(embeddings)
+
+    def _edited(self, codes: Codes, onehot: Tensor) -> Tensor:
+        x = self.x.clone()
+        for bins in self._changed_bins(codes):
+            x[..., bins.first : bins.first + bins.n] = encode_bins(self.engine.model, onehot, bins).x
+        return x
+
+    def _changed_bins(self, codes: Codes) -> Iterator[Bins]:
+        """Yield the bins that the differences between an edited copy and the window reach; near ones together."""
+        at = np.flatnonzero(self.codes != codes)
+        if not len(at):
+            return
+        reach, n_all = encoder_reach(self.engine.model.config), len(codes) // BIN
+        breaks = np.flatnonzero(np.diff(at) > 4 * reach)
+        starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, len(at) - 1)] + 1
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            yield bins_around(start, end, reach, n_all)

@@ -1,0 +1,250 @@
+"""AlphaGenome: one-hot DNA -> encoder -> transformer with pairs -> decoder -> outputs (Avsec et al. 2026).
+
+Written after google-deepmind/alphagenome_research, in float32 throughout. A head is an output of an organism in bins of 1 or
+128 bases, such as human_dnase_1bp; the decoder runs for heads of 1 base only, and there over the requested bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.models.alphagenome.config import (
+    BIN,
+    CONTACTS,
+    JUNCTIONS,
+    PAIR_BIN,
+    SITES,
+    AlphaGenomeConfig,
+    HeadName,
+    head_names,
+    heads_of,
+)
+from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
+from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
+from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
+from genoformer.models.alphagenome.tower import Block
+from genoformer.models.base import AttentionWeights, Bins, Head, Ints, TrackEngine
+from genoformer.models.track_model import TrackModel, one_hot
+
+
+class Junctions(NamedTuple):
+    """Predicted splice junctions of windows."""
+
+    sites: Tensor  # [B, 4, K]: donors and acceptors of the positive, then of the negative strand; -1: none
+    counts: Tensor  # [B, 2 T, K, K]: of each donor with each acceptor, tissues of the positive, then of the negative strand
+
+
+class AlphaGenome(TrackModel):
+    """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins of 1 or 128 bases.
+
+    >>> from genoformer.models.alphagenome.config import preset
+    >>> model = AlphaGenome(preset("tiny")).eval()
+    >>> model(torch.zeros(1, 4, 2048), "human_procap_128bp").shape
+    torch.Size([1, 12, 16])
+    >>> model.contact_maps(torch.zeros(1, 4, 4096), "mouse").shape
+    torch.Size([1, 8, 2, 2])
+    """
+
+    config_type = AlphaGenomeConfig
+
+    def __init__(self, config: AlphaGenomeConfig) -> None:
+        super().__init__()
+        self.config = config
+        n, channels, widths = len(config.organisms), config.channels, embedding_widths(config)
+        self.stages = nn.ModuleList([Stem(channels[0], config.stem_kernel, config.kernel)])
+        self.stages.extend(DownStage(a, b, config.kernel) for a, b in pairwise(channels))
+        self.organism = nn.Embedding(n, config.trunk_width)
+        self.blocks = nn.ModuleList(Block(config, updates_pairs=i % 2 == 0) for i in range(config.n_blocks))
+        self.decoder = nn.ModuleList(  # from 64 bases to 1
+            UpStage(a, b, config.kernel) for a, b in zip([channels[-1], *channels[:0:-1]], channels[::-1], strict=True)
+        )
+        self.embed_bins = Embedder(n, config.trunk_width)
+        self.embed_bases = Embedder(n, config.width, skip_width=widths[BIN])
+        self.embed_pairs = PairEmbedder(n, config.pair_width)
+        self.outputs = output_modules(config)
+        self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
+
+    # Tracks
+
+    @classmethod
+    def heads_of(cls, config: AlphaGenomeConfig) -> dict[str, Head]:
+        return heads_of(config)
+
+    @classmethod
+    def window_unit_of(cls, config: AlphaGenomeConfig) -> int:
+        return PAIR_BIN
+
+    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
+        """Return the embedding of the bins of a head, [B, D, N]; it depends on the organism and the bin size of the head."""
+        self._check_input(onehot)
+        name = self.parts_of(head)
+        bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins, str(name))
+        return self._embedding(onehot, self._organism(name.organism), name.bin_size, bins)
+
+    def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
+        """Map the embedding [B, D, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K].
+
+        Tracks are in the scale of the measurements (`outputs.unscaled`); of splice sites they are probabilities.
+        """
+        name = self.parts_of(head)
+        tracks: Tensor = self.outputs[name.output](embedding, self._organism(name.organism), name.bin_size, only)
+        return tracks
+
+    def parts_of(self, head: str | None) -> HeadName:
+        """Return the organism, the output and the bin size that the name of a head stands for."""
+        return head_names(self.config)[self.head_named(head)]
+
+    def head_module(self, head: str) -> nn.Module:
+        return self.outputs[self.parts_of(head).output]
+
+    def engine(self, head: str | None = None) -> TrackEngine:
+        """Return `AlphaGenomeEngine`: the encoder shared by the windows of a stretch and by edited copies."""
+        from genoformer.models.alphagenome.engine import AlphaGenomeEngine
+
+        return AlphaGenomeEngine(self, head)
+
+    @classmethod
+    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
+        raise ConfigError("AlphaGenome cannot be trained on new tracks yet; take a model of another family.")
+
+    @classmethod
+    def timing_config(cls, config: AlphaGenomeConfig, length: int) -> AlphaGenomeConfig:
+        """Return a configuration of the same width to measure speed with: windows of `length` bases, one block, one track."""
+        one = {"dnase": 1}
+        tracks = dict.fromkeys(config.organisms, one)
+        return replace(config, n_blocks=1, outputs=one, tracks=tracks, context_length=length)
+
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.outputs]
+
+    def shard_parts(self) -> list[nn.Module]:
+        return [*self.stages, *self.blocks, *self.decoder]
+
+    def last_parts(self) -> list[nn.Module]:
+        return [*self.decoder, self.embed_bins, self.embed_bases, self.embed_pairs]
+
+    # Outputs that are no tracks
+
+    def contact_maps(self, onehot: Tensor, organism: str) -> Tensor:
+        """Return contact maps [B, K, P, P] of bins of 2,048 bases; ConfigError if the model has none of the organism."""
+        self._require_output(CONTACTS, organism)
+        number = self._organism(organism)
+        self._check_input(onehot)
+        _, pairs = self.transform(encode(self, onehot).x, number)
+        maps: Tensor = self.outputs[CONTACTS].maps(self.embed_pairs(pairs, number), number)  # type: ignore[operator]
+        return maps
+
+    def junctions(self, onehot: Tensor, organism: str, sites: Tensor | None = None) -> Junctions:
+        """Return the read counts of splice junctions between sites.
+
+        sites: positions in the window [B, 4, K], see `Junctions`; None: the likeliest ones, at most `n_junction_sites` of each
+        kind, with a probability of at least `site_threshold`.
+        """
+        self._require_output(JUNCTIONS, organism)
+        number, config = self._organism(organism), self.config
+        embedding = self._embedding(onehot, number, 1, Bins(0, onehot.shape[-1]))
+        if sites is None:
+            probabilities = self.outputs[SITES].probabilities(embedding, number)  # type: ignore[operator]
+            sites = likely_sites(probabilities, config.n_junction_sites, config.site_threshold)
+        return Junctions(sites, self.outputs[JUNCTIONS].counts(embedding, number, sites))  # type: ignore[operator]
+
+    def _require_output(self, output: str, organism: str) -> None:
+        if not self.config.tracks.get(organism, {}).get(output):
+            having = [name for name in self.config.organisms if self.config.tracks[name].get(output)]
+            raise ConfigError(f"found no {output} of {organism!r}, expected one of: {', '.join(having) or 'none'}.")
+
+    # Parts
+
+    def _organism(self, organism: str) -> int:
+        return self.config.organisms.index(organism)
+
+    def _embedding(self, onehot: Tensor, organism: int, bin_size: int, bins: Bins) -> Tensor:
+        """Return the embedding [B, D, N] of bins of 1 or 128 bases."""
+        self._check_input(onehot)
+        if bin_size == BIN:
+            x, _ = self.transform(encode(self, onehot).x, organism)
+            embedding: Tensor = self.embed_bins(x[:, bins.first : bins.first + bins.n], organism)
+            return embedding
+        kept = decoded_bins(self, bins, onehot.shape[-1] // BIN)
+        encoded = encode(self, onehot, kept)
+        x, _ = self.transform(encoded.x, organism)
+        return decode(self, x, encoded.stages, kept, bins, organism)
+
+    def transform(self, x: Tensor, organism: int) -> tuple[Tensor, Tensor]:
+        """Apply the transformer to the encoder's output: [B, C, T] -> sequence [B, T, C] and pairs [B, P, P, F]."""
+        x, pairs = x.mT + self.organism.weight[organism], None
+        for block in self.blocks:
+            x, pairs = self._block(block, x, pairs)
+        assert pairs is not None
+        return x, pairs
+
+    def _check_input(self, onehot: Tensor) -> None:
+        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
+            raise ConfigError(
+                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
+                "numbers, as `one_hot` makes it of codes."
+            )
+        self._check_length(onehot.shape[-1])
+
+    def _check_length(self, length: int) -> None:
+        self.bins_of(length, 0, next(iter(self.track_heads)))  # raises ConfigError if it is no multiple of 2,048
+
+    def _block(self, block: nn.Module, x: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.activation_checkpointing and self.training:
+            again: tuple[Tensor, Tensor] = checkpoint(block, x, pairs, use_reentrant=False)
+            return again
+        plain: tuple[Tensor, Tensor] = block(x, pairs)
+        return plain
+
+    # Attention maps of bins of 128 bases
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        return self.blocks
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def n_heads(self) -> int:
+        return self.config.n_heads
+
+    @property
+    def fixed_length(self) -> bool:
+        return True
+
+    def n_units(self, length: int) -> int:
+        self._check_length(length)
+        return length // BIN
+
+    def default_query(self, n_units: int) -> int:
+        return n_units // 2
+
+    def spans(self, codes: Codes) -> Ints:
+        edges = np.arange(self.n_units(codes.shape[1]) + 1) * BIN
+        return np.broadcast_to(np.stack([edges[:-1], edges[1:]], axis=-1), (len(codes), len(edges) - 1, 2))
+
+    def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
+        """Yield for each layer a function (first query, n) -> attention weights, of the first organism."""
+        parameter = next(self.parameters())
+        x = one_hot(torch.from_numpy(np.array(codes)).to(parameter.device)).to(parameter.dtype)
+        x, pairs = encode(self, x).x.mT + self.organism.weight[0], None
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            if block.pairs is not None:
+                pairs = block.pairs(x, pairs)
+            assert pairs is not None
+            yield partial(block.attention.weights, x, pairs)
+            x = block.sequence(x, pairs)
