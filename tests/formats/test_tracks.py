@@ -32,6 +32,7 @@ NAIVE = {
     "median": lambda bin: (sorted(bin)[len(bin) // 2] + sorted(bin)[(len(bin) - 1) // 2]) / 2,
     "sum_sqrt": lambda bin: np.sign(sum(bin)) * ((1 + abs(sum(bin))) ** 0.5 - 1),
     "mean_sqrt": lambda bin: np.sign(sum(bin)) * ((1 + abs(sum(bin) / len(bin))) ** 0.5 - 1),
+    "sum_exp75": lambda bin: np.sign(sum(bin)) * ((1 + abs(sum(bin))) ** 0.75 - 1),
 }
 
 
