@@ -9,9 +9,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from genoformer.errors import ConfigError
+
+C = TypeVar("C")
 
 _LARGEST = 2**53  # integers up to this one are exact in a float
 _OPTIMIZER = {"accumulate": "grad_accumulation", "warmup": "warmup_fraction", "clip": "max_grad_norm", "average": "ema_decay"}
@@ -140,3 +142,10 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     if hint in allowed and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
         raise ConfigError(f"{where} = {value!r}: give {allowed[hint]}.")
     return value
+
+
+def preset_of(kind: type[C], presets: Mapping[str, Mapping[str, Any]], name: str, changed: Mapping[str, Any]) -> C:
+    """Return the configuration of a named size with some fields changed; raise ConfigError for another name or field."""
+    if name not in presets:
+        raise ConfigError(f"preset {name!r}: allowed are {', '.join(presets)}.")
+    return kind(**checked(kind, {**presets[name], **changed}, f"preset {name!r}"))

@@ -39,7 +39,7 @@ def words_of(text: str) -> list[list[str | float]]:
 
 @pytest.mark.timeout(900)
 def test_the_page_of_families_shows_what_its_commands_print(tmp_path) -> None:
-    """What was trained here differs between processors, so that only the form of its numbers is compared."""
+    """Weights trained by the block differ between processors, so only the format of their numbers is compared."""
     with quick_command() as folder:
         path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
         for kind, text, shown in SHOWN:

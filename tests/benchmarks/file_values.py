@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 
 
 class Comparison(NamedTuple):
-    """How two files differ."""
+    """Difference of two files."""
 
     detail: str  # the first difference in words
     distance: float  # largest difference of two numbers, in units of the tolerance; infinite if not only numbers differ

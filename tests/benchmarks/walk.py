@@ -1,4 +1,4 @@
-"""How much of genoformer one SNV passes: `python tests/benchmarks/walk.py [--list]`.
+"""Functions and files of genoformer that the scoring of one SNV calls: `python tests/benchmarks/walk.py [--list]`.
 
 The walk is `score_variants(job)` for a VCF with one SNV, the score LLR and the demo model, after a first run, so that imports
 and caches are warm. It counts the distinct functions and files of genoformer/ that Python's profiler sees, by package, and how

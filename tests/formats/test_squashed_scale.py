@@ -27,7 +27,7 @@ def test_borzoi_by_hand() -> None:
 
 
 def test_prime_by_hand() -> None:
-    """Of exp75 15 is 16^(4/3) - 1 = 39.3175, then / 0.01; of a square root 3 is 4^2 - 1; 34 is 2 above 32: 31 + 9 = 40."""
+    """By hand: exp75 of 15 is undone as (16^(4/3) - 1) / 0.01; a square root of 3 as 4^2 - 1; 34 is clipped 2 above 32."""
     exp75 = Track(0, "rna", clip_soft=384, scale=0.01, sum_stat="sum_exp75")
     assert undone("prime", exp75, 0, 15, 1e-4) == pytest.approx([0, 3931.747, 100 * 4 / 3 * 1e-4], rel=1e-4)
     assert undone("prime", RNA, 3) == [1500]

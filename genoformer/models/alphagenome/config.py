@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, get_type_hints
 
-from genoformer.config import checked
+from genoformer.config import checked, preset_of
 from genoformer.errors import ConfigError
 from genoformer.models.base import Head
 
@@ -216,6 +216,4 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def preset(name: str, **changed: Any) -> AlphaGenomeConfig:
     """Return the configuration of a named size (`PRESETS`) with some fields changed."""
-    if name not in PRESETS:
-        raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
-    return AlphaGenomeConfig(**checked(AlphaGenomeConfig, {**PRESETS[name], **changed}, f"preset {name!r}"))
+    return preset_of(AlphaGenomeConfig, PRESETS, name, changed)

@@ -34,8 +34,9 @@ from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
 from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
 from genoformer.models.alphagenome.tower import Block
-from genoformer.models.base import AttentionWeights, Bins, Head, Ints, TrackEngine
-from genoformer.models.track_model import TrackModel, one_hot
+from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
+from genoformer.models.bin_transformer import BinTransformer
+from genoformer.models.track_model import one_hot
 
 
 class Junctions(NamedTuple):
@@ -45,7 +46,7 @@ class Junctions(NamedTuple):
     counts: Tensor  # [B, 2 T, K, K]: of each donor with each acceptor, tissues of the positive, then of the negative strand
 
 
-class AlphaGenome(TrackModel):
+class AlphaGenome(BinTransformer):
     """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins of 1 or 128 bases.
 
     >>> from genoformer.models.alphagenome.config import preset
@@ -210,31 +211,8 @@ class AlphaGenome(TrackModel):
     # Attention maps of bins of 128 bases
 
     @property
-    def layers(self) -> nn.ModuleList:  # type: ignore[override]
-        return self.blocks
-
-    @property
-    def n_layers(self) -> int:
-        return len(self.blocks)
-
-    @property
-    def n_heads(self) -> int:
-        return self.config.n_heads
-
-    @property
-    def fixed_length(self) -> bool:
-        return True
-
-    def n_units(self, length: int) -> int:
-        self._check_length(length)
-        return length // BIN
-
-    def default_query(self, n_units: int) -> int:
-        return n_units // 2
-
-    def spans(self, codes: Codes) -> Ints:
-        edges = np.arange(self.n_units(codes.shape[1]) + 1) * BIN
-        return np.broadcast_to(np.stack([edges[:-1], edges[1:]], axis=-1), (len(codes), len(edges) - 1, 2))
+    def attention_unit(self) -> int:
+        return BIN
 
     def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
         """Yield for each layer a function (first query, n) -> attention weights, of the first organism."""

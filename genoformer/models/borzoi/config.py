@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
-from genoformer.config import checked
+from genoformer.config import checked, preset_of
 from genoformer.errors import ConfigError
 from genoformer.formats.squashed_scale import SQUASHED_SCALES
 
@@ -181,6 +181,4 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def preset(name: str, **changed: Any) -> BorzoiConfig:
     """Return the configuration of a named size (`PRESETS`) with some fields changed."""
-    if name not in PRESETS:
-        raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
-    return BorzoiConfig(**checked(BorzoiConfig, {**PRESETS[name], **changed}, f"preset {name!r}"))
+    return preset_of(BorzoiConfig, PRESETS, name, changed)

@@ -20,13 +20,14 @@ from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.base import AttentionWeights, Bins, Head, Ints, TrackEngine
+from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.batch_norm import sync_batch_norm
+from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear
 from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal
-from genoformer.models.track_model import TrackModel, one_hot
+from genoformer.models.track_model import one_hot
 
 _EPSILON = 1e-3  # of all norms; TensorFlow's default
 
@@ -114,7 +115,7 @@ def _relative(config: BorzoiConfig) -> AttentionShape:
     )
 
 
-class Borzoi(TrackModel):
+class Borzoi(BinTransformer):
     """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head; L is a multiple of the transformer's bins.
 
     >>> from genoformer.models.borzoi.config import preset
@@ -270,31 +271,8 @@ class Borzoi(TrackModel):
     # Attention maps of the transformer's bins
 
     @property
-    def layers(self) -> nn.ModuleList:  # type: ignore[override]
-        return self.blocks
-
-    @property
-    def n_layers(self) -> int:
-        return len(self.blocks)
-
-    @property
-    def n_heads(self) -> int:
-        return self.config.n_heads
-
-    @property
-    def fixed_length(self) -> bool:
-        return True
-
-    def n_units(self, length: int) -> int:
-        self.bins_of(length, 0)  # refuses other lengths
-        return length // self.config.unit
-
-    def default_query(self, n_units: int) -> int:
-        return n_units // 2
-
-    def spans(self, codes: Codes) -> Ints:
-        edges = np.arange(self.n_units(codes.shape[1]) + 1) * self.config.unit
-        return np.broadcast_to(np.stack([edges[:-1], edges[1:]], axis=-1), (len(codes), len(edges) - 1, 2))
+    def attention_unit(self) -> int:
+        return self.config.unit
 
     def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
         parameter = next(self.parameters())

@@ -13,17 +13,17 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, get_type_hints
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genoformer.config import checked, current
+from genoformer.config import checked, current, preset_of
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.base import AttentionWeights, Bins, Ints, TrackEngine
+from genoformer.models.base import AttentionWeights, Bins, TrackEngine
 from genoformer.models.batch_norm import sync_batch_norm
+from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.layers import Linear
 from genoformer.models.track_layers import (
     AttentionShape,
@@ -33,7 +33,7 @@ from genoformer.models.track_layers import (
     image,
     scaled_normal,
 )
-from genoformer.models.track_model import TrackModel, head_named
+from genoformer.models.track_model import head_named
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def preset(name: str, **changed: Any) -> EnformerConfig:
     """Return the configuration of a named size (`PRESETS`) with some fields changed."""
-    if name not in PRESETS:
-        raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
-    return EnformerConfig(**checked(EnformerConfig, {**PRESETS[name], **changed}, f"preset {name!r}"))
+    return preset_of(EnformerConfig, PRESETS, name, changed)
 
 
 # --- stem and tower
@@ -264,7 +262,7 @@ class Block(nn.Module):
 # --- the model
 
 
-class Enformer(TrackModel):
+class Enformer(BinTransformer):
     """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
 
     >>> model = Enformer(preset("tiny", heads={"cage": 3})).eval()
@@ -375,32 +373,6 @@ class Enformer(TrackModel):
         return replace(config, n_blocks=min(config.n_blocks, 1), heads={"track": 1}, context_length=length, target_bins=0)
 
     # Attention maps of bins
-
-    @property
-    def layers(self) -> nn.ModuleList:  # type: ignore[override]
-        return self.blocks
-
-    @property
-    def n_layers(self) -> int:
-        return len(self.blocks)
-
-    @property
-    def n_heads(self) -> int:
-        return self.config.n_heads
-
-    @property
-    def fixed_length(self) -> bool:
-        return True
-
-    def n_units(self, length: int) -> int:
-        return self.bins_of(length, 0).n
-
-    def default_query(self, n_units: int) -> int:
-        return n_units // 2
-
-    def spans(self, codes: Codes) -> Ints:
-        edges = np.arange(self.n_units(codes.shape[1]) + 1) * self.config.bin_size
-        return np.broadcast_to(np.stack([edges[:-1], edges[1:]], axis=-1), (len(codes), len(edges) - 1, 2))
 
     def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
         from genoformer.models.enformer.engine import EnformerEngine

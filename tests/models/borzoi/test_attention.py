@@ -41,7 +41,7 @@ def test_longer_windows_have_the_same_features_of_near_bins() -> None:
 
 
 def test_rotation_by_hand() -> None:
-    """Of position 3 with base 100 and four channels: angles 3 and 0.3; the fifth channel stays."""
+    """At position 3, with base 100 and four channels, the angles are 3 and 0.3; the fifth channel is unchanged."""
     angles = rotary_angles(4, 4, 100.0)
     assert torch.allclose(angles[3], torch.tensor([3.0, 0.3], dtype=torch.float64))
     x = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).expand(1, 1, 4, 5)

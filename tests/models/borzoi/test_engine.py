@@ -74,7 +74,7 @@ def test_near_variants_share_the_tower_and_keep_their_scores(make_fasta, monkeyp
 
 
 def test_the_planned_memory_counts_the_largest_stage() -> None:
-    """Of Borzoi the second stage: its input of 262,144 x 512 numbers, the one-hot bases and its output of 131,072 x 608."""
+    """The second stage needs most: its input of 262,144 x 512 numbers, its output of 131,072 x 608, and the one-hot bases."""
     from genoformer.models import cost
     from genoformer.models.borzoi.config import preset
     from genoformer.models.borzoi.model import Borzoi
