@@ -188,7 +188,7 @@ def _layout_of(folder: Path, config: dict[str, Any]) -> str:
             return layout
     kind = described_config(config) or "names no model"
     raise CheckpointError(
-        f"{folder / 'config.json'} {kind}; genoformer does not read it, and docs/models.md lists the layouts that it reads."
+        f"{folder / 'config.json'} {kind}; genoformer does not read it, and `genoformer models list` names models that it reads."
     )
 
 

@@ -26,7 +26,12 @@ _TESTED = 840  # bases, a multiple of every k from 1 to 8
 
 def read_vocabulary(folder: Path) -> Any:
     """Return the tokenizer of a folder; raise CheckpointError if there is none, or if it does not read A, C, G and T."""
-    return _checked(_read(folder), _source(folder))
+    try:
+        return _checked(_read(folder), _source(folder))
+    except CheckpointError as error:
+        if str(folder) in str(error):
+            raise
+        raise CheckpointError(f"{_source(folder)}: {error}") from error
 
 
 def _checked(tokenizer: Any, path: Path) -> Any:

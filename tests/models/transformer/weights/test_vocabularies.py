@@ -99,6 +99,16 @@ def test_a_tokenizer_that_reads_dna_as_unknown_is_refused(tmp_path: Path) -> Non
         registry.load(folder)
 
 
+def test_a_vocabulary_that_is_refused_names_its_file(tmp_path: Path) -> None:
+    """Bases in both cases: no published model has them."""
+    tokens = ["[PAD]", "[UNK]", "[BOS]", *"ACGT", *"acgt"]
+    both = HuggingFaceTokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    folder = bert_folder(tmp_path / "both", len(tokens))
+    both.save(str(folder / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match=r"both/tokenizer.json: the vocabulary of blocks names 'A' twice"):
+        registry.load(folder)
+
+
 # --- Carbon: ids of text, then <dna>, </dna>, <oov>, and the blocks with the digits A, T, C, G
 
 N_TEXT, K, N_DNA = 40, 3, 72  # 3 special tokens, 64 blocks, 5 unused ids
