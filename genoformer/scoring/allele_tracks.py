@@ -129,10 +129,11 @@ class AllelePredictor:
         job, ref, alt = alleles
         to_bins = self.bins.first * self.windows.bin_size
         changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
-        before = ref.tracks[0].astype(np.float64)
-        aligned = self._aligned(before, [tracks.astype(np.float64) for tracks in alt.tracks], changes)
+        before, after = ref.tracks[0].astype(np.float64), [tracks.astype(np.float64) for tracks in alt.tracks]
+        aligned = self._aligned(before, after, changes)
         grid = Grid(job.chrom, job.start + to_bins, self.bins.n, self.windows.bin_size)
-        return WindowEvidence(grid, job.centre, AllelePair(before, aligned), AllelePair(ref.embedding[0], alt.embedding[0]))
+        embeddings = AllelePair(ref.embedding[0], alt.embedding[0])
+        return WindowEvidence(grid, job.centre, AllelePair(before, aligned), embeddings, after[0], extent_of(job))
 
     def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[AlignedChange]) -> Tracks:
         indels: Indels = self.windows.indels
@@ -161,10 +162,21 @@ class Grid(NamedTuple):
         first = min(max(low // self.bin_size, 0), self.n - 1)
         return slice(first, min(max(-(-high // self.bin_size), first + 1), self.n))
 
-    def of_gene(self, gene: Gene) -> NDArray[np.int64]:
-        """Return the bins that the exons of a gene touch, without duplicates."""
-        spans = (gene.exons - self.start).clip(0, self.n * self.bin_size)
+    def mask(self, base: int, width: int) -> slice:
+        """Return ceil(width / bin) bins around the bin of a base, clipped; if the base is in no bin, the nearest bin.
+
+        Source: `create_center_mask` of google-deepmind/alphagenome_research; there, a base in no bin has no mask.
+        """
+        n = -(-width // self.bin_size)
+        first = min(max((base - self.start) // self.bin_size, 0), self.n - 1) - n // 2
+        return slice(max(first, 0), min(first + n, self.n))
+
+    def of_spans(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bins that intervals [n, 2] of the contig touch, without duplicates."""
+        spans = (spans - self.start).clip(0, self.n * self.bin_size)
         spans = spans[spans[:, 0] < spans[:, 1]]
+        if not len(spans):
+            return np.zeros(0, dtype=np.int64)
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
 
@@ -175,6 +187,8 @@ class WindowEvidence(NamedTuple):
     centre: int  # the base that masks are centred on
     sides: AllelePair  # tracks [K, N] of both alleles
     embeddings: AllelePair  # [D, N] of both alleles
+    alternative: Tracks  # tracks [K, N] of the alternative as predicted, without realignment
+    extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
 
     def tracks(self, width: int | None) -> AllelePair:
         inside = slice(None) if width is None else self.grid.around(self.centre, width)
@@ -184,7 +198,24 @@ class WindowEvidence(NamedTuple):
         inside = self.grid.around(self.centre, width)
         return AllelePair(*(x[:, inside].astype(np.float64).mean(-1) for x in self.embeddings))
 
-    def gene_tracks(self, gene: Gene) -> AllelePair:
-        """Return the tracks in the bins of the exons of a gene."""
-        bins = self.grid.of_gene(gene)
-        return AllelePair(*(tracks[:, bins] for tracks in self.sides))
+    def center_mask(self, width: int) -> AllelePair:
+        """Return the tracks, without realignment, in the bins around the first base of the variant."""
+        inside = self.grid.mask(self.extent[0], width)
+        return AllelePair(self.sides.ref[:, inside], self.alternative[:, inside])
+
+    def counts(self, gene: Gene) -> AllelePair | None:
+        """Return None: tracks have no splice junctions."""
+        return None
+
+
+def extent_of(job: Job) -> tuple[int, int]:
+    """Return the bases [start, end) of the changes of a job, with the base before an insertion or deletion as in a VCF.
+
+    Without a change it is the base that masks are centred on.
+    """
+    if not job.changes:
+        return job.centre, job.centre + 1
+    first, last = job.changes[0], job.changes[-1]
+    start = job.start + first.start - (min(first.ref_length, first.alt_length) == 0)
+    end = job.start + last.start + max(last.ref_length, last.alt_length)
+    return start, max(end, start + 1)

@@ -71,8 +71,9 @@ class Calibration(NamedTuple):
         return f"it was made with another {', '.join(changed)}" if changed else None
 
     def covers(self, score: Score, scorer: VariantScorer) -> bool:
-        """True if the calibration has this score, for the same gene annotation."""
+        """True if the calibration has this score, for the same genes, and for all tracks if the score joins tracks."""
         same = not score.input.per_gene or self.inputs.get(GENES) == scorer.inputs.get(GENES)
+        same = same and not (score.joins_tracks and "tracks" in scorer.options)
         return score.name in self.grids and same
 
     def notes(self, scorer: VariantScorer) -> list[str]:

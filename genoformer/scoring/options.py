@@ -210,7 +210,7 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
 def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions) -> Scoring:
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
     scores = tuple(_scores(options.scores, models[0]))
-    tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
+    tracks = _track_options(genome, models[0], options, scores) if has(models[0], PredictsTracks) else None
     classes = _class_options(models[0], options) if has(models[0], Classifies) else None
     return Scoring(
         tuple(models),
@@ -230,7 +230,7 @@ def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
     return parse_scores(scores if isinstance(scores, str) else ",".join(scores))
 
 
-def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
+def _track_options(genome: Genome, model: Any, options: ScorerOptions, scores: Sequence[Score]) -> TrackOptions:
     table = open_targets(options.targets)
     known = head_tracks(model.track_heads, options.head, table)
     head = model.head_named(options.head)
@@ -238,10 +238,17 @@ def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackO
         head=head,
         targets=table or model.track_heads[head].table,
         tracks=None if options.tracks is None else known.choose(options.tracks),
-        genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
+        genes=read_score_genes(options.gtf, genome, scores),
         settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
         scale=options.scale or "original",
     )
+
+
+def read_score_genes(gtf: str | Path | Genes | None, genome: Genome, scores: Sequence[Score]) -> Genes | None:
+    """Return the genes of a path, with their transcripts if a score needs them; genes and None are returned as they are."""
+    if not isinstance(gtf, str | Path):
+        return gtf
+    return read_genes(gtf, genome, transcripts=any(score.input.needs_transcripts for score in scores))
 
 
 def _class_options(model: Any, options: ScorerOptions) -> ClassOptions:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the table of scores can be read without torch
     from genoformer.models.token_model import TokenModel
 
 Alleles = Literal["substitution", "indel", "any"]
+GENE, TRANSCRIPT = "gene", "transcript"
 
 
 class AllelePair(NamedTuple):
@@ -42,6 +43,7 @@ class TrackEvidence(Protocol):
 
     def tracks(self, width: int | None) -> AllelePair: ...  # [K, N], the bins that `width` bases touch; None: all bins
     def embedding(self, width: int) -> AllelePair: ...  # [D], mean over these bins
+    def center_mask(self, width: int) -> AllelePair: ...  # [K, n], bins as predicted, see `CenterMask`
 
 
 class ClassEvidence(Protocol):
@@ -60,7 +62,10 @@ class ScoreInput:
     of_tracks: ClassVar[bool] = False  # True: one value per track, from a track model
     of_classes: ClassVar[bool] = False  # True: one value per class, label or value, from a fine-tuned model
     needs_probabilities: ClassVar[bool] = False  # True: the outputs have to be probabilities, not values of a regression
-    per_gene: ClassVar[bool] = False  # True: one value per track and gene in the window
+    per_gene: ClassVar[bool] = False  # True: one value per track and gene or transcript in the window (`gene_inputs`)
+    item: ClassVar[str] = GENE  # or TRANSCRIPT, for a score that is per gene
+    needs_transcripts: ClassVar[bool] = False  # True: transcripts of the genes are read
+    output: ClassVar[str] = "tracks"  # kind of the head that a track score is of, `Head.kind`
     needs_bases: ClassVar[bool] = False  # True: the model has to predict bases or tokens
     needs_distribution: ClassVar[bool] = False  # True: it compares distributions, of the base or of the next token
 
@@ -200,14 +205,33 @@ class Tracks(ScoreInput):
         return "all bins" if self.width is None else f"the bins of {self.width:,} bases around the variant"
 
 
-class GeneTracks(ScoreInput):
-    """Predicted tracks of each allele in the bins of the exons of each gene."""
+@dataclass(frozen=True)
+class CenterMask(ScoreInput):
+    """Tracks of both alleles, without realignment, in ceil(width / bin) bins around the bin of the variant (AlphaGenome)."""
 
-    of_tracks = per_gene = True
+    width: int = 501
+    of_tracks = True
+
+    def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
+        return evidence.center_mask(self.width)
 
     @property
     def bins(self) -> str:
-        return "the exons of a gene"
+        return f"the bins of {self.width:,} bases around the variant"
+
+
+class Contacts(ScoreInput):
+    """Predicted contacts of the variant's bin with each bin of the window, without realignment."""
+
+    of_tracks = True
+    output = "contacts"
+
+    def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
+        return evidence.tracks(None)
+
+    @property
+    def bins(self) -> str:
+        return "all bins with that of the variant"
 
 
 class ClassLogits(ScoreInput):

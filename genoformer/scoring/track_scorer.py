@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.squashed_scale import squashed_scale
+from genoformer.formats.track_table import on_strand
 from genoformer.formats.vcf import Record
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
@@ -26,9 +27,10 @@ from genoformer.models.base import Head
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
+from genoformer.scoring.gene_inputs import ItemInput
 from genoformer.scoring.score_types import Score, ScoreBatch
 from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
-from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
+from genoformer.scoring.track_scores import Item, Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Job, Windows
 from genoformer.writers import Column, Floats
 
@@ -78,6 +80,7 @@ class TrackScorer:
         self.windows = Windows(genome, self.window, self.bin_size, self.settings.anchor, self.settings.indels)
         self.scale = options.scale if shape.squashed_scale else None
         squashed = squashed_scale(shape.squashed_scale, self.targets, self.tracks.tolist(), options.scale)
+        self.strands = self.targets.strands[self.tracks] if self.targets else np.full(len(self.tracks), ".")
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
         self.predictor = AllelePredictor(
             genome,
@@ -103,8 +106,10 @@ class TrackScorer:
             if bad:
                 verb = "needs" if len(bad) == 1 else "need"
                 raise ConfigError(f"{', '.join(bad)} {verb} {kind}, and this one predicts tracks; choose others.")
-        if self.genes is None and any(score.input.per_gene for score in self.scores):
-            raise OptionError("gtf", "is missing, and LOGSED sums over the exons of genes; give a GTF or GFF3.")
+        of_genes = [score for score in self.scores if score.input.per_gene]
+        if self.genes is None and of_genes:
+            name, bins = of_genes[0].name, of_genes[0].input.bins
+            raise OptionError("gtf", f"is missing, and {name} compares {bins}; give a GTF or GFF3.")
         if self.both_strands and self.targets is None:
             raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
         AlleleComparison.parse(*self.settings)
@@ -166,6 +171,10 @@ class TrackScorer:
         return hashes | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
 
     @property
+    def _not_of_genes(self) -> list[int]:
+        return [i for i in range(len(self.scores)) if i not in self.layout.of_genes]
+
+    @property
     def columns(self) -> list[Column]:
         return self.layout.columns
 
@@ -177,9 +186,9 @@ class TrackScorer:
         """Score variants; CheckpointError if the model predicts values that are not finite."""
         scores = self.score_each(variants)
         values, _ = self.layout.strongest(scores)
-        per_track = [i for i, score in enumerate(self.scores) if score.of_tracks]
-        if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, :, 0]).all()):
-            raise CheckpointError("the model predicts values that are no numbers; are its weights damaged?")
+        per_track, others = ([i for i in self._not_of_genes if self.scores[i].of_tracks is of] for of in (True, False))
+        if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, others, 0]).all()):
+            raise CheckpointError(_NOT_FINITE)
         matrix = self.layout.matrix(scores) if self.n_matrix else None
         return ScoreBatch([Status.OK] * len(variants), self.layout.table(scores), matrix)
 
@@ -280,18 +289,24 @@ class TrackScorer:
             if pair is not None:
                 row = score.function(pair.ref, pair.alt)
                 values[i, : None if score.of_tracks else 1] = row
-        return TrackScores(values, self._of_genes(evidence))
+        return TrackScores(values, self._of_items(evidence))
 
-    def _of_genes(self, evidence: WindowEvidence) -> dict[int, Floats]:
-        """Return the gene scores of each gene in the window."""
-        functions = [score.function for score in self.scores if score.input.per_gene]
-        if self.genes is None or not functions:
-            return {}
-        scores = {}
-        for gene in self.genes.over(evidence.grid.chrom, evidence.grid.start, evidence.grid.end):
-            pair = evidence.gene_tracks(gene)
-            scores[gene.number] = np.stack([function(pair.ref, pair.alt) for function in functions])
-        return scores
+    def _of_items(self, evidence: WindowEvidence) -> dict[Item, Floats]:
+        """Return the scores of each gene and transcript in the window; NaN on tracks of the other strand."""
+        items = {}
+        for i in self.layout.of_genes if self.genes is not None else ():
+            source = cast(ItemInput, self.scores[i].input)
+            for number, strand, pair in source.items(evidence, self.genes):
+                kept = on_strand(self.strands, strand) if source.on_strand else np.ones(len(self.tracks), dtype=np.bool_)
+                values: Floats = np.full(len(self.tracks), np.nan)
+                values[kept] = self.scores[i].function(pair.ref[kept], pair.alt[kept])
+                if not np.isfinite(values[kept]).all():
+                    raise CheckpointError(_NOT_FINITE)
+                items[Item(i, number)] = values
+        return items
+
+
+_NOT_FINITE = "the model predicts values that are no numbers; are its weights damaged?"
 
 
 def _check_ensemble(models: Sequence[TrackModel], head: str) -> None:
