@@ -48,7 +48,7 @@ class Gene(NamedTuple):
 
 
 class Genes:
-    """Genes by position; `names[gene.number]` is the name of each, `item_names` goes on with the names of transcripts."""
+    """Genes by position; `names[gene.number]` is the name of each, `item_names` has those of transcripts, too."""
 
     def __init__(self, genes: Mapping[str, list[Gene]], source: str = "", sha256: str = "") -> None:
         """genes: contig -> genes, numbered from 0 over all contigs; source: the file they come from; sha256: its hash."""
@@ -123,7 +123,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome, *, transcripts: boo
         )
     if transcripts:
         genes = _with_transcripts(genes, {number: of_transcripts[key] for number, key in enumerate(kept)}, number)
-        _add_sites(genes, _polya_rows(path, names_in_genome))
+        _add_sites(genes, _polya_rows(path, {name: names_in_genome.get(name) for name in contigs}))
     return Genes(genes, path.name, sha256_of(path))
 
 
@@ -142,7 +142,7 @@ def _with_transcripts(
     return {contig: [gene._replace(transcripts=made[gene.number]) for gene in of] for contig, of in genes.items()}
 
 
-def _polya_rows(path: Path, names: Mapping[str, str]) -> dict[tuple[str, str], list[int]]:
+def _polya_rows(path: Path, names: Mapping[str, str | None]) -> dict[tuple[str, str], list[int]]:
     """Return the last transcribed base of each poly(A) line, by contig of the genome and strand."""
     sites: dict[tuple[str, str], list[int]] = {}
     for _, fields in gtf_rows(path):

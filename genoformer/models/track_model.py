@@ -87,6 +87,10 @@ class TrackModel(Model):
         """
         return self.tracks(self.embed(onehot, n_bins, head), head)
 
+    def recommended_scores(self, head: str) -> tuple[str, ...]:
+        """Return the names of the scores that the authors of the model recommend for a head; empty if there are none."""
+        return ()
+
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return the way to compute embeddings of codes for a head: `PlainEngine`, if the family has no faster one."""
         return PlainEngine(self, head)

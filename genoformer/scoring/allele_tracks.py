@@ -6,16 +6,19 @@ Nearby windows form one stretch, whose stem and tower are computed once. Variant
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genoformer.formats.squashed_scale import SquashedScale
-from genoformer.genome.genes import Gene
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest
+from genoformer.models import cost
 from genoformer.models.track_model import PlainEngine, TrackModel
 from genoformer.scoring.alignment import AlignedChange, Indels, Tracks, align_alternate, stitch
 from genoformer.scoring.score_inputs import AllelePair
@@ -48,39 +51,56 @@ class Alleles(NamedTuple):
     alt: TrackPrediction  # tracks [0 to 2, K, N]: none for the reference alone, two for stitching
 
 
+@dataclass(frozen=True)
+class AlleleRequest:
+    """Settings of a predictor of both alleles."""
+
+    genome: Genome
+    models: Sequence[TrackModel]
+    windows: Windows
+    head: str
+    selection: TrackSelection
+    both_strands: bool
+    batch_size: int | None = None
+    embedding: bool = False  # True: the embedding is requested too
+    genes: Genes | None = None
+
+
 class AllelePredictor:
     """Predictor of both alleles with each model of an ensemble."""
 
-    def __init__(
-        self,
-        genome: Genome,
-        models: Sequence[TrackModel],
-        windows: Windows,
-        head: str,
-        selection: TrackSelection,
-        *,
-        both_strands: bool,
-        batch_size: int | None,
-        embedding: bool,
-    ) -> None:
-        """Set up the predictor. embedding: True if the embedding is requested too."""
-        self.genome, self.models, self.windows, self.head, self.selection = genome, models, windows, head, selection
-        is_whole = windows.length == models[0].config.context_length
-        self.n_bins = models[0].track_heads[head].target_bins if is_whole else 0
-        self.bins = models[0].bins_of(windows.length, self.n_bins, head)
-        readers = [TrackPredictor(model, head, self.n_bins) for model in models]
-        on_cpu = readers[0].device.type == "cpu"
-        self.batch_size = batch_size or (1 if on_cpu else max(1, (1 << 20) // windows.length))
-        self.on_cpu, self.embedding = on_cpu, embedding
-        self.strands = (False, True) if both_strands else (False,)  # values of `backward`
-        self.readers = readers
+    readers: list[TrackPredictor]
+
+    def __init__(self, request: AlleleRequest) -> None:
+        self._set(request)
+        models, length = request.models, request.windows.length
+        is_whole = length == models[0].config.context_length
+        self.n_bins = models[0].track_heads[self.head].target_bins if is_whole else 0
+        self.bins = models[0].bins_of(length, self.n_bins, self.head)
+        self.readers = [TrackPredictor(model, self.head, self.n_bins) for model in models]
+
+    def _set(self, request: AlleleRequest) -> None:
+        self.genome, self.models, self.windows = request.genome, request.models, request.windows
+        self.head, self.selection, self.embedding = request.head, request.selection, request.embedding
+        on_cpu = next(request.models[0].parameters()).device.type == "cpu"
+        self.batch_size = request.batch_size or (1 if on_cpu else max(1, (1 << 20) // self.windows.length))
+        self.on_cpu = on_cpu
+        self.strands = (False, True) if request.both_strands else (False,)  # values of `backward`
+
+    def copy(self) -> Self:
+        """Return a shallow copy."""
+        return copy.copy(self)
 
     def reference(self) -> AllelePredictor:
         """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
-        other = copy.copy(self)
+        other = self.copy()
         other.readers = [TrackPredictor(model, self.head, self.n_bins, PlainEngine(model, self.head)) for model in self.models]
         other.batch_size = 1
         return other
+
+    def meta_run(self, like: Any) -> Callable[[], Tensor]:
+        """Return a forward pass of a meta model."""
+        return cost.track_run(like, self.head, self.windows.length, self.bins.n, n_tracks=len(self.selection.predicted))
 
     def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job]) -> Iterator[Alleles]:
         """Yield the predictions of one model for each job."""

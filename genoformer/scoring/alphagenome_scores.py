@@ -1,7 +1,7 @@
-"""Variant scorers of AlphaGenome by their names, and those that its authors recommend for each output (Avsec et al. 2026).
+"""Variant scorers of AlphaGenome by their names (Avsec et al. 2026).
 
-The definitions are those of `model/variant_scoring` in google-deepmind/alphagenome_research, the recommended ones those of
-`RECOMMENDED_VARIANT_SCORERS` in google-deepmind/alphagenome. Differences: the mean over strands and shifts is taken if it is
+The definitions are those of `model/variant_scoring` in google-deepmind/alphagenome_research; those that its authors recommend
+for each output are in `models/alphagenome/config.py`. Differences: the mean over strands and shifts is taken if it is
 requested, and bases at the end of the window that an insertion has pushed out keep the reference value in scores of genes,
 where AlphaGenome has 0.
 """
@@ -82,7 +82,7 @@ ALPHAGENOME_SCORES = (
         unit="nats",
         meaning=(
             "log(mean of alt + 0.001) - log(mean of ref + 0.001) over the exons of a gene, natural logarithm, on the tracks of "
-            "its strand: transcripts with their TSS in the window (AlphaGenome's score of RNA-seq); needs --gtf. 0 without a gene."
+            "its strand: transcripts with their TSS in the window (AlphaGenome's score of RNA-seq); needs --gtf. 0 without."
         ),
         function=gene_log_fold_change,
     ),
@@ -143,14 +143,3 @@ ALPHAGENOME_SCORES = (
         function=mean_change,
     ),
 )
-
-_LOCAL = ("CENTER_MASK_501_DIFF_LOG2_SUM", "CENTER_MASK_501_ACTIVE_SUM")
-RECOMMENDED: dict[str, tuple[str, ...]] = {  # output -> scores
-    **dict.fromkeys(("atac", "dnase", "cage", "procap", "chip_tf"), _LOCAL),
-    "chip_histone": ("CENTER_MASK_2001_DIFF_LOG2_SUM", "CENTER_MASK_2001_ACTIVE_SUM"),
-    "rna_seq": ("GENE_MASK_LFC", "GENE_MASK_ACTIVE", "POLYADENYLATION"),
-    "splice_sites_classification": ("GENE_MASK_SPLICING",),
-    "splice_sites_usage": ("GENE_MASK_SPLICING",),
-    "splice_sites_junction": ("SPLICE_JUNCTION",),
-    "contact_maps": ("CONTACT_MAP",),
-}

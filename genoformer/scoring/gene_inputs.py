@@ -164,6 +164,7 @@ class GeneJunctions(BodyTracks):
     """Read counts of the splice junctions inside each gene that the variant lies in, [K, J]."""
 
     output = "junctions"
+    on_strand = False  # its tracks are tissues, whose counts are of the strand of the gene
     needs_transcripts = True
 
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:

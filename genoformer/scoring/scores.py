@@ -279,6 +279,7 @@ SCORES: dict[str, Score] = {
     )
 }
 
+RECOMMENDED = "recommended"  # stands for the scores that the authors of a model recommend for the head
 DEFAULT_SCORES = "LLR,PLL"  # for language models: each allele gets one of the two
 DEFAULT_TRACK_SCORES = "SAD,SAR501"
 DEFAULT_CLASS_SCORES = "LOGIT,DIFF"  # for fine-tuned models; for a regression DIFF alone

@@ -23,16 +23,25 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
-from genoformer.models.base import Head
+from genoformer.models.base import CONTACTS, JUNCTIONS, TRACKS
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
-from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
+from genoformer.scoring.allele_contacts import ContactPredictor
+from genoformer.scoring.allele_junctions import JunctionPredictor
+from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, TrackSelection, WindowEvidence
 from genoformer.scoring.gene_inputs import ItemInput
 from genoformer.scoring.score_types import Score, ScoreBatch
+from genoformer.scoring.scored_heads import check_ensemble, check_scores, scored_head, scored_heads
 from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
 from genoformer.scoring.track_scores import Item, Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Job, Windows
 from genoformer.writers import Column, Floats
+
+PREDICTORS: dict[str, Callable[[AlleleRequest], AllelePredictor]] = {
+    TRACKS: AllelePredictor,
+    CONTACTS: ContactPredictor,
+    JUNCTIONS: JunctionPredictor,
+}
 
 
 class Compared(NamedTuple):
@@ -60,13 +69,16 @@ class TrackScorer:
         self.settings, self.both_strands, self.genes = options.settings, scoring.both_strands, options.genes
         model = self.models[0]
         length = model.config.context_length
-        self.head = model.head_named(options.head)
-        _check_ensemble(self.models, self.head)
-        shape = model.track_heads[self.head]
+        self.head = scored_head(model, options.head)
+        check_ensemble(self.models, self.head)
+        shape = scored_heads(model)[self.head]
         self.window, self.bin_size = scoring.context or length, shape.bin_size
         require_length(self.window, length)
         self.targets = options.targets or shape.table
-        self._check()
+        check_scores(model, self.head, self.scores, self.genes)
+        if self.both_strands and self.targets is None and shape.kind == TRACKS:
+            raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
+        AlleleComparison.parse(*self.settings)
         n_tracks = shape.n_tracks
         self.tracks = np.arange(n_tracks) if options.tracks is None else np.asarray(options.tracks, dtype=np.int64)
         self.n_matrix = len(self.tracks) if options.matrix else 0
@@ -82,37 +94,23 @@ class TrackScorer:
         squashed = squashed_scale(shape.squashed_scale, self.targets, self.tracks.tolist(), options.scale)
         self.strands = self.targets.strands[self.tracks] if self.targets else np.full(len(self.tracks), ".")
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
-        self.predictor = AllelePredictor(
-            genome,
-            self.models,
-            self.windows,
-            self.head,
-            TrackSelection.with_pairs(self.tracks, strand_pairs, squashed),
-            both_strands=self.both_strands,
-            batch_size=batch_size,
-            embedding=any(not score.of_tracks for score in self.scores),
+        self.predictor = PREDICTORS[shape.kind](
+            AlleleRequest(
+                genome,
+                self.models,
+                self.windows,
+                self.head,
+                TrackSelection.with_pairs(self.tracks, strand_pairs, squashed),
+                self.both_strands,
+                batch_size,
+                any(not score.of_tracks for score in self.scores),
+                self.genes,
+            )
         )
         self.bins = self.predictor.bins
         furthest = self.bins.n * self.bin_size // 4
         if far := [shift for shift in self.settings.shifts if abs(shift) > furthest]:
             raise ConfigError(f"a shift of {far[0]:,} bases: give {furthest:,} at most, a quarter of what is predicted.")
-
-    def _check(self) -> None:
-        """Raise ConfigError for scores and settings that need another model or more input."""
-        for kind, bad in (
-            ("a language model", [score.name for score in self.scores if score.input.needs_bases]),
-            ("a fine-tuned model", [score.name for score in self.scores if score.of_classes]),
-        ):
-            if bad:
-                verb = "needs" if len(bad) == 1 else "need"
-                raise ConfigError(f"{', '.join(bad)} {verb} {kind}, and this one predicts tracks; choose others.")
-        of_genes = [score for score in self.scores if score.input.per_gene]
-        if self.genes is None and of_genes:
-            name, bins = of_genes[0].name, of_genes[0].input.bins
-            raise OptionError("gtf", f"is missing, and {name} compares {bins}; give a GTF or GFF3.")
-        if self.both_strands and self.targets is None:
-            raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
-        AlleleComparison.parse(*self.settings)
 
     @property
     def longest_allele(self) -> int:
@@ -130,11 +128,10 @@ class TrackScorer:
     @cached_property
     def flops_per_variant(self) -> float:
         """Number of arithmetic operations for an ALT whose window is shared with some others."""
-        n, n_tracks = 0, len(self.predictor.selection.predicted)
+        n = 0
         for model in self.models:
             like = cost.meta_model(type(model), model.config).eval()
-            run = cost.track_run(like, self.head, self.window, self.bins.n, n_tracks=n_tracks)
-            n += 2 * cost.trace(like, run).multiply_adds
+            n += 2 * cost.trace(like, self.predictor.meta_run(like)).multiply_adds
         return float(n * (1 + self.both_strands) * len(self.settings.shifts))
 
     @property
@@ -294,8 +291,9 @@ class TrackScorer:
     def _of_items(self, evidence: WindowEvidence) -> dict[Item, Floats]:
         """Return the scores of each gene and transcript in the window; NaN on tracks of the other strand."""
         items = {}
-        for i in self.layout.of_genes if self.genes is not None else ():
+        for i in self.layout.of_genes:
             source = cast(ItemInput, self.scores[i].input)
+            assert self.genes is not None
             for number, strand, pair in source.items(evidence, self.genes):
                 kept = on_strand(self.strands, strand) if source.on_strand else np.ones(len(self.tracks), dtype=np.bool_)
                 values: Floats = np.full(len(self.tracks), np.nan)
@@ -307,32 +305,3 @@ class TrackScorer:
 
 
 _NOT_FINITE = "the model predicts values that are no numbers; are its weights damaged?"
-
-
-def _check_ensemble(models: Sequence[TrackModel], head: str) -> None:
-    """Raise ConfigError unless all models of an ensemble predict the same tracks of the same windows."""
-    first = models[0]
-    for other in models[1:]:
-        heads = [model.track_heads.get(head, Head(0, 0)) for model in (first, other)]
-        shapes = [
-            {
-                "bases of a window": model.config.context_length,
-                "bases of a bin": shape.bin_size,
-                "bins": shape.target_bins,
-                f"tracks of head {head}": shape.n_tracks,
-            }
-            for model, shape in zip((first, other), heads, strict=True)
-        ]
-        for what, n in shapes[0].items():
-            if shapes[1][what] != n:
-                raise ConfigError(
-                    f"the models of an ensemble have {n:,} and {shapes[1][what]:,} {what}, expected the same number; score "
-                    "each model alone."
-                )
-        names = [[track.identifier for track in shape.table or ()] for shape in heads]
-        if all(names) and names[0] != names[1]:
-            differing = next((a, b) for a, b in zip(*names, strict=True) if a != b)
-            raise ConfigError(
-                f"the models of an ensemble name a track of head {head} {differing[0]} and {differing[1]}, expected the same "
-                "tracks; score each model alone."
-            )

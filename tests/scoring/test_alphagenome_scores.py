@@ -3,76 +3,33 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from alphagenome_models import small_alphagenome
+from borzoi_models import small_borzoi
+from commands import assert_refused, rows_of, run, run_well
+from published_scorers import CONTIG, EXONS, GENES, KINDS, LENGTH, VARIANTS, aligned, body, snv
 from scoring_jobs import track_scorer
 
-from genoformer.errors import ConfigError, OptionError
+from genoformer.errors import OptionError
 from genoformer.formats.track_table import Track, TrackTable
-from genoformer.genome.codes import decode, encode
-from genoformer.genome.genes import Gene, Genes, Transcript
+from genoformer.genome.codes import encode
+from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.models import registry
 from genoformer.models.track_model import one_hot
 from genoformer.scoring.alphagenome_scores import AGGREGATIONS, ALPHAGENOME_SCORES
+from genoformer.scoring.calibration import Calibration
+from genoformer.scoring.options import chosen_scores
+from genoformer.scoring.scored_heads import scored_heads
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison
 from genoformer.scoring.track_scorer import TrackScorer
 
-LENGTH = 4096
-random = np.random.default_rng(7)
-CONTIG = decode(random.integers(0, 4, 9000, dtype=np.uint8))
 MODEL = small_alphagenome()
-CHANGED = {"A": "C", "C": "G", "G": "T", "T": "A"}
-
-
-def snv(pos: int) -> Variant:
-    return Variant("c1", pos, CONTIG[pos - 1], CHANGED[CONTIG[pos - 1]])
-
-
-def insertion(pos: int, text: str) -> Variant:
-    """Inserts bases after `pos`; the first and the last differ from their neighbours, so that it has one spelling."""
-    return Variant("c1", pos, CONTIG[pos - 1], CONTIG[pos - 1] + CHANGED[CONTIG[pos]] + text + CHANGED[CONTIG[pos - 1]])
-
-
-def deletion(first: int, n: int) -> Variant:
-    """Deletes n bases after the first position at or behind `first` where that has one spelling."""
-    pos = next(p for p in range(first, first + 99) if CONTIG[p - 1] != CONTIG[p + n - 1] and CONTIG[p] != CONTIG[p + n])
-    return Variant("c1", pos, CONTIG[pos - 1 : pos + n], CONTIG[pos - 1])
-
-
-VARIANTS = [snv(4500), insertion(4511, "GATTACA"), deletion(4520, 6)]
-KINDS = ["snv", "insertion", "deletion"]
-_EXONS = {  # gene -> strand and transcripts
-    "forward": ("+", [[(4100, 4180), (4490, 4600)], [(4300, 4330), (4590, 4700)], [(1000, 1100), (4620, 4800)]]),
-    "backward": ("-", [[(4200, 4530), (4900, 4960)], [(4205, 4400), (4900, 4940)]]),
-    "elsewhere": (".", [[(4000, 4010), (5200, 5300)]]),
-}
-
-
-def _genes() -> Genes:
-    number, genes = len(_EXONS), []
-    for i, (name, (strand, transcripts)) in enumerate(_EXONS.items()):
-        made = []
-        for j, exons in enumerate(transcripts):
-            made.append(Transcript(number, f"{name}-{j}", np.array(exons)))
-            number += 1
-        union = np.zeros(9000, dtype=bool)
-        for exons in transcripts:
-            for a, b in exons:
-                union[a:b] = True
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], union, [0]])))
-        ends = sorted({exons[0][0] if strand == "-" else exons[-1][1] - 1 for exons in transcripts})
-        sites = tuple(ends[::-1] if strand == "-" else ends)
-        genes.append(Gene(i, name, edges.reshape(-1, 2), strand, tuple(made), sites))
-    return Genes({"c1": genes})
-
-
-GENES = _genes()
 
 
 def table(n: int) -> TrackTable:
@@ -109,20 +66,6 @@ def published(variant: Variant, start: int, head: str) -> tuple[np.ndarray, np.n
     return predicted(CONTIG[start : start + LENGTH], head), predicted(changed[start : start + LENGTH], head)
 
 
-def aligned(alt: np.ndarray, variant: Variant, start: int) -> np.ndarray:
-    """`align_alternate`: the largest value of inserted bases in the base before them, 0 for deleted bases and at the end."""
-    at = variant.start - start + min(len(variant.ref), len(variant.alt)) - 1
-    n = len(variant.alt) - len(variant.ref)
-    if n > 0:
-        rows = [*alt[:at], alt[at : at + n + 1].max(0), *alt[at + n + 1 :], *np.zeros((n, alt.shape[1]))]
-    elif n < 0:
-        rows = [*alt[: at + 1], *np.zeros((-n, alt.shape[1])), *alt[at + 1 : n]]
-    else:
-        rows = [*alt]
-    assert len(rows) == len(alt)
-    return np.array(rows)
-
-
 def center_mask(ref: np.ndarray, alt: np.ndarray, variant: Variant, start: int, width: int, resolution: int, how: str):
     n = math.ceil(width / resolution)
     first = (variant.start - start) // resolution - n // 2
@@ -146,14 +89,9 @@ def center_mask(ref: np.ndarray, alt: np.ndarray, variant: Variant, start: int, 
     return np.array(scores)
 
 
-def body(name: str) -> tuple[int, int]:
-    exons = [exon for transcript in _EXONS[name][1] for exon in transcript]
-    return min(a for a, _ in exons), max(b for _, b in exons)
-
-
 def exon_mask(name: str, start: int) -> np.ndarray | None:
     """Union of the exons of the transcripts whose TSS is in the interval; None without one."""
-    strand, transcripts = _EXONS[name]
+    strand, transcripts = EXONS[name]
     mask, begun = np.zeros(LENGTH, dtype=bool), False
     for exons in transcripts:
         tss = exons[-1][1] - 1 if strand == "-" else exons[0][0]
@@ -167,13 +105,13 @@ def exon_mask(name: str, start: int) -> np.ndarray | None:
 def on_strand(name: str, values: np.ndarray) -> np.ndarray:
     """Tracks of the other strand have no score (`finalize_variant`)."""
     strands = np.array(["+", "-", *"." * (len(values) - 2)])
-    strand = _EXONS[name][0]
+    strand = EXONS[name][0]
     return np.where((strands == strand) | (strands == ".") | (strand == "."), values, np.nan)
 
 
 def polyadenylation(ref: np.ndarray, alt: np.ndarray, name: str, variant: Variant, start: int) -> np.ndarray | None:
     first, end = body(name)
-    strand, transcripts = _EXONS[name]
+    strand, transcripts = EXONS[name]
     if not (end > variant.start and first < max(variant.end, variant.start + len(variant.alt))):
         return None
     sites = sorted({exons[0][0] if strand == "-" else exons[-1][1] - 1 for exons in transcripts})
@@ -226,7 +164,7 @@ def test_gene_masks_are_those_published(genome, variant) -> None:
     ref, raw = published(variant, start, head)
     alt = aligned(raw, variant, start)
     seen = set()
-    for number, name in enumerate(_EXONS):
+    for number, name in enumerate(EXONS):
         mask = exon_mask(name, start)
         expected = {}
         if mask is not None:
@@ -252,7 +190,7 @@ def test_splicing_masks_are_those_published(genome, head, variant) -> None:
     ref, raw = published(variant, start, head)
     change = np.abs(aligned(raw, variant, start) - ref)
     overlapping = {}
-    for number, name in enumerate(_EXONS):
+    for number, name in enumerate(EXONS):
         first, end = body(name)
         if end > variant.start and first < max(variant.end, variant.start + len(variant.alt)):
             overlapping[0, number] = on_strand(name, change[max(first - start, 0) : end - start].max(0))
@@ -286,3 +224,61 @@ def test_names_and_signs(genome) -> None:
 def test_scores_of_genes_need_a_file_of_genes(genome) -> None:
     with pytest.raises(OptionError, match="option gtf is missing, and GENE_MASK_LFC compares the exons of a gene whose TSS"):
         scorer(genome, "GENE_MASK_LFC", "human_rna_seq_1bp", genes=None)
+
+
+# --- recommended scores
+
+
+def test_recommended_scores_are_those_of_the_head(genome) -> None:
+    def names(head: str, scores: str = "recommended") -> list[str]:
+        return [score.name for score in chosen_scores(scores, MODEL, head)]
+
+    assert names("human_atac_1bp") == ["CENTER_MASK_501_DIFF_LOG2_SUM", "CENTER_MASK_501_ACTIVE_SUM"]
+    assert names("mouse_chip_histone_128bp") == ["CENTER_MASK_2001_DIFF_LOG2_SUM", "CENTER_MASK_2001_ACTIVE_SUM"]
+    assert names("human_rna_seq_1bp") == ["GENE_MASK_LFC", "GENE_MASK_ACTIVE", "POLYADENYLATION"]
+    assert names("mouse_rna_seq_1bp", "SAD,Recommended") == ["SAD", "GENE_MASK_LFC", "GENE_MASK_ACTIVE"]
+    assert names("human_contact_maps") == [score.name for score in chosen_scores(None, MODEL, "human_contact_maps")]
+    for head, shape in scored_heads(MODEL).items():
+        assert all(SCORES[name].input.output == shape.kind for name in names(head))
+
+
+def test_models_without_recommended_scores_say_so() -> None:
+    with pytest.raises(OptionError, match="option scores is recommended, but the authors of this model recommend no scores"):
+        chosen_scores("recommended", small_borzoi(), "human")
+    with pytest.raises(OptionError, match="which is of track models such as AlphaGenome; name the scores"):
+        chosen_scores("recommended", registry.load("demo"), None)
+
+
+def test_the_commands_take_recommended_scores_of_every_kind_of_head(genome, tmp_path) -> None:
+    folder, vcf, gtf = (tmp_path / name for name in ("model", "in.vcf", "genes.gtf"))
+    registry.save(MODEL, folder)
+    rows = [f"c1\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t.\n" for v in VARIANTS]
+    vcf.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(rows))
+    line = 'c1\tx\texon\t{}\t{}\t.\t{}\t.\tgene_id "{}"; transcript_id "{}";\n'
+    gtf.write_text(
+        "".join(
+            line.format(a + 1, b, strand, name, f"{name}-{i}")
+            for name, (strand, transcripts) in EXONS.items()
+            for i, exons in enumerate(transcripts)
+            for a, b in exons
+        )
+    )
+    for head in ("human_dnase_1bp", "human_rna_seq_1bp", "human_contact_maps", "human_splice_sites_junction"):
+        out = tmp_path / f"{head}.tsv"
+        common = ("-f", genome.path, "-m", folder, "--head", head, "--strand", "forward", "--gtf", gtf)
+        run_well("score", vcf, *common, "-s", "recommended", "-o", out, "--noise-places", 1, "--verify", 2)
+        table = rows_of(out)
+        names = [score.name for score in chosen_scores("recommended", MODEL, head)]
+        genes = read_genes(gtf, genome, transcripts=True)
+        made = track_scorer(MODEL, genome, ",".join(names), head=head, genes=genes, both_strands=False)
+        values, _ = made.values(VARIANTS)
+        for i, name in enumerate(names):
+            largest = [values[row, i][np.nanargmax(np.abs(values[row, i]))] for row in range(3)]
+            assert [float(row[name]) for row in table] == pytest.approx(largest, rel=1e-3, abs=1e-4), (head, name)
+    out = tmp_path / "calibration.npz"
+    run_well("calibrate", vcf, "-f", genome.path, "-m", folder, "--head", "human_contact_maps", "-o", out)
+    calibration = Calibration.load(out)
+    assert list(calibration.grids) == ["CONTACT_MAP"]
+    assert calibration.options["head"] == "human_contact_maps"
+    refused = run("score", vcf, "-f", genome.path, "-m", folder, "--head", "human_dnase_1bp", "-s", "CONTACT_MAP", "-o", "-")
+    assert_refused(refused, "--head is human_dnase_1bp, which predicts tracks, and CONTACT_MAP needs contact maps")

@@ -28,7 +28,7 @@ random = np.random.default_rng(11)
 CONTIG = decode(random.integers(0, 4, 6000, dtype=np.uint8))
 MODEL = small_borzoi()
 TABLE = TrackTable(
-    tuple(Track(i, name, strand_pair=p) for i, (name, p) in enumerate(zip(("a+", "a-", "b", "c"), (1, 0, 2, 3))))
+    tuple(Track(i, name, strand_pair=p) for i, (name, p) in enumerate(zip(("a+", "a-", "b", "c"), (1, 0, 2, 3), strict=True)))
 )
 STRANDS = ["+", "-", ".", "."]
 GTF = """\

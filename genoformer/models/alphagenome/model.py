@@ -22,13 +22,17 @@ from genoformer.genome.codes import Codes
 from genoformer.models.alphagenome.config import (
     BIN,
     CONTACTS,
+    HUMAN_SCORES,
     JUNCTIONS,
     PAIR_BIN,
+    RECOMMENDED_SCORES,
     SITES,
     AlphaGenomeConfig,
     HeadName,
     head_names,
     heads_of,
+    pair_head_names,
+    pair_heads_of,
 )
 from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
@@ -153,12 +157,48 @@ class AlphaGenome(BinTransformer):
         kind, with a probability of at least `site_threshold`.
         """
         self._require_output(JUNCTIONS, organism)
-        number, config = self._organism(organism), self.config
+        number = self._organism(organism)
         embedding = self._embedding(onehot, number, 1, Bins(0, onehot.shape[-1]))
         if sites is None:
             probabilities = self.outputs[SITES].probabilities(embedding, number)  # type: ignore[operator]
-            sites = likely_sites(probabilities, config.n_junction_sites, config.site_threshold)
+            sites = self.likely_sites(probabilities)
         return Junctions(sites, self.outputs[JUNCTIONS].counts(embedding, number, sites))  # type: ignore[operator]
+
+    def recommended_scores(self, head: str) -> tuple[str, ...]:
+        name = {**head_names(self.config), **pair_head_names(self.config)}[head]
+        scores = RECOMMENDED_SCORES[name.output]
+        return tuple(score for score in scores if name.organism == "human" or score not in HUMAN_SCORES)
+
+    # Heads of pairs (`PredictsPairs`)
+
+    @property
+    def pair_heads(self) -> dict[str, Head]:
+        """Heads of contact maps and of splice junctions, such as human_contact_maps."""
+        return pair_heads_of(self.config)
+
+    def contacts(self, onehot: Tensor, head: str) -> Tensor:
+        """Return the contact maps [B, K, P, P] of a head."""
+        return self.contact_maps(onehot, pair_head_names(self.config)[head].organism)
+
+    def base_head(self, head: str) -> str:
+        """Return the head of splice sites of the same organism."""
+        return str(HeadName(pair_head_names(self.config)[head].organism, SITES, 1))
+
+    def site_probabilities(self, embedding: Tensor, head: str) -> Tensor:
+        """Return the probabilities of the classes of splice sites, [B, D, N] -> [B, 5, N]."""
+        organism = self._organism(pair_head_names(self.config)[head].organism)
+        probabilities: Tensor = self.outputs[SITES].probabilities(embedding, organism)  # type: ignore[operator]
+        return probabilities
+
+    def likely_sites(self, probabilities: Tensor) -> Tensor:
+        """Return the positions [B, 4, K] of the likeliest splice sites, see `outputs.likely_sites`."""
+        return likely_sites(probabilities, self.config.n_junction_sites, self.config.site_threshold)
+
+    def junction_counts(self, at_sites: Tensor, sites: Tensor, head: str) -> Tensor:
+        """Return the counts [B, 2 T, K, K] of junctions from the embedding of the sites [B, D, 4, K]."""
+        organism = self._organism(pair_head_names(self.config)[head].organism)
+        counts: Tensor = self.outputs[JUNCTIONS].counts_between(at_sites, organism, sites)  # type: ignore[operator]
+        return counts
 
     def _require_output(self, output: str, organism: str) -> None:
         if not self.config.tracks.get(organism, {}).get(output):
