@@ -107,5 +107,5 @@ def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | N
             print_note(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.")
         for note in [*result.notes, *([entry.note] if entry.note and result.fetched else [])]:
             print_note(f"Note: {note}")
-        for path in [result.folder] if kind == "models" else result.paths:
+        for path in [result.folder] if entry.is_model else result.paths:
             click.echo(str(path))

@@ -13,7 +13,7 @@ import numpy as np
 from genoformer.errors import ContigError
 from genoformer.files import sha256_of
 from genoformer.formats.bed import Intervals, named_file
-from genoformer.formats.gtf import EXON, gene_rows, gtf_rows, without_exons
+from genoformer.formats.gtf import gene_rows, gtf_rows, without_exons
 from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import merge, read_on_reference
@@ -100,7 +100,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome, *, transcripts: boo
         key = (row.contig, row.gene)
         names.setdefault(key, row.name)
         strands.setdefault(key, row.strand)
-        if row.kind == EXON:
+        if row.is_exon:
             spans.setdefault(key, []).append((row.start, row.end))
             if transcripts:
                 of_transcripts.setdefault(key, {}).setdefault(row.transcript, []).append((row.start, row.end))

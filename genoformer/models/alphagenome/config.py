@@ -24,6 +24,11 @@ class Output(NamedTuple):
     kind: str = "tracks"  # a key of `outputs.OUTPUT_MODULES`
     squashed: bool = False  # training targets were raised to the power 0.75
 
+    @property
+    def has_means(self) -> bool:
+        """True for tracks of measurements, which the model scales by the mean of each."""
+        return self.kind == "tracks"
+
 
 # heads.py of google-deepmind/alphagenome_research, `get_head_config`
 OUTPUTS = {
