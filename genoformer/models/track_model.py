@@ -87,6 +87,10 @@ class TrackModel(Model):
         """
         return self.tracks(self.embed(onehot, n_bins, head), head)
 
+    def tables_of_metadata(self, organism: str, tables: Mapping[str, TrackTable]) -> dict[str, TrackTable]:
+        """Return the table of each head from the tables of the outputs of AlphaGenome; ConfigError for another model."""
+        raise ConfigError("metadata of AlphaGenome's tracks are of AlphaGenome only; give a table of targets.")
+
     def recommended_scores(self, head: str) -> tuple[str, ...]:
         """Return the names of the scores that the authors of the model recommend for a head; empty if there are none."""
         return ()
