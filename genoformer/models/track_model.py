@@ -27,6 +27,7 @@ class TrackModel(Model):
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
+    few_bins_are_cheaper: bool = False  # True: the embedding of a few bins takes much less time than that of all
     activation_checkpointing: bool = False  # a family may compute its blocks twice in training, to need less memory
 
     def __init__(self) -> None:

@@ -57,7 +57,6 @@ class JunctionPredictor(AllelePredictor):
 
     def __init__(self, request: AlleleRequest) -> None:
         self._set(request)
-        self.genes = request.genes
         self.base_head = cast(PredictsPairs, request.models[0]).base_head(self.head)
         self.bins = request.models[0].bins_of(request.windows.length, 0, self.base_head)
         self.readers = [JunctionReader(one, one.engine(self.base_head)) for one in request.models]  # type: ignore[misc]
@@ -72,8 +71,8 @@ class JunctionPredictor(AllelePredictor):
         """Return a forward pass of a meta model."""
         return cost.track_run(like, self.base_head, self.windows.length, self.windows.length)
 
-    def predict(self, reader: Any, sorted_jobs: Sequence[Job]) -> Iterator[Any]:
-        """Yield the embeddings of both alleles of each job in the genes that its variant lies in."""
+    def predict(self, reader: Any, sorted_jobs: Sequence[Job], *, whole: bool = False) -> Iterator[Any]:
+        """Yield the embeddings of both alleles of each job in the genes that its variant lies in, with `whole` too."""
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.windows.length - begin)

@@ -19,9 +19,10 @@ from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest
 from genoformer.models import cost
+from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine, TrackModel
 from genoformer.scoring.alignment import AlignedChange, Indels, Tracks, align_alternate, stitch
-from genoformer.scoring.score_inputs import AllelePair
+from genoformer.scoring.score_inputs import AllelePair, ScoreInput, VariantPlace
 from genoformer.scoring.windows import Job, Windows
 
 
@@ -49,6 +50,7 @@ class Alleles(NamedTuple):
     job: Job
     ref: TrackPrediction  # tracks [1, K, N]
     alt: TrackPrediction  # tracks [0 to 2, K, N]: none for the reference alone, two for stitching
+    bins: Bins  # predicted bins of the window
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,13 @@ class AlleleRequest:
     selection: TrackSelection
     both_strands: bool
     batch_size: int | None = None
-    embedding: bool = False  # True: the embedding is requested too
+    inputs: Sequence[ScoreInput] = ()  # of the scores
     genes: Genes | None = None
+
+    @property
+    def embedding(self) -> bool:
+        """True if a score compares embeddings."""
+        return any(not source.of_tracks for source in self.inputs)
 
 
 class AllelePredictor:
@@ -82,6 +89,7 @@ class AllelePredictor:
     def _set(self, request: AlleleRequest) -> None:
         self.genome, self.models, self.windows = request.genome, request.models, request.windows
         self.head, self.selection, self.embedding = request.head, request.selection, request.embedding
+        self.inputs, self.genes = request.inputs, request.genes
         on_cpu = next(request.models[0].parameters()).device.type == "cpu"
         self.batch_size = request.batch_size or (1 if on_cpu else max(1, (1 << 20) // self.windows.length))
         self.on_cpu = on_cpu
@@ -102,17 +110,25 @@ class AllelePredictor:
         """Return a forward pass of a meta model."""
         return cost.track_run(like, self.head, self.windows.length, self.bins.n, n_tracks=len(self.selection.predicted))
 
-    def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job]) -> Iterator[Alleles]:
-        """Yield the predictions of one model for each job."""
+    def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job], *, whole: bool = False) -> Iterator[Alleles]:
+        """Yield the predictions of one model for each job: of the bins that the scores compare, or of the whole window.
+
+        A model for which few bins are no cheaper than all predicts the whole window.
+        """
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.windows.length - begin)
             groups: dict[int, list[Job]] = {}
             for job in jobs:
                 groups.setdefault(job.start, []).append(job)
+            whole = whole or not self.models[0].few_bins_are_cheaper
             requests = [
                 WindowRequest(
-                    start - begin, self.windows.length, [codes for job in group for codes in job.alternatives], self.embedding
+                    start - begin,
+                    self.windows.length,
+                    [codes for job in group for codes in job.alternatives],
+                    self.embedding,
+                    self.bins if whole else self._compared_bins(group),
                 )
                 for start, group in groups.items()
             ]
@@ -122,14 +138,36 @@ class AllelePredictor:
                 )
                 for backward in self.strands
             ]
-            for group, predictions in zip(groups.values(), zip(*strands, strict=True), strict=True):
+            for request, group, predictions in zip(requests, groups.values(), zip(*strands, strict=True), strict=True):
                 mean = self._mean(predictions)
                 ref = TrackPrediction(mean.tracks[:1], mean.embedding[:1])
                 at = 1
                 for job in group:
                     end = at + len(job.alternatives)
-                    yield Alleles(job, ref, TrackPrediction(mean.tracks[at:end], mean.embedding[at:end]))
+                    yield Alleles(
+                        job, ref, TrackPrediction(mean.tracks[at:end], mean.embedding[at:end]), request.bins or self.bins
+                    )
                     at = end
+
+    def _compared_bins(self, jobs: Sequence[Job]) -> Bins:
+        """Return the predicted bins that the scores of the jobs of one window compare, and those that realignment reads."""
+        size, whole = self.windows.bin_size, self._grid(jobs[0], self.bins)
+        first, end = self.bins.n, 0
+        for job in jobs:
+            place = VariantPlace(whole, job.centre, extent_of(job))
+            margin = -(-sum(abs(change.alt_length - change.ref_length) for change in job.changes) // size) + 1
+            for source in self.inputs:
+                bases = source.bases(place, self.genes)
+                if bases is None:
+                    return self.bins
+                first = min(first, (bases[0] - whole.start) // size - margin)
+                end = max(end, -(-(bases[1] - whole.start) // size) + margin)
+        first = min(max(0, first), self.bins.n - 1)
+        end = max(min(end, self.bins.n), first + 1)
+        return Bins(self.bins.first + first, end - first)
+
+    def _grid(self, job: Job, bins: Bins) -> Grid:
+        return Grid(job.chrom, job.start + bins.first * self.windows.bin_size, bins.n, self.windows.bin_size)
 
     def _mean(self, strands: Sequence[TrackPrediction]) -> TrackPrediction:
         """Return the requested tracks, averaged over the strands; on the reverse strand each is read from its strand pair.
@@ -146,12 +184,12 @@ class AllelePredictor:
 
     def evidence(self, alleles: Alleles) -> WindowEvidence:
         """Return the tracks of both alleles in the bins of the reference, and where these bins are."""
-        job, ref, alt = alleles
-        to_bins = self.bins.first * self.windows.bin_size
+        job, ref, alt, bins = alleles
+        to_bins = bins.first * self.windows.bin_size
         changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
         before, after = ref.tracks[0].astype(np.float64), [tracks.astype(np.float64) for tracks in alt.tracks]
         aligned = self._aligned(before, after, changes)
-        grid = Grid(job.chrom, job.start + to_bins, self.bins.n, self.windows.bin_size)
+        grid = self._grid(job, bins)
         embeddings = AllelePair(ref.embedding[0], alt.embedding[0])
         return WindowEvidence(grid, job.centre, AllelePair(before, aligned), embeddings, after[0], extent_of(job))
 

@@ -14,25 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.genome.genes import Gene, Genes
-from genoformer.scoring.score_inputs import TRANSCRIPT, AllelePair, ScoreInput
+from genoformer.scoring.score_inputs import TRANSCRIPT, AllelePair, BinGrid, ScoreInput, VariantPlace
 
 Bins = NDArray[np.int64]
-
-
-class BinGrid(Protocol):
-    """Predicted bins of a window on a contig."""
-
-    @property
-    def chrom(self) -> str: ...
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def n(self) -> int: ...
-    @property
-    def bin_size(self) -> int: ...
-    def of_spans(self, spans: NDArray[np.int64]) -> Bins: ...  # bins that intervals touch, without duplicates
 
 
 class GeneEvidence(Protocol):
@@ -130,6 +114,10 @@ class BodyTracks(ItemInput):
     def genes(self, evidence: GeneEvidence, genes: Genes) -> Iterator[Gene]:
         return genes.spanning(evidence.grid.chrom, *evidence.extent)
 
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        spans = [] if genes is None else [gene.span for gene in genes.spanning(place.grid.chrom, *place.extent)]
+        return (min(first for first, _ in spans), max(end for _, end in spans)) if spans else place.extent
+
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
         bins = evidence.grid.of_spans(np.array([gene.span]))
         return _within(evidence, bins) if len(bins) else None
@@ -144,6 +132,9 @@ class SpanShapes(BodyTracks):
 
     def genes(self, evidence: GeneEvidence, genes: Genes) -> Iterator[Gene]:
         return genes.spanning(evidence.grid.chrom, evidence.grid.start, evidence.grid.end)
+
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        return None  # the percentile is that of all bins
 
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
         grid = evidence.grid

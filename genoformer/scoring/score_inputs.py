@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.genes import Genes
 from genoformer.writers import Floats
 
 if TYPE_CHECKING:  # the table of scores can be read without torch
@@ -19,6 +23,31 @@ class AllelePair(NamedTuple):
 
     ref: Floats
     alt: Floats
+
+
+class BinGrid(Protocol):
+    """Predicted bins of a window on a contig."""
+
+    @property
+    def chrom(self) -> str: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def bin_size(self) -> int: ...
+    def mask(self, base: int, width: int) -> slice: ...  # ceil(width / bin) bins around the bin of a base
+    def of_spans(self, spans: NDArray[np.int64]) -> NDArray[np.int64]: ...  # bins that intervals touch, without duplicates
+
+
+class VariantPlace(NamedTuple):
+    """A variant in a window."""
+
+    grid: BinGrid
+    centre: int  # the base that masks are centred on
+    extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
 
 
 class SequenceEvidence(Protocol):
@@ -87,6 +116,10 @@ class ScoreInput:
 
     def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
         """Return the evidence of a fine-tuned model; None if a fine-tuned model has none of this kind."""
+        return None
+
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        """Return the bases [start, end) of a contig whose bins the score of a variant compares; None: all bins."""
         return None
 
     @property
@@ -189,6 +222,9 @@ class Embedding(ScoreInput):
     def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
         return evidence.embedding(self.width)
 
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        return _around(place, self.width)
+
 
 @dataclass(frozen=True)
 class Tracks(ScoreInput):
@@ -199,6 +235,9 @@ class Tracks(ScoreInput):
 
     def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
         return evidence.tracks(self.width)
+
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        return None if self.width is None else _around(place, self.width)
 
     @property
     def bins(self) -> str:
@@ -214,6 +253,10 @@ class CenterMask(ScoreInput):
 
     def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
         return evidence.center_mask(self.width)
+
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        mask, grid = place.grid.mask(place.extent[0], self.width), place.grid
+        return grid.start + mask.start * grid.bin_size, grid.start + mask.stop * grid.bin_size
 
     @property
     def bins(self) -> str:
@@ -250,6 +293,10 @@ class ClassValues(ScoreInput):
 
     def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
         return evidence.values
+
+
+def _around(place: VariantPlace, width: int) -> tuple[int, int]:
+    return place.centre - width // 2, place.centre + width // 2 + 1
 
 
 def _no_head(model: TokenModel) -> str | None:

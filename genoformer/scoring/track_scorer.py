@@ -103,7 +103,7 @@ class TrackScorer:
                 TrackSelection.with_pairs(self.tracks, strand_pairs, squashed),
                 self.both_strands,
                 batch_size,
-                any(not score.of_tracks for score in self.scores),
+                [score.input for score in self.scores],
                 self.genes,
             )
         )
@@ -211,7 +211,7 @@ class TrackScorer:
             evidence = [
                 self.predictor.evidence(alleles)
                 for reader in self.predictor.readers
-                for alleles in self.predictor.predict(reader, jobs)
+                for alleles in self.predictor.predict(reader, jobs, whole=True)
             ]
             ref, alt = (np.mean(sides, axis=0) for sides in zip(*(of.sides for of in evidence), strict=True))
             results.append(Compared(shift, job, evidence[0].grid.start, ref, alt))
@@ -243,7 +243,7 @@ class TrackScorer:
             jobs, moved_jobs = (self.windows.jobs(variants, at) for at in (shift, shift + 1))
             for reader in self.predictor.readers:
                 rows = {}
-                pairs = zip(self.predictor.predict(reader, jobs), self.predictor.predict(reader, moved_jobs), strict=True)
+                pairs = zip(*(self.predictor.predict(reader, of, whole=True) for of in (jobs, moved_jobs)), strict=True)
                 for alleles, moved in pairs:
                     references = alleles._replace(job=alleles.job._replace(changes=()), alt=moved.ref)
                     before, after = (self._values(self.predictor.evidence(of)) for of in (alleles, moved))

@@ -10,7 +10,7 @@ import torch
 from alphagenome_models import small_alphagenome
 from borzoi_models import small_borzoi
 from commands import assert_refused, rows_of, run, run_well
-from published_scorers import CONTIG, EXONS, GENES, KINDS, LENGTH, VARIANTS, aligned, body, snv
+from published_scorers import CONTIG, EXONS, GENES, KINDS, LENGTH, VARIANTS, aligned, body, deletion, insertion, snv
 from scoring_jobs import track_scorer
 
 from genoformer.errors import OptionError
@@ -149,7 +149,7 @@ def test_a_center_mask_ends_where_the_window_does(genome) -> None:
     made = scorer(genome, "CENTER_MASK_2001_DIFF_SUM", "human_dnase_1bp")
     variant = snv(4500)
     job = made.windows.jobs([variant], 0)[0]
-    evidence = made.predictor.evidence(next(made.predictor.predict(made.predictor.readers[0], [job])))
+    evidence = made.predictor.evidence(next(made.predictor.predict(made.predictor.readers[0], [job], whole=True)))
     for base, n in ((job.start, 1001), (job.start + LENGTH - 1, 1001), (job.start + 2000, 2001)):
         mask = evidence.grid.mask(base, 2001)
         assert mask.stop - mask.start == n
@@ -224,6 +224,34 @@ def test_names_and_signs(genome) -> None:
 def test_scores_of_genes_need_a_file_of_genes(genome) -> None:
     with pytest.raises(OptionError, match="option gtf is missing, and GENE_MASK_LFC compares the exons of a gene whose TSS"):
         scorer(genome, "GENE_MASK_LFC", "human_rna_seq_1bp", genes=None)
+
+
+# --- only the bins that scores compare
+
+LOCAL = "CENTER_MASK_501_DIFF_SUM,SAD501,COSINE,GENE_MASK_SPLICING"
+
+
+@pytest.mark.parametrize("indels", ["realign", "stitch", "right"])
+@pytest.mark.parametrize("head", ["human_splice_sites_usage_1bp", "human_chip_tf_128bp"])
+def test_the_decoder_runs_for_the_bins_that_scores_compare(genome, head, indels, monkeypatch) -> None:
+    rows = [*VARIANTS, snv(3), snv(8990), insertion(4700, "GATTACA" * 20), deletion(4600, 150)]
+    few = scorer(genome, LOCAL, head, indels=indels)
+    jobs = few.windows.jobs(rows, 0)
+    read = [alleles.bins.n for alleles in few.predictor.predict(few.predictor.readers[0], jobs)]
+    assert max(read) * few.bin_size < 0.85 * LENGTH
+    values, genes = few.values(rows)
+    monkeypatch.setattr(type(MODEL), "few_bins_are_cheaper", False)
+    whole = scorer(genome, LOCAL, head, indels=indels)
+    assert {alleles.bins.n for alleles in whole.predictor.predict(whole.predictor.readers[0], jobs)} == {whole.bins.n}
+    expected, expected_genes = whole.values(rows)
+    np.testing.assert_array_equal(genes, expected_genes)
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_score_of_all_bins_has_them_all(genome) -> None:
+    made = scorer(genome, "SAD," + LOCAL, "human_dnase_1bp")
+    jobs = made.windows.jobs(VARIANTS, 0)
+    assert {alleles.bins.n for alleles in made.predictor.predict(made.predictor.readers[0], jobs)} == {LENGTH}
 
 
 # --- recommended scores

@@ -68,6 +68,7 @@ class AlphaGenome(BinTransformer):
     """
 
     config_type = AlphaGenomeConfig
+    few_bins_are_cheaper = True  # the decoder runs over the bases that are read
 
     def __init__(self, config: AlphaGenomeConfig) -> None:
         super().__init__()
