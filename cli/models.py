@@ -60,6 +60,8 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     from dataclasses import asdict
 
     from genoformer.models import cost, folders, registry
+    from genoformer.scoring.calibration import Calibration
+    from genoformer.scoring.job import calibration_path
 
     if (entry := _catalog_state(model, catalog)) is not None:
         click.echo(json.dumps(entry, indent=1))
@@ -75,6 +77,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
         **_reads(loaded),
         "config": asdict(loaded.config),
         "manifest": folders.read_manifest(model),
+        **({"calibration": Calibration.load(path).about} if (path := calibration_path(model)).is_file() else {}),
     }
     if as_json:
         shown["card"] = card

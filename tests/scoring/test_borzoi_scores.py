@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from borzoi_models import small_borzoi
-from commands import run_well
+from commands import rows_of, run_well
 from scoring_jobs import track_scorer
 
 from genoformer.formats.track_table import Track, TrackTable
@@ -241,3 +241,69 @@ def test_the_command_writes_genes_and_isoforms(genome, gtf, tmp_path) -> None:
     assert float(row["LOGSED_ISOFORM"]) == pytest.approx(strongest[row["LOGSED_ISOFORM_TRACK"]], rel=1e-4)
     assert row["LOGSED_GENE"] in BODIES
     assert row["COVR_GENE"] in BODIES
+
+
+NAMES = "LOGSED,LOGSED_ISOFORM,COVR,COVR3,NDI"
+
+
+def write_snvs(path: Path, positions: range) -> list[Variant]:
+    rows = [Variant("c1", pos, CONTIG[pos - 1], "ACGT"[("ACGT".index(CONTIG[pos - 1]) + 1) % 4]) for pos in positions]
+    lines = [f"c1\t{row.pos}\t.\t{row.ref}\t{row.alt}\t.\t.\t.\n" for row in rows]
+    path.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(lines))
+    return rows
+
+
+def test_each_score_has_a_background(genome, gtf, tmp_path) -> None:
+    folder, vcf, out, matrix = (tmp_path / name for name in ("model", "in.vcf", "out.tsv", "matrix.parquet"))
+    MODEL.targets = {"human": TABLE}
+    registry.save(MODEL, folder)
+    MODEL.targets = {}
+    rows = write_snvs(vcf, range(2600, 3100, 50))
+    common = ("-f", genome.path, "-m", folder, "--head", "human", "--gtf", gtf, "-s", NAMES)
+    run_well("calibrate", vcf, *common)
+    run_well("score", vcf, *common, "-o", out, "--matrix", matrix, "--noise-places", 0)
+    table = pq.read_table(matrix).to_pandas()
+    with out.open() as file:
+        written = list(csv.DictReader((line for line in file if not line.startswith("##")), delimiter="\t"))
+    assert len(written) == len(rows)
+    for name in NAMES.split(","):
+        strongest = table[(table.score == name) & table.strongest]
+        for row in written:
+            values = np.sort(strongest[row[f"{name}_TRACK"]].abs().dropna())
+            share = (values <= abs(float(row[name])) * (1 + 1e-4)).mean()
+            assert float(row[f"{name}_Q"]) == pytest.approx(share, abs=1.1 / len(values)), name  # a line between two
+    run_well("score", vcf, *common, "-o", out, "--tracks", "0,2", "--noise-places", 0)
+    header = out.read_text().partition("\n")[0]
+    assert "NDI_Q" in header
+    assert "COVR_Q" not in header  # its split is that of the scored tracks
+
+
+def test_replicates_are_averaged_gene_by_gene(genome, genes, tmp_path) -> None:
+    other = small_borzoi()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.03)
+    options = {"head": "human", "targets": TABLE, "genes": genes, "both_strands": False, "scale": "model"}
+    together, *apart = (track_scorer(models, genome, NAMES, **options) for models in ([MODEL, other], MODEL, other))
+    (mean,) = together.score_each([SNV])
+    each = [made.score_each([SNV])[0].items for made in apart]
+    assert mean.items.keys() == each[0].keys() == each[1].keys()
+    for item, values in mean.items.items():
+        np.testing.assert_allclose(values, (each[0][item] + each[1][item]) / 2, rtol=1e-5, atol=1e-8)
+    assert any(not np.allclose(each[0][item], each[1][item], equal_nan=True) for item in mean.items)
+
+
+def test_haplotypes_and_pairs_take_scores_of_isoforms(genome, gtf, tmp_path) -> None:
+    folder, vcf, out = (tmp_path / name for name in ("model", "in.vcf", "out.tsv"))
+    MODEL.targets = {"human": TABLE}
+    registry.save(MODEL, folder)
+    MODEL.targets = {}
+    write_snvs(vcf, range(2700, 2800, 50))
+    run_well(
+        "pairs", vcf, "-f", genome.path, "-m", folder, "--head", "human", "--gtf", gtf, "-s", "LOGSED_ISOFORM,COVR", "-o", out
+    )
+    (row,) = rows_of(out)
+    assert row["LOGSED_ISOFORM_TRANSCRIPT"] in TRANSCRIPTS
+    assert row["COVR_GENE"] in BODIES
+    more = float(row["LOGSED_ISOFORM_AB"]) - float(row["LOGSED_ISOFORM_A"]) - float(row["LOGSED_ISOFORM_B"])
+    assert float(row["LOGSED_ISOFORM_NONADD"]) == pytest.approx(more, abs=1e-4)
