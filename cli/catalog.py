@@ -73,7 +73,8 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
         return
     for row in rows:
         size = _size_text(row["size"]) if row.get("size") else ""
-        about = f" [{row['family']}; {row['use']}; {row['licence']}]" if "family" in row else ""
+        address = f"; huggingface.co/{row['hub']}" if "hub" in row else ""
+        about = f" [{row['family']}; {row['use']}; {row['licence']}{address}]" if "family" in row else ""
         click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}{about}")
 
 
