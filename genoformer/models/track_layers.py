@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genoformer.models.layers import Linear, linear
+
+_CACHE = 2 << 20  # bytes of the logits that are computed together
+_LEAST_ROWS = 64
 
 
 def image(x: Tensor) -> Tensor:
@@ -36,6 +40,34 @@ def relative_shift(x: Tensor, first: int = 0) -> Tensor:
     *outer, _, _ = x.stride()
     shape = (*x.shape[:-1], n)
     return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1 - first)
+
+
+class HeadProducts(NamedTuple):
+    """Factors of the attention of one head of one sequence, without gradients."""
+
+    to_key: Tensor  # queries [T, K]
+    keys: Tensor  # [K, T]
+    to_position: Tensor  # queries [T, F]
+    positions: Tensor  # [F, 2 T - 1], a column per distance
+    values: Tensor  # [T, V]
+
+
+def attend_rows_with_positions(head: HeadProducts, out: Tensor) -> None:
+    """Write softmax(queries keys + queries positions) values into out [T, V], for as many rows at a time as fit the cache."""
+    n_keys = len(head.values)
+    size = max(_LEAST_ROWS, _CACHE // (n_keys * out.element_size()))
+    weights = out.new_empty(min(size, n_keys), n_keys)
+    space = out.new_empty(len(weights) * (n_keys + len(weights) - 1))
+    for first in range(0, n_keys, size):
+        n = min(size, n_keys - first)
+        n_distances = n_keys + n - 1
+        by_distance = space[: n * n_distances].view(n, n_distances)
+        left = n_keys - first - n  # column of the distance from the last of these rows to the first key
+        torch.mm(head.to_position[first : first + n], head.positions[:, left : left + n_distances], out=by_distance)
+        logits = by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
+        logits.addmm_(head.to_key[first : first + n], head.keys)
+        torch.softmax(logits, -1, out=weights[:n])
+        torch.mm(weights[:n], head.values, out=out[first : first + n])
 
 
 @dataclass(frozen=True)
@@ -102,19 +134,25 @@ class RelativeAttention(nn.Module):
         return content + relative_shift((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
 
     def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
-        """Compute attention before `out`, [B, T, C], head by head.
+        """Compute attention before `out`, [B, T, C], for some rows of one head at a time, so that their logits stay in the cache.
 
-        The logits of one head stay in the cache, and the products go to the faster library.
+        The products with the positions are taken of the distances that these rows have, and those with the keys are added to
+        them in place. Where a position has fewer features than a key has channels, the queries are projected to the features.
         """
         query, key, value = (self._heads(layer(x)) for layer in (self.query, self.key, self.value))
         query = query * query.shape[-1] ** -0.5
-        position = self._heads(self.position(basis)[None])[0]  # [H, 2T-1, K]
+        to_position = query + self.position_bias[:, None]  # [B, H, T, K]
+        if basis.shape[1] < query.shape[-1]:
+            to_position = to_position @ self.position.weight.unflatten(0, (self.n_heads, -1))  # [B, H, T, F]
+            columns = basis.T.contiguous().expand(self.n_heads, -1, -1)
+        else:
+            columns = self._heads(self.position(basis)[None])[0].mT.contiguous()  # [H, K, 2T-1]
+        to_key = query + self.content_bias[:, None]
         out = torch.empty_like(value.transpose(1, 2))  # [B, T, H, C/H]
         for b in range(len(x)):
             for h in range(self.n_heads):
-                logits = linear(query[b, h] + self.content_bias[h], key[b, h], None)  # [T, T]
-                logits += relative_shift(linear(query[b, h] + self.position_bias[h], position[h], None))
-                out[b, :, h] = linear(logits.softmax(-1), value[b, h].T.contiguous(), None)
+                products = HeadProducts(to_key[b, h], key[b, h].T, to_position[b, h], columns[h], value[b, h])
+                attend_rows_with_positions(products, out[b, :, h])
         return out.flatten(2)
 
     def _heads(self, x: Tensor) -> Tensor:
