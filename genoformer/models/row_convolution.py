@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genoformer.models.layers import linear
+
 KERNEL, GROUP = 5, 4  # width of the kernel, and outputs that are computed together
 _N_POINTS = KERNEL + GROUP - 1
 _POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]  # and infinity
@@ -42,6 +44,19 @@ class PlainConvolution:
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.conv2d(x.T[None, :, None, :], self.weight, self.bias)[0, :, 0].T
+
+
+class PointConvolution:
+    """Convolution with a kernel of 1: a product of matrices."""
+
+    kernel = 1
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        """weight: [C', C, 1]."""
+        self.width, self.weight, self.bias = weight.shape[0], weight[..., 0], bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
 
 
 class FastConvolution:
@@ -80,6 +95,8 @@ def row_convolution(weight: Tensor, bias: Tensor | None) -> RowConvolution:
     is_wide = min(weight.shape[:2]) >= _LEAST_WIDTH
     if weight.shape[2] == KERNEL and weight.dtype == torch.float32 and weight.device.type == "cpu" and is_wide:
         return FastConvolution(weight, bias)
+    if weight.shape[2] == 1:
+        return PointConvolution(weight, bias)
     return PlainConvolution(weight, bias)
 
 
