@@ -11,7 +11,8 @@ from transformers import BatchEncoding, PreTrainedTokenizer, PreTrainedTokenizer
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.codes import encode_texts
 from genoformer.models import families, folders, registry
-from genoformer.models.transformer.weights.own import VOCABULARY, frame_of, longest_input
+from genoformer.models.transformer.weights.huggingface import longest_input
+from genoformer.models.transformer.weights.own import VOCABULARY, frame_of
 from genoformer.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 from genoformer.tokenizers.base import ROLES
 
