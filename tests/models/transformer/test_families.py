@@ -208,11 +208,29 @@ def test_a_modernbert_of_transformers_5_has_the_same_logits(every, tmp_path) -> 
     [
         ({"layer_types": ["sliding_attention", "full_attention"]}, "expected full_attention in the first layer"),
         ({"layer_types": ["full_attention", "chunked_attention"]}, "expected full_attention in the first layer"),
-        ({"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "has rotary positions of rope_type 'yarn'"),
+        ({"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "has rope_type 'yarn', expected 'default'"),
     ],
 )
 def test_layers_and_rotations_that_no_modernbert_here_has_are_refused(fields, words, tmp_path) -> None:
     write_folder(modernbert(), tmp_path)
+    with pytest.raises(CheckpointError, match=words):
+        registry.load(rewritten(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    ("build", "fields", "words"),
+    [
+        (bert, {"hidden_act": "relu"}, "has hidden_act 'relu', expected 'gelu'; take another model"),
+        (bert, {"position_embedding_type": "relative_key"}, "has position_embedding_type 'relative_key', expected 'absolute'"),
+        (modernbert, {"hidden_activation": "silu"}, "has hidden_activation 'silu', expected 'gelu'"),
+        (qwen3, {"use_sliding_window": True}, "has use_sliding_window True, expected False"),
+        (llama, {"mlp_bias": True}, "has mlp_bias True, expected False"),
+        (llama, {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "has rope_type 'yarn', expected 'default'"),
+        (llama, {"rope_scaling": None, "rope_parameters": {"type": "linear"}}, "has rope_type 'linear', expected 'default'"),
+    ],
+)
+def test_a_network_that_is_not_read_is_refused_by_the_field_that_differs(build, fields, words, tmp_path) -> None:
+    write_folder(build(), tmp_path)
     with pytest.raises(CheckpointError, match=words):
         registry.load(rewritten(tmp_path, **fields))
 

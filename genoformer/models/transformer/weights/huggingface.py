@@ -73,6 +73,13 @@ def input_limit(folder: Path) -> int | None:
     return int(limit)
 
 
+def require_fields(config: Mapping[str, Any], folder: Path, expected: Mapping[str, Any]) -> None:
+    """Raise CheckpointError for the first field of a config.json that is there and has another value than the expected one."""
+    for name, value in expected.items():
+        if (found := config.get(name)) not in (None, value):
+            raise CheckpointError(f"{folder / 'config.json'} has {name} {found!r}, expected {value!r}; take another model.")
+
+
 def require_shape(shape: EncoderConfig, expected: Mapping[str, Any], layout: str) -> None:
     """Raise ConfigError if a configuration has another value in one of the fields that a layout fixes."""
     wrong = [name for name, value in expected.items() if getattr(shape, name) != value]

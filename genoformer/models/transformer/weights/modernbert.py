@@ -19,6 +19,7 @@ from genoformer.models.transformer.weights.huggingface import (
     read_assets,
     read_tokenizer,
     require_encoder,
+    require_fields,
     require_shape,
     shape_of,
     with_prefix,
@@ -70,8 +71,7 @@ def _detect(config: dict[str, Any]) -> bool:
 def modernbert_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EncoderConfig:
     """Return the configuration of a ModernBERT."""
     config = _older_fields(config, folder / "config.json")
-    if (kind := config.get("hidden_activation", "gelu")) != "gelu":
-        raise CheckpointError(f"{folder / 'config.json'} has hidden_activation {kind!r}; expected gelu, which is exact.")
+    require_fields(config, folder, {"hidden_activation": "gelu"})
     values = {
         **SHAPES["modernbert"],
         **{ours: config[theirs] for ours, theirs in _FIELDS.items() if config.get(theirs) is not None},
@@ -99,10 +99,7 @@ def _older_fields(config: dict[str, Any], path: Path) -> dict[str, Any]:
         base = bases.get(kind) if isinstance(bases, dict) else None
         if not isinstance(base, dict):
             continue
-        if (scaling := base.get("rope_type", "default")) != "default":
-            raise CheckpointError(
-                f"{path} has rotary positions of rope_type {scaling!r}, expected 'default'; take another model."
-            )
+        require_fields(base, path.parent, {"rope_type": "default"})
         older |= {name: base["rope_theta"]} if "rope_theta" in base else {}
     if kinds := config.get("layer_types"):
         is_global = [kind == "full_attention" for kind in kinds]
