@@ -17,6 +17,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "interpretation/test_interoperation.py": "models in tangermeme, captum and modisco-lite",
     "models/alphagenome/test_commands.py": "AlphaGenome in the commands",
     "models/alphagenome/test_parity.py": "AlphaGenome against its two PyTorch ports",
+    "models/alphagenome/test_training.py": "AlphaGenome in finetune",
     "models/borzoi/test_commands.py": "Borzoi in the commands",
     "models/borzoi/test_parity.py": "Borzoi and Prime against borzoi-pytorch",
     "models/borzoi/test_training.py": "the Borzoi family in finetune",

@@ -126,6 +126,16 @@ class Head(NamedTuple):
     squashed_scale: str = ""  # how the tracks were squashed for training, a key of SQUASHED_SCALES; "": not
 
 
+class NewHead(NamedTuple):
+    """Head on new tracks, and the windows that it is trained on."""
+
+    name: str
+    n_tracks: int
+    bin_size: int  # bases; a family whose bins are fixed has its own
+    context_length: int  # bases of a window
+    target_bins: int  # predicted bins in the middle of the window
+
+
 class Bins(NamedTuple):
     """Predicted bins of a window: `n` bins, the first with number `first`."""
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.codes import Codes
-from genoformer.models.base import Bins, Head, Model, TrackEngine
+from genoformer.models.base import Bins, Head, Model, NewHead, TrackEngine
 
 
 class TrackModel(Model):
@@ -27,6 +27,7 @@ class TrackModel(Model):
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
+    positions_follow_length: ClassVar[bool] = False  # True if relative positions are functions of the length of a window
     activation_checkpointing: bool = False  # a family may compute its blocks twice in training, to need less memory
 
     def __init__(self) -> None:
@@ -52,9 +53,18 @@ class TrackModel(Model):
         return window_unit(cls.heads_of(config))
 
     @classmethod
-    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
-        """Return a configuration with one new head, for training on windows of this length."""
-        return replace(config, heads={head: n_tracks}, context_length=context_length, target_bins=target_bins)
+    def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
+        """Return the fields of a configuration that a new head sets, in place of the heads that there are."""
+        return {
+            "heads": {head.name: head.n_tracks},
+            "context_length": head.context_length,
+            "target_bins": head.target_bins,
+        }
+
+    @classmethod
+    def config_with_head(cls, config: Any, head: NewHead) -> Any:
+        """Return a configuration with one new head, for training on windows of its length."""
+        return replace(config, **cls.fields_of_head(head))
 
     def head_module(self, head: str) -> nn.Module:
         """Return the module of a head, which is trained when the head is new; by default its entry in `heads`."""

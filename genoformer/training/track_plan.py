@@ -21,6 +21,7 @@ class StepPlan(NamedTuple):
 
     shape: Any  # the configuration of the model
     length: int
+    bin_size: int
     n_bins: int
     n_parameters: int
     n_trained: int
@@ -40,7 +41,7 @@ class StepPlan(NamedTuple):
         return cost.table(
             {
                 "parameters": f"{self.n_parameters:,}, of which {self.n_trained:,} are trained",
-                "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.shape.bin_size:,} bins with targets",
+                "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.bin_size:,} bins with targets",
                 "memory of a step": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
                 "multiply-adds of a step": f"{self.multiply_adds:,}",
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
@@ -79,6 +80,7 @@ def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan
     return StepPlan(
         shape,
         length,
+        data.bin_size,
         part.n_bins,
         n_parameters=cost.count_parameters(model),
         n_trained=cost.count_parameters(model, trained=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.loop import FitResult, Monitor, Trainable
-from genoformer.training.losses import TRACK_LOSSES, TrackLoss, poisson_multinomial
+from genoformer.training.losses import track_loss_named
 from genoformer.training.recipe import Finished, training_sketch
 from genoformer.training.strategies import full_state_dict
 from genoformer.training.track_batches import TrackBatches, track_loss
@@ -92,9 +92,7 @@ class TrackRecipe:
     @cached_property
     def trainable(self) -> Trainable:
         plan, n_valid = self.config.tracks, len(self.held_out)
-        loss: TrackLoss = TRACK_LOSSES[plan.loss]
-        if loss is poisson_multinomial:
-            loss = partial(poisson_multinomial, total_weight=plan.total_weight)
+        loss = track_loss_named(plan.loss, total_weight=plan.total_weight, bin_size=self.data.bin_size)
         return Trainable(
             self.model,
             self.batches,
@@ -164,6 +162,8 @@ def _model(job: TrackTrainingJob) -> TrackModel:
 def _length_notes(before: Any, now: Any) -> list[str]:
     """Return a note if the windows differ in length from those of the start model."""
     if before.context_length == now.context_length or not getattr(now, "n_blocks", 0):
+        return []
+    if not class_of(now).positions_follow_length:
         return []
     return [
         f"The model comes from windows of {before.context_length:,} bases and is trained here on {now.context_length:,}: its "

@@ -20,13 +20,20 @@ from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
+from genoformer.models.base import AttentionWeights, Bins, Head, NewHead, TrackEngine
 from genoformer.models.batch_norm import sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear
-from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal
+from genoformer.models.track_layers import (
+    AttentionShape,
+    RelativeAttention,
+    conv1d_as_image,
+    image,
+    linear_tracks,
+    scaled_normal,
+)
 from genoformer.models.track_model import one_hot
 
 _EPSILON = 1e-3  # of all norms; TensorFlow's default
@@ -155,10 +162,9 @@ class Borzoi(BinTransformer):
         return config.unit
 
     @classmethod
-    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
-        """Return a configuration with one new head, whose tracks are trained in the scale of their data set."""
-        lengths = {"context_length": context_length, "target_bins": target_bins}
-        return replace(config, heads={head: n_tracks}, squashed_scale="", **lengths)
+    def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
+        """Return the fields that a new head sets; its tracks are trained in the scale of their data set."""
+        return {**super().fields_of_head(head), "squashed_scale": ""}
 
     @classmethod
     def timing_config(cls, config: BorzoiConfig, length: int) -> BorzoiConfig:
@@ -213,10 +219,7 @@ class Borzoi(BinTransformer):
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
         """Map the embedding [B, D, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
-        last = self.heads[self.head_named(head)]
-        assert isinstance(last, nn.Linear)
-        weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
-        return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+        return linear_tracks(embedding, self.heads[self.head_named(head)], only)
 
     def positions(self, x: Tensor) -> Any:
         """Return the positions of the bins of x [B, T, C] as the attention reads them, in its device and precision."""
