@@ -30,7 +30,7 @@ def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def linear_tracks(embedding: Tensor, head: nn.Module, only: Tensor | None = None) -> Tensor:
-    """Return the softplus of a linear head on the embedding of bins: [B, D, N] -> tracks [B, K, N], or those numbered `only`."""
+    """Return softplus(W x + b) of the embedding of bins: [B, D, N] -> tracks [B, K, N], or those with the numbers `only`."""
     assert isinstance(head, nn.Linear)
     weight, bias = (head.weight, head.bias) if only is None else (head.weight[only], head.bias[only])
     return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
