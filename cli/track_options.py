@@ -50,6 +50,7 @@ track_options = shared.option_group(
     shared.targets,
     shared.head,
     shared.scale,
+    shared.contexts,
     click.option("--gtf", type=click.Path(), help="Gene annotation, for LOGSED."),
     window_options,
 )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError
+from genoformer.formats.context_table import ContextTable
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
 from genoformer.tasks import Task
@@ -235,6 +236,15 @@ class PredictsTracks(Protocol):
         """Return the way to compute embeddings for a head fast; by default `PlainEngine`, which is exact and naive."""
 
 
+class TakesContexts(Protocol):
+    """Predicts tracks of contexts, such as cell types, from their vectors, also of contexts that it was not trained on."""
+
+    @classmethod
+    def config_with_contexts(cls, config: Any, table: ContextTable) -> Any: ...
+    def with_contexts(self, table: ContextTable) -> Model:
+        """Return a model that predicts the tracks of other contexts."""
+
+
 class Classifies(Protocol):
     """Predicts classes, labels or values of a sequence: a fine-tuned model."""
 
@@ -284,6 +294,7 @@ _REMEDIES: dict[type, str] = {
     Embeds: "a language model",
     ReadsTokens: "a language model",
     Attends: "a model with attention",
+    TakesContexts: "a model that was trained with contexts",
 }
 
 
@@ -315,6 +326,17 @@ def require(model: Model, *needs: Need, name: str = "the model") -> None:
         if not reasons and ReadsTokens in _kinds(need) and has(model, (Embeds, PredictsBases, SequenceLikelihood)):
             reasons = [f"has no {', '.join(_missing(model, ReadsTokens))}, which every TokenModel has"]
         raise CheckpointError(f"{name} {reasons[0] if reasons else model.describe()}; give {remedy(need)}.")
+
+
+def with_contexts(model: Any, contexts: ContextTable | None, name: str = "the model") -> Any:
+    """Return a model that predicts the tracks of these contexts; the model itself if there are none.
+
+    Raises CheckpointError for a model without contexts, ConfigError for a table of other columns than in training.
+    """
+    if contexts is None:
+        return model
+    require(model, TakesContexts, name=name)
+    return model.with_contexts(contexts)
 
 
 def remedy(*needs: Need) -> str:

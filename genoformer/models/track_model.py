@@ -73,6 +73,25 @@ class TrackModel(Model):
             raise ConfigError(f"{type(self).__name__} has no module of the head {head}; its family must define head_module.")
         return heads[head]
 
+    def embedding_width(self, head: str) -> int:
+        """Return the number of channels of the embedding, the input of a head; by default the inputs of its linear layer."""
+        width = getattr(self.head_module(head), "in_features", None)
+        if width is None:
+            raise ConfigError(f"{type(self).__name__} has no linear head {head}; its family must define embedding_width.")
+        return int(width)
+
+    def start_at_means(self, head: str, means: Tensor) -> None:
+        """Initialise a new head to predict the mean [K] of each track; by default only a linear head with a bias."""
+        out = self.head_module(head)
+        if isinstance(out, nn.Linear) and out.bias is not None:
+            with torch.no_grad():
+                out.bias.copy_(inverse_softplus(means))
+                out.weight.mul_(0.1)
+
+    def trunk_model(self) -> TrackModel:
+        """Return the model from which a new head takes stem, tower and transformer: by default the model itself."""
+        return self
+
     def describe(self) -> str:
         heads = list(self.track_heads)
         return f"is a track model with the head{'s' if len(heads) > 1 else ''} {', '.join(heads)}"
@@ -166,6 +185,12 @@ class TrackModel(Model):
         if head is None and len({(one.bin_size, one.target_bins) for one in heads.values()}) == 1:
             return next(iter(heads.values()))
         return heads[head_named(heads, head)]
+
+
+def inverse_softplus(means: Tensor) -> Tensor:
+    """Return x with softplus(x) = means; means below 0.001 count as 0.001."""
+    wide = means.double().clamp_min(1e-3)
+    return (wide + torch.log(-torch.expm1(-wide))).float()
 
 
 def window_unit(heads: Mapping[str, Head]) -> int:
