@@ -62,8 +62,8 @@ class ContextTable:
         if missing or unknown:
             problem = f"lacks the columns {_few(missing)}" if missing else f"has the other columns {_few(unknown)}"
             raise ConfigError(
-                f"the table of contexts has {len(self.columns)} columns of numbers and {problem}; give those of the training of "
-                f"the model, {len(columns)}: {_few(columns)}."
+                f"the table of contexts has {len(self.columns)} columns of numbers and {problem}; give those of the "
+                f"training of the model, {len(columns)}: {_few(columns)}."
             )
         at = [self.columns.index(name) for name in columns]
         return ContextTable(self.names, tuple(columns), self.vectors[:, at])
