@@ -151,11 +151,10 @@ def _tracks(data: str, output: str | None, options: dict[str, Any]) -> None:
     for note in done.notes:
         print_note(note)
     print_note(f"{done.folder}: the weights are those of step {done.step:,}")
-    groups = [track.group for track in job.data.targets]
     if done.fit is not None or done.test is not None:
         click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")
     for split, fit in (("valid", done.fit), ("test", done.test)):
-        for name, (n, positions, windows) in fit.by_group(groups).items() if fit is not None else ():
+        for name, (n, positions, windows) in fit.by_group(done.groups).items() if fit is not None else ():
             click.echo(f"{split}\t{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")
     if done.fit is not None or done.test is not None:
         print_note(f"each track: {done.folder}/pearson.*.tsv")

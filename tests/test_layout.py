@@ -32,6 +32,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "models/transformer/test_parity.py": "encoders against transformers and DNABERT's own code",
     "scoring/test_family_scores.py": "scores of blocks, BPE and causal models against naive loops",
     "tokenizers/test_tokenizers.py": "k-mers, single bases and BPE, with the same checks",
+    "training/test_held_out_cell.py": "a head with contexts and a cell type of the simulated world that was held out",
     "training/test_family_shapes.py": "published shapes in pretrain and finetune",
     "writers/test_busy.py": "two processes and one output, with every writer",
     "test_any_file.py": "arbitrary bytes in every file that a command reads",

@@ -36,13 +36,14 @@ from genoformer.training.track_fit import measure_fit, pearson_by_group, write_f
 
 
 class TrainedTracks(NamedTuple):
-    """Folder of the model, fit on validation windows (None without any), best step, and notes."""
+    """Folder of the model, fit on validation windows (None without any), best step, notes, and groups of the tracks."""
 
     folder: Path
     fit: TrackFit | None
     step: int
     notes: list[str]
     test: TrackFit | None = None  # fit on windows of split test, which did not select the step
+    groups: tuple[str, ...] = ()  # of the tracks of the fits
 
 
 class TrackRecipe:
@@ -147,7 +148,8 @@ class TrackRecipe:
             for name, split in (("pearson", "valid"), ("pearson_test", "test"))
             if split in fits
         }
-        report = TrainedTracks(folder, fits.get("valid"), fitted.step, self.notes, fits.get("test"))
+        groups = tuple(track.group for track in data.targets)
+        report = TrainedTracks(folder, fits.get("valid"), fitted.step, self.notes, fits.get("test"), groups)
         return Finished(model, record, training_sketch((data.sequence[row] for row in self.rows), GENOME_SCALE), report)
 
     def _fit(self, model: TrackModel, rows: NDArray[np.int64]) -> TrackFit:
