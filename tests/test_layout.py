@@ -75,6 +75,7 @@ TESTED_IN = {  # module without a file of its own -> the file with its tests
     "inference/base_probabilities": "models/test_base.py",
     "inference/class_prediction": "inference/test_class_windows.py",
     "inference/classes": "models/test_heads.py",
+    "inference/embedder": "inference/test_embed.py",
     "inference/predict": "inference/test_class_windows.py",
     "inference/prediction_request": "test_api_predict_embed.py",
     "inference/regions": "inference/test_track_prediction.py",

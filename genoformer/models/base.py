@@ -285,6 +285,7 @@ Need = type | tuple[type, ...]
 SCORES_VARIANTS: Need = (ReadsTokens, PredictsTracks, Classifies)
 SCORES_HAPLOTYPES: Need = (PredictsTracks, Classifies)
 READS_TOKENS: Need = (ReadsTokens, Classifies)
+EMBEDS: Need = (ReadsTokens, Classifies, PredictsTracks)
 
 _REMEDIES: dict[type, str] = {
     PredictsBases: "a language model",

@@ -218,6 +218,9 @@ class ContextTracks(TrackModel):
     def head_module(self, head: str) -> nn.Module:
         return self.head
 
+    def embedding_width(self, head: str) -> int:
+        return self.trunk.embedding_width(head)
+
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return the engine of the trunk: only the head depends on the contexts."""
         return self.trunk.engine(self.head_named(head))

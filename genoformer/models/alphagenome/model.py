@@ -114,6 +114,9 @@ class AlphaGenome(BinTransformer):
     def head_module(self, head: str) -> nn.Module:
         return self.heads[head] if head in self.heads else self.outputs[self.parts_of(head).output]
 
+    def embedding_width(self, head: str) -> int:
+        return embedding_widths(self.config)[self.parts_of(head).bin_size]
+
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return `AlphaGenomeEngine`: the encoder shared by the windows of a stretch and by edited copies."""
         from genoformer.models.alphagenome.engine import AlphaGenomeEngine
