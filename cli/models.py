@@ -107,7 +107,7 @@ def _catalog_card(model: str, catalog: Path | None) -> str | None:
 
 def _reads(model: Any) -> dict[str, Any]:
     """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
-    from genoformer.models.base import PredictsTracks, has
+    from genoformer.models.base import PredictsTracks, TakesContexts, has
 
     if not has(model, PredictsTracks):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
@@ -118,11 +118,15 @@ def _reads(model: Any) -> dict[str, Any]:
         bins[name] = {"of_bases": head.bin_size, "in_window": n_bins, "predicted": head.target_bins or n_bins}
     first = next(iter(bins.values()))
     same = all(each == first for each in bins.values())
-    return {
+    shown = {
         "window": window,
         "bins": first if same else bins,
         "tracks": {name: head.n_tracks for name, head in heads.items()},
     }
+    if has(model, TakesContexts):
+        config = model.config
+        shown["contexts"] = {"names": config.contexts, "columns": config.columns, "measurements": config.measurements}
+    return shown
 
 
 @models.command()
@@ -148,7 +152,8 @@ def _reads(model: Any) -> dict[str, Any]:
     metavar="HEAD=FILE",
     help="Table of a head's tracks to store with the model; predict reads track names and strand pairs from it.",
 )
-def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
+@shared.contexts
+def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...], contexts: str | None) -> None:
     """Write MODEL into FOLDER in another layout: genoformer's, one of transformers, or that of a port of a track model.
 
     \b
@@ -162,7 +167,9 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     from genoformer.errors import ConfigError
     from genoformer.files import check_overwrite
+    from genoformer.formats.context_table import open_contexts
     from genoformer.models import cost, export, folders, registry
+    from genoformer.models.base import with_contexts
     from genoformer.models.enformer.weights import basis_note
 
     from .output_lock import lock_outputs
@@ -173,7 +180,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     check_overwrite(
         Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda manifest: False
     )
-    loaded = registry.load(model)
+    loaded = with_contexts(registry.load(model), open_contexts(contexts), model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
     registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=folders.read_manifest(model))

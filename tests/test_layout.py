@@ -15,6 +15,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "annotation/test_fast_and_careful.py": "formats that are read in two ways, which agree",
     "huggingface/test_absent.py": "the package without transformers",
     "interpretation/test_interoperation.py": "models in tangermeme, captum and modisco-lite",
+    "interpretation/test_track_families.py": "maps of the families of track models",
     "models/alphagenome/test_commands.py": "AlphaGenome in the commands",
     "models/alphagenome/test_parity.py": "AlphaGenome against its two PyTorch ports",
     "models/alphagenome/test_training.py": "AlphaGenome in finetune",

@@ -136,7 +136,7 @@ def test_the_head_is_trained_and_named_by_context(trained: Path) -> None:
     assert [row["identifier"] for row in rows_of(trained / "pearson.valid.tsv")] == ["liver", "brain"]
     info = json.loads(run_well("models", "info", trained, "--json").stdout)
     assert info["tracks"] == {"tracks": 2}
-    assert info["config"]["contexts"] == ["liver", "brain"]
+    assert info["contexts"] == {"names": ["liver", "brain"], "columns": ["gc", "t"], "measurements": ["share"]}
 
 
 def test_predict_and_score_new_contexts(data: Path, trained: Path, tmp_path: Path) -> None:
@@ -162,6 +162,8 @@ def test_predict_and_score_new_contexts(data: Path, trained: Path, tmp_path: Pat
     changed[64] = "ACGT".index(alt)
     both = TrackPredictor(model)(np.stack([window, changed]))[:, 0]
     np.testing.assert_allclose(float(row["SAD"]), (both[1] - both[0]).sum(), rtol=1e-3, atol=1e-5)
+    run_well("models", "convert", trained, tmp_path / "lung", "--contexts", data / "new.tsv")
+    np.testing.assert_array_equal(registry.load(tmp_path / "lung").vectors, model.vectors)
     run_well("score", tmp_path / "v.vcf", *common[:4], "-s", "SAD", "--noise-places", 0, "-o", tmp_path / "own.vcf")
     assert "liver" in (tmp_path / "own.vcf").read_text()
 
