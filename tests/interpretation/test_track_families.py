@@ -145,7 +145,7 @@ def test_gradients_are_those_of_the_sum_of_a_track(case: Case, words: tuple[obje
 
 def test_filters_are_those_of_the_first_convolution(case: Case) -> None:
     """The consensus of a filter's sites is more active than the mean of the positions of a random sequence."""
-    model, codes = case.make(), encode(TEXT)[None]
+    model, codes = case.make(), encode(TEXT)[None].copy()
     first = next(module for name, module in model.named_modules() if name.endswith(("stem", "stages.0.conv")))
     assert first_convolution(model) is first
     matrices = filter_matrices(model, codes)
