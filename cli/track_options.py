@@ -51,7 +51,7 @@ track_options = shared.option_group(
     shared.head,
     shared.scale,
     shared.contexts,
-    click.option("--gtf", type=click.Path(), help="Gene annotation, for LOGSED."),
+    click.option("--gtf", type=click.Path(), help="Gene annotation (GTF or GFF3), for the scores of genes, such as LOGSED."),
     window_options,
 )
 

@@ -101,6 +101,13 @@ class Model(nn.Module):
     def read_tables(self, folder: Path) -> None:
         """Read the tables that belong to the outputs of the model, if there are some."""
 
+    def with_plain_outputs(self) -> Model:
+        """Return a model with the same outputs, whose configuration has no scale of them; the model itself if it has none.
+
+        The classes of transformers have no field for a scale.
+        """
+        return self
+
     def window_note(self, name: str) -> str | None:
         """Return a note on a window of which the folder of the model does not tell the length; None if it does."""
         return None
@@ -117,6 +124,9 @@ class Hidden(NamedTuple):
     spans: Ints  # [B, T, 2]: the bases [start, end) of each token; empty for special tokens and padding
 
 
+TRACKS, CONTACTS, JUNCTIONS = "tracks", "contacts", "junctions"  # kinds of heads
+
+
 class Head(NamedTuple):
     """Output of a track model."""
 
@@ -125,6 +135,7 @@ class Head(NamedTuple):
     table: TrackTable | None = None  # names of the tracks, if known
     target_bins: int = 0  # predicted bins in the middle of a window of `context_length`; 0: all
     squashed_scale: str = ""  # how the tracks were squashed for training, a key of SQUASHED_SCALES; "": not
+    kind: str = TRACKS  # CONTACTS and JUNCTIONS are `pair_heads`
 
 
 class NewHead(NamedTuple):
@@ -243,6 +254,30 @@ class TakesContexts(Protocol):
     def config_with_contexts(cls, config: Any, table: ContextTable) -> Any: ...
     def with_contexts(self, table: ContextTable) -> Model:
         """Return a model that predicts the tracks of other contexts."""
+
+
+class PredictsPairs(Protocol):
+    """Predicts numbers of pairs of positions: contacts of two bins, read counts of splice junctions between two bases."""
+
+    @property
+    def pair_heads(self) -> Mapping[str, Head]: ...
+    def contacts(self, onehot: Tensor, head: str) -> Tensor:
+        """Return the contact maps [B, K, P, P] of a head: one-hot [B, 4, L], whose length is P of its bins."""
+
+    def base_head(self, head: str) -> str:
+        """Return the head of tracks in bins of one base whose embedding a head of junctions reads."""
+
+    def site_probabilities(self, embedding: Tensor, head: str) -> Tensor:
+        """Return the probabilities [B, C, N] of splice sites: donors and acceptors of the + strand, then of the -."""
+
+    def likely_sites(self, probabilities: Tensor) -> Tensor:
+        """Return the positions [B, 4, K] of the likeliest sites in ascending order, padded with -1."""
+
+    def junction_counts(self, at_sites: Tensor, sites: Tensor, head: str) -> Tensor:
+        """Return the counts [B, 2 T, K, K] of each donor with each acceptor, tissues of +, then of -.
+
+        at_sites: embedding of the sites [B, D, 4, K]. sites: their positions in the window [B, 4, K]; -1: none, count 0.
+        """
 
 
 class Classifies(Protocol):

@@ -259,6 +259,10 @@ class ContextTracks(TrackModel):
     def activation_checkpointing(self, value: bool) -> None:
         self.trunk.activation_checkpointing = value
 
+    @property
+    def few_bins_are_cheaper(self) -> bool:  # type: ignore[override]
+        return self.trunk.few_bins_are_cheaper
+
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         return [self.head, *self.trunk.output_parts()]
 
