@@ -63,6 +63,9 @@ from .verbosity import Command, print_note
     type=click.Choice(["linear", "attention"]),
     help="Head for --contexts: the numbers generate the weights of a linear head, or bins attend to them.  [default: linear]",
 )
+@click.option(
+    "--organism", metavar="NAME", help="Organism of the tracks, for AlphaGenome: human or mouse.  [default: its first]"
+)
 @click.option("--monitor", metavar="METRIC", help="Metric for checkpoint selection: mcc, auroc, f1, pearson, loss ...")
 @click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")

@@ -146,6 +146,7 @@ class NewHead(NamedTuple):
     bin_size: int  # bases; a family whose bins are fixed has its own
     context_length: int  # bases of a window
     target_bins: int  # predicted bins in the middle of the window
+    organism: str = ""  # of the tracks, for a family whose embeddings depend on it; "": the first one
 
 
 class Bins(NamedTuple):

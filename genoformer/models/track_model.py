@@ -55,7 +55,12 @@ class TrackModel(Model):
 
     @classmethod
     def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
-        """Return the fields of a configuration that a new head sets, in place of the heads that there are."""
+        """Return the fields of a configuration that a new head sets, in place of the heads that there are.
+
+        Raises ConfigError for an organism, by default: the embeddings of most families do not depend on it.
+        """
+        if head.organism:
+            raise ConfigError(f"organism = {head.organism!r}: {cls.__name__} reads all DNA alike; leave the organism out.")
         return {
             "heads": {head.name: head.n_tracks},
             "context_length": head.context_length,

@@ -33,7 +33,7 @@ _NOT_OF_TRACKS = {
     "class_weights": "give track_weights in [tracks]",
     "monitor": "the best step has the highest Pearson's r over positions",
 }  # option -> why it does not apply to tracks
-_OF_TRACKS = ("contexts", "context_head")  # options for tracks only
+_OF_TRACKS = ("contexts", "context_head", "organism")  # options for tracks only
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ class TrackTrainingJob:
     folder: of the model; None for a job of which only the cost is estimated. start: a pre-trained model whose trunk (stem,
     tower and transformer) is reused with a new head; None trains from scratch with [model]. head: name of the new head.
     command: as typed, for the manifest. contexts: the new head predicts the tracks of these contexts, such as cell types, from
-    their vectors, and later those of others; context_head: a kind of `models.track_heads.CONTEXT_HEADS`.
+    their vectors, and later those of others; context_head: a kind of `models.track_heads.CONTEXT_HEADS`. organism: of the
+    tracks, such as mouse, for AlphaGenome; by default the model's first one.
     """
 
     data: TrackSet
@@ -135,6 +136,7 @@ class TrackTrainingJob:
     command: str = ""
     contexts: ContextTable | None = None
     context_head: str = "linear"
+    organism: str = ""
 
     @classmethod
     def from_names(
@@ -146,14 +148,15 @@ class TrackTrainingJob:
         command: str = "",
         contexts: str | Path | ContextTable | None = None,
         context_head: str | None = None,
+        organism: str | None = None,
         **options: Any,
     ) -> TrackTrainingJob:
         """Build a job from names, paths and text, as `genoformer finetune --task tracks` takes them.
 
-        data: folder of a set of windows. contexts, context_head: see the class; a table, or its path. options: `config`, the
-        path of a TOML, and fields of [tracks], which override it; None is the default. Raises ConfigError for values that are
-        not allowed and for options of labelled sequences, TypeError for unknown options, and the errors of `read_tracks` and
-        `read_contexts`.
+        data: folder of a set of windows. contexts (a table, or its path), context_head, organism: see the class. options:
+        `config`, the path of a TOML, and fields of [tracks], which override it; None is the default. Raises ConfigError for
+        values that are not allowed and for options of labelled sequences, TypeError for unknown options, and the errors of
+        `read_tracks` and `read_contexts`.
         """
         for name, why in _NOT_OF_TRACKS.items():
             default = getattr(LabelOptions, name, None)
@@ -178,6 +181,7 @@ class TrackTrainingJob:
             command=command,
             contexts=open_contexts(contexts),
             context_head=context_head or "linear",
+            organism=organism or "",
         )
 
 

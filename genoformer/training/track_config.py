@@ -81,16 +81,18 @@ class TracksConfig:
         return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed))
 
 
-def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str, n_tracks: int | None = None) -> Any:
+def shape_of(
+    config: TracksConfig, data: TrackSet, start: Any, head: str, n_tracks: int | None = None, organism: str = ""
+) -> Any:
     """Return the shape of a model with one head for the set's tracks: that of [model], or that of a start model.
 
-    n_tracks: of the head; None: those of the set.
+    n_tracks: of the head; None: those of the set. organism: of the tracks, for a family that distinguishes organisms.
     start: the configuration of the start model, of any family of track models, or None. The window is a training crop with its
     flanks, because relative positions are functions of the window length.
     """
     part = training_crop(config.tracks, data)
     n_bases = (part.n_bins + 2 * part.context_bins) * data.bin_size
-    new = NewHead(head, n_tracks or len(data.targets), data.bin_size, n_bases, part.n_bins)
+    new = NewHead(head, n_tracks or len(data.targets), data.bin_size, n_bases, part.n_bins, organism)
     if start is None:
         family = config.model.get("family", "enformer")
         if family not in FROM_SCRATCH:

@@ -117,8 +117,9 @@ def job_shape(job: TrackTrainingJob, start: Any, tracking: ContextTracking | Non
     """Return the configuration of the model of a job; start: that of the start model, or None (`shape_of`)."""
     tracking = tracking or job_tracking(job)
     if tracking is None:
-        return shape_of(job.config, job.data, start, job.head)
-    return tracking.config(shape_of(job.config, job.data, start, job.head, n_tracks=1), job.context_head)
+        return shape_of(job.config, job.data, start, job.head, organism=job.organism)
+    trunk = shape_of(job.config, job.data, start, job.head, n_tracks=1, organism=job.organism)
+    return tracking.config(trunk, job.context_head)
 
 
 def _cell(track: Track, names: Sequence[str]) -> tuple[str, str] | None:

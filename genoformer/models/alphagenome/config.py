@@ -106,6 +106,7 @@ class AlphaGenomeConfig:
     site_threshold: float = 0.1  # smallest probability of these splice sites
     heads: Mapping[str, int] = field(default_factory=dict)  # heads trained here on other tracks: name -> number of tracks
     bin_size: int = BIN  # bases of a bin of these heads, 1 or 128
+    head_organism: str = ""  # whose embedding these heads read; "": the first one
     target_bins: int = 0  # bins that they predict in the middle of a window; 0: all
 
     def __post_init__(self) -> None:
@@ -133,6 +134,10 @@ class AlphaGenomeConfig:
         self._check_outputs()
 
     def _check_heads(self) -> None:
+        if self.head_organism and self.head_organism not in self.organisms:
+            raise ConfigError(
+                f"organism = {self.head_organism!r}: the model has {', '.join(self.organisms)}; name one of them."
+            )
         if self.bin_size not in (1, BIN):
             raise ConfigError(f"bin_size = {self.bin_size}: the bins of AlphaGenome have 1 or {BIN} bases; give one of them.")
         if self.target_bins > self.context_length // self.bin_size:
@@ -219,7 +224,7 @@ class HeadName(NamedTuple):
 def head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
     """Return the parts of the name of each head: an organism, an output with tracks of it, and a bin size.
 
-    Heads that were trained here read the embedding of the first organism.
+    Heads that were trained here read the embedding of `head_organism`.
     """
     names = [
         HeadName(organism, output, size)
@@ -228,7 +233,7 @@ def head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
         for size in OUTPUTS[output].bin_sizes
         if config.tracks[organism][output]
     ]
-    own = {name: HeadName(config.organisms[0], name, config.bin_size) for name in config.heads}
+    own = {name: HeadName(config.head_organism or config.organisms[0], name, config.bin_size) for name in config.heads}
     return {str(name): name for name in names} | own
 
 
@@ -243,7 +248,7 @@ def pair_head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
     """Return the parts of the name of each head of pairs: contact maps, and junctions if there are splice sites."""
     names = {}
     for organism in config.organisms:
-        counts = config.tracks[organism]
+        counts = config.tracks.get(organism, {})  # none with heads that were trained here
         if counts.get(CONTACTS):
             names[f"{organism}_{CONTACTS}"] = HeadName(organism, CONTACTS, PAIR_BIN)
         if counts.get(JUNCTIONS) and counts.get(SITES):

@@ -137,7 +137,8 @@ class AlphaGenome(BinTransformer):
     @classmethod
     def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
         """Return the fields that a new head sets; it has bins of 1 or 128 bases, as its tracks have."""
-        return {**super().fields_of_head(head), "bin_size": head.bin_size, "outputs": {}, "tracks": {}}
+        own = {"bin_size": head.bin_size, "head_organism": head.organism, "outputs": {}, "tracks": {}}
+        return {**super().fields_of_head(head._replace(organism="")), **own}
 
     @classmethod
     def timing_config(cls, config: AlphaGenomeConfig, length: int) -> AlphaGenomeConfig:
@@ -245,7 +246,7 @@ class AlphaGenome(BinTransformer):
 
     def _require_output(self, output: str, organism: str) -> None:
         if not self.config.tracks.get(organism, {}).get(output):
-            having = [name for name in self.config.organisms if self.config.tracks[name].get(output)]
+            having = [name for name in self.config.organisms if self.config.tracks.get(name, {}).get(output)]
             raise ConfigError(f"found no {output} of {organism!r}, expected one of: {', '.join(having) or 'none'}.")
 
     # Parts

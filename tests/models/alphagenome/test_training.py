@@ -10,6 +10,7 @@ import pytest
 import torch
 from alphagenome_models import small_alphagenome
 from commands import assert_refused, run, run_well
+from small_models import random_onehot
 
 from genoformer.datasets.track_set import Window, write_track_set
 from genoformer.formats.track_table import Track, TrackTable
@@ -90,6 +91,22 @@ def test_a_new_head_on_a_trained_model_trains_what_it_names(data: Path, tmp_path
         loaded = registry.load(tmp_path / tune, PredictsTracks)
         assert set(loaded.track_heads) == {"tracks"}
         assert not any(name.startswith("outputs.") for name in loaded.state_dict())
+
+
+def test_a_new_head_reads_the_embedding_of_its_organism(data: Path, tmp_path: Path) -> None:
+    registry.save(small_alphagenome(context_length=2048), tmp_path / "start")
+    (tmp_path / "t.toml").write_text('[tracks]\nepochs = 1\ntune = "frozen"\n')
+    words = ("finetune", data / "set128", "--task", "tracks", "-m", tmp_path / "start", "-c", tmp_path / "t.toml")
+    run_well(*words, "--organism", "mouse", "-o", tmp_path / "mouse")
+    model, start = registry.load(tmp_path / "mouse"), registry.load(tmp_path / "start")
+    onehot = random_onehot(1, 2048)
+    with torch.no_grad():
+        found = model.embed(onehot, 0)
+        torch.testing.assert_close(found, start.embed(onehot, 0, "mouse_dnase_128bp"))
+        assert (found - start.embed(onehot, 0, "human_dnase_128bp")).abs().max() > 0.01
+    assert_refused(run(*words, "--organism", "fly", "-o", tmp_path / "run"), "organism = 'fly': the model has human, mouse")
+    enformer = ("-m", "mini-tracks", "--organism", "human", "-o", tmp_path / "run")
+    assert_refused(run(*words[:4], *enformer), "organism = 'human': Enformer reads all DNA alike; leave the organism out")
 
 
 def test_bins_and_fields_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
