@@ -126,7 +126,7 @@ def _reads(model: Any) -> dict[str, Any]:
         "bins": first if same else bins,
         "tracks": {name: head.n_tracks for name, head in heads.items()},
     }
-    if has(model, PredictsPairs):
+    if has(model, PredictsPairs) and model.pair_heads:
         about["pairs"] = {name: head.n_tracks for name, head in model.pair_heads.items()}
     if has(model, TakesContexts):
         config = model.config
