@@ -110,7 +110,8 @@ def _catalog_card(model: str, catalog: Path | None) -> str | None:
 
 def _reads(model: Any) -> dict[str, Any]:
     """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
-    from genoformer.models.base import PredictsPairs, PredictsTracks, TakesContexts, has
+    from genoformer.models.base import PredictsPairs, PredictsTracks, has
+    from genoformer.models.takes_contexts import TakesContexts
 
     if not has(model, PredictsTracks):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
@@ -175,8 +176,8 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     from genoformer.files import check_overwrite
     from genoformer.formats.context_table import open_contexts
     from genoformer.models import cost, export, folders, registry
-    from genoformer.models.base import with_contexts
     from genoformer.models.enformer.weights import basis_note
+    from genoformer.models.takes_contexts import with_contexts
 
     from .output_lock import lock_outputs
 

@@ -9,8 +9,8 @@ from borzoi_models import small_borzoi
 from small_models import small_enformer
 
 from genoformer.formats.context_table import ContextTable
-from genoformer.models.base import NewHead
 from genoformer.models.contexts import ContextConfig, ContextTracks
+from genoformer.models.track_model import NewHead
 
 CELLS = ContextTable(("liver", "brain"), ("x", "y", "z"), np.array([[1.0, 0.5, -1.0], [-0.5, 2.0, 0.25]]))
 NEW = ContextTable(("lung", "skin", "bone"), ("z", "x", "y"), np.array([[0.3, -1.0, 1.0], [1.0, 0.0, -2.0], [0.1, 0.2, 0.3]]))

@@ -81,10 +81,6 @@ class TrackSet:
         """Index of the first bin of the window with targets, from 0."""
         return first_bin(self.length, self.n_bins, self.bin_size)
 
-    def with_tracks(self, numbers: NDArray[np.int64], targets: TrackTable) -> TrackSet:
-        """Return the set with the tracks of these numbers, named by a table; -1 is a track of zeros."""
-        return _ChosenSet(**{**vars(self), "tracks": ChosenTracks(self.tracks, numbers), "targets": targets})
-
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the indices of the windows of a split, [n], in order; empty if the set has none.
 
@@ -93,31 +89,6 @@ class TrackSet:
         if split not in SPLITS:
             raise ConfigError(f"split {split!r} is unknown; the splits are {', '.join(SPLITS)}.")
         return np.array([i for i, window in enumerate(self.windows) if window.split == split], dtype=np.int64)
-
-
-class ChosenTracks:
-    """Some tracks of a memory map [W, K, N], read by window: `tracks[window]`, or `tracks[window, :, bins]`."""
-
-    def __init__(self, tracks: NDArray[np.float16], numbers: NDArray[np.int64]) -> None:
-        self.tracks, self.numbers = tracks, numbers
-        self.shape = (tracks.shape[0], len(numbers), tracks.shape[2])
-
-    def __getitem__(self, at: Any) -> NDArray[np.float16]:
-        values: NDArray[np.float16] = self.tracks[at][np.maximum(self.numbers, 0)]
-        values[self.numbers < 0] = 0
-        return values
-
-
-class _ChosenSet(TrackSet):
-    """A set with some of its tracks."""
-
-    def __reduce__(self) -> Any:
-        tracks: Any = self.tracks
-        return _chosen_set, (self.folder, tracks.numbers, self.targets)
-
-
-def _chosen_set(folder: Path, numbers: NDArray[np.int64], targets: TrackTable) -> TrackSet:
-    return read_tracks(folder).with_tracks(numbers, targets)
 
 
 def first_bin(length: int, n_bins: int, bin_size: int) -> int:

@@ -26,13 +26,12 @@ from genoformer.models.base import (
     Head,
     Model,
     PredictsTracks,
-    TakesContexts,
     has,
     remedy,
     require,
-    with_contexts,
 )
 from genoformer.models.folders import member_names, resolve_model
+from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback
 from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink

@@ -19,7 +19,8 @@ from genoformer.interpretation import figures
 from genoformer.interpretation.loci import MANIFEST, MAPS, Loci, Locus, read_loci, write_map_track, write_maps
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.models import registry
-from genoformer.models.base import READS_TOKENS, has, with_contexts
+from genoformer.models.base import READS_TOKENS, has
+from genoformer.models.takes_contexts import with_contexts
 from genoformer.progress import ProgressCallback
 
 MapFunction = Callable[[Any, Sequence[Locus]], list[Floats]]  # (model, loci) -> a map [L] of each locus

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError
-from genoformer.formats.context_table import ContextTable
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
 from genoformer.tasks import Task
@@ -135,17 +134,6 @@ class Head(NamedTuple):
     kind: str = TRACKS  # CONTACTS and JUNCTIONS are `pair_heads`
 
 
-class NewHead(NamedTuple):
-    """Head on new tracks, and the windows that it is trained on."""
-
-    name: str
-    n_tracks: int
-    bin_size: int  # bases; a family whose bins are fixed has its own
-    context_length: int  # bases of a window
-    target_bins: int  # predicted bins in the middle of the window
-    organism: str = ""  # of the tracks, for a family whose embeddings depend on it; "": the first one
-
-
 class Bins(NamedTuple):
     """Predicted bins of a window: `n` bins, the first with number `first`."""
 
@@ -245,15 +233,6 @@ class PredictsTracks(Protocol):
         """Return the way to compute embeddings for a head fast; by default `PlainEngine`, which is exact and naive."""
 
 
-class TakesContexts(Protocol):
-    """Predicts tracks of contexts, such as cell types, from their vectors, also of contexts that it was not trained on."""
-
-    @classmethod
-    def config_with_contexts(cls, config: Any, table: ContextTable) -> Any: ...
-    def with_contexts(self, table: ContextTable) -> Model:
-        """Return a model that predicts the tracks of other contexts."""
-
-
 class PredictsPairs(Protocol):
     """Predicts numbers of pairs of positions: contacts of two bins, read counts of splice junctions between two bases."""
 
@@ -328,7 +307,6 @@ _REMEDIES: dict[type, str] = {
     Embeds: "a language model",
     ReadsTokens: "a language model",
     Attends: "a model with attention",
-    TakesContexts: "a model that was trained with contexts",
 }
 
 
@@ -362,21 +340,10 @@ def require(model: Model, *needs: Need, name: str = "the model") -> None:
         raise CheckpointError(f"{name} {reasons[0] if reasons else model.describe()}; give {remedy(need)}.")
 
 
-def with_contexts(model: Any, contexts: ContextTable | None, name: str = "the model") -> Any:
-    """Return a model that predicts the tracks of these contexts; the model itself if there are none.
-
-    Raises CheckpointError for a model without contexts, ConfigError for a table of other columns than in training.
-    """
-    if contexts is None:
-        return model
-    require(model, TakesContexts, name=name)
-    return model.with_contexts(contexts)
-
-
 def remedy(*needs: Need) -> str:
     """Return the kind of model with these capabilities, in words: "a model that predicts tracks"."""
     kinds = [kind for need in needs for kind in _kinds(need)]
-    return " or ".join(_REMEDIES.get(kind, f"a model with {kind.__name__}") for kind in kinds)
+    return " or ".join(str(_REMEDIES.get(kind) or getattr(kind, "_remedy", f"a model with {kind.__name__}")) for kind in kinds)
 
 
 def _kinds(need: Need) -> tuple[type, ...]:

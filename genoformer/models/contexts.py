@@ -21,10 +21,10 @@ from genoformer.errors import ConfigError
 from genoformer.formats.context_table import ContextTable
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import Codes
-from genoformer.models.base import Attends, AttentionWeights, Bins, Head, Ints, NewHead, Origin, TrackEngine, has
+from genoformer.models.base import Attends, AttentionWeights, Bins, Head, Ints, Origin, TrackEngine, has
 from genoformer.models.families import model_class
 from genoformer.models.track_heads import CONTEXT_HEADS, make_context_head
-from genoformer.models.track_model import TrackModel
+from genoformer.models.track_model import NewHead, TrackModel
 
 
 @dataclass(frozen=True)

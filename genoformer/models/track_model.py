@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,18 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.codes import Codes
-from genoformer.models.base import Bins, Head, Model, NewHead, TrackEngine
+from genoformer.models.base import Bins, Head, Model, TrackEngine
+
+
+class NewHead(NamedTuple):
+    """Head on new tracks, and the windows that it is trained on."""
+
+    name: str
+    n_tracks: int
+    bin_size: int  # bases; a family whose bins are fixed has its own
+    context_length: int  # bases of a window
+    target_bins: int  # predicted bins in the middle of the window
+    organism: str = ""  # of the tracks, for a family whose embeddings depend on it; "": the first one
 
 
 class TrackModel(Model):

@@ -26,11 +26,10 @@ from genoformer.models.base import (
     Model,
     Need,
     PredictsTracks,
-    TakesContexts,
     has,
     require,
-    with_contexts,
 )
+from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.option_checks import (
     Strand,
     check_choice,

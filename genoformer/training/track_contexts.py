@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.datasets.chosen_tracks import choose_tracks
 from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
 from genoformer.formats.context_table import ContextTable
@@ -62,7 +63,7 @@ class ContextTracking:
 
     def arranged(self, data: TrackSet, table: TrackTable) -> TrackSet:
         """Return the set with its tracks in the order of the head; tracks that it does not have are 0."""
-        return data.with_tracks(self.numbers, table)
+        return choose_tracks(data, self.numbers, table)
 
 
 def assign_tracks(targets: TrackTable, contexts: ContextTable) -> ContextTracking:

@@ -15,8 +15,9 @@ from genoformer.formats.context_table import ContextTable
 from genoformer.inference.throughput import measured_rate
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import registry
-from genoformer.models.base import Attends, PredictsTracks, TakesContexts, has, with_contexts
+from genoformer.models.base import Attends, PredictsTracks, has
 from genoformer.models.contexts import ContextConfig, ContextTracks
+from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.models.track_heads import CONTEXT_HEADS
 from genoformer.models.track_model import PlainEngine
 from genoformer.models.tuning import trained_names

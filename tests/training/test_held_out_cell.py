@@ -23,7 +23,7 @@ from genoformer.training.tracks import train_tracks
 
 HELD_OUT = "liver"
 FACTORS = tuple(factor for program in PROGRAMS.values() for factor in program)  # of enhancers
-BIN, WINDOW, LENGTH, N_CONTIGS, N_CELLS = 64, 512, 400_000, 5, 10
+BIN, WINDOW, LENGTH, N_CONTIGS, N_CELLS = 64, 512, 400_000, 6, 10
 TARGETS = slice(1, 7)  # bins of a window
 TABLE = """
 [model]
@@ -73,7 +73,7 @@ def accessibility(world: World, contig: str, factors: set[str], random: np.rando
 
 
 def write_set(folder: Path, cells: ContextTable) -> None:
-    """Write a set of a window around each enhancer and promoter; contigs 4 and 5 are for validation and test."""
+    """Write a set of a window around each enhancer and promoter; the last two contigs are for validation and test."""
     world = simulate(folder / "world", seed=1, n_contigs=N_CONTIGS, contig_length=LENGTH, n_variants=50 * N_CONTIGS)
     random, genome = np.random.default_rng(2), Genome(world.genome)
     windows, sequences, tracks = [], [], []

@@ -11,6 +11,7 @@ import pytest
 from commands import assert_refused, rows_of, run, run_well
 from small_models import LONG_TABLE
 
+from genoformer.datasets.chosen_tracks import choose_tracks
 from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.errors import ConfigError
 from genoformer.formats.context_table import ContextTable
@@ -108,7 +109,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_set_with_chosen_tracks_reads_them_in_order(data: Path) -> None:
     whole = read_tracks(data / "set")
-    chosen = whole.with_tracks(np.array([2, -1, 0]), table(("a", "", 0), ("b", "", 1), ("c", "", 2)))
+    chosen = choose_tracks(whole, np.array([2, -1, 0]), table(("a", "", 0), ("b", "", 1), ("c", "", 2)))
     for one in (chosen, pickle.loads(pickle.dumps(chosen))):
         np.testing.assert_array_equal(one.tracks[3], np.stack([whole.tracks[3, 2], np.zeros(8), whole.tracks[3, 0]]))
         np.testing.assert_array_equal(one.tracks[3, :, 2:5], one.tracks[3][:, 2:5])

@@ -40,10 +40,10 @@ from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
 from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
 from genoformer.models.alphagenome.tower import Block
-from genoformer.models.base import AttentionWeights, Bins, Head, NewHead, TrackEngine
+from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.track_layers import linear_tracks
-from genoformer.models.track_model import one_hot, read_track_tables
+from genoformer.models.track_model import NewHead, one_hot, read_track_tables
 
 SITE_TABLE = TrackTable(  # the first four classes of splice sites
     tuple(Track(i, name, strand_pair=(i + 2) % 4) for i, name in enumerate(("donor+", "acceptor+", "donor-", "acceptor-")))

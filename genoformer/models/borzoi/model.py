@@ -20,14 +20,14 @@ from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.base import AttentionWeights, Bins, Head, NewHead, TrackEngine
+from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.batch_norm import sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear
 from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal, softplus
-from genoformer.models.track_model import one_hot
+from genoformer.models.track_model import NewHead, one_hot
 
 _EPSILON = 1e-3  # of all norms; TensorFlow's default
 

@@ -19,10 +19,9 @@ from genoformer.genome.codes import encode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models import registry
-from genoformer.models.base import NewHead
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.borzoi.model import Borzoi
-from genoformer.models.track_model import one_hot
+from genoformer.models.track_model import NewHead, one_hot
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 3000))
 WINDOW = {"context_length": 1024, "target_bins": 16}
