@@ -237,6 +237,7 @@ class PredictsPairs(Protocol):
     def contacts(self, onehot: Tensor, head: str) -> Tensor:
         """Return the contact maps [B, K, P, P] of a head: one-hot [B, 4, L], whose length is P of its bins."""
 
+    def contact_engine(self, head: str) -> Any: ...  # a TrackEngine whose windows have contacts(sequences) -> contact maps
     def base_head(self, head: str) -> str:
         """Return the head of tracks in bins of one base whose embedding a head of junctions reads."""
 

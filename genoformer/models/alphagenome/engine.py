@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from genoformer.genome.codes import Codes
-from genoformer.models.alphagenome.config import BIN
+from genoformer.models.alphagenome.config import BIN, CONTACTS
 from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.alphagenome.tiles import bins_around, decode, decoded_bins, encode, encode_bins, encoder_reach
 from genoformer.models.base import Bins
@@ -92,6 +92,16 @@ class AlphaGenomeWindow:
             x = self.x if codes is None else self._edited(codes, onehot)
             embeddings.append(self.engine.embedding(onehot, x, bins))
         return torch.cat(embeddings)
+
+    @torch.inference_mode()
+    def contacts(self, sequences: Sequence[Codes | None]) -> Tensor:
+        """Return the contact maps [B, K, P, P] of edited copies [L] of the window; None is the unedited window."""
+        model, organism, maps = self.engine.model, self.engine.organism, []
+        for codes in sequences:
+            x = self.x if codes is None else self._edited(codes, self.engine.one_hot(codes))
+            _, pairs = model.transform(x, organism)
+            maps.append(model.outputs[CONTACTS].maps(model.embed_pairs(pairs, organism), organism))  # type: ignore[operator]
+        return torch.cat(maps)
 
     def _edited(self, codes: Codes, onehot: Tensor) -> Tensor:
         x = self.x.clone()
