@@ -27,7 +27,7 @@ from .verbosity import Command, print_note
     type=shared.MODEL,
     multiple=True,
     default=["mini-human"],
-    help="Model folder of genoformer, Hugging Face or enformer-pytorch (docs/models.md), or a name from `models list`. "
+    help="Model folder of genoformer, Hugging Face or enformer-pytorch, or a name from `models list`. "
     "Several models (-m A -m B) form an ensemble, as do the members in a folder of `finetune --seeds`: their scores are "
     "averaged.  [default: mini-human]",
 )

@@ -28,6 +28,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "models/transformer/test_contig_ends.py": "windows with more tokens than positions",
     "models/transformer/test_families.py": "published families against transformers, in every layout of weights/",
     "models/transformer/test_naive_families.py": "published families against formulas in float64",
+    "models/transformer/test_plain_families.py": "the plain modules of the benchmark of families",
     "models/transformer/test_parity.py": "encoders against transformers and DNABERT's own code",
     "scoring/test_family_scores.py": "scores of blocks, BPE and causal models against naive loops",
     "tokenizers/test_tokenizers.py": "k-mers, single bases and BPE, with the same checks",

@@ -100,6 +100,13 @@ class Model(nn.Module):
     def read_tables(self, folder: Path) -> None:
         """Read the tables that belong to the outputs of the model, if there are some."""
 
+    def with_plain_outputs(self) -> Model:
+        """Return a model with the same outputs, whose configuration has no scale of them; the model itself if it has none.
+
+        The classes of transformers have no field for a scale.
+        """
+        return self
+
     def window_note(self, name: str) -> str | None:
         """Return a note on a window of which the folder of the model does not tell the length; None if it does."""
         return None

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genoformer.models.layers import Linear, linear
+
+_CACHE = 2 << 20  # bytes of the logits that are computed together
+_LEAST_ROWS = 64
+_LARGEST = 80.0  # exponent whose power is finite in float32
 
 
 def image(x: Tensor) -> Tensor:
@@ -36,6 +41,37 @@ def relative_shift(x: Tensor, first: int = 0) -> Tensor:
     *outer, _, _ = x.stride()
     shape = (*x.shape[:-1], n)
     return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1 - first)
+
+
+class HeadProducts(NamedTuple):
+    """Factors of the attention of one head of one sequence, without gradients."""
+
+    to_key: Tensor  # queries [M, K]
+    keys: Tensor  # [K, T]
+    to_position: Tensor  # queries [M, F]
+    positions: Tensor  # [F, 2 T - 1], a column per distance
+    values: Tensor  # [T, V]
+
+
+def attend_with_positions(head: HeadProducts, position: int, out: Tensor) -> None:
+    """Write softmax(queries keys + queries positions) values into out [M, V], for as many rows at a time as fit the cache.
+
+    position: of the first query among the keys.
+    """
+    n_keys, n_queries = len(head.values), len(head.to_key)
+    size = max(_LEAST_ROWS, _CACHE // (n_keys * out.element_size()))
+    weights = out.new_empty(min(size, n_queries), n_keys)
+    space = out.new_empty(len(weights) * (n_keys + len(weights) - 1))
+    for first in range(0, n_queries, size):
+        n = min(size, n_queries - first)
+        n_distances = n_keys + n - 1
+        by_distance = space[: n * n_distances].view(n, n_distances)
+        left = n_keys - position - first - n  # column of the distance from the last of these rows to the first key
+        torch.mm(head.to_position[first : first + n], head.positions[:, left : left + n_distances], out=by_distance)
+        logits = by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
+        logits.addmm_(head.to_key[first : first + n], head.keys)
+        torch.softmax(logits, -1, out=weights[:n])
+        torch.mm(weights[:n], head.values, out=out[first : first + n])
 
 
 @dataclass(frozen=True)
@@ -78,11 +114,11 @@ class RelativeAttention(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, basis: Tensor) -> Tensor:
-        """Map x [B, T, C] and basis [2 T - 1, F] to [B, T, C]."""
+    def forward(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Map x [B, T, C] and basis [2 T - 1, F] to [B, M, C], for the M queries `rows`."""
         if x.device.type == "cpu" and not torch.is_grad_enabled() and not self.training:
-            return self.out(self._head_by_head(x, basis))
-        weights = self.dropout(self.logits(x, basis).softmax(-1))  # [B, H, T, T]
+            return self.out(self._head_by_head(x, basis, rows))
+        weights = self.dropout(self.logits(x, basis, rows).softmax(-1))  # [B, H, M, T]
         value = self._heads(self.value(x))
         return self.out((weights @ value).transpose(1, 2).flatten(2))
 
@@ -101,25 +137,38 @@ class RelativeAttention(nn.Module):
         content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
         return content + relative_shift((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
 
-    def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
-        """Compute attention before `out`, [B, T, C], head by head.
+    def _head_by_head(self, x: Tensor, basis: Tensor, rows: slice) -> Tensor:
+        """Compute attention before `out`, [B, M, C], for some rows of one head at a time, so that their logits stay in the cache.
 
-        The logits of one head stay in the cache, and the products go to the faster library.
+        The products with the positions are taken of the distances that these rows have, and those with the keys are added to
+        them in place. Where a position has fewer features than a key has channels, the queries are projected to the features.
         """
-        query, key, value = (self._heads(layer(x)) for layer in (self.query, self.key, self.value))
-        query = query * query.shape[-1] ** -0.5
-        position = self._heads(self.position(basis)[None])[0]  # [H, 2T-1, K]
-        out = torch.empty_like(value.transpose(1, 2))  # [B, T, H, C/H]
+        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
+        key, value = self._heads(self.key(x)), self._heads(self.value(x))
+        to_position = query + self.position_bias[:, None]  # [B, H, M, K]
+        if basis.shape[1] < query.shape[-1]:
+            to_position = to_position @ self.position.weight.unflatten(0, (self.n_heads, -1))  # [B, H, M, F]
+            columns = basis.T.contiguous().expand(self.n_heads, -1, -1)
+        else:
+            columns = self._heads(self.position(basis)[None])[0].mT.contiguous()  # [H, K, 2T-1]
+        to_key = query + self.content_bias[:, None]
+        out = value.new_empty(len(x), query.shape[2], self.n_heads, value.shape[-1])  # [B, M, H, C/H]
         for b in range(len(x)):
             for h in range(self.n_heads):
-                logits = linear(query[b, h] + self.content_bias[h], key[b, h], None)  # [T, T]
-                logits += relative_shift(linear(query[b, h] + self.position_bias[h], position[h], None))
-                out[b, :, h] = linear(logits.softmax(-1), value[b, h].T.contiguous(), None)
+                head = HeadProducts(to_key[b, h], key[b, h].T, to_position[b, h], columns[h], value[b, h])
+                attend_with_positions(head, rows.start or 0, out[b, :, h])
         return out.flatten(2)
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split the heads: [B, T, H K] -> [B, H, T, K]."""
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Return log(1 + exp(x)); of a tensor in float32 on a CPU without gradients in place, which saves two thirds of the time."""
+    if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_grad_enabled() or not x.numel() or x.max() > _LARGEST:
+        return F.softplus(x)
+    return x.exp_().log1p_()
 
 
 def scaled_normal(weight: Tensor, scale: float, fan_in: int) -> None:

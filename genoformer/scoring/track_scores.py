@@ -72,9 +72,10 @@ class Outputs(NamedTuple):
 
 
 def _standard_error(each: Sequence[Floats]) -> Floats:
-    """Return the standard error of the mean; NaN for fewer than two values."""
-    n = len(each)
-    return np.std(each, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
+    """Return the standard error of the mean; NaN for fewer than two values. Arrays of NaN alone are no values."""
+    known = [values for values in each if not np.isnan(values).all()]
+    n = len(known)
+    return np.std(known, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
 
 
 def over_shifts(runs: Sequence[TrackScores], n_shifts: int) -> TrackScores:

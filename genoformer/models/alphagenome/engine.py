@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,18 @@ from torch import Tensor
 
 from genoformer.genome.codes import Codes
 from genoformer.models.alphagenome.config import BIN, CONTACTS
+from genoformer.models.alphagenome.fast_layers import FastLayers
 from genoformer.models.alphagenome.model import AlphaGenome
-from genoformer.models.alphagenome.tiles import bins_around, decode, decoded_bins, encode, encode_bins, encoder_reach
+from genoformer.models.alphagenome.tiles import (
+    NO_BINS,
+    Encoded,
+    bins_around,
+    decode,
+    decoded_bins,
+    encode,
+    encode_bins,
+    encoder_reach,
+)
 from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine, one_hot
 
@@ -32,10 +43,26 @@ class AlphaGenomeEngine(PlainEngine):
         name = model.parts_of(head)
         self.organism, self.bin_size = model.config.organisms.index(name.organism), name.bin_size
 
+    @cached_property
+    def layers(self) -> Any:
+        """Encoder and decoder: on a CPU in a faster form; make a new engine after the weights of the model change."""
+        return FastLayers(self.model) if next(self.model.parameters()).device.type == "cpu" else self.model
+
     def one_hot(self, codes: Codes) -> Tensor:
         """Return codes [L] as one-hot [1, 4, L], on the device and in the precision of the model."""
         parameter = next(self.model.parameters())
         return one_hot(torch.from_numpy(np.array(codes[None])).to(parameter.device)).to(parameter.dtype)
+
+    def embed(self, codes: Codes, bins: Bins) -> Tensor:
+        """Return the embedding of bins of windows: codes [B, L] -> [B, D, N]."""
+        self.model.bins_of(codes.shape[1], 0, self.head)  # refuses other lengths
+        embeddings = []
+        for window in codes:
+            onehot, n_all = self.one_hot(window), len(window) // BIN
+            kept = NO_BINS if self.bin_size == BIN else decoded_bins(self.model, bins, n_all)
+            encoded = encode(self.layers, onehot, kept)
+            embeddings.append(self._embedding(encoded, kept, bins))
+        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)  # one is not copied
 
     def stretch(self, codes: Codes) -> AlphaGenomeStretch:  # type: ignore[override]
         """Prepare a stretch of a contig [L]."""
@@ -43,13 +70,17 @@ class AlphaGenomeEngine(PlainEngine):
 
     def embedding(self, onehot: Tensor, x: Tensor, bins: Bins) -> Tensor:
         """Return the embedding [1, D, N] of bins of a window [1, 4, L], x: the encoder's output [1, C, T]."""
-        model, organism = self.model, self.organism
-        x, _ = model.transform(x, organism)
         if self.bin_size == BIN:
-            embedding: Tensor = model.embed_bins(x[:, bins.first : bins.first + bins.n], organism)
+            return self._embedding(Encoded(x, []), NO_BINS, bins)
+        read = decoded_bins(self.model, bins, x.shape[-1])
+        return self._embedding(Encoded(x, encode_bins(self.layers, onehot, read, read).stages), read, bins)
+
+    def _embedding(self, encoded: Encoded, kept: Bins, bins: Bins) -> Tensor:
+        x, _ = self.model.transform(encoded.x, self.organism)
+        if self.bin_size == BIN:
+            embedding: Tensor = self.model.embed_bins(x[:, bins.first : bins.first + bins.n], self.organism)
             return embedding
-        read = decoded_bins(model, bins, x.shape[1])
-        return decode(model, x, encode_bins(model, onehot, read, read).stages, read, bins, organism)
+        return decode(self.layers, x, encoded.stages, kept, bins, self.organism)
 
 
 class AlphaGenomeStretch:
@@ -62,7 +93,7 @@ class AlphaGenomeStretch:
     def encoded(self) -> Tensor:
         """Output of the encoder over the whole bins of the stretch, [1, C, T]."""
         whole = len(self.codes) // BIN * BIN
-        return encode(self.engine.model, self.engine.one_hot(self.codes[:whole])).x
+        return encode(self.engine.layers, self.engine.one_hot(self.codes[:whole])).x
 
     def window(self, first: int, n: int) -> AlphaGenomeWindow:
         """Return the window of n bins of the head from bin `first` of the stretch."""
@@ -70,11 +101,11 @@ class AlphaGenomeStretch:
         codes = self.codes[start : start + length]
         onehot = self.engine.one_hot(codes)
         if start % BIN or length == len(self.codes):
-            return AlphaGenomeWindow(self.engine, codes, encode(self.engine.model, onehot).x if start % BIN else self.encoded)
+            return AlphaGenomeWindow(self.engine, codes, encode(self.engine.layers, onehot).x if start % BIN else self.encoded)
         n_all, reach = length // BIN, -(-encoder_reach(self.engine.model.config) // BIN)
         x = self.encoded[..., start // BIN : start // BIN + n_all].clone()
         for ends in {Bins(0, min(reach, n_all)), Bins(max(0, n_all - reach), min(reach, n_all))}:
-            x[..., ends.first : ends.first + ends.n] = encode_bins(self.engine.model, onehot, ends).x
+            x[..., ends.first : ends.first + ends.n] = encode_bins(self.engine.layers, onehot, ends).x
         return AlphaGenomeWindow(self.engine, codes, x)
 
 
@@ -91,7 +122,7 @@ class AlphaGenomeWindow:
             onehot = self.engine.one_hot(self.codes if codes is None else codes)
             x = self.x if codes is None else self._edited(codes, onehot)
             embeddings.append(self.engine.embedding(onehot, x, bins))
-        return torch.cat(embeddings)
+        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
 
     @torch.inference_mode()
     def contacts(self, sequences: Sequence[Codes | None]) -> Tensor:
@@ -106,7 +137,7 @@ class AlphaGenomeWindow:
     def _edited(self, codes: Codes, onehot: Tensor) -> Tensor:
         x = self.x.clone()
         for bins in self._changed_bins(codes):
-            x[..., bins.first : bins.first + bins.n] = encode_bins(self.engine.model, onehot, bins).x
+            x[..., bins.first : bins.first + bins.n] = encode_bins(self.engine.layers, onehot, bins).x
         return x
 
     def _changed_bins(self, codes: Codes) -> Iterator[Bins]:

@@ -103,7 +103,7 @@ def decode(model: AlphaGenome, x: Tensor, stages: list[Tensor], kept: Bins, base
     """
     if model.training or bases.n <= TILE * BIN:
         return _decode_tile(model, x, stages, kept, bases, organism)
-    embedding = x.new_empty(len(x), 2 * model.config.width, bases.n)
+    embedding = x.new_empty(len(x), bases.n, 2 * model.config.width).mT  # in the order in which the tiles are computed
     for tile in tiles(bases, TILE * BIN):
         part = slice(tile.first - bases.first, tile.first - bases.first + tile.n)
         embedding[..., part] = _decode_tile(model, x, stages, kept, tile, organism)

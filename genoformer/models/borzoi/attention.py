@@ -50,7 +50,7 @@ def rotated(x: Tensor, rotation: Rotation) -> Tensor:
 class RotaryAttention(nn.Module):
     """Attention with rotary positions, whose heads of keys and values are each read by several heads of queries.
 
-    The rows of `qkv` are the queries of all heads, then their keys, then their values. [B, T, C] -> [B, T, C].
+    The rows of `qkv` are the queries of all heads, then their keys, then their values. [B, T, C] -> [B, M, C], for the M queries `rows`.
     """
 
     def __init__(self, config: BorzoiConfig) -> None:
@@ -63,8 +63,9 @@ class RotaryAttention(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, rows: slice = slice(None)) -> Tensor:
         query, key, value = self._projected(x, rotation)
+        query = query[:, :, rows]
         dropout = self.dropout if self.training else 0.0
         out = attend(query, key, value, None, causal=False, dropout=dropout)
         return self.out(out.transpose(1, 2).flatten(2))

@@ -45,7 +45,7 @@ class BorzoiEngine:
     def after_tower(self, outputs: list[Tensor], bins: Bins) -> Tensor:
         """Return the embedding [1, D, N] of bins of one window, from the outputs of its tower."""
         *skips, last = outputs
-        x = self.model.attend(last.T[None])
+        x = self.model.attend(last.T[None], self.model.units_of(bins, len(last)))
         return self.model.decode(x, [skip.T[None, :, None, :] for skip in skips], bins)
 
     def stretch(self, codes: Codes) -> TrackStretch:

@@ -26,7 +26,7 @@ from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear
-from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal
+from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal, softplus
 from genoformer.models.track_model import one_hot
 
 _EPSILON = 1e-3  # of all norms; TensorFlow's default
@@ -96,9 +96,9 @@ class Block(nn.Module):
         self.down = Linear(2 * config.width, config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, positions: Any) -> Tensor:
-        """Map x [B, T, C] to [B, T, C]; positions: `Borzoi.positions` of T bins."""
-        x = x + self.attention_dropout(self.attention(self.norm_attention(x), positions))
+    def forward(self, x: Tensor, positions: Any, rows: slice = slice(None)) -> Tensor:
+        """Map x [B, T, C] to the M bins `rows` of the output [B, M, C]; positions: `Borzoi.positions` of T bins."""
+        x = x[:, rows] + self.attention_dropout(self.attention(self.norm_attention(x), positions, rows))
         h = F.relu(self.dropout(self.up(self.norm_feed(x))))
         return x + self.dropout(self.down(h))
 
@@ -175,8 +175,9 @@ class Borzoi(BinTransformer):
             )
         bins = self.bins_of(onehot.shape[-1], 0 if isinstance(n_bins, Bins) else n_bins)  # refuses other lengths
         stages = self.convolve_bases(onehot)
-        x = self.attend(pooled(stages[-1])[:, :, 0])
-        return self.decode(x, stages, n_bins if isinstance(n_bins, Bins) else bins)
+        bins = n_bins if isinstance(n_bins, Bins) else bins
+        x = pooled(stages[-1])[:, :, 0]
+        return self.decode(self.attend(x, self.units_of(bins, x.shape[-1])), stages, bins)
 
     def convolve_bases(self, onehot: Tensor) -> list[Tensor]:
         """Apply stem and tower, and return the outputs [B, C', 1, L'] of the last stages, which the decoder reads."""
@@ -187,25 +188,37 @@ class Borzoi(BinTransformer):
             outputs = [*outputs, x][-self.config.n_upsamples :]
         return outputs
 
-    def attend(self, x: Tensor) -> Tensor:
-        """Apply the transformer: [B, C, T] -> [B, T, C]."""
+    def attend(self, x: Tensor, units: Bins | None = None) -> Tensor:
+        """Apply the transformer: [B, C, T] -> [B, M, C], the M bins `units` of its output; None: all."""
         x = x.transpose(1, 2)
         positions = self.positions(x)
+        rows = slice(None) if units is None else slice(units.first, units.first + units.n)
         for block in self.blocks:
+            of_block = rows if block is self.blocks[-1] else slice(None)
             if self.activation_checkpointing and self.training:
-                x = checkpoint(block, x, positions, use_reentrant=False)
+                x = checkpoint(block, x, positions, of_block, use_reentrant=False)
             else:
-                x = block(x, positions)
-        return x
+                x = block(x, positions, of_block)
+        return x if len(self.blocks) else x[:, rows]
+
+    def units_of(self, bins: Bins, n_units: int) -> Bins:
+        """Return the bins of the transformer, of all `n_units`, that the decoder reads for the requested bins."""
+        return self._bins_of_steps(bins, n_units)[0]
+
+    def _bins_of_steps(self, bins: Bins, n_units: int) -> list[Bins]:
+        """Return the bins of the input of each step of the decoder, and the requested ones."""
+        wanted = [bins]
+        for i in range(self.config.n_upsamples):
+            wanted.insert(0, coarser(read(wanted[0], n_units << (self.config.n_upsamples - i))))
+        return wanted
 
     def decode(self, x: Tensor, stages: list[Tensor], bins: Bins) -> Tensor:
-        """Apply the decoder and the last convolution to the requested bins: x [B, T, C], stages of the tower -> [B, D, N]."""
-        wanted = [bins]  # by each step, the last first
-        n_fine = x.shape[1] << self.config.n_upsamples
-        for i in range(self.config.n_upsamples):
-            wanted.insert(0, coarser(read(wanted[0], n_fine >> i)))
-        first, n = wanted[0]
-        y = image(x[:, first : first + n].transpose(1, 2))
+        """Apply the decoder and the last convolution to the requested bins: stages of the tower -> [B, D, N].
+
+        x: output of the transformer for the bins `units_of` the requested ones, [B, M, C].
+        """
+        wanted = self._bins_of_steps(bins, stages[-1].shape[-1] // 2)
+        y = image(x.transpose(1, 2))
         for i, step in enumerate(self.decoder):
             skip = stages[-1 - i]
             part = read(wanted[i + 1], skip.shape[-1])
@@ -217,7 +230,9 @@ class Borzoi(BinTransformer):
         last = self.heads[self.head_named(head)]
         assert isinstance(last, nn.Linear)
         weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
-        return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+        if torch.is_grad_enabled():
+            return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+        return softplus(torch.stack([torch.addmm(bias[:, None], weight, x) for x in embedding]))  # in the order of the result
 
     def positions(self, x: Tensor) -> Any:
         """Return the positions of the bins of x [B, T, C] as the attention reads them, in its device and precision."""

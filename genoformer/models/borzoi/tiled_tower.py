@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genoformer.models.borzoi.model import Borzoi, ConvBlock, gelu
+from genoformer.models.row_convolution import RowConvolution, row_convolution
 
 TILE_BYTES = 6 << 20  # size of a tile's activations: they stay in the cache from one step to the next
 
@@ -33,15 +34,14 @@ class Stage(NamedTuple):
 
     scale: Tensor | None  # folded batch norm; None for the stem, which has no activation either
     shift: Tensor | None
-    weight: Tensor | None  # [C', C, 1, kernel]; None: only the pooling
-    bias: Tensor | None
+    convolution: RowConvolution | None  # None: only the pooling
     pool_before: bool
     pool_after: bool
 
     @property
     def reach(self) -> int:
         """Number of positions that the convolution reads on each side."""
-        return 0 if self.weight is None else self.weight.shape[-1] // 2
+        return 0 if self.convolution is None else self.convolution.kernel // 2
 
     def n_out(self, n: int) -> int:
         """Return the number of rows of the output for n rows of input."""
@@ -74,14 +74,14 @@ class Stage(NamedTuple):
             inside = gelu(torch.addcmul(self.shift, inside, self.scale))
         if before or behind:
             inside = F.pad(inside, (0, 0, before, behind))
-        if self.weight is not None:
-            inside = F.conv2d(inside.T[None, :, None, :], self.weight, self.bias)[0, :, 0].T
+        if self.convolution is not None:
+            inside = self.convolution(inside)
         return _pooled(inside) if self.pool_after else inside
 
     def whole(self, x: Tensor, tile_bytes: int) -> Tensor:
         """Compute all rows, tile by tile."""
         n = self.n_out(len(x))
-        width = x.shape[1] if self.weight is None else self.weight.shape[0]
+        width = x.shape[1] if self.convolution is None else self.convolution.width
         out = torch.empty(n, width, dtype=x.dtype, device=x.device)
         tile = max(64, tile_bytes // (2 * width * x.element_size()))
         for first in range(0, n, tile):
@@ -106,7 +106,7 @@ class Tower:
             for i, block in enumerate(model.stages):
                 assert isinstance(block, ConvBlock)
                 stages.append(_stage(block, dtype, pool_before=i > n_plain, pool_after=i < n_plain))
-        self.stages = [*stages, Stage(None, None, None, None, pool_before=True, pool_after=False)]
+        self.stages = [*stages, Stage(None, None, None, pool_before=True, pool_after=False)]
 
     @property
     def margin(self) -> int:
@@ -162,5 +162,5 @@ def _stage(block: ConvBlock | torch.nn.Conv1d, dtype: torch.dtype, *, pool_befor
         scale, shift = full.to(dtype), (norm.bias - norm.running_mean * full).to(dtype)
     assert isinstance(conv, torch.nn.Conv1d)
     assert conv.bias is not None
-    weight = conv.weight.detach().to(dtype)[:, :, None].contiguous(memory_format=torch.channels_last)
-    return Stage(scale, shift, weight, conv.bias.detach().to(dtype), pool_before, pool_after)
+    convolution = row_convolution(conv.weight.detach().to(dtype), conv.bias.detach().to(dtype))
+    return Stage(scale, shift, convolution, pool_before, pool_after)
