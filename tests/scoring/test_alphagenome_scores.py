@@ -321,3 +321,13 @@ def test_a_report_of_pairs_draws_tracks_and_says_so(genome, tmp_path) -> None:
     run_well("score", vcf, "-f", genome.path, "-m", folder, "--head", "human_contact_maps", "-o", out, "--noise-places", 0)
     run_well("report", out, "-f", genome.path, "-m", folder, "-o", page)
     assert "human_contact_maps; contact maps are not drawn, the figures are of a head of tracks" in page.read_text()
+
+
+def test_long_windows_are_scored_outside_no_grad(genome) -> None:
+    """The encoder runs in several tiles, and the weights require gradients, as those of a loaded model do."""
+    model = small_alphagenome(context_length=65_536)
+    assert next(model.parameters()).requires_grad
+    for name, head in (("CENTER_MASK_501_DIFF_LOG2_SUM", "human_dnase_1bp"), ("CONTACT_MAP", "human_contact_maps")):
+        made = track_scorer(model, genome, name, head=head, both_strands=False)
+        values, _ = made.values([snv(4500)])
+        assert np.isfinite(values).all()
