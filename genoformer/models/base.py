@@ -101,10 +101,7 @@ class Model(nn.Module):
         """Read the tables that belong to the outputs of the model, if there are some."""
 
     def with_plain_outputs(self) -> Model:
-        """Return a model with the same outputs, whose configuration has no scale of them; the model itself if it has none.
-
-        The classes of transformers have no field for a scale.
-        """
+        """Return a model with the same outputs and no scale of them, for which transformers has no field; by default itself."""
         return self
 
     def window_note(self, name: str) -> str | None:

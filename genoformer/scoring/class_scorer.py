@@ -153,7 +153,6 @@ class ClassScorer:
         of_all = self._of_all_classes(lambda shift: self.windows.jobs(variants, shift))
         unread = [bool(np.isnan(one.values).all()) for one in of_all]
         table = self.layout.table([one.only(self.classes) for one in of_all])
-        table[unread] = np.nan  # names of classes, too
         matrix = self.matrix_layout.matrix(of_all) if self.n_matrix else None
         return ScoreBatch([Status.NO_SCORE if lacks else Status.OK for lacks in unread], table, matrix)
 

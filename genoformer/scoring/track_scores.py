@@ -218,7 +218,8 @@ class TrackColumns:
             else:
                 strongest = np.abs(np.nan_to_num(values[:, i])).argmax(-1)
                 add(i, strongest)
-                found.append(strongest)
+                lacks = np.isnan(values[np.arange(len(values)), i, strongest])
+                found.append(np.where(lacks, np.nan, strongest))
                 if self.chosen:
                     for track in range(len(self.names)):
                         add(i, track)

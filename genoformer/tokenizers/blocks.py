@@ -300,19 +300,19 @@ class BlockTokenizer(ReadsText):
         return BlockTokenizer(vocab, **ends, longest=longest, grid=self.grid, filled=self.filled)
 
     def fast_tokenizer(self) -> Any | None:
-        """Return the same tokenizer in the `tokenizers` library; None where blocks lie on a grid or can be left out."""
-        if self.longest or self.grid:
+        """Return the same tokenizer in the `tokenizers` library; None where blocks are filled up or can be left out."""
+        if self.longest or self.filled:
             return None
         before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
-        return tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after, self.k)
+        return tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after, self.k, grid=self.grid)
 
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
-        if self.grid:
+        if self.filled:
             raise ConfigError(
-                "transformers has no tokenizer of blocks on a grid; save in genoformer's layout, or in genoformer-hf."
+                "transformers has no tokenizer that fills blocks up; save in genoformer's layout, or in genoformer-hf."
             )
-        if self.k == 1:
+        if self.k == 1 or self.grid:
             bases: Any = self.limited_to(0).fast_tokenizer()
             return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
         config = json.dumps(self._esm_config(), indent=1) + "\n"

@@ -198,7 +198,7 @@ def test_carbon_is_converted_to_genoformers_layouts_and_back(carbon: Path, tmp_p
         assert again.tokenizer.to_dict() == model.tokenizer.to_dict()
         with torch.no_grad():
             assert torch.equal(again(ids), model(ids))
-    with pytest.raises(ConfigError, match="no tokenizer of blocks on a grid"):
+    with pytest.raises(ConfigError, match="no tokenizer that fills blocks up"):
         registry.save(model, tmp_path / "stock", layout="decoder-only")
 
 
