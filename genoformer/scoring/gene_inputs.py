@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.genome.genes import Gene, Genes
 from genoformer.scoring.score_inputs import TRANSCRIPT, AllelePair, BinGrid, ScoreInput, VariantPlace
+
+if TYPE_CHECKING:  # the table of scores can be read without the readers of genes
+    from genoformer.genome.genes import Gene, Genes
 
 Bins = NDArray[np.int64]
 
