@@ -95,7 +95,7 @@ class AlphaGenomeStretch:
         whole = len(self.codes) // BIN * BIN
         return encode(self.engine.layers, self.engine.one_hot(self.codes[:whole])).x
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # `encoded` is computed here
     def window(self, first: int, n: int) -> AlphaGenomeWindow:
         """Return the window of n bins of the head from bin `first` of the stretch."""
         start, length = first * self.engine.bin_size, n * self.engine.bin_size
