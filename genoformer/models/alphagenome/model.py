@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,6 +44,9 @@ from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.track_layers import linear_tracks
 from genoformer.models.track_model import NewHead, one_hot, read_track_tables
+
+if TYPE_CHECKING:
+    from genoformer.models.alphagenome.engine import AlphaGenomeEngine
 
 SITE_TABLE = TrackTable(  # the first four classes of splice sites
     tuple(Track(i, name, strand_pair=(i + 2) % 4) for i, name in enumerate(("donor+", "acceptor+", "donor-", "acceptor-")))
@@ -223,6 +226,14 @@ class AlphaGenome(BinTransformer):
     def contacts(self, onehot: Tensor, head: str) -> Tensor:
         """Return the contact maps [B, K, P, P] of a head."""
         return self.contact_maps(onehot, pair_head_names(self.config)[head].organism)
+
+    def contact_engine(self, head: str) -> AlphaGenomeEngine:
+        """Return the engine of an organism, whose windows have `contacts`."""
+        from genoformer.models.alphagenome.engine import AlphaGenomeEngine
+
+        engine = AlphaGenomeEngine(self, next(iter(self.track_heads)))
+        engine.organism = self._organism(pair_head_names(self.config)[head].organism)
+        return engine
 
     def base_head(self, head: str) -> str:
         """Return the head of splice sites of the same organism."""
