@@ -48,6 +48,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, TrackTable]:
         elif place.endswith("metadata") and name == "name":
             if output not in rows:
                 raise FileFormatError(f"{path}, line {number}: a track before any output_type; give {_KIND}.")
+            if not value:
+                raise FileFormatError(f"{path}, line {number}: the name of a track is empty; name it.")
             rows[output].append({"name": value})
         elif rows.get(output) and place.split("/", 2)[-1] in ("metadata", "metadata/biosample"):
             rows[output][-1].setdefault("biosample" if place.endswith("biosample") and name == "name" else name, value)
@@ -68,7 +70,8 @@ def _fields(path: Path) -> Iterator[tuple[int, str, str, str]]:
         elif text == "}" and place:
             place.pop()
         elif field := _FIELD.fullmatch(text):
-            yield number, "/".join(place), field[1], field[3] or field[2].replace('\\"', '"')
+            value = field[3] or " ".join(field[2].replace('\\"', '"').split())  # tables are separated by tabs
+            yield number, "/".join(place), field[1], value
         elif text and not text.startswith("#"):
             raise FileFormatError(f"{path}, line {number}: found {text[:60]!r}, expected a field; give {_KIND}.")
     if place:

@@ -238,18 +238,11 @@ class PredictsPairs(Protocol):
 
     @property
     def pair_heads(self) -> Mapping[str, Head]: ...
-    def contacts(self, onehot: Tensor, head: str) -> Tensor:
-        """Return the contact maps [B, K, P, P] of a head: one-hot [B, 4, L], whose length is P of its bins."""
-
-    def base_head(self, head: str) -> str:
-        """Return the head of tracks in bins of one base whose embedding a head of junctions reads."""
-
-    def site_probabilities(self, embedding: Tensor, head: str) -> Tensor:
-        """Return the probabilities [B, C, N] of splice sites: donors and acceptors of the + strand, then of the -."""
-
-    def likely_sites(self, probabilities: Tensor) -> Tensor:
-        """Return the positions [B, 4, K] of the likeliest sites in ascending order, padded with -1."""
-
+    def contacts(self, onehot: Tensor, head: str) -> Tensor: ...  # [B, 4, L] -> contact maps [B, K, P, P] of P bins
+    def contact_engine(self, head: str) -> Any: ...  # a TrackEngine whose windows have contacts(sequences) -> contact maps
+    def base_head(self, head: str) -> str: ...  # head of tracks of one base, whose embedding a head of junctions reads
+    def site_probabilities(self, embedding: Tensor, head: str) -> Tensor: ...  # [B, D, N] -> [B, C, N]: 4 kinds of sites first
+    def likely_sites(self, probabilities: Tensor) -> Tensor: ...  # positions [B, 4, K], ascending, padded with -1
     def junction_counts(self, at_sites: Tensor, sites: Tensor, head: str) -> Tensor:
         """Return the counts [B, 2 T, K, K] of each donor with each acceptor, tissues of +, then of -.
 
@@ -297,6 +290,7 @@ Need = type | tuple[type, ...]
 SCORES_VARIANTS: Need = (ReadsTokens, PredictsTracks, Classifies)
 SCORES_HAPLOTYPES: Need = (PredictsTracks, Classifies)
 READS_TOKENS: Need = (ReadsTokens, Classifies)
+EMBEDS: Need = (ReadsTokens, Classifies, PredictsTracks)
 
 _REMEDIES: dict[type, str] = {
     PredictsBases: "a language model",
@@ -342,7 +336,7 @@ def require(model: Model, *needs: Need, name: str = "the model") -> None:
 def remedy(*needs: Need) -> str:
     """Return the kind of model with these capabilities, in words: "a model that predicts tracks"."""
     kinds = [kind for need in needs for kind in _kinds(need)]
-    return " or ".join(_REMEDIES.get(kind, f"a model with {kind.__name__}") for kind in kinds)
+    return " or ".join(str(_REMEDIES.get(kind) or getattr(kind, "_remedy", f"a model with {kind.__name__}")) for kind in kinds)
 
 
 def _kinds(need: Need) -> tuple[type, ...]:

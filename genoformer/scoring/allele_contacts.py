@@ -18,12 +18,18 @@ from genoformer.models.track_model import one_hot
 from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, Alleles, Grid, WindowEvidence, extent_of
 from genoformer.scoring.score_inputs import AllelePair
 
+_Maps = Callable[[Sequence[Codes | None]], Tensor]
+
 
 class ContactReader:
-    """Model of contact maps in eval mode: codes -> contact maps, whose values of a track are in one row, [K, P * P]."""
+    """Model of contact maps in eval mode: codes -> contact maps, whose values of a track are in one row, [K, P * P].
 
-    def __init__(self, model: Any, head: str) -> None:
+    plain: each whole sequence is predicted separately, as a reference.
+    """
+
+    def __init__(self, model: Any, head: str, *, plain: bool = False) -> None:
         self.model, self.head = model, head
+        self.engine: Any = None if plain else model.contact_engine(head)
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
 
@@ -41,22 +47,40 @@ class ContactReader:
         backward: the model reads the other strand; the maps are those of the forward strand.
         """
         chosen = torch.from_numpy(tracks).to(self.device)
+        strand = reverse_complement(codes) if backward else codes
+        stretch = None if self.engine is None else self.engine.stretch(strand)
         for request in windows:
-            sequences = np.stack([codes[request.start : request.start + request.length], *request.edits])
-            if backward:
-                sequences = np.stack([reverse_complement(one) for one in sequences])
+            first = len(codes) - request.start - request.length if backward else request.start
+            maps_of = self._maps(stretch, strand, first, request.length)
+            edits = [reverse_complement(edit) if backward else edit for edit in request.edits]
+            sequences: list[Codes | None] = [None, *edits]
 
-            def run(part: slice, sequences: Codes = sequences) -> Tensor:
-                onehot = one_hot(torch.from_numpy(sequences[part].copy()).to(self.device)).to(self.dtype)
-                maps: Tensor = self.model.contacts(onehot, self.head)[:, chosen].flatten(2)
+            def run(part: slice, sequences: list[Codes | None] = sequences, maps_of: _Maps = maps_of) -> Tensor:
+                maps = maps_of(sequences[part])[:, chosen].flatten(2)
                 return maps.flip(-1) if backward else maps
 
             values = run_batched(run, len(sequences), batch_size)
             yield TrackPrediction(values, values[:, :0])
 
+    def _maps(self, stretch: Any, codes: Codes, first: int, length: int) -> _Maps:
+        """Return a function: edited copies of a window of a stretch, None for the window itself -> contact maps."""
+        if stretch is not None:
+            size = self.engine.bin_size
+            window = stretch.window(first // size, length // size)
+            shared: _Maps = window.contacts
+            return shared
+        window = codes[first : first + length]
+
+        def plain(sequences: Sequence[Codes | None]) -> Tensor:
+            stacked = torch.from_numpy(np.stack([window if one is None else one for one in sequences]))
+            maps: Tensor = self.model.contacts(one_hot(stacked.to(self.device)).to(self.dtype), self.head)
+            return maps
+
+        return plain
+
 
 class ContactPredictor(AllelePredictor):
-    """Predictor of contact maps of both alleles with each model of an ensemble; each sequence is predicted separately."""
+    """Predictor of contact maps of both alleles with each model of an ensemble."""
 
     def __init__(self, request: AlleleRequest) -> None:
         self._set(request)
@@ -66,8 +90,10 @@ class ContactPredictor(AllelePredictor):
         self.readers = [ContactReader(model, request.head) for model in request.models]  # type: ignore[misc]
 
     def reference(self) -> ContactPredictor:
-        """Return the reference implementation, which is this one."""
-        return self
+        """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
+        other = self.copy()
+        other.readers = [ContactReader(model, self.head, plain=True) for model in self.models]  # type: ignore[misc]
+        return other
 
     def meta_run(self, like: Any) -> Callable[[], Tensor]:
         """Return a forward pass of a meta model."""

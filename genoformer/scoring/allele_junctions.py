@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genoformer.errors import CheckpointError
+from genoformer.errors import CheckpointError, OptionError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.genome.genes import Gene
 from genoformer.models import cost
@@ -57,6 +57,9 @@ class JunctionPredictor(AllelePredictor):
 
     def __init__(self, request: AlleleRequest) -> None:
         self._set(request)
+        if request.windows.indels != "realign":
+            problem = f"is {request.windows.indels}, and splice junctions are compared after realignment; give realign."
+            raise OptionError("indels", problem)
         self.base_head = cast(PredictsPairs, request.models[0]).base_head(self.head)
         self.bins = request.models[0].bins_of(request.windows.length, 0, self.base_head)
         self.readers = [JunctionReader(one, one.engine(self.base_head)) for one in request.models]  # type: ignore[misc]
@@ -217,20 +220,20 @@ def take_aligned(x: Tensor, first: int, job: Job, at: Tensor) -> Tensor:
 
     first: base of the window where x begins; at: bases of the window [n].
     """
-    places = at.clone()
-    deleted = torch.zeros_like(at, dtype=torch.bool)
+    places, known = at.clone(), torch.ones_like(at, dtype=torch.bool)
     longest: list[tuple[int, int, int]] = []  # base of the reference, and the bases of the alternative that it stands for
-    shift = 0
+    begin = torch.iinfo(at.dtype).min
     for change in job.changes:
         kept, longer = min(change.ref_length, change.alt_length), change.alt_length - change.ref_length
-        anchor = change.start + kept - 1
+        anchor, end = change.start + kept - 1, change.start + change.ref_length
+        places = torch.where((at >= begin) & (at <= anchor), at + change.offset, places)
+        known &= (at <= anchor) | (at >= end)
         if longer > 0:
-            longest.append((anchor, anchor + shift, anchor + shift + longer + 1))
-        deleted |= (at > anchor) & (at < change.start + change.ref_length)
-        places = torch.where(at >= change.start + change.ref_length, places + longer, places)
-        shift += longer
+            longest.append((anchor, anchor + change.offset, anchor + change.offset + longer + 1))
+        places = torch.where(at >= end, at + change.offset + longer, places)
+        begin = end
     places = places - first
-    known = (places >= 0) & (places < x.shape[-1]) & ~deleted
+    known &= (places >= 0) & (places < x.shape[-1])
     values = torch.where(known, x[:, places.clamp(0, x.shape[-1] - 1)], 0)
     for base, start, end in longest:
         inserted = x[:, max(0, start - first) : max(0, end - first)]

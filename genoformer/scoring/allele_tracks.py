@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -21,9 +22,10 @@ from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowR
 from genoformer.models import cost
 from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine, TrackModel
-from genoformer.scoring.alignment import AlignedChange, Indels, Tracks, align_alternate, stitch
+from genoformer.scoring.alignment import AlignedChange, Indels, align_alternate, stitch
 from genoformer.scoring.score_inputs import AllelePair, ScoreInput, VariantPlace
 from genoformer.scoring.windows import Job, Windows
+from genoformer.writers import Floats
 
 
 class TrackSelection(NamedTuple):
@@ -187,19 +189,19 @@ class AllelePredictor:
         job, ref, alt, bins = alleles
         to_bins = bins.first * self.windows.bin_size
         changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
-        before, after = ref.tracks[0].astype(np.float64), [tracks.astype(np.float64) for tracks in alt.tracks]
-        aligned = self._aligned(before, after, changes)
-        grid = self._grid(job, bins)
+        predicted = AllelePair(ref.tracks[0], self._aligned(ref.tracks[0], alt.tracks, changes))
         embeddings = AllelePair(ref.embedding[0], alt.embedding[0])
-        return WindowEvidence(grid, job.centre, AllelePair(before, aligned), embeddings, after[0], extent_of(job))
+        return WindowEvidence(self._grid(job, bins), job.centre, predicted, embeddings, alt.tracks[0], extent_of(job))
 
-    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[AlignedChange]) -> Tracks:
+    def _aligned(self, ref: Floats, alt: Floats, changes: Sequence[AlignedChange]) -> Floats:
         indels: Indels = self.windows.indels
-        if not changes or indels not in ("realign", "stitch"):
+        moved = any(change.ref_length != change.alt_length or change.offset for change in changes)
+        if not moved or indels not in ("realign", "stitch"):
             return alt[0]
-        if len(alt) == 2:
-            return stitch(alt[0], alt[1], changes[0], self.windows.bin_size)
-        return align_alternate(ref, alt[0], changes, self.windows.bin_size)
+        sides = [tracks.astype(np.float64) for tracks in alt]
+        if len(sides) == 2:
+            return stitch(sides[0], sides[1], changes[0], self.windows.bin_size)
+        return align_alternate(ref.astype(np.float64), sides[0], changes, self.windows.bin_size)
 
 
 class Grid(NamedTuple):
@@ -238,19 +240,32 @@ class Grid(NamedTuple):
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
 
-class WindowEvidence(NamedTuple):
-    """Evidence for one variant in one window, from one model."""
+@dataclass(frozen=True)
+class WindowEvidence:
+    """Evidence for one variant in one window, from one model.
+
+    Scores are computed in float64; predictions of single precision are converted where they are read, since those of all tracks
+    at single bases need gigabytes.
+    """
 
     grid: Grid
     centre: int  # the base that masks are centred on
-    sides: AllelePair  # tracks [K, N] of both alleles
+    predicted: AllelePair  # tracks [K, N] of both alleles, in the bins of the reference
     embeddings: AllelePair  # [D, N] of both alleles
-    alternative: Tracks  # tracks [K, N] of the alternative as predicted, without realignment
+    alternative: Floats  # tracks [K, N] of the alternative as predicted, without realignment
     extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
 
+    @cached_property
+    def sides(self) -> AllelePair:
+        """Tracks [K, N] of both alleles in all bins, float64."""
+        return AllelePair(*(tracks.astype(np.float64) for tracks in self.predicted))
+
+    def columns(self, bins: slice | NDArray[np.int64]) -> AllelePair:
+        """Return the tracks of both alleles in some bins, float64."""
+        return AllelePair(*(tracks[:, bins].astype(np.float64) for tracks in self.predicted))
+
     def tracks(self, width: int | None) -> AllelePair:
-        inside = slice(None) if width is None else self.grid.around(self.centre, width)
-        return AllelePair(*(tracks[:, inside] for tracks in self.sides))
+        return self.sides if width is None else self.columns(self.grid.around(self.centre, width))
 
     def embedding(self, width: int) -> AllelePair:
         inside = self.grid.around(self.centre, width)
@@ -259,7 +274,7 @@ class WindowEvidence(NamedTuple):
     def center_mask(self, width: int) -> AllelePair:
         """Return the tracks, without realignment, in the bins around the first base of the variant."""
         inside = self.grid.mask(self.extent[0], width)
-        return AllelePair(self.sides.ref[:, inside], self.alternative[:, inside])
+        return AllelePair(*(side[:, inside].astype(np.float64) for side in (self.predicted.ref, self.alternative)))
 
     def counts(self, gene: Gene) -> AllelePair | None:
         """Return None: tracks have no splice junctions."""

@@ -92,7 +92,10 @@ ALPHAGENOME_SCORES = (
         "any",
         signed=False,
         unit=TRACK_UNIT,
-        meaning="Larger of the means of alt and ref over the same exons (AlphaGenome); needs --gtf. 0 without a gene.",
+        meaning=(
+            "Larger of the means of alt and ref over the exons of a gene, on the tracks of its strand: transcripts with their "
+            "TSS in the window (AlphaGenome's GeneMaskActiveScorer); needs --gtf. 0 without."
+        ),
         function=active_mean,
         zero_at_reference=False,
     ),

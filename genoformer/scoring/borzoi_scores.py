@@ -26,8 +26,8 @@ BORZOI_SCORES = (
         signed=True,
         unit="log2",
         meaning=(
-            "The same over the exons of a transcript, on the tracks of its strand, of the transcript in the window with the "
-            "largest; needs --gtf. --matrix has every transcript. 0 where the window has none."
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a transcript's exons, on the tracks of its strand, "
+            "of the transcript in the window with the largest; needs --gtf. 0 where the window has none."
         ),
         function=sar,
     ),

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.genome.genes import Gene, Genes
 from genoformer.scoring.score_inputs import TRANSCRIPT, AllelePair, BinGrid, ScoreInput, VariantPlace
+
+if TYPE_CHECKING:  # the table of scores can be read without the readers of genes
+    from genoformer.genome.genes import Gene, Genes
 
 Bins = NDArray[np.int64]
 
@@ -26,6 +28,7 @@ class GeneEvidence(Protocol):
     def grid(self) -> BinGrid: ...
     @property
     def sides(self) -> AllelePair: ...  # [K, N] of both alleles, in the bins of the reference
+    def columns(self, bins: slice | Bins) -> AllelePair: ...  # some bins of them
     @property
     def extent(self) -> tuple[int, int]: ...  # bases of the variant, with the base before an insertion or deletion
     def counts(self, gene: Gene) -> AllelePair | None: ...  # [K, J] of the splice junctions of a gene; None: it has none
@@ -189,7 +192,8 @@ class PolyaCoverage(ItemInput):
         spans = list(dict.fromkeys(span for span in self.spans(grid, sites, gene.strand == "-") if span[0] < span[1]))
         if not spans:
             return None
-        return AllelePair(*(np.stack([side[:, a:b].sum(-1) for a, b in spans], axis=-1) for side in evidence.sides))
+        pairs = [evidence.columns(slice(a, b)) for a, b in spans]
+        return AllelePair(*(np.stack([side.sum(-1) for side in of], axis=-1) for of in zip(*pairs, strict=True)))
 
     def spans(self, grid: BinGrid, sites: NDArray[np.int64], reverse: bool) -> Iterator[tuple[int, int]]:
         """Yield the bins [first, end) whose sums are compared."""
@@ -243,4 +247,4 @@ class CleavageCoverage(PolyaCoverage):
 
 
 def _within(evidence: GeneEvidence, bins: Bins) -> AllelePair:
-    return AllelePair(*(side[:, bins] for side in evidence.sides))
+    return evidence.columns(bins)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.genome.genes import Genes
 from genoformer.writers import Floats
 
 if TYPE_CHECKING:  # the table of scores can be read without torch
+    from genoformer.genome.genes import Genes
     from genoformer.models.token_model import TokenModel
 
 Alleles = Literal["substitution", "indel", "any"]

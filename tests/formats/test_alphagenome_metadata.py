@@ -101,6 +101,7 @@ def test_another_number_of_tracks_is_refused(tmp_path) -> None:
         ("identifier\tfile\n", "line 1: found 'identifier"),
         ("output_metadata {\n", "ends inside output_metadata; copy the file again"),
         ('tracks {\n  metadata {\n    name: "a"\n  }\n}\n', "line 3: a track before any output_type"),
+        (output("ATAC", track("", "POSITIVE")), "line 5: the name of a track is empty"),
         (output("ATAC", track("Padding", "UNSTRANDED")), "has no tracks; give metadata of AlphaGenome's tracks"),
     ],
 )

@@ -18,8 +18,10 @@ from genoformer.genome.haplotypes import Change
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models.track_model import one_hot
+from genoformer.scoring.alignment import AlignedChange, align_alternate
 from genoformer.scoring.allele_junctions import annotated_sites, take_aligned
 from genoformer.scoring.scores import SCORES
+from genoformer.scoring.settings import AlleleComparison
 from genoformer.scoring.support import lacking
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.windows import Job
@@ -219,3 +221,37 @@ def test_gathered_bases_are_those_of_the_whole_alignment(variant) -> None:
     np.testing.assert_allclose(gathered, expected)
     inside = take_aligned(torch.tensor(x[40:].T), 40, job, torch.arange(60, 150)).numpy().T
     np.testing.assert_allclose(inside, expected[60:])
+
+
+def test_gathered_bases_of_several_changes_are_those_of_tracks() -> None:
+    """The alignment of tracks in bins of one base is another implementation, tested against loops."""
+    random = np.random.default_rng(4)
+    x = random.normal(size=(2, 300))
+    for _ in range(30):
+        starts = np.sort(random.choice(np.arange(20, 250, 12), 3, replace=False)).tolist()
+        lengths = [(int(random.integers(0, 6)), int(random.integers(0, 6))) for _ in starts]
+        offset, changes = int(random.integers(-5, 6)), []
+        for start, (ref, alt) in zip(starts, lengths, strict=True):
+            changes.append(Change(start, ref, alt, offset))
+            offset += alt - ref
+        expected = align_alternate(np.zeros_like(x), x, [AlignedChange(*change) for change in changes], 1)
+        job = Job(0, "c1", 0, 0, tuple(changes), ())
+        np.testing.assert_allclose(take_aligned(torch.tensor(x), 0, job, torch.arange(300)).numpy(), expected, atol=1e-12)
+
+
+def test_junctions_are_compared_after_realignment_only(genome) -> None:
+    with pytest.raises(OptionError, match="option indels is right, and splice junctions are compared after realignment; give"):
+        scorer(genome, "SPLICE_JUNCTION", JUNCTIONS, both=False, settings=AlleleComparison(indels="right"))
+
+
+def test_haplotypes_take_junctions_and_contact_maps(genome) -> None:
+    for name, head in (("SPLICE_JUNCTION", JUNCTIONS), ("CONTACT_MAP", CONTACTS)):
+        made = scorer(genome, name, head, both=False)
+        one, two = snv(4500), snv(4650)
+        start = made.window_start(one)
+        alone, both_, none = made.haplotypes("c1", start, 4500, [[one], [one, two], []])
+        expected, _ = made.layout.strongest(made.score_each([one]))
+        found, _ = made.layout.strongest([alone, both_, none])
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-3, atol=1e-5)
+        assert np.abs(found[1] - found[0]).max() > 1e-6
+        assert np.abs(found[2]).max() < 1e-6

@@ -310,3 +310,24 @@ def test_the_commands_take_recommended_scores_of_every_kind_of_head(genome, tmp_
     assert calibration.options["head"] == "human_contact_maps"
     refused = run("score", vcf, "-f", genome.path, "-m", folder, "--head", "human_dnase_1bp", "-s", "CONTACT_MAP", "-o", "-")
     assert_refused(refused, "--head is human_dnase_1bp, which predicts tracks, and CONTACT_MAP needs contact maps")
+
+
+def test_a_report_of_pairs_draws_tracks_and_says_so(genome, tmp_path) -> None:
+    folder, vcf, out, page = (tmp_path / name for name in ("model", "in.vcf", "out.vcf", "page.html"))
+    registry.save(MODEL, folder)
+    row = VARIANTS[0]
+    head = "##fileformat=VCFv4.2\n##contig=<ID=c1,length=9000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    vcf.write_text(f"{head}c1\t{row.pos}\t.\t{row.ref}\t{row.alt}\t.\t.\t.\n")
+    run_well("score", vcf, "-f", genome.path, "-m", folder, "--head", "human_contact_maps", "-o", out, "--noise-places", 0)
+    run_well("report", out, "-f", genome.path, "-m", folder, "-o", page)
+    assert "human_contact_maps; contact maps are not drawn, the figures are of a head of tracks" in page.read_text()
+
+
+def test_long_windows_are_scored_outside_no_grad(genome) -> None:
+    """The encoder runs in several tiles, and the weights require gradients, as those of a loaded model do."""
+    model = small_alphagenome(context_length=65_536)
+    assert next(model.parameters()).requires_grad
+    for name, head in (("CENTER_MASK_501_DIFF_LOG2_SUM", "human_dnase_1bp"), ("CONTACT_MAP", "human_contact_maps")):
+        made = track_scorer(model, genome, name, head=head, both_strands=False)
+        values, _ = made.values([snv(4500)])
+        assert np.isfinite(values).all()

@@ -307,3 +307,13 @@ def test_haplotypes_and_pairs_take_scores_of_isoforms(genome, gtf, tmp_path) -> 
     assert row["COVR_GENE"] in BODIES
     more = float(row["LOGSED_ISOFORM_AB"]) - float(row["LOGSED_ISOFORM_A"]) - float(row["LOGSED_ISOFORM_B"])
     assert float(row["LOGSED_ISOFORM_NONADD"]) == pytest.approx(more, abs=1e-4)
+
+
+def test_a_model_with_one_head_needs_no_name_of_it(genome, gtf, tmp_path) -> None:
+    folder, vcf, out = (tmp_path / name for name in ("model", "in.vcf", "out.vcf"))
+    model = small_borzoi(heads={"human": 4})
+    model.targets = {"human": TABLE}
+    registry.save(model, folder)
+    rows = write_snvs(vcf, range(2700, 2900, 50))
+    run_well("score", vcf, "-f", genome.path, "-m", folder, "-s", "LOGSED", "--gtf", gtf, "-o", out)
+    assert out.read_text().count("GF_LOGSED_GENE=") == len(rows)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,7 +42,11 @@ from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
 from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
-from genoformer.models.track_model import one_hot, read_track_tables
+from genoformer.models.track_layers import linear_tracks
+from genoformer.models.track_model import NewHead, one_hot, read_track_tables
+
+if TYPE_CHECKING:
+    from genoformer.models.alphagenome.engine import AlphaGenomeEngine
 
 SITE_TABLE = TrackTable(  # the first four classes of splice sites
     tuple(Track(i, name, strand_pair=(i + 2) % 4) for i, name in enumerate(("donor+", "acceptor+", "donor-", "acceptor-")))
@@ -85,6 +89,7 @@ class AlphaGenome(BinTransformer):
         self.embed_bases = Embedder(n, config.width, skip_width=widths[BIN])
         self.embed_pairs = PairEmbedder(n, config.pair_width)
         self.outputs = output_modules(config)
+        self.heads = nn.ModuleDict({name: nn.Linear(widths[config.bin_size], n) for name, n in config.heads.items()})
         self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
 
     # Tracks
@@ -101,7 +106,7 @@ class AlphaGenome(BinTransformer):
         """Return the embedding of the bins of a head, [B, D, N]; it depends on the organism and the bin size of the head."""
         self._check_input(onehot)
         name = self.parts_of(head)
-        bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins, str(name))
+        bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins, self.head_named(head))
         return self._embedding(onehot, self._organism(name.organism), name.bin_size, bins)
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
@@ -109,6 +114,9 @@ class AlphaGenome(BinTransformer):
 
         Tracks are in the scale of the measurements (`outputs.unscaled`); of splice sites they are probabilities.
         """
+        head = self.head_named(head)
+        if head in self.heads:
+            return linear_tracks(embedding, self.heads[head], only)
         name = self.parts_of(head)
         tracks: Tensor = self.outputs[name.output](embedding, self._organism(name.organism), name.bin_size, only)
         return tracks
@@ -118,7 +126,10 @@ class AlphaGenome(BinTransformer):
         return head_names(self.config)[self.head_named(head)]
 
     def head_module(self, head: str) -> nn.Module:
-        return self.outputs[self.parts_of(head).output]
+        return self.heads[head] if head in self.heads else self.outputs[self.parts_of(head).output]
+
+    def embedding_width(self, head: str) -> int:
+        return embedding_widths(self.config)[self.parts_of(head).bin_size]
 
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return `AlphaGenomeEngine`: the encoder shared by the windows of a stretch and by edited copies."""
@@ -127,18 +138,22 @@ class AlphaGenome(BinTransformer):
         return AlphaGenomeEngine(self, head)
 
     @classmethod
-    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
-        raise ConfigError("AlphaGenome cannot be trained on new tracks yet; take a model of another family.")
+    def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
+        """Return the fields that a new head sets; it has bins of 1 or 128 bases, as its tracks have."""
+        own = {"bin_size": head.bin_size, "head_organism": head.organism, "outputs": {}, "tracks": {}}
+        return {**super().fields_of_head(head._replace(organism="")), **own}
 
     @classmethod
     def timing_config(cls, config: AlphaGenomeConfig, length: int) -> AlphaGenomeConfig:
         """Return a configuration of the same width to measure speed with: windows of `length` bases, one block, one track."""
+        if config.heads:
+            return replace(config, n_blocks=1, heads={next(iter(config.heads)): 1}, target_bins=0, context_length=length)
         one = {"dnase": 1}
         tracks = dict.fromkeys(config.organisms, one)
-        return replace(config, n_blocks=1, outputs=one, tracks=tracks, context_length=length)
+        return replace(config, n_blocks=1, outputs=one, tracks=tracks, heads={}, target_bins=0, context_length=length)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
-        return [self.outputs]
+        return [self.outputs, self.heads]
 
     def shard_parts(self) -> list[nn.Module]:
         return [*self.stages, *self.blocks, *self.decoder]
@@ -212,6 +227,14 @@ class AlphaGenome(BinTransformer):
         """Return the contact maps [B, K, P, P] of a head."""
         return self.contact_maps(onehot, pair_head_names(self.config)[head].organism)
 
+    def contact_engine(self, head: str) -> AlphaGenomeEngine:
+        """Return the engine of an organism, whose windows have `contacts`."""
+        from genoformer.models.alphagenome.engine import AlphaGenomeEngine
+
+        engine = AlphaGenomeEngine(self, next(iter(self.track_heads)))
+        engine.organism = self._organism(pair_head_names(self.config)[head].organism)
+        return engine
+
     def base_head(self, head: str) -> str:
         """Return the head of splice sites of the same organism."""
         return str(HeadName(pair_head_names(self.config)[head].organism, SITES, 1))
@@ -234,7 +257,7 @@ class AlphaGenome(BinTransformer):
 
     def _require_output(self, output: str, organism: str) -> None:
         if not self.config.tracks.get(organism, {}).get(output):
-            having = [name for name in self.config.organisms if self.config.tracks[name].get(output)]
+            having = [name for name in self.config.organisms if self.config.tracks.get(name, {}).get(output)]
             raise ConfigError(f"found no {output} of {organism!r}, expected one of: {', '.join(having) or 'none'}.")
 
     # Parts
