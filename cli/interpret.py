@@ -93,7 +93,8 @@ def interpret() -> None:
 @_common
 @_drawn
 @click.option(
-    "--profile", default="viz", show_default=True, help="Attention profile: viz, cls, received, rollout or entropy; see above."
+    "--profile",
+    help="Attention profile: viz, cls, received, rollout or entropy; see above.  [default: viz; of a track model, cls]",
 )
 @click.option(
     "--layers",

@@ -256,10 +256,10 @@ def attention(
 ) -> list[Floats]:
     """Return attention profiles over the bases of DNA sequences: [L] for each, as `genoformer interpret attention` maps them.
 
-    options: the fields of `AttentionOptions`. profile: "viz" (default), DNABERT-viz's projection of "cls"; "cls", attention
-    from [CLS] or the middle bin; "received", attention to a base; "rollout", attention rollout through all layers; "entropy",
-    entropy of the attention from a base. layers: numbers from 0, negative numbers count from the last. heads: numbers from 0,
-    all by default. query: the query token or bin.
+    options: the fields of `AttentionOptions`. profile: "viz" (default), DNABERT-viz's projection of "cls"; "cls" (default of a
+    track model), attention from [CLS] or the middle bin; "received", attention to a base; "rollout", attention rollout through
+    all layers; "entropy", entropy of the attention from a base. layers: numbers from 0, negative numbers count from the last.
+    heads: numbers from 0, all by default. query: the query token or bin.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]

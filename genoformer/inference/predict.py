@@ -25,6 +25,7 @@ from genoformer.models.base import (
     Classifies,
     Head,
     Model,
+    PredictsPairs,
     PredictsTracks,
     has,
     remedy,
@@ -140,6 +141,12 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
             raise CheckpointError(f"{'the model' if is_loaded else model} has no contexts; give {remedy(TakesContexts)}.")
         config = kind.config_with_contexts(config, contexts)
         heads = kind.heads_of(config)
+    if request.head not in {None, *heads} and has(families.class_of(config), PredictsPairs):
+        names = ", ".join(heads)
+        problem = (
+            f"is {request.head}, expected a head of tracks: {names}; `score` reads those of contact maps and junctions, too."
+        )
+        raise OptionError("head", problem)
     head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
     known = head_tracks(heads, request.head, table)

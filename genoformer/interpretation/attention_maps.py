@@ -51,7 +51,7 @@ def attention_profiles(
     that do not fit the model.
     """
     options = options or AttentionOptions()
-    profile = options.profile
+    profile = profile_of(options, model)
     if queries is None:
         queries = [_number(options.query)] * len(loci)
     profiles: dict[int, Floats] = {}
@@ -67,6 +67,11 @@ def attention_profiles(
             profiles |= zip(numbers, _profile(reader, codes, profile, queries[numbers[0]]), strict=True)
             stage.report(len(profiles))
     return [profiles[i] for i in range(len(loci))]
+
+
+def profile_of(options: AttentionOptions, model: Model) -> Profile:
+    """Return the profile of the options, or the default of the model: viz for tokens, cls for bins."""
+    return options.profile or ("viz" if has(model, READS_TOKENS) else "cls")
 
 
 def _profile(reader: AttentionReader, codes: Codes, profile: Profile, query: int | None) -> Floats:
@@ -131,7 +136,7 @@ def map_attention(
     return merge(
         session.opened,
         report,
-        session.write(maps, f"attention {options.profile}"),
+        session.write(maps, f"attention {profile_of(options, session.model)}"),
         session.draw(maps, maps_of, "attention", [one.text() for one in checks]),
         _draw_matrices(session, options, max_units),
         find_motifs(session, maps, motifs),

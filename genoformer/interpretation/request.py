@@ -69,16 +69,18 @@ class InterpretationRequest:
 class AttentionOptions:
     """Options of attention maps; the heads are all heads by default, the query is [CLS] or the middle bin.
 
+    profile: None is viz, and cls for a track model, which has no [CLS] to project from.
+
     Raises OptionError for an unknown profile, and for layers and heads that are not whole numbers.
     """
 
-    profile: Profile = "viz"
+    profile: Profile | None = None
     layers: Sequence[int] = (-1,)  # numbers from 0; negative numbers count from the last layer
     heads: Sequence[int] = ()
     query: int | str | None = None  # number of a token or bin; "tss": the bin of the TSS nearest to the middle of a locus
 
     def __post_init__(self) -> None:
-        check_choice("profile", self.profile, get_args(Profile))
+        check_choice("profile", self.profile or "viz", get_args(Profile))
         whole_numbers("layers", self.layers, "0,5,-1")
         whole_numbers("heads", self.heads or (0,), "0,3")
         if self.query != "tss":

@@ -339,7 +339,7 @@ def test_places_of_motifs_as_bed(folder, tmp_path) -> None:
     ("arguments", "message"),
     [
         (
-            ["attention", "r.bed", "-m", "tracks", "--length", "256"],
+            ["attention", "r.bed", "-m", "tracks", "--length", "256", "--profile", "viz"],
             "--profile is viz, expected cls, received,",
         ),
         (

@@ -47,3 +47,14 @@ def test_a_model_without_attention_is_refused_whatever_the_profile(monkeypatch) 
     for profile in ("viz", "cls"):
         with pytest.raises(CheckpointError, match="the model has no attention; give a model with attention"):
             attention_profiles(model, loci, AttentionOptions(profile))
+
+
+@pytest.mark.parametrize(("model", "default"), [(small_enformer(), "cls"), (None, "viz")])
+def test_the_profile_fits_the_model_if_none_is_named(model, default) -> None:
+    """A track model has no [CLS], so its default is the attention from the middle bin."""
+    model = registry.load("demo") if model is None else model
+    loci = [Locus("a", "chr1", 0, np.random.default_rng(2).integers(0, 4, 256).astype(np.uint8))]
+    expected, other = (attention_profiles(model, loci, AttentionOptions(name))[0] for name in (default, "received"))
+    (profile,) = attention_profiles(model, loci)
+    assert np.array_equal(profile, expected)
+    assert not np.allclose(profile, other)
