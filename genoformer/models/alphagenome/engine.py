@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genoformer.genome.codes import Codes
-from genoformer.models.alphagenome.config import BIN
+from genoformer.models.alphagenome.config import BIN, CONTACTS, head_names
 from genoformer.models.alphagenome.fast_layers import FastLayers
 from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.alphagenome.tiles import (
@@ -41,7 +41,8 @@ class AlphaGenomeEngine(PlainEngine):
     def __init__(self, model: AlphaGenome, head: str | None) -> None:
         super().__init__(model, model.head_named(head))
         name = model.parts_of(head)
-        self.organism, self.bin_size = model.config.organisms.index(name.organism), name.bin_size
+        self.organism_name, self.bin_size = name.organism, name.bin_size
+        self.organism = model.config.organisms.index(name.organism)
 
     @cached_property
     def layers(self) -> Any:
@@ -81,6 +82,31 @@ class AlphaGenomeEngine(PlainEngine):
             embedding: Tensor = self.model.embed_bins(x[:, bins.first : bins.first + bins.n], self.organism)
             return embedding
         return decode(self.layers, x, encoded.stages, kept, bins, self.organism)
+
+    @torch.inference_mode()
+    def all_tracks(self, codes: Codes) -> Iterator[tuple[str, Tensor]]:
+        """Yield each head of the organism with its tracks [1, K, N], and contact maps, from one pass over a window [L].
+
+        Encoder and transformer run once for all heads, the decoder if a head has bins of 1 base.
+        """
+        model, organism = self.model, self.organism
+        of_organism = {name: parts for name, parts in head_names(model.config).items() if parts.organism == self.organism_name}
+        sizes = {parts.bin_size for parts in of_organism.values()}
+        n_all = len(codes) // BIN
+        kept = Bins(0, n_all) if sizes - {BIN} else NO_BINS
+        encoded = encode(self.layers, self.one_hot(codes), kept)
+        x, pairs = model.transform(encoded.x, organism)
+        for size in sorted(sizes, reverse=True):
+            if size == BIN:
+                embedding = model.embed_bins(x, organism)
+            else:
+                embedding = decode(self.layers, x, encoded.stages, kept, Bins(0, len(codes)), organism)
+                encoded.stages.clear()
+            for name, parts in of_organism.items():
+                if parts.bin_size == size:
+                    yield name, model.tracks(embedding, name)
+        if model.config.tracks[self.organism_name].get(CONTACTS):
+            yield CONTACTS, model.outputs[CONTACTS].maps(model.embed_pairs(pairs, organism), organism)  # type: ignore[operator]
 
 
 class AlphaGenomeStretch:
