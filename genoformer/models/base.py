@@ -259,6 +259,13 @@ class TrackEngine(Protocol):
         """Prepare a stretch of a contig [L], a whole number of bins."""
 
 
+class TracksInParts(Protocol):
+    """An engine that computes tracks without the embedding of all bins, which can be large."""
+
+    def tracks_in_parts(self, codes: Codes, bins: Bins) -> Tensor:
+        """Return all tracks of the head, codes [B, L] -> [B, K, N]."""
+
+
 # --- refusal
 
 Need = type | tuple[type, ...]

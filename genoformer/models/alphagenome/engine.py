@@ -21,13 +21,16 @@ from genoformer.models.alphagenome.fast_layers import FastLayers
 from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.alphagenome.tiles import (
     NO_BINS,
+    TILE,
     Encoded,
     bins_around,
     decode,
+    decode_tile,
     decoded_bins,
     encode,
     encode_bins,
     encoder_reach,
+    tiles,
 )
 from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine, one_hot
@@ -40,30 +43,44 @@ class AlphaGenomeEngine(PlainEngine):
 
     def __init__(self, model: AlphaGenome, head: str | None) -> None:
         super().__init__(model, model.head_named(head))
-        name = model.parts_of(head)
+        name, parameter = model.parts_of(head), next(model.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
         self.organism_name, self.bin_size = name.organism, name.bin_size
         self.organism = model.config.organisms.index(name.organism)
 
     @cached_property
     def layers(self) -> Any:
         """Encoder and decoder: on a CPU in a faster form; make a new engine after the weights of the model change."""
-        return FastLayers(self.model) if next(self.model.parameters()).device.type == "cpu" else self.model
+        return FastLayers(self.model) if self.device.type == "cpu" else self.model
 
     def one_hot(self, codes: Codes) -> Tensor:
         """Return codes [L] as one-hot [1, 4, L], on the device and in the precision of the model."""
-        parameter = next(self.model.parameters())
-        return one_hot(torch.from_numpy(np.array(codes[None])).to(parameter.device)).to(parameter.dtype)
+        return one_hot(torch.from_numpy(np.array(codes[None])).to(self.device)).to(self.dtype)
 
     def embed(self, codes: Codes, bins: Bins) -> Tensor:
         """Return the embedding of bins of windows: codes [B, L] -> [B, D, N]."""
-        self.model.bins_of(codes.shape[1], 0, self.head)  # refuses other lengths
-        embeddings = []
-        for window in codes:
-            onehot, n_all = self.one_hot(window), len(window) // BIN
-            kept = NO_BINS if self.bin_size == BIN else decoded_bins(self.model, bins, n_all)
-            encoded = encode(self.layers, onehot, kept)
-            embeddings.append(self._embedding(encoded, kept, bins))
-        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)  # one is not copied
+        return _joined([self._embedding(*self._encode(window, bins), bins) for window in codes])
+
+    def tracks_in_parts(self, codes: Codes, bins: Bins) -> Tensor:
+        """Return all tracks of the head, codes [B, L] -> [B, K, N]; the embedding of one tile is in memory at a time."""
+        if self.bin_size == BIN or bins.n <= TILE * BIN:
+            return self.model.tracks(self.embed(codes, bins), self.head)
+        n_tracks = self.model.track_heads[self.model.head_named(self.head)].n_tracks
+        tracks = torch.empty(len(codes), n_tracks, bins.n, dtype=self.dtype, device=self.device)
+        for window, of_window in zip(codes, tracks, strict=True):
+            encoded, kept = self._encode(window, bins)
+            x, _ = self.model.transform(encoded.x, self.organism)
+            for tile in tiles(bins, TILE * BIN):
+                embedding = decode_tile(self.layers, x, encoded, kept, tile, self.organism)
+                part = slice(tile.first - bins.first, tile.first - bins.first + tile.n)
+                of_window[:, part] = self.model.tracks(embedding, self.head)[0]
+        return tracks
+
+    def _encode(self, window: Codes, bins: Bins) -> tuple[Encoded, Bins]:
+        """Return the output of the encoder for a window [L], and the bins of which it keeps the stages for the decoder."""
+        self.model.bins_of(len(window), 0, self.head)  # refuses other lengths
+        kept = NO_BINS if self.bin_size == BIN else decoded_bins(self.model, bins, len(window) // BIN)
+        return encode(self.layers, self.one_hot(window), kept), kept
 
     def stretch(self, codes: Codes) -> AlphaGenomeStretch:  # type: ignore[override]
         """Prepare a stretch of a contig [L]."""
@@ -92,8 +109,8 @@ class AlphaGenomeEngine(PlainEngine):
         model, organism = self.model, self.organism
         of_organism = {name: parts for name, parts in head_names(model.config).items() if parts.organism == self.organism_name}
         sizes = {parts.bin_size for parts in of_organism.values()}
-        n_all = len(codes) // BIN
-        kept = Bins(0, n_all) if sizes - {BIN} else NO_BINS
+        model.bins_of(len(codes), 0, self.head)  # refuses other lengths
+        kept = Bins(0, len(codes) // BIN) if sizes - {BIN} else NO_BINS
         encoded = encode(self.layers, self.one_hot(codes), kept)
         x, pairs = model.transform(encoded.x, organism)
         for size in sorted(sizes, reverse=True):
@@ -107,6 +124,11 @@ class AlphaGenomeEngine(PlainEngine):
                     yield name, model.tracks(embedding, name)
         if model.config.tracks[self.organism_name].get(CONTACTS):
             yield CONTACTS, model.outputs[CONTACTS].maps(model.embed_pairs(pairs, organism), organism)  # type: ignore[operator]
+
+
+def _joined(embeddings: list[Tensor]) -> Tensor:
+    """Join embeddings [1, D, N] to [B, D, N]; a single one is not copied."""
+    return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
 
 
 class AlphaGenomeStretch:
@@ -148,7 +170,7 @@ class AlphaGenomeWindow:
             onehot = self.engine.one_hot(self.codes if codes is None else codes)
             x = self.x if codes is None else self._edited(codes, onehot)
             embeddings.append(self.engine.embedding(onehot, x, bins))
-        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
+        return _joined(embeddings)
 
     def _edited(self, codes: Codes, onehot: Tensor) -> Tensor:
         x = self.x.clone()

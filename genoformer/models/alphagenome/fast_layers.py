@@ -8,7 +8,8 @@ the modules that they replace; make them anew after the weights of the model cha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -30,10 +31,24 @@ class FastLayers:
     training = False
 
     def __init__(self, model: AlphaGenome) -> None:
-        self.config, self.embed_bins, self.embed_bases = model.config, model.embed_bins, FastEmbedder(model)
+        self.model, self.config, self.embed_bins = model, model.config, model.embed_bins
+
+    @cached_property
+    def stages(self) -> list[Any]:
+        """Stages of the encoder."""
         with torch.no_grad():
-            self.stages = [FastStem(stage) if isinstance(stage, Stem) else FastDown(stage) for stage in model.stages]
-            self.decoder = [FastUp(stage) for stage in model.decoder]
+            return [FastStem(stage) if isinstance(stage, Stem) else FastDown(stage) for stage in self.model.stages]
+
+    @cached_property
+    def decoder(self) -> list[FastUp]:
+        """Stages of the decoder, which heads of 1 base need."""
+        with torch.no_grad():
+            return [FastUp(stage) for stage in self.model.decoder]
+
+    @cached_property
+    def embed_bases(self) -> FastEmbedder:
+        """The embedder of bases."""
+        return FastEmbedder(self.model)
 
 
 class FastBlock:
