@@ -2,8 +2,8 @@
 
 Four outputs of a kernel of 5 read eight inputs. Taken as products of polynomials they need 8 multiplications instead of 20
 (Toom-Cook; Winograd's minimal filtering F(4, 5)): inputs and kernel are evaluated at the points 0, 1, -1, 2, -2, 1/2, -1/2
-and infinity, multiplied, and interpolated. The sums equal those of the convolution; in float32 they round to 1e-6 of the deviation
-of the values, as oneDNN's convolution does. In 16 bits they would round too much.
+and infinity, multiplied, and interpolated. The sums equal those of the convolution; in float32 they round to 1e-6 of the
+deviation of the values, as oneDNN's convolution does. In 16 bits they would round too much.
 """
 
 from __future__ import annotations
@@ -90,7 +90,6 @@ class FastConvolution:
         out = out.flatten(0, 1)[:n]
         return out if self.bias is None else out.add_(self.bias)
 
-
     def _multiply(self, values: Tensor, products: Tensor) -> None:
         """Write the products at each point: values [8, m, C] -> products [8, m, C'].
 
@@ -104,12 +103,21 @@ class FastConvolution:
 
 def row_convolution(weight: Tensor, bias: Tensor | None) -> RowConvolution:
     """Return the fastest convolution for weights [C', C, kernel] on their device and in their precision."""
-    is_wide = min(weight.shape[:2]) >= _LEAST_WIDTH
-    if weight.shape[2] == KERNEL and weight.dtype == torch.float32 and weight.device.type == "cpu" and is_wide:
+    if weight.device.type == "cpu" and _pays_off(weight):
         return FastConvolution(weight, bias)
     if weight.shape[2] == 1:
         return PointConvolution(weight, bias)
     return PlainConvolution(weight, bias)
+
+
+def copied_weights(weight: Tensor) -> int:
+    """Return how many numbers a convolution on a CPU holds for weights [C', C, kernel]."""
+    return weight.shape[0] * weight.shape[1] * (_N_POINTS if _pays_off(weight) else weight.shape[2])
+
+
+def _pays_off(weight: Tensor) -> bool:
+    """Return True if the products at points are faster for weights [C', C, kernel] on a CPU."""
+    return weight.shape[2] == KERNEL and weight.dtype == torch.float32 and min(weight.shape[:2]) >= _LEAST_WIDTH
 
 
 # --- matrices

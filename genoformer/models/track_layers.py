@@ -138,7 +138,7 @@ class RelativeAttention(nn.Module):
         return content + relative_shift((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
 
     def _head_by_head(self, x: Tensor, basis: Tensor, rows: slice) -> Tensor:
-        """Compute attention before `out`, [B, M, C], for some rows of one head at a time, so that their logits stay in the cache.
+        """Compute attention before `out`, [B, M, C], some rows of one head at a time, so that their logits stay in the cache.
 
         The products with the positions are taken of the distances that these rows have, and those with the keys are added to
         them in place. Where a position has fewer features than a key has channels, the queries are projected to the features.
@@ -165,7 +165,7 @@ class RelativeAttention(nn.Module):
 
 
 def softplus(x: Tensor) -> Tensor:
-    """Return log(1 + exp(x)); of a tensor in float32 on a CPU without gradients in place, which saves two thirds of the time."""
+    """Return log(1 + exp(x)); in float32 on a CPU without gradients in place of x, in a third of the time."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_grad_enabled() or not x.numel() or x.max() > _LARGEST:
         return F.softplus(x)
     return x.exp_().log1p_()

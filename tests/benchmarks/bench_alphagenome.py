@@ -135,9 +135,9 @@ def apart(model: Any, found: dict[str, Any], expected: dict[str, Any]) -> list[t
 
 def centre_mask(model: Any, each: float) -> Row:
     """The 501 bases around an SNV at 1 base, both alleles, against a full pass of the peer for each."""
-    from genoformer.models.base import Bins
-
     import torch
+
+    from genoformer.models.base import Bins
 
     text = "".join(np.random.default_rng(5).choice(list("ACGT"), N_BASES))
     engine = model.engine(FINE)

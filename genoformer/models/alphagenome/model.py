@@ -30,12 +30,13 @@ from genoformer.models.alphagenome.config import (
     head_names,
     heads_of,
 )
-from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
+from genoformer.models.alphagenome.layers import DownStage, StandardisedConv, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
-from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
+from genoformer.models.alphagenome.tiles import TILE, decode, decoded_bins, decoder_reach, encode, encoder_reach
 from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
+from genoformer.models.row_convolution import copied_weights
 from genoformer.models.track_model import one_hot
 
 
@@ -125,6 +126,32 @@ class AlphaGenome(BinTransformer):
         one = {"dnase": 1}
         tracks = dict.fromkeys(config.organisms, one)
         return replace(config, n_blocks=1, outputs=one, tracks=tracks, context_length=length)
+
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+        The encoder holds its output and, of a tile, input and output of the first stage; the transformer the pairs several
+        times. For heads of 1 base the outputs of all stages are kept, and the decoder holds five rows of the finest stage, and
+        the embedding and the tracks of a tile.
+        """
+        name, config, n = self.parts_of(head), self.config, length // BIN
+        convolutions = [module for stage in self.stages for module in stage.modules() if isinstance(module, StandardisedConv)]
+        tile = min(n, TILE + 2 * (-(-encoder_reach(config) // BIN))) * BIN
+        pairs = (length // PAIR_BIN) ** 2
+        transform = 7 * pairs * config.pair_width + n * (6 * config.trunk_width + config.n_heads * config.key_width)
+        encoder, kept = tile * 2 * config.width, 0
+        if name.bin_size == 1:
+            convolutions += [module for module in self.decoder.modules() if isinstance(module, StandardisedConv)]
+            kept = min(n, -(-(n_bins + 2 * decoder_reach(config)) // BIN)) * sum(
+                width * (BIN >> i) for i, width in enumerate(config.channels)
+            )
+            tile = min(n_bins, TILE * BIN)
+            decoder = tile * (5 * config.width + 3 * config.tracks[name.organism][name.output])
+            encoder = max(encoder + tile * config.width, decoder)
+        else:
+            encoder = max(encoder, 2 * n_bins * 2 * config.trunk_width)
+        copies = sum(copied_weights(module.weight) for module in convolutions)
+        return copies, 2 * n * config.trunk_width + kept + max(encoder, transform)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         return [self.outputs]

@@ -144,7 +144,7 @@ class Attention(nn.Module):
         return out
 
     def _by_rows(self, x: Tensor, pairs: Tensor, value: Tensor) -> Tensor:
-        """Compute attention before `out`, [B, T, H V], for some rows of a head at a time, so that the logits stay in the cache."""
+        """Compute attention before `out`, [B, T, H V], some rows of a head at a time, so that the logits stay in the cache."""
         query, key, bias = self._queries_and_keys(x, pairs)
         query, bias = query / SOFT_CAP, bias / SOFT_CAP
         n, width = x.shape[1], value.shape[-1]
@@ -176,10 +176,7 @@ class Attention(nn.Module):
             logits = (query[:, head] @ key.mT).unflatten(-1, (-1, PAIR_POOL)) + bias[..., head, None]  # [B, n, P, 16]
             yield (SOFT_CAP * torch.tanh(logits.flatten(2) / SOFT_CAP)).softmax(-1)
 
-
-    def _queries_and_keys(
-        self, x: Tensor, pairs: Tensor, queries: slice = slice(None)
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _queries_and_keys(self, x: Tensor, pairs: Tensor, queries: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
         """Return scaled queries [B, H, n, K], keys [B, T, K] and biases [B, P, P, H]; x: normed sequence."""
         at = torch.arange(x.shape[1], device=x.device)
         angles = rotary_angles(at, self.norm_key.weight.shape[0], self.longest)  # [T, K / 2]

@@ -26,6 +26,7 @@ from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear
+from genoformer.models.row_convolution import copied_weights
 from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal, softplus
 from genoformer.models.track_model import one_hot
 
@@ -255,7 +256,7 @@ class Borzoi(BinTransformer):
 
         return BorzoiEngine(self)
 
-    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
         """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
 
         The tower holds the stages that the decoder reads, and the input and output of the one that it computes; attention holds
@@ -272,7 +273,11 @@ class Borzoi(BinTransformer):
         attention += 0 if shape.attention == "rotary" else 2 * n**2 + n * (2 * n - 1)
         decoder = (length // shape.bin_size) * (4 * shape.width + 3 * shape.final_width)
         after = sum(sizes[-shape.n_upsamples :]) + n * shape.width + max(attention, decoder)
-        return sum(p.numel() for p in (*self.stem.parameters(), *self.stages.parameters())), max(tower, after)
+        copies = sum(p.numel() for p in (*self.stem.parameters(), *self.stages.parameters()))
+        for stage in self.stages:
+            assert isinstance(stage, ConvBlock)
+            copies += copied_weights(stage.conv.weight) - stage.conv.weight.numel()
+        return copies, max(tower, after)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         return [self.heads]

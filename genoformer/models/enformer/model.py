@@ -356,7 +356,7 @@ class Enformer(BinTransformer):
 
         return EnformerEngine(self)
 
-    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
         """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
 
         A stage is computed for one window at a time and holds its input and output; attention holds the logits of one head.
