@@ -1,9 +1,9 @@
 """Borzoi compared with borzoi-pytorch in one process: a full window, scores of SNVs, mutagenesis, memory.
 
 BENCH_BASES=131072 shortens the window, TRACK_SNVS=4 takes fewer SNVs, BENCH_ROUNDS=1 fewer rounds. Memory is the peak of a
-process that does nothing else. The limit is the time that the multiplications and additions of the published network (counted by torch)
-would take at the rate of the largest convolution or matrix product, measured in the same run; above 100 % a convolution takes
-fewer of them. Averages of batch norms are those of one random window, as in bench_track_scoring.
+process that does nothing else. The limit is the time that the multiplications and additions of the published network (counted
+by torch) would take at the rate of the largest convolution or matrix product, measured in the same run; above 100 % a
+convolution takes fewer of them. Averages of batch norms are those of one random window, as in bench_track_scoring.
 """
 
 from __future__ import annotations

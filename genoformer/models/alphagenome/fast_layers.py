@@ -1,15 +1,15 @@
 """AlphaGenome's convolutions on a CPU without gradients: norms folded, standardised kernels computed once, rows in tiles.
 
-x sigmoid(1.702 x) is silu(1.702 x) / 1.702, so norm and activation are one multiply-add and one SiLU of a tile that stays in the
-cache, and the convolution takes fewer multiplications (`row_convolution`). Layers map images [B, C, 1, L], channels last, like
-the modules that they replace; make them anew after the weights of the model change.
+x sigmoid(1.702 x) is silu(1.702 x) / 1.702, so norm and activation are one multiply-add and one SiLU of a tile that stays in
+the cache, and the convolution takes fewer multiplications (`row_convolution`). Layers map images [B, C, 1, L], channels last,
+like the modules that they replace; make them anew after the weights of the model change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,13 +37,14 @@ class FastLayers:
     def stages(self) -> list[Any]:
         """Stages of the encoder."""
         with torch.no_grad():
-            return [FastStem(stage) if isinstance(stage, Stem) else FastDown(stage) for stage in self.model.stages]
+            stem, *others = cast("list[Any]", list(self.model.stages))
+            return [FastStem(stem), *map(FastDown, others)]
 
     @cached_property
     def decoder(self) -> list[FastUp]:
         """Stages of the decoder, which heads of 1 base need."""
         with torch.no_grad():
-            return [FastUp(stage) for stage in self.model.decoder]
+            return [FastUp(stage) for stage in cast("list[UpStage]", list(self.model.decoder))]
 
     @cached_property
     def embed_bases(self) -> FastEmbedder:
