@@ -59,7 +59,7 @@ def attend_with_positions(head: HeadProducts, position: int, out: Tensor) -> Non
     position: of the first query among the keys.
     """
     n_keys, n_queries = len(head.values), len(head.to_key)
-    size = max(_LEAST_ROWS, _CACHE // (n_keys * out.element_size()))
+    size = rows_together(n_keys, out.element_size())
     weights = out.new_empty(min(size, n_queries), n_keys)
     space = out.new_empty(len(weights) * (n_keys + len(weights) - 1))
     for first in range(0, n_queries, size):
@@ -72,6 +72,17 @@ def attend_with_positions(head: HeadProducts, position: int, out: Tensor) -> Non
         logits.addmm_(head.to_key[first : first + n], head.keys)
         torch.softmax(logits, -1, out=weights[:n])
         torch.mm(weights[:n], head.values, out=out[first : first + n])
+
+
+def rows_together(n_keys: int, n_bytes: int) -> int:
+    """Return the number of queries whose logits, numbers of n_bytes, stay in the cache."""
+    return max(_LEAST_ROWS, _CACHE // (n_keys * n_bytes))
+
+
+def logits_of_rows(n: int) -> int:
+    """Return how many numbers the attention of n bins holds at a time: products with positions, and weights of some rows."""
+    rows = min(n, rows_together(n, 4))
+    return rows * (2 * n + rows)
 
 
 @dataclass(frozen=True)

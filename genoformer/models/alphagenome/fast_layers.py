@@ -37,7 +37,7 @@ class FastLayers:
     def stages(self) -> list[Any]:
         """Stages of the encoder."""
         with torch.no_grad():
-            stem, *others = cast("list[Any]", list(self.model.stages))
+            stem, *others = list[Any](self.model.stages)
             return [FastStem(stem), *map(FastDown, others)]
 
     @cached_property
