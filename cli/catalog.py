@@ -73,7 +73,8 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
         return
     for row in rows:
         size = _size_text(row["size"]) if row.get("size") else ""
-        about = f" [{row['family']}; {row['use']}; {row['licence']}]" if "family" in row else ""
+        address = f"; huggingface.co/{row['hub']}" if "hub" in row else ""
+        about = f" [{row['family']}; {row['use']}; {row['licence']}{address}]" if "family" in row else ""
         click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}{about}")
 
 
@@ -107,5 +108,5 @@ def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | N
             print_note(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.")
         for note in [*result.notes, *([entry.note] if entry.note and result.fetched else [])]:
             print_note(f"Note: {note}")
-        for path in [result.folder] if kind == "models" else result.paths:
+        for path in [result.folder] if entry.is_model else result.paths:
             click.echo(str(path))

@@ -42,17 +42,14 @@ def evaluate() -> None:
 @click.option("--element", metavar="COLUMN", help="Column that groups the variants, for metrics of each group and their mean.")
 @click.option("--where", metavar="COLUMN=VALUE", multiple=True, help="Use only rows with this value; may be repeated.")
 @click.option("-s", "--scores", metavar="NAMES", help="Scores, separated by commas.  [default: all scores of SCORED]")
+@click.option(
+    "--also", metavar="FILE", multiple=True, type=click.Path(), help="Output of `score` with another model; may be repeated."
+)
+@click.option(
+    "--rank-mean", is_flag=True, help="Add RANK_MEAN, the mean over the scores of the rank of |score|, of variants with all."
+)
 @click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and a figure.")
-def variants(
-    scored: str,
-    table: str,
-    truth: str,
-    positive: str | None,
-    element: str | None,
-    where: tuple[str, ...],
-    scores: str | None,
-    output: str | None,
-) -> None:
+def variants(scored: str, table: str, truth: str, where: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Compare the scores in SCORED (from `genoformer score`) with TRUTH for the same variants, as JSON.
 
     \b
@@ -62,24 +59,28 @@ def variants(
 
     TRUTH is a TSV or CSV, plain or gzipped, with columns for contig, POS, REF and ALT. Measured effects give Spearman
     correlations; labels give AUROC and AUPRC. The 95 % intervals resample variants; those of means over elements resample
-    elements.
+    elements. With --also, scores are named FILE:SCORE.
     """
     import json
     from pathlib import Path
 
     from genoformer.errors import ConfigError
-    from genoformer.evaluation.variants import evaluate_variants, read_scores, read_truth, write_evaluation
+    from genoformer.evaluation.rank_means import RANK_MEAN, rank_mean, read_score_files
+    from genoformer.evaluation.variants import evaluate_variants, read_truth, write_evaluation
+    from genoformer.scoring.scores import SCORES
 
     from .output_lock import lock_outputs
 
     if bad := [text for text in where if "=" not in text]:
         raise ConfigError(f"--where {bad[0]}: give COLUMN=VALUE.")
     lock_outputs(output)
-    names = [name for name in (scores or "").split(",") if name.strip()]
-    known = read_truth(
-        table, truth, element=element, positive=positive, where={k: v for k, _, v in (text.partition("=") for text in where)}
-    )
-    found = evaluate_variants(read_scores(scored, names), known)
+    names = [name for name in (options["scores"] or "").split(",") if name.strip()]
+    conditions = {k: v for k, _, v in (text.partition("=") for text in where)}
+    known = read_truth(table, truth, element=options["element"], positive=options["positive"], where=conditions)
+    values = read_score_files([scored, *options["also"]], names, SCORES)
+    if options["rank_mean"]:
+        values[RANK_MEAN] = rank_mean(list(values.values()))
+    found = evaluate_variants(values, known)
     if output:
         write_evaluation(Path(output), found)
     click.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))

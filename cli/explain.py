@@ -54,10 +54,12 @@ def explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None
     click.echo("--indels, the alignment of tracks of alleles of different length:")
     for name, meaning in INDELS.items():
         click.echo(f"    {name:10} {meaning}")
+    click.echo("\n-s recommended: the scores that the authors of AlphaGenome recommend for the head")
     click.echo("\nColumns of each score X of a track model, or of a fine-tuned model with several classes:")
     click.echo("    GF_X_TRACK    the track with the largest |X|, whose score X is; GF_X_CLASS likewise the class")
     click.echo("\nColumns of each score X of a track model:")
     click.echo("    GF_X_SE       standard error over the shifts, if --shifts names several")
+    click.echo("    GF_X_GENE     the gene whose score X is, for scores of genes; GF_X_TRANSCRIPT likewise the transcript")
     click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
     click.echo("\nGF_STATUS, the reason why an allele has none of the chosen scores:")
     for status, meaning in STATUS_MEANING.items():

@@ -60,6 +60,8 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     from dataclasses import asdict
 
     from genoformer.models import cost, folders, registry
+    from genoformer.scoring.calibration import Calibration
+    from genoformer.scoring.job import calibration_path
 
     if (entry := _catalog_state(model, catalog)) is not None:
         click.echo(json.dumps(entry, indent=1))
@@ -75,6 +77,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
         **_reads(loaded),
         "config": asdict(loaded.config),
         "manifest": folders.read_manifest(model),
+        **({"calibration": Calibration.load(path).about} if (path := calibration_path(model)).is_file() else {}),
     }
     if as_json:
         shown["card"] = card
@@ -107,7 +110,7 @@ def _catalog_card(model: str, catalog: Path | None) -> str | None:
 
 def _reads(model: Any) -> dict[str, Any]:
     """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
-    from genoformer.models.base import PredictsTracks, has
+    from genoformer.models.base import PredictsPairs, PredictsTracks, has
 
     if not has(model, PredictsTracks):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
@@ -118,11 +121,14 @@ def _reads(model: Any) -> dict[str, Any]:
         bins[name] = {"of_bases": head.bin_size, "in_window": n_bins, "predicted": head.target_bins or n_bins}
     first = next(iter(bins.values()))
     same = all(each == first for each in bins.values())
-    return {
+    about = {
         "window": window,
         "bins": first if same else bins,
         "tracks": {name: head.n_tracks for name, head in heads.items()},
     }
+    if has(model, PredictsPairs):
+        about["pairs"] = {name: head.n_tracks for name, head in model.pair_heads.items()}
+    return about
 
 
 @models.command()
@@ -146,7 +152,8 @@ def _reads(model: Any) -> dict[str, Any]:
     "--targets",
     multiple=True,
     metavar="HEAD=FILE",
-    help="Table of a head's tracks to store with the model; predict reads track names and strand pairs from it.",
+    help="Table of a head's tracks to store with the model; predict and score read track names and strand pairs from it. "
+    "For AlphaGenome also ORGANISM=FILE.textproto, the metadata of all its heads.",
 )
 def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
     """Write MODEL into FOLDER in another layout: genoformer's, one of transformers, or that of a port of a track model.
@@ -220,6 +227,7 @@ def push(folder: str, repository: str, licence: str, private: bool, dry_run: boo
 def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     """Give the heads of a track model the tables of HEAD=FILE."""
     from genoformer.errors import ConfigError
+    from genoformer.formats.alphagenome_metadata import is_metadata, read_metadata
     from genoformer.formats.track_table import read_targets
     from genoformer.inference.track_prediction import head_tracks
     from genoformer.models.base import PredictsTracks, has
@@ -232,4 +240,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
         head, _, path = text.partition("=")
         if not path:
             raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.track_heads)}.")
-        model.targets[model.head_named(head)] = head_tracks(model.track_heads, head, read_targets(path))
+        if is_metadata(path):
+            model.targets.update(model.tables_of_metadata(head, read_metadata(path)))
+        else:
+            model.targets[model.head_named(head)] = head_tracks(model.track_heads, head, read_targets(path))

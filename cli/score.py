@@ -27,7 +27,7 @@ from .verbosity import Command, print_note
     type=shared.MODEL,
     multiple=True,
     default=["mini-human"],
-    help="Model folder of genoformer, Hugging Face or enformer-pytorch (docs/models.md), or a name from `models list`. "
+    help="Model folder of genoformer, Hugging Face or enformer-pytorch, or a name from `models list`. "
     "Several models (-m A -m B) form an ensemble, as do the members in a folder of `finetune --seeds`: their scores are "
     "averaged.  [default: mini-human]",
 )
@@ -35,8 +35,8 @@ from .verbosity import Command, print_note
     "-s",
     "--scores",
     metavar="NAMES",
-    help="Scores to compute, separated by commas; see --explain.  [default: LLR,PLL; for a track model SAD,SAR501; for a "
-    "fine-tuned model LOGIT,DIFF]",
+    help="Scores to compute, separated by commas; see --explain. recommended: those that the authors of AlphaGenome recommend "
+    "for the head.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
 @click.option(
@@ -56,7 +56,7 @@ from .verbosity import Command, print_note
     "--matrix",
     type=click.Path(),
     metavar="FILE",
-    help="File for the scores of all tracks (LOGSED: of all genes) or classes: .parquet, or .h5ad for AnnData.",
+    help="File for the scores of all tracks (for scores of genes: of all genes) or classes: .parquet, or .h5ad for AnnData.",
 )
 @click.option(
     "--calibration",

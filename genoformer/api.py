@@ -50,8 +50,9 @@ def pull(name: str) -> list[Path]:
         return [catalog.shipped()[name]]
     near = get_close_matches(name, [*entries["models"], *entries["data"]], n=1)
     kind: Literal["models", "data"] = "models" if (near or [name])[0] in entries["models"] else "data"
-    download = catalog.pull(catalog.entry_named(name, kind))
-    return [download.folder] if kind == "models" else download.paths
+    entry = catalog.entry_named(name, kind)
+    download = catalog.pull(entry)
+    return [download.folder] if entry.is_model else download.paths
 
 
 def score(

@@ -17,6 +17,8 @@ from typing import Any
 from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, GenoformerError
 
+_METADATA = {"png": {"Software": None}}  # of matplotlib, left out; of other formats the date
+
 
 @contextmanager
 def atomic_write(path: Path, *, durable: bool = False, exclusive: bool = False) -> Iterator[Path]:
@@ -168,7 +170,7 @@ def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
 
     kind = path.suffix[1:].lower()
     with atomic_write(path) as part, matplotlib.rc_context({"svg.hashsalt": "genoformer"}):
-        figure.savefig(part, dpi=dpi, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None})
+        figure.savefig(part, dpi=dpi, format=kind, metadata=_METADATA.get(kind, {"Date": None}))
     return path
 
 

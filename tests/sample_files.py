@@ -16,3 +16,22 @@ CISBP = b"TF\tT1\nMotif\tM1\nPos\tA\tC\tG\tT\n1\t0.1\t0.2\t0.3\t0.4\n2\t1\t0\t0\
 CUSTOM = b'MEME version 5\nALPHABET "DNA" DNA-LIKE\nA "x" ~ T "y"\nC "x" ~ G "y"\nEND ALPHABET\n' + MEME[30:]
 TARGETS = b"index\tidentifier\tdescription\n0\tENCFF1\tDNASE:liver\n1\tENCFF2\tCAGE:brain\n"
 BEDGRAPH = b"track type=bedGraph\nchr1\t0\t5\t1.5\nchr1\t5\t9\t-2\n2\t3\t4\t0\n"
+
+METADATA = b"""output_metadata {
+  output_type: OUTPUT_TYPE_RNA_SEQ
+  tracks {
+    metadata {
+      name: "A"
+      strand: STRAND_POSITIVE
+      biosample {
+        name: "liver"
+      }
+    }
+    metadata {
+      name: "A"
+      strand: STRAND_NEGATIVE
+      assay: "total RNA-seq"
+    }
+  }
+}
+"""

@@ -11,9 +11,23 @@ from amounts import examples
 from any_bytes import changed, read_or_refuse
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_files import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TARGETS, TRANSFAC
+from sample_files import (
+    BEDGRAPH,
+    CISBP,
+    CUSTOM,
+    FASTA,
+    FASTA_LABELLED,
+    HOMER,
+    JASPAR,
+    LABELLED,
+    MEME,
+    METADATA,
+    TARGETS,
+    TRANSFAC,
+)
 
 from genoformer.datasets.sequences import read_labelled, read_sequences
+from genoformer.formats.alphagenome_metadata import read_metadata
 from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
@@ -52,6 +66,12 @@ def test_labelled(tmp_path_factory: pytest.TempPathFactory, content: bytes, name
 @given(content=st.sampled_from([MEME, JASPAR, TRANSFAC, HOMER, CISBP, CUSTOM]).flatmap(changed), zipped=st.booleans())
 def test_motifs(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
     read_or_refuse(read_matrices, tmp_path_factory.mktemp("fuzz") / "a.meme", content, zipped)
+
+
+@examples(200)
+@given(content=changed(METADATA))
+def test_metadata_of_tracks(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    read_or_refuse(read_metadata, tmp_path_factory.mktemp("fuzz") / "a.textproto", content, False)
 
 
 @examples(150)

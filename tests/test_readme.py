@@ -70,6 +70,7 @@ def test_every_command_and_score_is_in_the_readme() -> None:
     text = README.read_text()
     for name in main.commands:
         assert f"genoformer {name}" in text or f"make {name}" in text, name
+    text += (README.parent / "docs" / "track-scores.md").read_text()  # all scores of Borzoi and AlphaGenome
     for name in SCORES:
         assert name in text
 
@@ -89,7 +90,7 @@ def test_the_glossary_has_every_score_and_capability() -> None:
     from genoformer.scoring.scores import SCORES
 
     text = (README.parent / "docs" / "glossary.md").read_text()
-    capabilities = ("PredictsBases", "SequenceLikelihood", "Embeds", "Attends", "PredictsTracks", "Classifies")
+    capabilities = ("PredictsBases", "SequenceLikelihood", "Embeds", "Attends", "PredictsTracks", "PredictsPairs", "Classifies")
     assert all(hasattr(base, name) for name in capabilities)
     assert [name for name in (*SCORES, *capabilities) if not re.search(rf"\b{name}\b", text)] == []
 

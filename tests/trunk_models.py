@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from hypothesis import strategies as st
 from small_models import small_enformer
@@ -9,12 +11,13 @@ from small_models import small_enformer
 from genoformer.models.enformer.model import Enformer
 
 KERNELS = [(15, 5), (1, 1), (9, 7), (3, 11)]
-MODELS = {
-    (n_pools, kernels): small_enformer(seed=7, n_pools=n_pools, stem_kernel=kernels[0], tower_kernel=kernels[1])
-    for n_pools in (3, 4, 5)
-    for kernels in KERNELS
-}
-models = st.sampled_from(sorted(MODELS))
+models = st.sampled_from([(n_pools, kernels) for n_pools in (3, 4, 5) for kernels in sorted(KERNELS)])
+
+
+@cache
+def model_of(n_pools: int, kernels: tuple[int, int]) -> Enformer:
+    """An Enformer of so many stages, with kernels of stem and tower."""
+    return small_enformer(seed=7, n_pools=n_pools, stem_kernel=kernels[0], tower_kernel=kernels[1])
 
 
 def plain(model: Enformer, onehot: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from genoformer.errors import FileFormatError
 from genoformer.formats import gff, gtf
 from genoformer.formats.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, gene_rows, has_strand, transcript_of
 from genoformer.formats.text import opened
-from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
+from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_gene, is_transcript, is_utr, made_exons, widen
 
 KEYS = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript", "made", "stranded")
 Columns = dict[str, Any]  # KEYS -> pyarrow arrays [n]; start is 1-based, `made` marks exons that have no line
@@ -58,7 +58,7 @@ def read_carefully(path: Path) -> Columns:
 
     rows: list[tuple[Any, ...]] = []
     for row in gene_rows(path):
-        stranded, exon, forward = has_strand(path, row.line, row.strand), row.kind == EXON, row.strand == "+"
+        stranded, exon, forward = has_strand(path, row.line, row.strand), row.is_exon, row.strand == "+"
         at = (row.contig, row.gene, exon, row.start + 1, row.end, forward)
         rows.append((*at, row.name, row.transcript, row.made, stranded))
     if not rows:
@@ -127,12 +127,12 @@ class _Lines(NamedTuple):
 
     def add_gtf(self, batch: Any) -> None:
         """Collect the UTR, transcript and gene lines of a GTF."""
-        utr, above = _of_kinds(batch, is_utr), _of_kinds(batch, lambda kind: is_transcript(kind) or kind == "gene")
+        utr, above = _of_kinds(batch, is_utr), _of_kinds(batch, lambda kind: is_transcript(kind) or is_gene(kind))
         if len(utr):
             self.utrs.append(_of_attributes(utr).select(["contig", "transcript", "start", "end"]))
         for kind, text, contig, start, end in _columns(above):
             attributes = attributes_of(text)
-            if kind == "gene":
+            if is_gene(kind):
                 widen(self.of_genes, (contig, attributes.get("gene_id", "")), start - 1, end)
             else:
                 widen(self.limits, (contig, transcript_of(attributes, text)), start - 1, end)

@@ -56,6 +56,11 @@ class Entry(NamedTuple):
     by_hand: str = ""  # how to get the files, if `pull` does not download them; there are no `files` then
 
     @property
+    def is_model(self) -> bool:
+        """True for a model, which is used by its folder; a data set is used by its files."""
+        return self.kind == "models"
+
+    @property
     def size(self) -> int | None:
         """Number of bytes of all files whose size is known; None if no size is known."""
         known = [file.size or file.about for file in self.files if file.size or file.about]
@@ -100,7 +105,7 @@ def entry_named(name: str, kind: Kind, path: str | Path | None = None) -> Entry:
     entries = read_catalog(path)
     if name in entries[kind]:
         return entries[kind][name]
-    other: Kind = "data" if kind == "models" else "models"
+    (other,) = entries.keys() - {kind}
     if name in entries[other]:
         raise CatalogError(f"{name} is one of the {_noun(other)}; run genoformer {other} pull {name}.")
     near = get_close_matches(name, entries[kind], n=3) or sorted(entries[kind])

@@ -58,7 +58,7 @@ def pull(
     """
     folder, staging = folder_of(entry), staging_of(entry)
     if entry.by_hand:
-        raise CatalogError(f"{entry.name} is not downloaded by genoformer: {entry.by_hand}")
+        raise CatalogError(f"{entry.name} is not downloaded by genoformer: {entry.by_hand}. Licence: {entry.licence}.")
     if is_here(entry) and not again:
         return _pulled(entry, False, [])
     try:

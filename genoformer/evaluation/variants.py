@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,10 +156,11 @@ def _mean(values: Sequence[float], seed: int) -> Estimate:
 # --- files
 
 
-def read_scores(path: str | Path, names: Sequence[str] = ()) -> dict[str, dict[Key, float]]:
+def read_scores(path: str | Path, names: Sequence[str] = (), known: Collection[str] = ()) -> dict[str, dict[Key, float]]:
     """Read the output of `score` (VCF or BCF, TSV or Parquet): score -> variant -> value; names: scores to read, () for all.
 
-    Quantiles, and columns of single tracks other than the strongest, are read only if they are named.
+    Quantiles, and columns of single tracks other than the strongest, are read only if they are named. known: scores with _ in
+    their names.
     """
     path = Path(path)
     if not path.is_file():
@@ -169,7 +170,7 @@ def read_scores(path: str | Path, names: Sequence[str] = ()) -> dict[str, dict[K
     for key, row in read(path):
         for name, value in row.items():
             found.setdefault(name, {})[key] = value
-    wanted = [name.strip().upper() for name in names] or [name for name in found if _SCORE.fullmatch(name)]
+    wanted = [name.strip().upper() for name in names] or [name for name in found if _SCORE.fullmatch(name) or name in known]
     upper = {name.upper(): name for name in found}
     if missing := [name for name in wanted if name not in upper]:
         raise ConfigError(f"{path} has no score {', '.join(missing)}; it has {', '.join(found) or 'none'}.")

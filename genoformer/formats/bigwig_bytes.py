@@ -147,10 +147,11 @@ class BigWigBytes:
         if kind not in _KINDS or _BLOCK.size + n * _KINDS[kind].itemsize > len(content):
             self._damaged(at)
         raw_rows = np.frombuffer(content, dtype=_KINDS[kind], count=n, offset=_BLOCK.size)
-        if kind == 1:
+        known = raw_rows.dtype.names or ()
+        if "end" in known:
             return contig, raw_rows
         rows = np.empty(n, dtype=_KINDS[1])
-        rows["start"] = raw_rows["start"] if kind == 2 else start + step * np.arange(n, dtype=np.int64)
+        rows["start"] = raw_rows["start"] if "start" in known else start + step * np.arange(n, dtype=np.int64)
         rows["end"] = rows["start"] + np.int64(span)
         rows["value"] = raw_rows["value"]
         return contig, rows

@@ -91,7 +91,7 @@ def _kind(path: Path) -> str:
     refuse_pointer(path)
     first = text.lstrip()[:1]
     if text.startswith(_BOM) and text.removeprefix(_BOM).lstrip()[:1] == b">":
-        packed = f"gzip -dc {path.name}" if kind != "plain" else f"cat {path.name}"
+        packed = f"{'cat' if text is head else 'gzip -dc'} {path.name}"
         raise FileFormatError(
             f"{path} begins with a byte order mark, as some editors write it, and a FASTA with a > line. Remove its three "
             f"bytes: {packed} | tail -c +4 > new.fa"

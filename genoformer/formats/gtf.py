@@ -13,7 +13,7 @@ from genoformer.errors import FileFormatError
 from genoformer.formats import gff
 from genoformer.formats.bed import Region
 from genoformer.formats.text import numbered_lines
-from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
+from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_gene, is_transcript, is_utr, made_exons, widen
 from genoformer.genome.digits import is_count
 
 KIND = "a GTF or GFF3 file"
@@ -140,6 +140,11 @@ class GeneRow(NamedTuple):
     transcript: str
     made: bool = False  # an inferred exon, without a line in the file
 
+    @property
+    def is_exon(self) -> bool:
+        """True for an exon."""
+        return self.kind == EXON
+
 
 class _Lines(NamedTuple):
     """Lines from which exons are inferred for transcripts without exon lines, by contig and transcript."""
@@ -153,7 +158,7 @@ class _Lines(NamedTuple):
     def add(self, row: GeneRow) -> GeneRow:
         """Record an exon, CDS or stop codon, and return it."""
         key = (row.contig, row.transcript)
-        if row.kind == EXON:
+        if row.is_exon:
             self.with_exons.add(key)
             self.coding.pop(key, None)
         elif key not in self.with_exons:
@@ -189,7 +194,7 @@ def _of_gtf(path: Path, lines: _Lines) -> Iterator[GeneRow]:
                 lines.utrs.setdefault((fields[0], transcript_of(attributes)), []).append(span)
             elif is_transcript(kind):
                 widen(lines.limits, (fields[0], transcript_of(attributes, fields[8])), *span)
-            elif kind == "gene":
+            elif is_gene(kind):
                 widen(lines.of_genes, (fields[0], attributes.get("gene_id", "")), *span)
             continue
         attributes = attributes_of(fields[8])
@@ -305,7 +310,7 @@ def _of_exons(path: Path, feature: str) -> Iterator[Region]:
     spans: dict[tuple[str, str], list[int]] = {}
     rows: dict[tuple[str, str], GeneRow] = {}
     for row in gene_rows(path):
-        if row.kind != EXON:
+        if not row.is_exon:
             continue
         key = (row.contig, row.transcript if feature == "transcript" else row.gene)
         span = spans.setdefault(key, [row.start, row.end])

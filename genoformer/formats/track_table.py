@@ -107,6 +107,16 @@ class TrackTable:
         return np.array([track.strand_pair for track in self.tracks], dtype=np.int64)
 
     @cached_property
+    def strands(self) -> NDArray[np.str_]:
+        """Strand of each track, [K]: + or - from the end of the identifier of a track with a pair, "." for all others."""
+        return np.array(
+            [
+                track.identifier[-1] if track.strand_pair != track.index and track.identifier.endswith(("+", "-")) else "."
+                for track in self.tracks
+            ]
+        )
+
+    @cached_property
     def groups(self) -> dict[str, list[int]]:
         """Group -> indices of its tracks, ordered by the first track of each group."""
         groups: dict[str, list[int]] = {}
@@ -193,6 +203,14 @@ class TrackTable:
             table = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
             table.writerow(column.name for column in fields(Track))
             table.writerows([_text(value) for value in astuple(track)] for track in self.tracks)
+
+
+def on_strand(strands: NDArray[np.str_], strand: str) -> NDArray[np.bool_]:
+    """Return True for the tracks that measure a gene of a strand: those of its strand, and unstranded ones.
+
+    A gene without strand has all tracks.
+    """
+    return np.isin(strands, (strand, ".")) if strand in ("+", "-") else np.ones(len(strands), dtype=np.bool_)
 
 
 def open_targets(targets: str | os.PathLike[str] | TrackTable | None) -> TrackTable | None:

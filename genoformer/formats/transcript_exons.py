@@ -26,6 +26,11 @@ def is_utr(kind: str) -> bool:
     return bool(_UTR.fullmatch(kind))
 
 
+def is_gene(kind: str) -> bool:
+    """True if a line is a gene by its kind."""
+    return kind == "gene"
+
+
 def is_transcript(kind: str) -> bool:
     """True if a line is a transcript by its kind: transcript, mRNA, tRNA, V_gene_segment ..."""
     return bool(_TRANSCRIPT.fullmatch(kind))

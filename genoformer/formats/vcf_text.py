@@ -50,8 +50,9 @@ class VcfText:
         if head[:2] != b"\x1f\x8b":
             kind, stream = "vcf", file
         else:
-            kind = "bgzip" if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC" else "gzip"
-            if kind == "bgzip":
+            kind = "gzip"
+            if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC":
+                kind = "bgzip"
                 self._refuse_cut_bgzip(file)
             stream = self._closing.enter_context(gzip.GzipFile(fileobj=file))  # type: ignore[assignment]
         chunks = self._chunks(stream)

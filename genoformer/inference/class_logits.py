@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genoformer.genome.codes import Codes
+from genoformer.genome.codes import Codes, N
 from genoformer.inference.runtime import Floats, run_batched, tokens_at_once
 from genoformer.inference.windows import window_starts
 
@@ -39,6 +39,22 @@ def plain_class_logits(model: Any, codes: Codes) -> Floats:
     pieces, n_pieces = _pieces(model, codes)
     logits = run_batched(lambda part: cast(Tensor, model.logits(pieces[part])), len(pieces), 1, (model.task.n_outputs,))
     return _mean_of_pieces(logits, n_pieces)
+
+
+def tokens_differ(model: Any, codes: Codes, others: Codes) -> NDArray[np.bool_]:
+    """Return True where a model reads other tokens of codes [B, L] than of others [B, L], or no N is in either, [B].
+
+    Tokens that N leave out, and tokens with an N, are the same whatever the bases are.
+    """
+    differ = np.ones(len(codes), dtype=bool)
+    rows = np.flatnonzero(((codes >= N) | (others >= N)).any(axis=1))
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is None or not len(rows):
+        return differ
+    pieces, n_pieces = _pieces(model, np.concatenate([codes[rows], others[rows]]))
+    ids = tokenizer.encode(pieces).ids.reshape(2, len(rows), n_pieces, -1)
+    differ[rows] = (ids[0] != ids[1]).any(axis=(1, 2))
+    return differ
 
 
 def _pieces(model: Any, codes: Codes) -> tuple[Codes, int]:

@@ -181,7 +181,8 @@ def _tokens_of_prompt(tokenizer: Any, prompt: str) -> Sequence[int]:
     """Return the tokens before the first base, and those of the prompt; ConfigError for a prompt that ends within a token."""
     encoding = tokenizer.encode(encode(prompt or "A" * tokenizer.min_bases)[None])
     of_bases = np.flatnonzero(encoding.is_base[0])
-    if prompt and not tokenizer.names_bases(encoding.ids)[0, of_bases].all():
+    spelt = tokenizer.text(encoding.ids[0, of_bases].tolist())
+    if prompt and (not tokenizer.names_bases(encoding.ids)[0, of_bases].all() or len(spelt) != len(prompt)):
         k = tokenizer.n_phases
         raise ConfigError(
             f"the prompt has {len(prompt)} bases, and the model reads blocks of {k} and no single letters; give a multiple "

@@ -24,6 +24,7 @@ class WindowRequest(NamedTuple):
     length: int
     edits: Sequence[Codes]
     embedding: bool = False  # True if the embedding is requested too
+    bins: Bins | None = None  # bins to predict; None: those in the middle that the predictor predicts
 
 
 class TrackPrediction(NamedTuple):
@@ -74,7 +75,7 @@ class TrackPredictor:
         chosen = torch.from_numpy(tracks).to(self.device)
         size = self.model.track_heads[self.head].bin_size
         for request in windows:
-            bins = self.model.bins_of(request.length, self.n_bins, self.head)
+            bins = request.bins or self.model.bins_of(request.length, self.n_bins, self.head)
             n_all, first = request.length // size, request.start // size
             edits = list(request.edits)
             if backward:

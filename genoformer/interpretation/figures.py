@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SUFFIXES = ("png", "svg")  # formats of a figure
 READABLE = 120  # maximum number of letters side by side
 _LETTER = 0.06  # width of a letter in inches
 _WIDEST = 7.2  # width of a figure in inches: two columns of a journal
@@ -121,8 +122,8 @@ def draw_contacts(
     return _save(figure, path)
 
 
-def draw_explained(path: Path, explanation: VariantExplanation) -> list[Path]:
-    """Draw the logos of both alleles and, for a track model, the track above them."""
+def draw_explained(path: Path, explanation: VariantExplanation, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """Draw the logos of both alleles and, for a track model, the track above them, in the format of each suffix."""
     locus, tracks = explanation.locus, explanation.tracks
     alleles = locus.alleles
     assert alleles is not None
@@ -143,7 +144,7 @@ def draw_explained(path: Path, explanation: VariantExplanation) -> list[Path]:
     for ax, allele in zip(axes, explanation.shown, strict=True):
         ax.texts[-1].set_text(f"{ax.texts[-1].get_text()} {allele}")
     plots.allele_coordinates(axes, first, len(explanation.alt), changed, locus.chrom, alt_start=alt_start)
-    return _save(figure, path)
+    return _save(figure, path, suffixes)
 
 
 def draw_motif(path: Path, matrix: Matrix, title: str) -> list[Path]:
@@ -204,6 +205,6 @@ def _coordinates(ax: Axes, locus: Locus) -> None:
     plots.coordinates(ax, locus.start, locus.end, locus.chrom)
 
 
-def _save(figure: Figure, path: Path) -> list[Path]:
-    """Write the figure as PNG and SVG, and return both paths."""
-    return [save_figure(figure, path.with_name(f"{path.name}.{suffix}"), dpi=200) for suffix in ("png", "svg")]
+def _save(figure: Figure, path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """Write the figure in the format of each suffix, and return the paths."""
+    return [save_figure(figure, path.with_name(f"{path.name}.{suffix}"), dpi=200) for suffix in suffixes]

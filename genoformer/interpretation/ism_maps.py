@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from genoformer.errors import OptionError
-from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation import figures
@@ -24,6 +23,7 @@ from genoformer.interpretation.targets import AttributionTarget, choose_target
 from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
 from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
+from genoformer.scoring.options import read_score_genes
 from genoformer.scoring.scorers import default_scores, open_scorer
 from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.settings import ClassOptions, Runtime, Scoring, TrackOptions
@@ -79,7 +79,7 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
             target.head,
             targets=model.targets.get(target.head),
             tracks=target.tracks,
-            genes=read_genes(gtf, genome) if with_genes and gtf else None,
+            genes=read_score_genes(gtf, genome, scores) if with_genes else None,
             settings=options.windows,
             scale=options.scale or "original",
         )

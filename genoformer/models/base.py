@@ -100,6 +100,10 @@ class Model(nn.Module):
     def read_tables(self, folder: Path) -> None:
         """Read the tables that belong to the outputs of the model, if there are some."""
 
+    def with_plain_outputs(self) -> Model:
+        """Return a model with the same outputs and no scale of them, for which transformers has no field; by default itself."""
+        return self
+
     def window_note(self, name: str) -> str | None:
         """Return a note on a window of which the folder of the model does not tell the length; None if it does."""
         return None
@@ -116,6 +120,9 @@ class Hidden(NamedTuple):
     spans: Ints  # [B, T, 2]: the bases [start, end) of each token; empty for special tokens and padding
 
 
+TRACKS, CONTACTS, JUNCTIONS = "tracks", "contacts", "junctions"  # kinds of heads
+
+
 class Head(NamedTuple):
     """Output of a track model."""
 
@@ -124,6 +131,7 @@ class Head(NamedTuple):
     table: TrackTable | None = None  # names of the tracks, if known
     target_bins: int = 0  # predicted bins in the middle of a window of `context_length`; 0: all
     squashed_scale: str = ""  # how the tracks were squashed for training, a key of SQUASHED_SCALES; "": not
+    kind: str = TRACKS  # CONTACTS and JUNCTIONS are `pair_heads`
 
 
 class Bins(NamedTuple):
@@ -223,6 +231,23 @@ class PredictsTracks(Protocol):
 
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return the way to compute embeddings for a head fast; by default `PlainEngine`, which is exact and naive."""
+
+
+class PredictsPairs(Protocol):
+    """Predicts numbers of pairs of positions: contacts of two bins, read counts of splice junctions between two bases."""
+
+    @property
+    def pair_heads(self) -> Mapping[str, Head]: ...
+    def contacts(self, onehot: Tensor, head: str) -> Tensor: ...  # [B, 4, L] -> contact maps [B, K, P, P] of P bins
+    def contact_engine(self, head: str) -> Any: ...  # a TrackEngine whose windows have contacts(sequences) -> contact maps
+    def base_head(self, head: str) -> str: ...  # head of tracks of one base, whose embedding a head of junctions reads
+    def site_probabilities(self, embedding: Tensor, head: str) -> Tensor: ...  # [B, D, N] -> [B, C, N]: 4 kinds of sites first
+    def likely_sites(self, probabilities: Tensor) -> Tensor: ...  # positions [B, 4, K], ascending, padded with -1
+    def junction_counts(self, at_sites: Tensor, sites: Tensor, head: str) -> Tensor:
+        """Return the counts [B, 2 T, K, K] of each donor with each acceptor, tissues of +, then of -.
+
+        at_sites: embedding of the sites [B, D, 4, K]. sites: their positions in the window [B, 4, K]; -1: none, count 0.
+        """
 
 
 class Classifies(Protocol):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -158,6 +159,21 @@ class SequenceClassifier(Model):
     def n_units(self, length: int) -> int:
         """Return the largest number of tokens of a sequence of `length` bases."""
         return int(self.tokenizer.n_tokens(length))
+
+    def with_plain_outputs(self) -> SequenceClassifier:
+        """Return the model with mean and standard deviation of its values in the output layer, if that has a bias for them."""
+        config = self.config
+        if not config.target_mean or (self.out.bias is None and any(config.target_mean)):
+            return self
+        mean, std = (torch.tensor(x, dtype=torch.float64) for x in (config.target_mean, config.target_std))
+        plain = copy.copy(self)
+        plain.config = replace(config, target_mean=(0.0,) * len(mean), target_std=(1.0,) * len(std))
+        plain._modules = {**self._modules, "out": copy.deepcopy(self.out)}
+        with torch.no_grad():
+            plain.out.weight.copy_(self.out.weight.double().cpu() * std[:, None])
+            if self.out.bias is not None:
+                plain.out.bias.copy_(self.out.bias.double().cpu() * std + mean)
+        return plain
 
     def window_note(self, name: str) -> str | None:
         """Return a note on a window that the folder of the model does not name; None if it names one."""

@@ -21,7 +21,7 @@ from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
 from genoformer.models.base import Classifies, Embeds, Head, Model, Need, Origin, PredictsTracks, has, remedy, require
-from genoformer.models.export import HF, fitting_layout
+from genoformer.models.export import HF, OWN_CLASSES, fitting_layout
 from genoformer.models.families import (
     FAMILIES,
     OWN,
@@ -147,7 +147,8 @@ def layout_of(name: str | Path) -> str:
 
 def huggingface_layout(model: Model) -> str:
     """Return the layout in which transformers reads a model: that of its own class, or of those of genoformer.huggingface."""
-    return fitting_layout(model, {name: resolve_name(of.format) for name, of in families()[family_of(model)].layouts.items()})
+    layouts = {name: resolve_name(of.format) for name, of in families()[family_of(model)].layouts.items()}
+    return fitting_layout(model.with_plain_outputs(), layouts)
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
@@ -188,7 +189,8 @@ def _layout_of(folder: Path, config: dict[str, Any]) -> str:
             return layout
     kind = described_config(config) or "names no model"
     raise CheckpointError(
-        f"{folder / 'config.json'} {kind}; genoformer does not read it, and docs/models.md lists the layouts that it reads."
+        f"{folder / 'config.json'} {kind}; genoformer does not read it, and "
+        "`genoformer models list` names models that it reads."
     )
 
 
@@ -220,6 +222,7 @@ def save(
     if class_name(model) not in {family.model for family in families().values()}:
         raise unregistered(class_name(model))
     layout = huggingface_layout(model) if layout == HF else layout
+    model = model if layout in (OWN, *OWN_CLASSES) else model.with_plain_outputs()
     _refuse_other_model(Path(folder), model, layout)
     with made_folder(Path(folder)) as made:
         if layout == OWN:

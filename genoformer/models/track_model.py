@@ -27,6 +27,7 @@ class TrackModel(Model):
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
+    few_bins_are_cheaper: bool = False  # True: the embedding of a few bins takes much less time than that of all
     activation_checkpointing: bool = False  # a family may compute its blocks twice in training, to need less memory
 
     def __init__(self) -> None:
@@ -86,6 +87,14 @@ class TrackModel(Model):
         configuration.
         """
         return self.tracks(self.embed(onehot, n_bins, head), head)
+
+    def tables_of_metadata(self, organism: str, tables: Mapping[str, TrackTable]) -> dict[str, TrackTable]:
+        """Return the table of each head from the tables of the outputs of AlphaGenome; ConfigError for another model."""
+        raise ConfigError("metadata of AlphaGenome's tracks are of AlphaGenome only; give a table of targets.")
+
+    def recommended_scores(self, head: str) -> tuple[str, ...]:
+        """Return the names of the scores that the authors of the model recommend for a head; empty if there are none."""
+        return ()
 
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return the way to compute embeddings of codes for a head: `PlainEngine`, if the family has no faster one."""

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, cast, get_args
 from genoformer.errors import ConfigError
 from genoformer.formats.squashed_scale import Scale
 from genoformer.genome.reference import Genome
-from genoformer.models.base import Classifies, Model, PredictsTracks, has
+from genoformer.models.base import Classifies, Model, PredictsPairs, PredictsTracks, has
 from genoformer.scoring.score_types import Score
+from genoformer.scoring.scored_heads import KINDS_IN_WORDS
 from genoformer.scoring.scorers import VariantScorer, default_scores, make_scorer
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison, ClassOptions, Scoring, Tile, TrackOptions, sha256_of_models
@@ -43,8 +44,14 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
     if of_genes := [score.name for score in scores if score.input.per_gene]:
         remarks.append(f"{', '.join(of_genes)} took the genes of {options.get('genes', 'a GTF')}, which are not read here.")
         scores = [score for score in scores if not score.input.per_gene]
+    pairs = cast(PredictsPairs, models[0]).pair_heads if has(models[0], PredictsPairs) else {}
+    of_pairs = options.get("head", "") in pairs
+    if of_pairs:
+        kind = KINDS_IN_WORDS[pairs[options["head"]].kind]
+        remarks.append(f"The scores are of {options['head']}; {kind} are not drawn, the figures are of a head of tracks.")
     try:
-        return Remade(_scorer(options, models, genome, scores), same, tuple(remarks))
+        if not of_pairs:
+            return Remade(_scorer(options, models, genome, scores), same, tuple(remarks))
     except (ConfigError, ValueError) as error:
         if options:
             remarks.append(f"The options of the header are not for {name} ({str(error).rstrip('.')}); its defaults are taken.")

@@ -6,20 +6,26 @@ Nearby windows form one stretch, whose stem and tower are computed once. Variant
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genoformer.formats.squashed_scale import SquashedScale
-from genoformer.genome.genes import Gene
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest
+from genoformer.models import cost
+from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine, TrackModel
-from genoformer.scoring.alignment import AlignedChange, Indels, Tracks, align_alternate, stitch
-from genoformer.scoring.score_inputs import AllelePair
+from genoformer.scoring.alignment import AlignedChange, Indels, align_alternate, stitch
+from genoformer.scoring.score_inputs import AllelePair, ScoreInput, VariantPlace
 from genoformer.scoring.windows import Job, Windows
+from genoformer.writers import Floats
 
 
 class TrackSelection(NamedTuple):
@@ -46,53 +52,85 @@ class Alleles(NamedTuple):
     job: Job
     ref: TrackPrediction  # tracks [1, K, N]
     alt: TrackPrediction  # tracks [0 to 2, K, N]: none for the reference alone, two for stitching
+    bins: Bins  # predicted bins of the window
+
+
+@dataclass(frozen=True)
+class AlleleRequest:
+    """Settings of a predictor of both alleles."""
+
+    genome: Genome
+    models: Sequence[TrackModel]
+    windows: Windows
+    head: str
+    selection: TrackSelection
+    both_strands: bool
+    batch_size: int | None = None
+    inputs: Sequence[ScoreInput] = ()  # of the scores
+    genes: Genes | None = None
+
+    @property
+    def embedding(self) -> bool:
+        """True if a score compares embeddings."""
+        return any(not source.of_tracks for source in self.inputs)
 
 
 class AllelePredictor:
     """Predictor of both alleles with each model of an ensemble."""
 
-    def __init__(
-        self,
-        genome: Genome,
-        models: Sequence[TrackModel],
-        windows: Windows,
-        head: str,
-        selection: TrackSelection,
-        *,
-        both_strands: bool,
-        batch_size: int | None,
-        embedding: bool,
-    ) -> None:
-        """Set up the predictor. embedding: True if the embedding is requested too."""
-        self.genome, self.models, self.windows, self.head, self.selection = genome, models, windows, head, selection
-        is_whole = windows.length == models[0].config.context_length
-        self.n_bins = models[0].track_heads[head].target_bins if is_whole else 0
-        self.bins = models[0].bins_of(windows.length, self.n_bins, head)
-        readers = [TrackPredictor(model, head, self.n_bins) for model in models]
-        on_cpu = readers[0].device.type == "cpu"
-        self.batch_size = batch_size or (1 if on_cpu else max(1, (1 << 20) // windows.length))
-        self.on_cpu, self.embedding = on_cpu, embedding
-        self.strands = (False, True) if both_strands else (False,)  # values of `backward`
-        self.readers = readers
+    readers: list[TrackPredictor]
+
+    def __init__(self, request: AlleleRequest) -> None:
+        self._set(request)
+        models, length = request.models, request.windows.length
+        is_whole = length == models[0].config.context_length
+        self.n_bins = models[0].track_heads[self.head].target_bins if is_whole else 0
+        self.bins = models[0].bins_of(length, self.n_bins, self.head)
+        self.readers = [TrackPredictor(model, self.head, self.n_bins) for model in models]
+
+    def _set(self, request: AlleleRequest) -> None:
+        self.genome, self.models, self.windows = request.genome, request.models, request.windows
+        self.head, self.selection, self.embedding = request.head, request.selection, request.embedding
+        self.inputs, self.genes = request.inputs, request.genes
+        on_cpu = next(request.models[0].parameters()).device.type == "cpu"
+        self.batch_size = request.batch_size or (1 if on_cpu else max(1, (1 << 20) // self.windows.length))
+        self.on_cpu = on_cpu
+        self.strands = (False, True) if request.both_strands else (False,)  # values of `backward`
+
+    def copy(self) -> Self:
+        """Return a shallow copy."""
+        return copy.copy(self)
 
     def reference(self) -> AllelePredictor:
         """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
-        other = copy.copy(self)
+        other = self.copy()
         other.readers = [TrackPredictor(model, self.head, self.n_bins, PlainEngine(model, self.head)) for model in self.models]
         other.batch_size = 1
         return other
 
-    def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job]) -> Iterator[Alleles]:
-        """Yield the predictions of one model for each job."""
+    def meta_run(self, like: Any) -> Callable[[], Tensor]:
+        """Return a forward pass of a meta model."""
+        return cost.track_run(like, self.head, self.windows.length, self.bins.n, n_tracks=len(self.selection.predicted))
+
+    def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job], *, whole: bool = False) -> Iterator[Alleles]:
+        """Yield the predictions of one model for each job: of the bins that the scores compare, or of the whole window.
+
+        A model for which few bins are no cheaper than all predicts the whole window.
+        """
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.windows.length - begin)
             groups: dict[int, list[Job]] = {}
             for job in jobs:
                 groups.setdefault(job.start, []).append(job)
+            whole = whole or not self.models[0].few_bins_are_cheaper
             requests = [
                 WindowRequest(
-                    start - begin, self.windows.length, [codes for job in group for codes in job.alternatives], self.embedding
+                    start - begin,
+                    self.windows.length,
+                    [codes for job in group for codes in job.alternatives],
+                    self.embedding,
+                    self.bins if whole else self._compared_bins(group),
                 )
                 for start, group in groups.items()
             ]
@@ -102,14 +140,36 @@ class AllelePredictor:
                 )
                 for backward in self.strands
             ]
-            for group, predictions in zip(groups.values(), zip(*strands, strict=True), strict=True):
+            for request, group, predictions in zip(requests, groups.values(), zip(*strands, strict=True), strict=True):
                 mean = self._mean(predictions)
                 ref = TrackPrediction(mean.tracks[:1], mean.embedding[:1])
                 at = 1
                 for job in group:
                     end = at + len(job.alternatives)
-                    yield Alleles(job, ref, TrackPrediction(mean.tracks[at:end], mean.embedding[at:end]))
+                    yield Alleles(
+                        job, ref, TrackPrediction(mean.tracks[at:end], mean.embedding[at:end]), request.bins or self.bins
+                    )
                     at = end
+
+    def _compared_bins(self, jobs: Sequence[Job]) -> Bins:
+        """Return the predicted bins that the scores of the jobs of one window compare, and those that realignment reads."""
+        size, whole = self.windows.bin_size, self._grid(jobs[0], self.bins)
+        first, end = self.bins.n, 0
+        for job in jobs:
+            place = VariantPlace(whole, job.centre, extent_of(job))
+            margin = -(-sum(abs(change.alt_length - change.ref_length) for change in job.changes) // size) + 1
+            for source in self.inputs:
+                bases = source.bases(place, self.genes)
+                if bases is None:
+                    return self.bins
+                first = min(first, (bases[0] - whole.start) // size - margin)
+                end = max(end, -(-(bases[1] - whole.start) // size) + margin)
+        first = min(max(0, first), self.bins.n - 1)
+        end = max(min(end, self.bins.n), first + 1)
+        return Bins(self.bins.first + first, end - first)
+
+    def _grid(self, job: Job, bins: Bins) -> Grid:
+        return Grid(job.chrom, job.start + bins.first * self.windows.bin_size, bins.n, self.windows.bin_size)
 
     def _mean(self, strands: Sequence[TrackPrediction]) -> TrackPrediction:
         """Return the requested tracks, averaged over the strands; on the reverse strand each is read from its strand pair.
@@ -126,21 +186,22 @@ class AllelePredictor:
 
     def evidence(self, alleles: Alleles) -> WindowEvidence:
         """Return the tracks of both alleles in the bins of the reference, and where these bins are."""
-        job, ref, alt = alleles
-        to_bins = self.bins.first * self.windows.bin_size
+        job, ref, alt, bins = alleles
+        to_bins = bins.first * self.windows.bin_size
         changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
-        before = ref.tracks[0].astype(np.float64)
-        aligned = self._aligned(before, [tracks.astype(np.float64) for tracks in alt.tracks], changes)
-        grid = Grid(job.chrom, job.start + to_bins, self.bins.n, self.windows.bin_size)
-        return WindowEvidence(grid, job.centre, AllelePair(before, aligned), AllelePair(ref.embedding[0], alt.embedding[0]))
+        predicted = AllelePair(ref.tracks[0], self._aligned(ref.tracks[0], alt.tracks, changes))
+        embeddings = AllelePair(ref.embedding[0], alt.embedding[0])
+        return WindowEvidence(self._grid(job, bins), job.centre, predicted, embeddings, alt.tracks[0], extent_of(job))
 
-    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[AlignedChange]) -> Tracks:
+    def _aligned(self, ref: Floats, alt: Floats, changes: Sequence[AlignedChange]) -> Floats:
         indels: Indels = self.windows.indels
-        if not changes or indels not in ("realign", "stitch"):
+        moved = any(change.ref_length != change.alt_length or change.offset for change in changes)
+        if not moved or indels not in ("realign", "stitch"):
             return alt[0]
-        if len(alt) == 2:
-            return stitch(alt[0], alt[1], changes[0], self.windows.bin_size)
-        return align_alternate(ref, alt[0], changes, self.windows.bin_size)
+        sides = [tracks.astype(np.float64) for tracks in alt]
+        if len(sides) == 2:
+            return stitch(sides[0], sides[1], changes[0], self.windows.bin_size)
+        return align_alternate(ref.astype(np.float64), sides[0], changes, self.windows.bin_size)
 
 
 class Grid(NamedTuple):
@@ -161,30 +222,73 @@ class Grid(NamedTuple):
         first = min(max(low // self.bin_size, 0), self.n - 1)
         return slice(first, min(max(-(-high // self.bin_size), first + 1), self.n))
 
-    def of_gene(self, gene: Gene) -> NDArray[np.int64]:
-        """Return the bins that the exons of a gene touch, without duplicates."""
-        spans = (gene.exons - self.start).clip(0, self.n * self.bin_size)
+    def mask(self, base: int, width: int) -> slice:
+        """Return ceil(width / bin) bins around the bin of a base, clipped; if the base is in no bin, the nearest bin.
+
+        Source: `create_center_mask` of google-deepmind/alphagenome_research; there, a base in no bin has no mask.
+        """
+        n = -(-width // self.bin_size)
+        first = min(max((base - self.start) // self.bin_size, 0), self.n - 1) - n // 2
+        return slice(max(first, 0), min(first + n, self.n))
+
+    def of_spans(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bins that intervals [n, 2] of the contig touch, without duplicates."""
+        spans = (spans - self.start).clip(0, self.n * self.bin_size)
         spans = spans[spans[:, 0] < spans[:, 1]]
+        if not len(spans):
+            return np.zeros(0, dtype=np.int64)
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
 
-class WindowEvidence(NamedTuple):
-    """Evidence for one variant in one window, from one model."""
+@dataclass(frozen=True)
+class WindowEvidence:
+    """Evidence for one variant in one window, from one model.
+
+    Scores are computed in float64; predictions of single precision are converted where they are read, since those of all tracks
+    at single bases need gigabytes.
+    """
 
     grid: Grid
     centre: int  # the base that masks are centred on
-    sides: AllelePair  # tracks [K, N] of both alleles
+    predicted: AllelePair  # tracks [K, N] of both alleles, in the bins of the reference
     embeddings: AllelePair  # [D, N] of both alleles
+    alternative: Floats  # tracks [K, N] of the alternative as predicted, without realignment
+    extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
+
+    @cached_property
+    def sides(self) -> AllelePair:
+        """Tracks [K, N] of both alleles in all bins, float64."""
+        return AllelePair(*(tracks.astype(np.float64) for tracks in self.predicted))
+
+    def columns(self, bins: slice | NDArray[np.int64]) -> AllelePair:
+        """Return the tracks of both alleles in some bins, float64."""
+        return AllelePair(*(tracks[:, bins].astype(np.float64) for tracks in self.predicted))
 
     def tracks(self, width: int | None) -> AllelePair:
-        inside = slice(None) if width is None else self.grid.around(self.centre, width)
-        return AllelePair(*(tracks[:, inside] for tracks in self.sides))
+        return self.sides if width is None else self.columns(self.grid.around(self.centre, width))
 
     def embedding(self, width: int) -> AllelePair:
         inside = self.grid.around(self.centre, width)
         return AllelePair(*(x[:, inside].astype(np.float64).mean(-1) for x in self.embeddings))
 
-    def gene_tracks(self, gene: Gene) -> AllelePair:
-        """Return the tracks in the bins of the exons of a gene."""
-        bins = self.grid.of_gene(gene)
-        return AllelePair(*(tracks[:, bins] for tracks in self.sides))
+    def center_mask(self, width: int) -> AllelePair:
+        """Return the tracks, without realignment, in the bins around the first base of the variant."""
+        inside = self.grid.mask(self.extent[0], width)
+        return AllelePair(*(side[:, inside].astype(np.float64) for side in (self.predicted.ref, self.alternative)))
+
+    def counts(self, gene: Gene) -> AllelePair | None:
+        """Return None: tracks have no splice junctions."""
+        return None
+
+
+def extent_of(job: Job) -> tuple[int, int]:
+    """Return the bases [start, end) of the changes of a job, with the base before an insertion or deletion as in a VCF.
+
+    Without a change it is the base that masks are centred on.
+    """
+    if not job.changes:
+        return job.centre, job.centre + 1
+    first, last = job.changes[0], job.changes[-1]
+    start = job.start + first.start - (min(first.ref_length, first.alt_length) == 0)
+    end = job.start + last.start + max(last.ref_length, last.alt_length)
+    return start, max(end, start + 1)

@@ -6,7 +6,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from genoformer import __version__
 from genoformer.errors import ConfigError
+from genoformer.files import sha256_of
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.calibration import Calibration, compared_options, quantile_grids
 from genoformer.scoring.job import CalibrationJob, Outputs, ScoringJob
@@ -42,7 +44,20 @@ def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tupl
     names = [] if scorer.matrix_layout is None else scorer.matrix_layout.unique_names
     grids = quantile_grids(matrix or table, scoring.scores, names)
     calibration = Calibration(
-        Path(job.background).name, summary.scored, scoring.sha256, compared_options(scorer), scorer.inputs, grids
+        Path(job.background).name,
+        summary.scored,
+        scoring.sha256,
+        compared_options(scorer),
+        scorer.inputs,
+        grids,
+        {
+            "VCF": str(job.background),
+            "sha256 of the VCF": sha256_of(Path(job.background)) if Path(job.background).is_file() else "unknown",
+            "records": str(summary.records),
+            "FASTA": job.genome.name,
+            "models": job.model_name,
+            "genoformer": __version__,
+        },
     )
     calibration.save(path)
     shutil.rmtree(folder)

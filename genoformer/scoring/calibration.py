@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ _FEW = 500  # alleles; a smaller background gets a warning
 NOT_COMPARED = ("tracks", "classes", "genes", "matrix")  # options that do not change the values of a track
 
 
+_FIELDS = {"background": str, "n_alleles": int, "model": str, "options": dict, "inputs": dict, "made_from": dict}
+
+
 class Calibration(NamedTuple):
     """Quantiles GRID of |value| over a background for each score: [K, 1001], or [1, 1001] if the score has no tracks."""
 
@@ -37,6 +40,7 @@ class Calibration(NamedTuple):
     options: dict[str, str]
     inputs: dict[str, str]  # hashes of the other files that the scores depend on
     grids: dict[str, NDArray[np.float32]]
+    made_from: dict[str, str] | None = None  # background, genome, records and model; None: not recorded
 
     def save(self, path: Path) -> None:
         about = json.dumps({name: value for name, value in self._asdict().items() if name != "grids"})
@@ -54,11 +58,16 @@ class Calibration(NamedTuple):
             if any(grid.ndim != 2 or grid.shape[1] != len(GRID) or grid.dtype.kind != "f" for grid in grids.values()):
                 raise ValueError(f"its grids are not {len(GRID):,} quantiles each")
             kinds = {name: type(value) for name, value in about.items()}
-            if kinds != {"background": str, "n_alleles": int, "model": str, "options": dict, "inputs": dict}:
+            if kinds | {"made_from": dict} != _FIELDS:
                 raise ValueError("its background, model and options are not recorded")
             return cls(**about, grids=grids)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path} is not a calibration of genoformer: {error}; make one with `calibrate`.") from error
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Scores, settings and what the calibration was made from, for `models info`."""
+        return {name: value for name, value in self._asdict().items() if name != "grids"} | {"scores": list(self.grids)}
 
     def incompatibility(self, scorer: VariantScorer, sha256: str) -> str | None:
         """Return the reason why the scores of a scorer cannot be compared with the background; None if they can."""
@@ -71,8 +80,9 @@ class Calibration(NamedTuple):
         return f"it was made with another {', '.join(changed)}" if changed else None
 
     def covers(self, score: Score, scorer: VariantScorer) -> bool:
-        """True if the calibration has this score, for the same gene annotation."""
+        """True if the calibration has this score, for the same genes, and for all tracks if the score joins tracks."""
         same = not score.input.per_gene or self.inputs.get(GENES) == scorer.inputs.get(GENES)
+        same = same and not (score.joins_tracks and "tracks" in scorer.options)
         return score.name in self.grids and same
 
     def notes(self, scorer: VariantScorer) -> list[str]:

@@ -62,9 +62,17 @@ class CausalLikelihoods:
         windows = AlleleWindows(np.stack(ref), np.stack(alt), np.array(which), *np.array(last).T)
         n_unknown = (windows.ref >= N).sum(axis=1)[windows.which]
         unequal = n_unknown != (windows.alt >= N).sum(axis=1)
+        if self.model.tokenizer.fixed_length and self.model.tokenizer.disjoint and n_unknown.any():  # N hide whole blocks
+            unequal |= self._n_counted(windows.ref)[windows.which] != self._n_counted(windows.alt)
         if self.model.longest_window is not None and not self.model.tokenizer.fixed_length:  # bases may have no position
             unequal |= (self._bounds(windows.ref)[windows.which] != self._bounds(windows.alt)).any(axis=1)
         return windows, unequal
+
+    def _n_counted(self, codes: Codes) -> NDArray[np.int64]:
+        """Return the number of bases in tokens that add to the likelihood, [B]."""
+        encoding = self.model.tokenizer.encode(codes)
+        sizes = encoding.spans[..., 1] - encoding.spans[..., 0]
+        return np.asarray(np.where(self.model.tokenizer.names_bases(encoding.ids), sizes, 0).sum(axis=1))
 
     def _bounds(self, codes: Codes) -> NDArray[np.int64]:
         """Return the first base that the model reads and the one after the last, [B, 2]."""

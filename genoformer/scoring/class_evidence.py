@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.genome.reference import Genome
+from genoformer.inference.class_logits import tokens_differ
 from genoformer.inference.runtime import Floats
 from genoformer.scoring.score_inputs import AllelePair
 from genoformer.scoring.windows import Job
@@ -31,6 +32,7 @@ class JobEvidence:
     task: Task
     logits: Floats  # [U, C]
     rows: NDArray[np.int64]  # [strands, 2, n]: the row in `logits` of REF and ALT
+    unread: NDArray[np.bool_]  # [strands, n]: True where the alleles differ and the model reads the same tokens of both
 
     @cached_property
     def log_odds(self) -> list[AllelePair]:
@@ -66,18 +68,27 @@ class ClassPredictor:
         windows, rows = np.unique(np.concatenate(strands), axis=0, return_inverse=True)
         rows = rows.reshape(len(strands), len(codes))
         pairs = np.stack([rows[:, which], rows[:, len(references) :]], axis=1)
-        return JobEvidence(self.model.task, self.logits_of(self.model, windows), pairs)
+        return JobEvidence(self.model.task, self.logits_of(self.model, windows), pairs, _unread(self.model, windows, pairs))
 
 
 class PlainPredictor(ClassPredictor):
     """The reference implementation: each allele of each job is predicted alone, on each strand."""
 
     def evidence(self, jobs: Sequence[Job]) -> JobEvidence:
-        logits = []
+        windows = []
         for backward in (False, True) if self.both_strands else (False,):
             for is_alternative in (False, True):
                 for job in jobs:
                     window = self.genome.window(job.chrom, job.start, self.length)
                     codes = job.alternatives[0] if is_alternative else window
-                    logits.append(self.logits_of(self.model, (reverse_complement(codes) if backward else codes)[None])[0])
-        return JobEvidence(self.model.task, np.stack(logits), np.arange(len(logits)).reshape(-1, 2, len(jobs)))
+                    windows.append(reverse_complement(codes) if backward else codes)
+        logits = np.stack([self.logits_of(self.model, codes[None])[0] for codes in windows])
+        pairs = np.arange(len(logits)).reshape(-1, 2, len(jobs))
+        return JobEvidence(self.model.task, logits, pairs, _unread(self.model, np.stack(windows), pairs))
+
+
+def _unread(model: Any, windows: Codes, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return True where the alleles of a pair [strands, 2, n] of windows differ and the model reads the same tokens of both."""
+    ref, alt = windows[pairs[:, 0].ravel()], windows[pairs[:, 1].ravel()]
+    unread = (ref != alt).any(axis=1) & ~tokens_differ(model, ref, alt)
+    return np.asarray(unread.reshape(len(pairs), -1))

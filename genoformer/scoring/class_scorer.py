@@ -34,7 +34,8 @@ class ClassScorer:
     """Scorer with a fine-tuned model (classes, labels or values), or the mean of the scores of several (an ensemble).
 
     The middle of each allele lies in the middle of its window, or `shift` bases left of it; alleles of different length are
-    aligned symmetrically. Scores are averaged over strands and models, then combined over shifts.
+    aligned symmetrically. Scores are averaged over strands and models, then combined over shifts. A window in which a model
+    reads the same tokens of both alleles, because N hide them, is left out; without another window the score is NaN.
 
     Raises: ConfigError for scores, classes or settings that the model does not have.
     """
@@ -150,10 +151,10 @@ class ClassScorer:
     def score(self, variants: Sequence[Variant]) -> ScoreBatch:
         """Score variants; CheckpointError if the model predicts values that are not finite."""
         of_all = self._of_all_classes(lambda shift: self.windows.jobs(variants, shift))
-        if not all(np.isfinite(one.values).all() for one in of_all):
-            raise CheckpointError("the model predicts values that are no numbers; are its weights damaged?")
+        unread = [bool(np.isnan(one.values).all()) for one in of_all]
+        table = self.layout.table([one.only(self.classes) for one in of_all])
         matrix = self.matrix_layout.matrix(of_all) if self.n_matrix else None
-        return ScoreBatch([Status.OK] * len(variants), self.layout.table([one.only(self.classes) for one in of_all]), matrix)
+        return ScoreBatch([Status.NO_SCORE if lacks else Status.OK for lacks in unread], table, matrix)
 
     def score_each(self, variants: Sequence[Variant]) -> list[TrackScores]:
         """Return the scores of each variant on the chosen classes."""
@@ -186,26 +187,38 @@ class ClassScorer:
         for shift in self.shifts:
             jobs = jobs_at(shift)
             order = np.argsort([job.row for job in jobs])
-            by_shift.append(np.mean([self._values(of.evidence(jobs)) for of in self.predictors], axis=0)[order])
+            by_shift.append(_mean_of_known([self._values(of.evidence(jobs)) for of in self.predictors])[order])
         if len(by_shift) == 1:
             return [TrackScores(values, {}) for values in by_shift[0]]
         every = np.stack(by_shift)  # [shifts, n, scores, C]
         if self.tile == "max":
-            strongest = np.take_along_axis(every, np.abs(every).argmax(0)[None], axis=0)[0]
+            strongest = np.take_along_axis(every, np.nan_to_num(np.abs(every), nan=-1).argmax(0)[None], axis=0)[0]
             return [TrackScores(values, {}) for values in strongest]
         shifts = every.transpose(1, 0, 2, 3)
-        return [TrackScores(of.mean(0), {}, tuple(TrackScores(values, {}) for values in of)) for of in shifts]
+        return [TrackScores(_mean_of_known(of), {}, tuple(TrackScores(values, {}) for values in of)) for of in shifts]
 
     def _values(self, evidence: JobEvidence) -> Floats:
-        """Return the scores [n, scores, C], the mean over the strands."""
+        """Return the scores [n, scores, C], the mean over the strands; CheckpointError for logits that are not finite."""
+        if not np.isfinite(evidence.logits).all():
+            raise CheckpointError("the model predicts values that are no numbers; are its weights damaged?")
         return np.stack([_mean_over_strands(score, evidence) for score in self.scores], axis=1)
 
 
 def _mean_over_strands(score: Score, evidence: JobEvidence) -> Floats:
-    """Return the mean of the score over the strands, [n, C]."""
+    """Return the mean of the score over the strands on which the model reads the variant, [n, C]; NaN if there is none."""
     pairs = score.input.from_classes(evidence)
     assert pairs is not None, f"{score.name} is no score of a fine-tuned model"
-    return np.asarray(np.mean([score.function(pair.ref, pair.alt) for pair in pairs], axis=0))
+    values = np.stack([score.function(pair.ref, pair.alt) for pair in pairs])  # [strands, n, C]
+    return _mean_of_known(np.where(evidence.unread[..., None], np.nan, values))
+
+
+def _mean_of_known(values: Sequence[Floats] | Floats) -> Floats:
+    """Return the mean over the first axis of the values that are not NaN; NaN if there is none."""
+    known = ~np.isnan(values)
+    if known.all():
+        return np.asarray(np.mean(values, axis=0))
+    n = known.sum(axis=0)
+    return np.asarray(np.where(n > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(n, 1), np.nan))
 
 
 def _outputs(names: Sequence[str], numbers: Sequence[int]) -> Outputs:

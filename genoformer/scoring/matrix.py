@@ -71,8 +71,8 @@ class MatrixFile:
 
 
 def _genes(layout: TrackColumns) -> Sequence[str] | None:
-    """Return the names of the genes, or None if the matrix has no gene scores."""
-    return layout.genes.names if layout.of_genes and layout.genes is not None else None
+    """Return the names of the genes and transcripts, or None if the matrix has no gene scores."""
+    return layout.genes.item_names if layout.of_genes and layout.genes is not None else None
 
 
 def _columns(layout: TrackColumns) -> list[str]:

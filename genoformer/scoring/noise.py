@@ -109,7 +109,7 @@ def _floors(scorer: VariantScorer, values: Floats, layout: TrackColumns) -> Floa
     """Reduce |values| [n, scores, K] to one floor per score column; 0 for a score that is not 0 for equal alleles."""
     floors = []
     for i, score in enumerate(scorer.scores):
-        of_score = values[:, i] if score.per_output else values[:, i, :1]
+        of_score = np.nan_to_num(values[:, i]) if score.per_output else values[:, i, :1]
         columns = [of_score.max(-1)]
         if score.per_output and layout.has_column_per_track:
             columns += list(of_score.T)

@@ -33,8 +33,9 @@ from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.score_types import Score
+from genoformer.scoring.scored_heads import scored_head, scored_heads
 from genoformer.scoring.scorers import default_scores
-from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.scores import RECOMMENDED, parse_scores
 from genoformer.scoring.settings import AlleleComparison, ClassOptions, Phases, Runtime, Scoring, Tile, TrackOptions
 from genoformer.scoring.windows import Anchor
 
@@ -62,7 +63,7 @@ class ScorerOptions:
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
     head: str | None = None  # None: the only head
-    gtf: str | Path | Genes | None = None  # for LOGSED
+    gtf: str | Path | Genes | None = None  # for the scores of genes, such as LOGSED
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
     anchor: Anchor = "grid"
@@ -209,8 +210,8 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
 
 def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions) -> Scoring:
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
-    scores = tuple(_scores(options.scores, models[0]))
-    tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
+    scores = tuple(chosen_scores(options.scores, models[0], options.head))
+    tracks = _track_options(genome, models[0], options, scores) if has(models[0], PredictsTracks) else None
     classes = _class_options(models[0], options) if has(models[0], Classifies) else None
     return Scoring(
         tuple(models),
@@ -224,24 +225,52 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     )
 
 
-def _scores(scores: str | Sequence[str] | None, model: Model) -> list[Score]:
+def chosen_scores(scores: str | Sequence[str] | None, model: Any, head: str | None = None) -> list[Score]:
+    """Return the scores with these names; "recommended" stands for those that the authors of the model recommend for the head.
+
+    None: the default scores of the model and the head.
+    Raises ConfigError for an unknown score, OptionError if none is recommended.
+    """
     if not scores:
-        return default_scores(model)
-    return parse_scores(scores if isinstance(scores, str) else ",".join(scores))
+        return default_scores(model, head)
+    names = scores.split(",") if isinstance(scores, str) else list(scores)
+    chosen: list[str] = []
+    for name in (name.strip() for name in names):
+        chosen += _recommended(model, head) if name.lower() == RECOMMENDED else [name]
+    return parse_scores(",".join(chosen))
 
 
-def _track_options(genome: Genome, model: Any, options: ScorerOptions) -> TrackOptions:
+def _recommended(model: Any, head: str | None) -> Sequence[str]:
+    if not has(model, PredictsTracks):
+        raise OptionError("scores", f"is {RECOMMENDED}, which is of track models such as AlphaGenome; name the scores.")
+    name = scored_head(model, head)
+    names: Sequence[str] = model.recommended_scores(name)
+    if not names:
+        problem = f"is {RECOMMENDED}, but the authors of this model recommend no scores for head {name}; name the scores."
+        raise OptionError("scores", problem)
+    return names
+
+
+def _track_options(genome: Genome, model: Any, options: ScorerOptions, scores: Sequence[Score]) -> TrackOptions:
     table = open_targets(options.targets)
-    known = head_tracks(model.track_heads, options.head, table)
-    head = model.head_named(options.head)
+    head = scored_head(model, options.head)
+    heads = scored_heads(model)
+    known = head_tracks(heads, head, table)
     return TrackOptions(
         head=head,
-        targets=table or model.track_heads[head].table,
+        targets=table or heads[head].table,
         tracks=None if options.tracks is None else known.choose(options.tracks),
-        genes=read_genes(options.gtf, genome) if isinstance(options.gtf, str | Path) else options.gtf,
+        genes=read_score_genes(options.gtf, genome, scores),
         settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
         scale=options.scale or "original",
     )
+
+
+def read_score_genes(gtf: str | Path | Genes | None, genome: Genome, scores: Sequence[Score]) -> Genes | None:
+    """Return the genes of a path, with their transcripts if a score needs them; genes and None are returned as they are."""
+    if not isinstance(gtf, str | Path):
+        return gtf
+    return read_genes(gtf, genome, transcripts=any(score.input.needs_transcripts for score in scores))
 
 
 def _class_options(model: Any, options: ScorerOptions) -> ClassOptions:

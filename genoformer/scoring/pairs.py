@@ -68,7 +68,7 @@ def _header(scorer: HaplotypeScorer) -> list[str]:
     kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if scorer.layout.n_shifts > 1 else []), scorer.layout.word.upper())
     names = []
     for score in scorer.scores:
-        names += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.input.per_gene else []))]
+        names += [f"{score.name}_{kind}" for kind in (*kinds, *([score.input.item.upper()] if score.input.per_gene else []))]
     return ["chrom", *(f"{field}_{side}" for side in "ab" for field in ("pos", "ref", "alt")), *names]
 
 

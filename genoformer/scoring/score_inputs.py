@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genoformer.writers import Floats
 
 if TYPE_CHECKING:  # the table of scores can be read without torch
+    from genoformer.genome.genes import Genes
     from genoformer.models.token_model import TokenModel
 
 Alleles = Literal["substitution", "indel", "any"]
+GENE, TRANSCRIPT = "gene", "transcript"
 
 
 class AllelePair(NamedTuple):
@@ -18,6 +23,31 @@ class AllelePair(NamedTuple):
 
     ref: Floats
     alt: Floats
+
+
+class BinGrid(Protocol):
+    """Predicted bins of a window on a contig."""
+
+    @property
+    def chrom(self) -> str: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def bin_size(self) -> int: ...
+    def mask(self, base: int, width: int) -> slice: ...  # ceil(width / bin) bins around the bin of a base
+    def of_spans(self, spans: NDArray[np.int64]) -> NDArray[np.int64]: ...  # bins that intervals touch, without duplicates
+
+
+class VariantPlace(NamedTuple):
+    """A variant in a window."""
+
+    grid: BinGrid
+    centre: int  # the base that masks are centred on
+    extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
 
 
 class SequenceEvidence(Protocol):
@@ -42,6 +72,7 @@ class TrackEvidence(Protocol):
 
     def tracks(self, width: int | None) -> AllelePair: ...  # [K, N], the bins that `width` bases touch; None: all bins
     def embedding(self, width: int) -> AllelePair: ...  # [D], mean over these bins
+    def center_mask(self, width: int) -> AllelePair: ...  # [K, n], bins as predicted, see `CenterMask`
 
 
 class ClassEvidence(Protocol):
@@ -60,7 +91,10 @@ class ScoreInput:
     of_tracks: ClassVar[bool] = False  # True: one value per track, from a track model
     of_classes: ClassVar[bool] = False  # True: one value per class, label or value, from a fine-tuned model
     needs_probabilities: ClassVar[bool] = False  # True: the outputs have to be probabilities, not values of a regression
-    per_gene: ClassVar[bool] = False  # True: one value per track and gene in the window
+    per_gene: ClassVar[bool] = False  # True: one value per track and gene or transcript in the window (`gene_inputs`)
+    item: ClassVar[str] = GENE  # or TRANSCRIPT, for a score that is per gene
+    needs_transcripts: ClassVar[bool] = False  # True: transcripts of the genes are read
+    output: ClassVar[str] = "tracks"  # kind of the head that a track score is of, `Head.kind`
     needs_bases: ClassVar[bool] = False  # True: the model has to predict bases or tokens
     needs_distribution: ClassVar[bool] = False  # True: it compares distributions, of the base or of the next token
 
@@ -82,6 +116,10 @@ class ScoreInput:
 
     def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
         """Return the evidence of a fine-tuned model; None if a fine-tuned model has none of this kind."""
+        return None
+
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        """Return the bases [start, end) of a contig whose bins the score of a variant compares; None: all bins."""
         return None
 
     @property
@@ -184,6 +222,9 @@ class Embedding(ScoreInput):
     def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
         return evidence.embedding(self.width)
 
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        return _around(place, self.width)
+
 
 @dataclass(frozen=True)
 class Tracks(ScoreInput):
@@ -195,19 +236,45 @@ class Tracks(ScoreInput):
     def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
         return evidence.tracks(self.width)
 
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        return None if self.width is None else _around(place, self.width)
+
     @property
     def bins(self) -> str:
         return "all bins" if self.width is None else f"the bins of {self.width:,} bases around the variant"
 
 
-class GeneTracks(ScoreInput):
-    """Predicted tracks of each allele in the bins of the exons of each gene."""
+@dataclass(frozen=True)
+class CenterMask(ScoreInput):
+    """Tracks of both alleles, without realignment, in ceil(width / bin) bins around the bin of the variant (AlphaGenome)."""
 
-    of_tracks = per_gene = True
+    width: int = 501
+    of_tracks = True
+
+    def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
+        return evidence.center_mask(self.width)
+
+    def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        mask, grid = place.grid.mask(place.extent[0], self.width), place.grid
+        return grid.start + mask.start * grid.bin_size, grid.start + mask.stop * grid.bin_size
 
     @property
     def bins(self) -> str:
-        return "the exons of a gene"
+        return f"the bins of {self.width:,} bases around the variant"
+
+
+class Contacts(ScoreInput):
+    """Predicted contacts of the variant's bin with each bin of the window, without realignment."""
+
+    of_tracks = True
+    output = "contacts"
+
+    def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
+        return evidence.tracks(None)
+
+    @property
+    def bins(self) -> str:
+        return "all bins with that of the variant"
 
 
 class ClassLogits(ScoreInput):
@@ -226,6 +293,10 @@ class ClassValues(ScoreInput):
 
     def from_classes(self, evidence: ClassEvidence) -> list[AllelePair] | None:
         return evidence.values
+
+
+def _around(place: VariantPlace, width: int) -> tuple[int, int]:
+    return place.centre - width // 2, place.centre + width // 2 + 1
 
 
 def _no_head(model: TokenModel) -> str | None:

@@ -39,6 +39,7 @@ class Score(NamedTuple):
     meaning: str
     function: Callable[[Floats, Floats], Floats]
     zero_at_reference: bool = True  # REF compared with itself gives 0
+    joins_tracks: bool = False  # the value of a track depends on the other tracks that are scored
 
     @property
     def of_tracks(self) -> bool:

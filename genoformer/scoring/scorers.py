@@ -12,10 +12,10 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.base import SCORES_HAPLOTYPES, Classifies, Model, PredictsTracks, has, require
+from genoformer.models.base import SCORES_HAPLOTYPES, Classifies, Model, PredictsPairs, PredictsTracks, has, require
 from genoformer.scoring.class_scorer import ClassScorer
 from genoformer.scoring.score_types import Score, ScoreBatch
-from genoformer.scoring.scores import DEFAULT_CLASS_SCORES, DEFAULT_SCORES, DEFAULT_TRACK_SCORES, parse_scores
+from genoformer.scoring.scores import DEFAULT_CLASS_SCORES, DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, parse_scores
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.scoring.support import refusal
@@ -69,8 +69,12 @@ class HaplotypeScorer(VariantScorer, Protocol):
     ) -> list[TrackScores]: ...
 
 
-def default_scores(model: Model) -> list[Score]:
-    """Return the scores that a model computes by default."""
+def default_scores(model: Model, head: str | None = None) -> list[Score]:
+    """Return the scores that a model computes by default, of a head of pairs those of its kind."""
+    pair_heads = cast(PredictsPairs, model).pair_heads if has(model, PredictsPairs) else {}
+    if head is not None and head in pair_heads:
+        kind = pair_heads[head].kind
+        return [score for score in SCORES.values() if score.input.output == kind]
     if has(model, PredictsTracks):
         return parse_scores(DEFAULT_TRACK_SCORES)
     if has(model, Classifies):

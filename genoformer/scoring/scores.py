@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from genoformer.errors import ConfigError
+from genoformer.scoring.alphagenome_scores import ALPHAGENOME_SCORES
+from genoformer.scoring.borzoi_scores import BORZOI_SCORES
 from genoformer.scoring.formulas import (
     change,
     cosine_distance,
@@ -24,7 +26,6 @@ from genoformer.scoring.score_inputs import (
     ClassLogits,
     ClassValues,
     Embedding,
-    GeneTracks,
     NextToken,
     Posterior,
     PseudoLikelihood,
@@ -251,18 +252,8 @@ SCORES: dict[str, Score] = {
             meaning="The same over 2,001 bases around the variant (AlphaGenome's score of histone marks).",
             function=sar,
         ),
-        Score(
-            "LOGSED",
-            GeneTracks(),
-            "any",
-            signed=True,
-            unit="log2",
-            meaning=(
-                "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene "
-                "in the window with the largest; needs --gtf. 0 where the window has no gene."
-            ),
-            function=sar,
-        ),
+        *BORZOI_SCORES,
+        *ALPHAGENOME_SCORES,
         Score(
             "LOGIT",
             ClassLogits(),
@@ -288,6 +279,7 @@ SCORES: dict[str, Score] = {
     )
 }
 
+RECOMMENDED = "recommended"  # stands for the scores that the authors of a model recommend for the head
 DEFAULT_SCORES = "LLR,PLL"  # for language models: each allele gets one of the two
 DEFAULT_TRACK_SCORES = "SAD,SAR501"
 DEFAULT_CLASS_SCORES = "LOGIT,DIFF"  # for fine-tuned models; for a regression DIFF alone

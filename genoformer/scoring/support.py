@@ -7,6 +7,7 @@ from typing import cast
 from genoformer.models.base import Classifies, Model, PredictsTracks, has
 from genoformer.models.token_model import TokenModel
 from genoformer.scoring.score_types import Score
+from genoformer.scoring.scored_heads import KINDS_IN_WORDS, scored_heads
 from genoformer.scoring.scores import SCORES
 
 
@@ -31,7 +32,10 @@ def lacking(model: Model, score: Score) -> str | None:
     kind = "a track model" if score.of_tracks else "a fine-tuned model" if score.of_classes else "a language model"
     if has(model, PredictsTracks):
         is_known = score.of_tracks or not (score.of_classes or score.input.needs_bases)
-        return None if is_known else f"needs {kind}, and this one predicts tracks"
+        if not is_known:
+            return f"needs {kind}, and this one predicts tracks"
+        kinds = {head.kind for head in scored_heads(model).values()}
+        return None if score.input.output in kinds else f"needs {KINDS_IN_WORDS[score.input.output]}, which it does not predict"
     if has(model, Classifies):
         if not score.of_classes:
             return f"needs {kind}, and this one was fine-tuned"

@@ -16,21 +16,32 @@ from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.squashed_scale import squashed_scale
+from genoformer.formats.track_table import on_strand
 from genoformer.formats.vcf import Record
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
-from genoformer.models.base import Head
+from genoformer.models.base import CONTACTS, JUNCTIONS, TRACKS
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
-from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
+from genoformer.scoring.allele_contacts import ContactPredictor
+from genoformer.scoring.allele_junctions import JunctionPredictor
+from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, TrackSelection, WindowEvidence
+from genoformer.scoring.gene_inputs import ItemInput
 from genoformer.scoring.score_types import Score, ScoreBatch
+from genoformer.scoring.scored_heads import check_ensemble, check_scores, scored_head, scored_heads
 from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
-from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
+from genoformer.scoring.track_scores import Item, Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Job, Windows
 from genoformer.writers import Column, Floats
+
+PREDICTORS: dict[str, Callable[[AlleleRequest], AllelePredictor]] = {
+    TRACKS: AllelePredictor,
+    CONTACTS: ContactPredictor,
+    JUNCTIONS: JunctionPredictor,
+}
 
 
 class Compared(NamedTuple):
@@ -58,13 +69,16 @@ class TrackScorer:
         self.settings, self.both_strands, self.genes = options.settings, scoring.both_strands, options.genes
         model = self.models[0]
         length = model.config.context_length
-        self.head = model.head_named(options.head)
-        _check_ensemble(self.models, self.head)
-        shape = model.track_heads[self.head]
+        self.head = scored_head(model, options.head)
+        check_ensemble(self.models, self.head)
+        shape = scored_heads(model)[self.head]
         self.window, self.bin_size = scoring.context or length, shape.bin_size
         require_length(self.window, length)
         self.targets = options.targets or shape.table
-        self._check()
+        check_scores(model, self.head, self.scores, self.genes)
+        if self.both_strands and self.targets is None and shape.kind == TRACKS:
+            raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
+        AlleleComparison.parse(*self.settings)
         n_tracks = shape.n_tracks
         self.tracks = np.arange(n_tracks) if options.tracks is None else np.asarray(options.tracks, dtype=np.int64)
         self.n_matrix = len(self.tracks) if options.matrix else 0
@@ -78,36 +92,25 @@ class TrackScorer:
         self.windows = Windows(genome, self.window, self.bin_size, self.settings.anchor, self.settings.indels)
         self.scale = options.scale if shape.squashed_scale else None
         squashed = squashed_scale(shape.squashed_scale, self.targets, self.tracks.tolist(), options.scale)
+        self.strands = self.targets.strands[self.tracks] if self.targets else np.full(len(self.tracks), ".")
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
-        self.predictor = AllelePredictor(
-            genome,
-            self.models,
-            self.windows,
-            self.head,
-            TrackSelection.with_pairs(self.tracks, strand_pairs, squashed),
-            both_strands=self.both_strands,
-            batch_size=batch_size,
-            embedding=any(not score.of_tracks for score in self.scores),
+        self.predictor = PREDICTORS[shape.kind](
+            AlleleRequest(
+                genome,
+                self.models,
+                self.windows,
+                self.head,
+                TrackSelection.with_pairs(self.tracks, strand_pairs, squashed),
+                self.both_strands,
+                batch_size,
+                [score.input for score in self.scores],
+                self.genes,
+            )
         )
         self.bins = self.predictor.bins
         furthest = self.bins.n * self.bin_size // 4
         if far := [shift for shift in self.settings.shifts if abs(shift) > furthest]:
             raise ConfigError(f"a shift of {far[0]:,} bases: give {furthest:,} at most, a quarter of what is predicted.")
-
-    def _check(self) -> None:
-        """Raise ConfigError for scores and settings that need another model or more input."""
-        for kind, bad in (
-            ("a language model", [score.name for score in self.scores if score.input.needs_bases]),
-            ("a fine-tuned model", [score.name for score in self.scores if score.of_classes]),
-        ):
-            if bad:
-                verb = "needs" if len(bad) == 1 else "need"
-                raise ConfigError(f"{', '.join(bad)} {verb} {kind}, and this one predicts tracks; choose others.")
-        if self.genes is None and any(score.input.per_gene for score in self.scores):
-            raise OptionError("gtf", "is missing, and LOGSED sums over the exons of genes; give a GTF or GFF3.")
-        if self.both_strands and self.targets is None:
-            raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
-        AlleleComparison.parse(*self.settings)
 
     @property
     def longest_allele(self) -> int:
@@ -125,11 +128,10 @@ class TrackScorer:
     @cached_property
     def flops_per_variant(self) -> float:
         """Number of arithmetic operations for an ALT whose window is shared with some others."""
-        n, n_tracks = 0, len(self.predictor.selection.predicted)
+        n = 0
         for model in self.models:
             like = cost.meta_model(type(model), model.config).eval()
-            run = cost.track_run(like, self.head, self.window, self.bins.n, n_tracks=n_tracks)
-            n += 2 * cost.trace(like, run).multiply_adds
+            n += 2 * cost.trace(like, self.predictor.meta_run(like)).multiply_adds
         return float(n * (1 + self.both_strands) * len(self.settings.shifts))
 
     @property
@@ -166,6 +168,10 @@ class TrackScorer:
         return hashes | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
 
     @property
+    def _not_of_genes(self) -> list[int]:
+        return [i for i in range(len(self.scores)) if i not in self.layout.of_genes]
+
+    @property
     def columns(self) -> list[Column]:
         return self.layout.columns
 
@@ -177,9 +183,9 @@ class TrackScorer:
         """Score variants; CheckpointError if the model predicts values that are not finite."""
         scores = self.score_each(variants)
         values, _ = self.layout.strongest(scores)
-        per_track = [i for i, score in enumerate(self.scores) if score.of_tracks]
-        if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, :, 0]).all()):
-            raise CheckpointError("the model predicts values that are no numbers; are its weights damaged?")
+        per_track, others = ([i for i in self._not_of_genes if self.scores[i].of_tracks is of] for of in (True, False))
+        if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, others, 0]).all()):
+            raise CheckpointError(_NOT_FINITE)
         matrix = self.layout.matrix(scores) if self.n_matrix else None
         return ScoreBatch([Status.OK] * len(variants), self.layout.table(scores), matrix)
 
@@ -205,7 +211,7 @@ class TrackScorer:
             evidence = [
                 self.predictor.evidence(alleles)
                 for reader in self.predictor.readers
-                for alleles in self.predictor.predict(reader, jobs)
+                for alleles in self.predictor.predict(reader, jobs, whole=True)
             ]
             ref, alt = (np.mean(sides, axis=0) for sides in zip(*(of.sides for of in evidence), strict=True))
             results.append(Compared(shift, job, evidence[0].grid.start, ref, alt))
@@ -237,7 +243,7 @@ class TrackScorer:
             jobs, moved_jobs = (self.windows.jobs(variants, at) for at in (shift, shift + 1))
             for reader in self.predictor.readers:
                 rows = {}
-                pairs = zip(self.predictor.predict(reader, jobs), self.predictor.predict(reader, moved_jobs), strict=True)
+                pairs = zip(*(self.predictor.predict(reader, of, whole=True) for of in (jobs, moved_jobs)), strict=True)
                 for alleles, moved in pairs:
                     references = alleles._replace(job=alleles.job._replace(changes=()), alt=moved.ref)
                     before, after = (self._values(self.predictor.evidence(of)) for of in (alleles, moved))
@@ -280,44 +286,22 @@ class TrackScorer:
             if pair is not None:
                 row = score.function(pair.ref, pair.alt)
                 values[i, : None if score.of_tracks else 1] = row
-        return TrackScores(values, self._of_genes(evidence))
+        return TrackScores(values, self._of_items(evidence))
 
-    def _of_genes(self, evidence: WindowEvidence) -> dict[int, Floats]:
-        """Return the gene scores of each gene in the window."""
-        functions = [score.function for score in self.scores if score.input.per_gene]
-        if self.genes is None or not functions:
-            return {}
-        scores = {}
-        for gene in self.genes.over(evidence.grid.chrom, evidence.grid.start, evidence.grid.end):
-            pair = evidence.gene_tracks(gene)
-            scores[gene.number] = np.stack([function(pair.ref, pair.alt) for function in functions])
-        return scores
+    def _of_items(self, evidence: WindowEvidence) -> dict[Item, Floats]:
+        """Return the scores of each gene and transcript in the window; NaN on tracks of the other strand."""
+        items = {}
+        for i in self.layout.of_genes:
+            source = cast(ItemInput, self.scores[i].input)
+            assert self.genes is not None
+            for number, strand, pair in source.items(evidence, self.genes):
+                kept = on_strand(self.strands, strand) if source.on_strand else np.ones(len(self.tracks), dtype=np.bool_)
+                values: Floats = np.full(len(self.tracks), np.nan)
+                values[kept] = self.scores[i].function(pair.ref[kept], pair.alt[kept])
+                if not np.isfinite(values[kept]).all():
+                    raise CheckpointError(_NOT_FINITE)
+                items[Item(i, number)] = values
+        return items
 
 
-def _check_ensemble(models: Sequence[TrackModel], head: str) -> None:
-    """Raise ConfigError unless all models of an ensemble predict the same tracks of the same windows."""
-    first = models[0]
-    for other in models[1:]:
-        heads = [model.track_heads.get(head, Head(0, 0)) for model in (first, other)]
-        shapes = [
-            {
-                "bases of a window": model.config.context_length,
-                "bases of a bin": shape.bin_size,
-                "bins": shape.target_bins,
-                f"tracks of head {head}": shape.n_tracks,
-            }
-            for model, shape in zip((first, other), heads, strict=True)
-        ]
-        for what, n in shapes[0].items():
-            if shapes[1][what] != n:
-                raise ConfigError(
-                    f"the models of an ensemble have {n:,} and {shapes[1][what]:,} {what}, expected the same number; score "
-                    "each model alone."
-                )
-        names = [[track.identifier for track in shape.table or ()] for shape in heads]
-        if all(names) and names[0] != names[1]:
-            differing = next((a, b) for a, b in zip(*names, strict=True) if a != b)
-            raise ConfigError(
-                f"the models of an ensemble name a track of head {head} {differing[0]} and {differing[1]}, expected the same "
-                "tracks; score each model alone."
-            )
+_NOT_FINITE = "the model predicts values that are no numbers; are its weights damaged?"

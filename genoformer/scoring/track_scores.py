@@ -14,16 +14,24 @@ from numpy.typing import NDArray
 
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
+from genoformer.scoring.score_inputs import TRANSCRIPT
 from genoformer.scoring.score_types import Score, TrackScoreMatrix
 from genoformer.tables import MISSING
 from genoformer.writers import Column, Floats, info_key
+
+
+class Item(NamedTuple):
+    """A gene or transcript, and the score that is of it."""
+
+    score: int  # index among all scores
+    number: int  # of the gene or transcript
 
 
 class TrackScores(NamedTuple):
     """Scores of one variant, or of a combination of variants, on each of K tracks or classes."""
 
     values: Floats  # [scores, K]; NaN for gene scores; a score without tracks has only the first of K, the others are NaN
-    genes: dict[int, Floats]  # number of each gene in the window -> [gene scores, K]
+    items: dict[Item, Floats]  # genes and transcripts of gene scores -> [K]; NaN on a track of the other strand
     shifts: tuple[TrackScores, ...] = ()  # mean over the models for each shift; empty for a single shift
 
     def only(self, outputs: NDArray[np.int64]) -> TrackScores:
@@ -34,8 +42,8 @@ class TrackScores(NamedTuple):
     def errors(self) -> TrackScores:
         """Standard errors of the mean over shifts, s / sqrt(n) with n - 1 in s; for a gene, over the shifts that contain it."""
         values = _standard_error([one.values for one in self.shifts])
-        genes = {gene: _standard_error([one.genes[gene] for one in self.shifts if gene in one.genes]) for gene in self.genes}
-        return TrackScores(values, genes)
+        items = {item: _standard_error([one.items[item] for one in self.shifts if item in one.items]) for item in self.items}
+        return TrackScores(values, items)
 
 
 class Noise(NamedTuple):
@@ -64,9 +72,10 @@ class Outputs(NamedTuple):
 
 
 def _standard_error(each: Sequence[Floats]) -> Floats:
-    """Return the standard error of the mean; NaN for fewer than two values."""
-    n = len(each)
-    return np.std(each, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
+    """Return the standard error of the mean; NaN for fewer than two values. Arrays of NaN alone are no values."""
+    known = [values for values in each if not np.isnan(values).all()]
+    n = len(known)
+    return np.std(known, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
 
 
 def over_shifts(runs: Sequence[TrackScores], n_shifts: int) -> TrackScores:
@@ -83,19 +92,19 @@ def weighted_sum(runs: Sequence[TrackScores], weights: Sequence[float] | None = 
     """Return the mean, or the weighted sum; a gene that only some windows contain is scaled up from those windows."""
     factors = weights or [1 / len(runs)] * len(runs)
     values = np.sum([w * one.values for w, one in zip(factors, runs, strict=True)], axis=0)
-    genes: dict[int, Floats] = {}
-    for gene in dict.fromkeys(gene for one in runs for gene in one.genes):
-        known = [(w, one.genes[gene]) for w, one in zip(factors, runs, strict=True) if gene in one.genes]
+    items: dict[Item, Floats] = {}
+    for item in dict.fromkeys(item for one in runs for item in one.items):
+        known = [(w, one.items[item]) for w, one in zip(factors, runs, strict=True) if item in one.items]
         scale = 1.0 if len(known) == len(runs) else sum(factors) / sum(w for w, _ in known)
-        genes[gene] = np.sum([scale * w * of for w, of in known], axis=0)
+        items[item] = np.sum([scale * w * of for w, of in known], axis=0)
     shifts = tuple(weighted_sum(of, weights) for of in zip(*(one.shifts for one in runs), strict=True))
-    return TrackScores(values, genes, shifts)
+    return TrackScores(values, items, shifts)
 
 
 def zeros_like(like: TrackScores) -> TrackScores:
     """Return the scores of the reference against itself, which are 0."""
-    genes = {gene: np.zeros_like(of) for gene, of in like.genes.items()}
-    return TrackScores(np.zeros_like(like.values), genes, tuple(map(zeros_like, like.shifts)))
+    items = {item: np.where(np.isnan(of), of, 0) for item, of in like.items.items()}
+    return TrackScores(np.zeros_like(like.values), items, tuple(map(zeros_like, like.shifts)))
 
 
 class TrackColumns:
@@ -151,44 +160,47 @@ class TrackColumns:
                         add(f"{score.name}_{name}", score, f"{score.name} of {name}.")
             if score.input.per_gene:
                 assert self.genes is not None
-                found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
+                item = score.input.item
+                names = self.genes.item_names if item == TRANSCRIPT else self.genes.names
+                found.append(Column(f"{score.name}_{item.upper()}", f"a {item}", f"The {item} that {score.name} is of.", names))
         return found
 
     def strongest(self, variants: Sequence[TrackScores]) -> tuple[Floats, NDArray[np.int64]]:
         """Return values [n, scores, K], float32, and for gene scores the gene [n, scores] with the largest value, else -1.
 
-        Gene scores are 0 if the window has no gene.
+        Gene scores are 0 if the window has no gene, and NaN on tracks of the other strand. A gene can be a transcript.
         """
         values = np.array([one.values for one in variants], dtype=np.float32).reshape(
             len(variants), len(self.scores), len(self.names)
         )
         genes = np.full((len(variants), len(self.scores)), -1, dtype=np.int64)
-        for j, i in enumerate(self.of_genes):
+        for i in self.of_genes:
             values[:, i] = 0
             for row, one in enumerate(variants):
-                if one.genes:
-                    genes[row, i] = max(one.genes, key=lambda gene: np.abs(one.genes[gene][j]).max())
-                    values[row, i] = one.genes[int(genes[row, i])][j]
+                if items := _items_of(one, i):
+                    item = max(items, key=lambda item: np.abs(np.nan_to_num(one.items[item])).max())
+                    genes[row, i] = item.number
+                    values[row, i] = one.items[item]
         return values, genes
 
     def errors(self, variants: Sequence[TrackScores], genes: NDArray[np.int64]) -> Floats:
         """Return the standard errors [n, scores, K] over shifts of the values of `strongest`; 0 without a gene."""
         each = [one.errors for one in variants]
         found = np.array([of.values for of in each], dtype=np.float32).reshape(len(variants), len(self.scores), len(self.names))
-        for j, i in enumerate(self.of_genes):
+        for i in self.of_genes:
             for row, of in enumerate(each):
-                found[row, i] = of.genes[int(genes[row, i])][j] if genes[row, i] >= 0 else 0
+                found[row, i] = of.items[Item(i, int(genes[row, i]))] if genes[row, i] >= 0 else 0
         return found
 
     def value(self, scores: TrackScores, score: int, track: int, gene: int) -> float:
         """Return one score of one variant on one track; for a gene score that of `gene`, 0 if `gene` is -1 (none)."""
         if score not in self.of_genes:
             return float(scores.values[score, track])
-        return float(scores.genes[gene][self.of_genes.index(score), track]) if gene >= 0 else 0.0
+        return float(scores.items[Item(score, gene)][track]) if gene >= 0 else 0.0
 
     def name_of_gene(self, gene: int) -> str:
-        """Return the name of a gene; empty for -1 (none)."""
-        return self.genes.names[gene] if self.genes is not None and gene >= 0 else MISSING
+        """Return the name of a gene or transcript; empty for -1 (none)."""
+        return self.genes.item_names[gene] if self.genes is not None and gene >= 0 else MISSING
 
     def table(self, variants: Sequence[TrackScores]) -> Floats:
         """Return the values [n, columns]; a word is stored as its index."""
@@ -204,9 +216,10 @@ class TrackColumns:
             if not score.per_output or len(self.names) == 1:
                 add(i, 0)
             else:
-                strongest = np.abs(values[:, i]).argmax(-1)
+                strongest = np.abs(np.nan_to_num(values[:, i])).argmax(-1)
                 add(i, strongest)
-                found.append(strongest)
+                lacks = np.isnan(values[np.arange(len(values)), i, strongest])
+                found.append(np.where(lacks, np.nan, strongest))
                 if self.chosen:
                     for track in range(len(self.names)):
                         add(i, track)
@@ -219,14 +232,19 @@ class TrackColumns:
         values, genes = self.strongest(variants)
         index, rows = [], []
         for v, one in enumerate(variants):
-            for i, score in enumerate(self.scores):
-                if not score.input.per_gene or not one.genes:
+            for i in range(len(self.scores)):
+                items = _items_of(one, i)
+                if not items:
                     index.append((v, i, -1, 1))
                     rows.append(values[v, i])
-                    continue
-                for gene, of in one.genes.items():
-                    index.append((v, i, gene, int(gene == genes[v, i])))
-                    rows.append(of[self.of_genes.index(i)].astype(np.float32))
+                for item in items:
+                    index.append((v, i, item.number, int(item.number == genes[v, i])))
+                    rows.append(one.items[item].astype(np.float32))
         return TrackScoreMatrix(
             np.array(index, dtype=np.int32).reshape(-1, 4), np.array(rows, np.float32).reshape(-1, len(self.names))
         )
+
+
+def _items_of(scores: TrackScores, score: int) -> list[Item]:
+    """Return the genes or transcripts that have a value of a score on some track."""
+    return [item for item, values in scores.items.items() if item.score == score and not np.isnan(values).all()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, N, encode
 from genoformer.tokenizers.base import ROLES, Encoding, MaskedWindows
+from genoformer.tokenizers.block_spans import spans_from_starts, spans_near_the_middle, starts_around_n, starts_of_known
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
 from genoformer.tokenizers.text import ReadsText
 
@@ -29,6 +30,7 @@ class BlockTokenizer(ReadsText):
     has more, because of N or single letters, has one token for each run of N; of those that are still too many the ones nearest
     to its middle are read. A sequence of more than `max_bases(longest)` bases is not shortened.
     grid: blocks start at every k-th base, also after N; one with an N, and the bases after the last one, are an unknown token.
+    filled: on a grid, the bases after the last whole block are read as the block in which As follow them (Carbon).
 
     >>> from genoformer.genome.codes import encode
     >>> tokenizer = BlockTokenizer.new(2)
@@ -42,7 +44,14 @@ class BlockTokenizer(ReadsText):
     disjoint: ClassVar[bool] = True
 
     def __init__(
-        self, vocab: Sequence[str], *, start: bool = True, end: bool = False, longest: int = 0, grid: bool = False
+        self,
+        vocab: Sequence[str],
+        *,
+        start: bool = True,
+        end: bool = False,
+        longest: int = 0,
+        grid: bool = False,
+        filled: bool = False,
     ) -> None:
         self.tokens = tuple(str(token) for token in vocab)
         if len(set(self.tokens)) < len(self.tokens):
@@ -70,7 +79,7 @@ class BlockTokenizer(ReadsText):
         self.mask_id: int = self.unknown_id if self._roles["mask"] is None else self._roles["mask"]
         self._before = self._added("start", start)
         self._after = self._added("end", end)
-        self._has_start, self._has_end, self.longest, self.grid = start, end, longest, grid
+        self._has_start, self._has_end, self.longest, self.grid, self.filled = start, end, longest, grid, filled
 
     @classmethod
     def new(cls, k: int = 6) -> BlockTokenizer:
@@ -177,8 +186,7 @@ class BlockTokenizer(ReadsText):
         codes = np.atleast_2d(codes)
         n_windows, length = codes.shape
         if not (codes >= N).any():
-            starts = self._starts_of_known(0, length)
-            spans = self._nearest(np.column_stack([starts, np.append(starts[1:], length)]), length)
+            spans = self._nearest(spans_from_starts(starts_of_known(0, length, self.k, grid=self.grid), length), length)
             return self._framed(list(self._ids_at(codes, spans)), list(np.broadcast_to(spans, (n_windows, *spans.shape))))
         rows, spans_of_rows = [], []
         for row in codes:
@@ -205,41 +213,17 @@ class BlockTokenizer(ReadsText):
 
     def _spans(self, row: Codes) -> NDArray[np.int64]:
         """Return the bases [start, end) of each token of a sequence [L] with N, [T, 2]."""
-        starts = self._starts(row)
+        starts = np.arange(0, len(row), self.k) if self.grid else starts_around_n(row, self.k)
         if self.longest and len(starts) + self.n_added > self.longest:
             after_n = np.append(False, row[:-1] >= N)
             starts = starts[~((row[starts] >= N) & after_n[starts])]
-        return self._nearest(np.column_stack([starts, np.append(starts[1:], len(row))]), len(row))
+        return self._nearest(spans_from_starts(starts, len(row)), len(row))
 
     def _nearest(self, spans: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """Return the tokens [T, 2] of a sequence, or as many as the model reads: those that reach least far from the middle."""
-        n_read = self.longest - self.n_added
-        if not self.longest or len(spans) <= n_read or length > self.max_bases(self.longest):
+        if not self.longest or length > self.max_bases(self.longest):
             return spans
-        n_choices = len(spans) - n_read + 1
-        reach = np.maximum(length - 2 * spans[:n_choices, 0], 2 * spans[n_read - 1 :, 1] - length)
-        first = int(reach.argmin())
-        return spans[first : first + n_read]
-
-    def _starts(self, row: Codes) -> NDArray[np.int64]:
-        """Return the first base of each token of a sequence [L]."""
-        if self.grid:
-            return np.arange(0, len(row), self.k)
-        unknown = np.flatnonzero(row >= N)
-        bounds = np.concatenate([[-1], unknown, [len(row)]])
-        starts: list[NDArray[np.int64]] = []
-        for before, after in pairwise(bounds):
-            starts.append(self._starts_of_known(before + 1, after))
-            starts.append(np.array([after]))
-        return np.concatenate(starts)[:-1]
-
-    def _starts_of_known(self, first: int, after: int) -> NDArray[np.int64]:
-        """Return the starts of tokens in a run [first, after) without N: blocks, then single letters."""
-        if self.grid:
-            return np.arange(first, after, self.k)
-        n_blocks = (after - first) // self.k
-        tail = first + n_blocks * self.k
-        return np.concatenate([first + np.arange(n_blocks) * self.k, np.arange(tail, after)])
+        return spans_near_the_middle(spans, length, self.longest - self.n_added)
 
     def _ids_at(self, codes: Codes, spans: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the ids [B, T] of the tokens over these bases [T, 2], in sequences [B, L] that are cut alike."""
@@ -252,7 +236,15 @@ class BlockTokenizer(ReadsText):
             has_n = (codes[:, starts[whole, None] + np.arange(self.k)] >= N).any(-1)
             ids[:, whole] = np.where(has_n, self.unknown_id, ids[:, whole])
         ids[:, ~whole] = self._ids_of_bases[np.minimum(codes[:, starts[~whole]], N)]
+        if self.filled and len(starts) and ends[-1] - starts[-1] < self.k:
+            ids[:, -1] = self._ids_of_filled(codes[:, starts[-1] :])
         return ids
+
+    def _ids_of_filled(self, codes: Codes) -> NDArray[np.int64]:
+        """Return the ids [B] of the blocks that begin with codes [B, 1 to k - 1] and end with As; unknown with an N."""
+        n_bases = codes.shape[1]
+        first = (np.minimum(codes, 3).astype(np.int64) * 4 ** np.arange(self.k - 1, self.k - 1 - n_bases, -1)).sum(-1)
+        return np.asarray(np.where((codes >= N).any(-1), self.unknown_id, self._ids_of_blocks[first]))
 
     def codes_from_ids(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
         """Decode ids [B, T] to codes [B, L], padded with N to `length` or the longest row."""
@@ -304,22 +296,23 @@ class BlockTokenizer(ReadsText):
         return self._with(self.tokens, longest)
 
     def _with(self, vocab: Sequence[str], longest: int) -> BlockTokenizer:
-        return BlockTokenizer(vocab, start=self._has_start, end=self._has_end, longest=longest, grid=self.grid)
+        ends = {"start": self._has_start, "end": self._has_end}
+        return BlockTokenizer(vocab, **ends, longest=longest, grid=self.grid, filled=self.filled)
 
     def fast_tokenizer(self) -> Any | None:
-        """Return the same tokenizer in the `tokenizers` library; None where blocks lie on a grid or can be left out."""
-        if self.longest or self.grid:
+        """Return the same tokenizer in the `tokenizers` library; None where blocks are filled up or can be left out."""
+        if self.longest or self.filled:
             return None
         before, after = ([self.tokens[i] for i in ids] for ids in (self._before, self._after))
-        return tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after, self.k)
+        return tokenizer_of_bases(self.vocab, self.tokens[self.unknown_id], before, after, self.k, grid=self.grid)
 
     def huggingface_files(self) -> dict[str, str]:
         """Return the texts of the files from which transformers reads the tokenizer, by name: as EsmTokenizer for k > 1."""
-        if self.grid:
+        if self.filled:
             raise ConfigError(
-                "transformers has no tokenizer of blocks on a grid; save in genoformer's layout, or in genoformer-hf."
+                "transformers has no tokenizer that fills blocks up; save in genoformer's layout, or in genoformer-hf."
             )
-        if self.k == 1:
+        if self.k == 1 or self.grid:
             bases: Any = self.limited_to(0).fast_tokenizer()
             return {TOKENIZER: bases.to_str() + "\n", TOKENIZER_CONFIG: fast_config(self.vocab)}
         config = json.dumps(self._esm_config(), indent=1) + "\n"
@@ -333,8 +326,9 @@ class BlockTokenizer(ReadsText):
         return {"tokenizer_class": "EsmTokenizer", **tokens, "eos_token": end}
 
     def to_dict(self) -> dict[str, Any]:
-        limit = ({"longest": self.longest} if self.longest else {}) | ({"grid": True} if self.grid else {})
-        return {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end, **limit}
+        others = {"longest": self.longest, "grid": self.grid, "filled": self.filled}
+        fields = {"tokenizer": self.name, "vocab": list(self.tokens), "start": self._has_start, "end": self._has_end}
+        return fields | {name: value for name, value in others.items() if value}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> BlockTokenizer:
@@ -346,6 +340,7 @@ class BlockTokenizer(ReadsText):
             end=bool(fields.get("end", False)),
             longest=int(fields.get("longest", 0)),
             grid=bool(fields.get("grid", False)),
+            filled=bool(fields.get("filled", False)),
         )
 
 

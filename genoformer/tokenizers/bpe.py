@@ -222,9 +222,14 @@ class BPETokenizer(ReadsText):
         return self
 
     def as_blocks(self) -> BlockTokenizer:
-        """Return the same vocabulary as single bases; raise CheckpointError if it has other pieces of A, C, G, T."""
+        """Return the same vocabulary as single bases or blocks; raise CheckpointError if it has other pieces of A, C, G, T."""
         names = [name.upper() if len(name) == 1 else name for name in self.names]  # a normalizer may have made them lower case
-        return BlockTokenizer(names, start=bool(self._before), end=bool(self._after))
+        frame = {"start": bool(self._before), "end": bool(self._after)}
+        blocks = BlockTokenizer(names, **frame)
+        texts = ("A" * 2 * blocks.k, "N" + "A" * (blocks.k - 1))
+        n_tokens = [len(self._model.encode(text, add_special_tokens=False).ids) for text in texts]
+        on_grid = blocks.k > 1 and n_tokens == [2, 1]  # a block with an N is one token
+        return BlockTokenizer(names, **frame, grid=True) if on_grid else blocks
 
     def fast_tokenizer(self) -> Any:
         """Return the same tokenizer in the `tokenizers` library, which reads lower case, U and unknown letters as we do."""

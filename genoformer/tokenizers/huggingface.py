@@ -23,16 +23,19 @@ def fast_config(vocab: Mapping[str, int]) -> str:
     return json.dumps(fields, indent=1) + "\n"
 
 
-def tokenizer_of_bases(vocab: Mapping[str, int], unknown: str, before: Sequence[str], after: Sequence[str], k: int = 1) -> Any:
+def tokenizer_of_bases(
+    vocab: Mapping[str, int], unknown: str, before: Sequence[str], after: Sequence[str], k: int = 1, *, grid: bool = False
+) -> Any:
     """Return a tokenizer of the `tokenizers` library with one token per base, or per block of k bases where one fits.
 
-    before, after: the tokens of the frame.
+    before, after: the tokens of the frame. grid: every k bases are a token, N or not, and so are those that are left.
     """
     import tokenizers
     from tokenizers import decoders, models, pre_tokenizers
 
     tokenizer = tokenizers.Tokenizer(models.WordLevel(dict(vocab), unk_token=unknown))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(f"[ACGT]{{{k}}}|."), "isolated")
+    pattern = f".{{{k}}}|.+" if grid else f"[ACGT]{{{k}}}|."
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return read_as_genoformer_does(tokenizer, before, after)
 

@@ -234,8 +234,14 @@ def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read the tables of a TOML file."""
+    """Read the tables of a TOML file; ConfigError names [model] for a table [transformer]."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, or a number of 4,301 digits
         raise ConfigError(f"{path} cannot be read as TOML ({error}).") from error
+    if "transformer" in tables:
+        raise ConfigError(
+            f'{path} has a table [transformer]; the shape of a model is in [model], with family = "modernbert", say: '
+            "rename the table."
+        )
+    return tables

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from any_bytes import read_or_refuse
+from commands import assert_refused, run, run_well
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,6 +114,7 @@ FAMILIES = {
     "AlphaGenome",
     "Enformer",
     "Borzoi",
+    "Borzoi Prime",
     "Flashzoi",
 }
 
@@ -152,3 +154,12 @@ def test_a_card_names_family_licence_and_use() -> None:
 def test_any_bytes_as_a_catalog(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("any") / "c.toml"
     read_or_refuse(read_catalog, path, content, False)
+
+
+def test_the_list_and_a_refused_pull_name_terms_and_address() -> None:
+    listed = {line.split()[0]: line for line in run_well("models", "list").output.splitlines()}
+    assert "CC BY 4.0; huggingface.co/johahi/borzoi-replicate-0]" in listed["borzoi"]
+    assert "MIT; huggingface.co/johahi/flashzoi-replicate-0]" in listed["flashzoi"]
+    assert_refused(
+        run("models", "pull", "alphagenome"), "no commercial use", "deepmind.google.com/science/alphagenome/model-terms"
+    )

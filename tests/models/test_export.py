@@ -226,14 +226,43 @@ def test_the_window_of_a_fine_tuned_folder_of_transformers(tmp_path) -> None:
             windows_of(tmp_path, config={"genoformer_settings": settings})
 
 
-def test_values_in_units_of_their_deviation_need_the_classes_of_genoformer() -> None:
-    """BERT's class has no field for the mean and the standard deviation of the values."""
-    encoder = small_encoder(KmerTokenizer(3), position="learned")
-    values = {"task": "regression", "classes": ("activity",), "head": "tanh", "pooling": "cls"}
-    scaled = fine_tuned(encoder, **values, target_mean=(2.0,), target_std=(3.0,))
-    plain = fine_tuned(encoder, **values, target_mean=(0.0,), target_std=(1.0,))
+@pytest.mark.parametrize("classes", [("activity",), ("activity", "half-life")])
+@pytest.mark.parametrize("layout", ["hf", "dnabert-classifier"])
+def test_values_are_exported_in_their_unit_as_a_class_of_transformers(tmp_path, classes, layout) -> None:
+    """Mean and standard deviation of the values, for which BERT's class has no field, are in its output layer."""
+    values = {"task": "regression", "classes": classes, "head": "tanh", "pooling": "cls"}
+    scale = {"target_mean": (2.0, -40.0)[: len(classes)], "target_std": (3.0, 0.5)[: len(classes)]}
+    model = fine_tuned(small_encoder(KmerTokenizer(3), position="learned"), **values, **scale)
+    before = model.config, model.out.weight.clone()
+    registry.save(model, tmp_path, layout=layout)
+    assert model.config == before[0]
+    assert torch.equal(model.out.weight, before[1])
+    assert registry.layout_of(tmp_path) == "dnabert-classifier"
+    reference = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert type(reference).__name__ == "BertForSequenceClassification"
+    assert (reference.config.problem_type, reference.config.num_labels) == ("regression", len(classes))
+    codes = np.random.default_rng(0).integers(0, 4, (3, 20), dtype=np.uint8)
+    again = registry.load(tmp_path)
+    with torch.no_grad():
+        ids = torch.from_numpy(model.tokenizer.encode(codes).ids)
+        expected = model.task.values(model.logits(codes))
+        assert expected.std(0).min() > 1e-4
+        assert (reference(input_ids=ids).logits - expected).abs().max() <= 1e-4
+        assert (again.task.values(again.logits(codes)) - expected).abs().max() <= 1e-4
+        labels = torch.arange(3.0 * len(classes)).reshape(3, -1)
+        loss = reference(input_ids=ids, labels=labels if len(classes) > 1 else labels[:, 0]).loss
+        assert float(loss) == pytest.approx(float(((expected - labels) ** 2).mean()), rel=1e-4)
+
+
+def test_a_head_without_a_bias_keeps_the_scale_of_its_values_in_the_classes_of_genoformer() -> None:
+    """Llama's output layer has no bias, which the mean needs; a mean of 0 needs none."""
+    llama = small_encoder(BaseTokenizer(), **{**SHAPES["llama"], "n_kv_heads": 2})
+    values = {"task": "regression", "classes": ("activity",), "head": "linear", "pooling": "last", "head_bias": False}
+    scaled = fine_tuned(llama, **values, target_mean=(2.0,), target_std=(3.0,))
+    assert scaled.with_plain_outputs() is scaled
     assert registry.huggingface_layout(scaled) == "genoformer-hf-classifier"
-    assert registry.huggingface_layout(plain) == "dnabert-classifier"
+    centred = fine_tuned(llama, **values, target_mean=(0.0,), target_std=(3.0,))
+    assert registry.huggingface_layout(centred) == "decoder-only-classifier"
 
 
 def test_half_the_size_and_the_card_go_along(tmp_path) -> None:

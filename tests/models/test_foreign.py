@@ -32,7 +32,7 @@ BERT = {"model_type": "bert", "hidden_size": 16}
         ({"model_type": "hyenadna"}, "HyenaDNA, long convolutions and no transformer; genoformer does not read it"),
         ({"model_type": "mamba", "architectures": ["Mamba"]}, r"model_type mamba \(Mamba\): Mamba, a state-space model"),
         ({"architectures": ["Mine"]}, r"names no model_type \(Mine\); genoformer does not"),
-        ({}, "config.json names no model; genoformer does not read it, and docs/models.md lists the layouts"),
+        ({}, "config.json names no model; genoformer does not read it, and `genoformer models list` names models"),
         ({"model_type": "evo2", "architectures": ["Evo2"]}, r"evo2 \(Evo2\): Evo 2, attention layers with long convolutions"),
         ({"model_type": "stripedhyena", "architectures": ["S"]}, r"stripedhyena \(S\): Evo, attention layers with long"),
     ],
@@ -42,7 +42,7 @@ def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[st
     with pytest.raises(CheckpointError, match=words) as error:
         registry.load(tmp_path)
     said = str(error.value).removeprefix(str(tmp_path))
-    assert said.endswith("docs/models.md lists the layouts that it reads.")
+    assert said.endswith("`genoformer models list` names models that it reads.")
     assert len(said) < 220
     assert said.count(" which ") == 0
     for command in (["models", "info"], ["models", "convert"], ["finetune", str(tmp_path / "x.csv"), "-m"]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from commands import run_well
 from genoformer_cli.main import main
 from scoring_jobs import run_score
 from small_models import small_encoder, small_enformer
@@ -190,3 +193,19 @@ def test_an_ensemble_is_calibrated_as_one(genome, background, tmp_path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert "no quantiles: of the calibration with background.vcf, it was made with other weights" in done.stderr
+
+
+def test_a_calibration_says_what_it_was_made_from(genome, background, tmp_path) -> None:
+    registry.save(small_encoder(BaseTokenizer(), context_length=40), tmp_path / "model")
+    job = CalibrationJob.from_names(background, genome, tmp_path / "model", scores="LLR")
+    made, _ = calibrate(job)
+    known = Calibration.load(tmp_path / "model" / "calibration.npz")
+    assert known.made_from == made.made_from
+    assert known.made_from["sha256 of the VCF"] == hashlib.sha256(background.read_bytes()).hexdigest()
+    assert (known.made_from["FASTA"], known.made_from["VCF"]) == (genome.name, str(background))
+    about = json.loads(run_well("models", "info", tmp_path / "model", "--json").output)["calibration"]
+    assert (about["scores"], about["n_alleles"], about["made_from"]) == (["LLR"], known.n_alleles, known.made_from)
+    path = tmp_path / "old.npz"  # of a version without made_from
+    fields = {name: value for name, value in known.about.items() if name not in ("scores", "made_from")}
+    np.savez_compressed(path, about=np.array(json.dumps(fields)), **known.grids)
+    assert Calibration.load(path)._replace(made_from=known.made_from, grids={}) == known._replace(grids={})

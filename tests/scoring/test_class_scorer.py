@@ -16,15 +16,16 @@ from small_models import small_classifier, small_encoder, small_enformer
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant
+from genoformer.genome.variants import Status, Variant
 from genoformer.models.heads import SequenceClassifier
 from genoformer.scoring.class_scorer import TILES
 from genoformer.scoring.options import choose_classes
 from genoformer.scoring.scorers import default_scores, make_scorer
 from genoformer.scoring.settings import ClassOptions
-from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
+from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 
 BASES = decode(np.random.default_rng(11).integers(0, 4, 700, dtype=np.uint8))
+CONTIG_N = "".join("N" if i % 3 == 0 else base for i, base in enumerate(BASES[:100])) + BASES[100:200]  # each N is a token
 CONTIGS = {"c1": BASES, "c2": BASES[:70] + "N" * 9 + BASES[100:160]}
 WINDOW = 40
 TOKENIZERS = {"base": BaseTokenizer(), "3-mers": KmerTokenizer(3), "bpe": BPETokenizer.train([encode(BASES)], n_vocab=40)}
@@ -202,6 +203,63 @@ def test_tiles_are_the_mean_or_the_strongest_of_several_windows(genome) -> None:
     assert scored(genome, model, VARIANTS, tile="max", shifts=(-3, 0, 5)) == pytest.approx(
         np.take_along_axis(np.stack(three), np.abs(three).argmax(0)[None], axis=0)[0], abs=1e-6
     )
+
+
+@pytest.fixture(scope="module")
+def genome_with_n(tmp_path_factory) -> Genome:
+    return genome_of(tmp_path_factory.mktemp("n"), {"c1": CONTIG_N, "c2": BASES[:50] + "NNA" + "NN" + BASES[50:100]})
+
+
+def limited_blocks() -> SequenceClassifier:
+    """A model of blocks of 3 with positions for 14 tokens: windows of 39 known bases, or the middle of one with more tokens."""
+    return sensitive(BlockTokenizer.new(3).limited_to(14))
+
+
+def test_tiles_leave_out_windows_that_do_not_reach_the_variant(genome_with_n) -> None:
+    model, at = limited_blocks(), 104
+    base = BASES[at]
+    snv = Variant("c1", at + 1, base, another(base))
+    shifts, context = (-16, -8, 0, 8, 16), 39
+    tokens = [
+        [model.tokenizer.encode(encode(text)[None]).ids.tolist() for text in windows]
+        for windows in (
+            [text[at - 19 + shift : at + 20 + shift] for text in (CONTIG_N, CONTIG_N[:at] + snv.alt + CONTIG_N[at + 1 :])]
+            for shift in shifts
+        )
+    ]
+    read = [ref != alt for ref, alt in tokens]
+    assert 2 <= sum(read) < len(shifts)
+    each = np.stack(
+        [scored(genome_with_n, model, [snv], both_strands=False, context=context, shifts=(shift,))[0] for shift in shifts]
+    )
+    assert np.isnan(each).all(axis=(1, 2)).tolist() == [not is_read for is_read in read]
+    options = {"both_strands": False, "context": context, "shifts": shifts}
+    assert scored(genome_with_n, model, [snv], tile="mean", **options)[0] == pytest.approx(each[read].mean(0), abs=1e-6)
+    strongest = np.take_along_axis(each[read], np.abs(each[read]).argmax(0)[None], axis=0)[0]
+    assert scored(genome_with_n, model, [snv], tile="max", **options)[0] == pytest.approx(strongest, abs=1e-6)
+    made = scoring(model, "LOGIT", context=context, both_strands=False, classes=ClassOptions((1,), shifts))
+    for scorer in (make_scorer(genome_with_n, made), make_scorer(genome_with_n, made).reference_scorer()):
+        batch = scorer.score([snv])
+        assert batch.statuses == [Status.OK]
+        error = each[read][:, 0, 1].std(ddof=1) / math.sqrt(sum(read))
+        assert batch.values[0] == pytest.approx([each[read][:, 0, 1].mean(), error], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("tile", [None, "mean", "max"])
+def test_a_variant_that_no_window_reads_has_no_score(genome_with_n, tile) -> None:
+    """All 3-mers over the variant have an N."""
+    variants = [Variant("c2", 53, "A", "G"), Variant("c2", 53, "A", "A"), Variant("c2", 20, BASES[19], another(BASES[19]))]
+    made = scoring(sensitive(KmerTokenizer(3)), "LOGIT,DIFF", classes=ClassOptions(range(3), tile=tile, matrix=True))
+    scorer = make_scorer(genome_with_n, made)
+    for which in (scorer, scorer.reference_scorer()):
+        batch = which.score(variants)
+        assert batch.statuses == [Status.NO_SCORE, Status.OK, Status.OK]
+        assert np.isnan(batch.values).all(axis=1).tolist() == [True, False, False]
+        assert batch.matrix is not None
+        of_variant = batch.matrix.rows[:, 0]
+        assert np.isnan(batch.matrix.values[of_variant == 0]).all()
+        assert np.isfinite(batch.matrix.values[of_variant > 0]).all()
+    assert (scored(genome_with_n, sensitive(KmerTokenizer(3)), variants[1:2], tile=tile) == 0).all()
 
 
 def test_shifts_have_standard_errors_and_the_strongest_window_has_none(genome) -> None:

@@ -586,6 +586,30 @@ def test_a_causal_model_compares_windows_of_which_it_reads_the_same_bases(tmp_pa
     assert min(n_equal, n_unequal) >= 5
 
 
+def test_a_causal_model_of_blocks_on_a_grid_compares_equal_numbers_of_bases(tmp_path) -> None:
+    """An N hides its whole block: if an insertion moves it into another number of blocks, the ratio has no value."""
+    tokenizer = BlockTokenizer([token for token in BlockTokenizer.new(3).tokens if len(token) != 1], grid=True)
+    model = causal("llama", tokenizer)
+    bases = list(SEQUENCE)
+    bases[150:152] = "NN"
+    text = "".join(bases)
+    windows = VariantWindows(genome_of(tmp_path / "n.fa", text), 30, strands="+")
+    n_equal = n_unequal = 0
+    for at in range(138, 150):
+        variant = Variant("c", at + 1, text[at], text[at] + "G")
+        (pair,), _ = CausalLikelihoods(model, windows).compare([variant], with_next=False)
+        alleles, _ = with_equal_unknown(windows.after_one_prefix(windows.shortest(variant), "+")[1])
+        n_blocks = [sum("N" not in of[i : i + 3] for i in range(0, 30, 3)) for of in map(decode, (alleles.ref, alleles.alt))]
+        if n_blocks[0] != n_blocks[1]:
+            n_unequal += 1
+            assert np.isnan(pair.alt[0])
+            continue
+        n_equal += 1
+        full = [inference.likelihoods(model, of[None])[0] for of in (alleles.ref, alleles.alt)]
+        assert pair.alt[0] - pair.ref[0] == pytest.approx(full[1] - full[0], abs=1e-4)
+    assert min(n_equal, n_unequal) >= 2
+
+
 # Ends of contigs and gaps
 
 

@@ -176,6 +176,10 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
     ("text", "words"),
     [
         ("[shape]\n", "unknown fields shape"),
+        (
+            '[transformer]\nfamily = "modernbert"\n',
+            r"c.toml has a table \[transformer\]; the shape of a model is in \[model\]",
+        ),
         ("model = 3\n", "give a table"),
         ("[training]\nmax_steps = 2.5\n", "a whole number"),
         ("[training]\nseed = -1\n", "at least 0"),

@@ -24,6 +24,11 @@ class Output(NamedTuple):
     kind: str = "tracks"  # a key of `outputs.OUTPUT_MODULES`
     squashed: bool = False  # training targets were raised to the power 0.75
 
+    @property
+    def has_means(self) -> bool:
+        """True for tracks of measurements, which the model scales by the mean of each."""
+        return self.kind == "tracks"
+
 
 # heads.py of google-deepmind/alphagenome_research, `get_head_config`
 OUTPUTS = {
@@ -53,6 +58,19 @@ PUBLISHED = {
     USAGE: (734, 734, 180),  # 367 tissues on each strand
     JUNCTIONS: (367, 367, 90),  # tissues
 }
+
+
+_LOCAL = ("CENTER_MASK_501_DIFF_LOG2_SUM", "CENTER_MASK_501_ACTIVE_SUM")
+RECOMMENDED_SCORES: dict[str, tuple[str, ...]] = {  # RECOMMENDED_VARIANT_SCORERS of google-deepmind/alphagenome
+    **dict.fromkeys(("atac", "dnase", "procap", "cage", "chip_tf"), _LOCAL),
+    "rna_seq": ("GENE_MASK_LFC", "GENE_MASK_ACTIVE", "POLYADENYLATION"),
+    "chip_histone": ("CENTER_MASK_2001_DIFF_LOG2_SUM", "CENTER_MASK_2001_ACTIVE_SUM"),
+    CONTACTS: ("CONTACT_MAP",),
+    SITES: ("GENE_MASK_SPLICING",),
+    USAGE: ("GENE_MASK_SPLICING",),
+    JUNCTIONS: ("SPLICE_JUNCTION",),
+}
+HUMAN_SCORES = ("POLYADENYLATION",)  # recommended for human only
 
 
 def _published(organism: int | None) -> dict[str, int]:
@@ -192,6 +210,26 @@ def head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
 def heads_of(config: AlphaGenomeConfig) -> dict[str, Head]:
     """Return the heads by name."""
     return {text: Head(config.tracks[name.organism][name.output], name.bin_size) for text, name in head_names(config).items()}
+
+
+def pair_head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
+    """Return the parts of the name of each head of pairs: contact maps, and junctions if there are splice sites."""
+    names = {}
+    for organism in config.organisms:
+        counts = config.tracks[organism]
+        if counts.get(CONTACTS):
+            names[f"{organism}_{CONTACTS}"] = HeadName(organism, CONTACTS, PAIR_BIN)
+        if counts.get(JUNCTIONS) and counts.get(SITES):
+            names[f"{organism}_{JUNCTIONS}"] = HeadName(organism, JUNCTIONS, 1)
+    return names
+
+
+def pair_heads_of(config: AlphaGenomeConfig) -> dict[str, Head]:
+    """Return the heads of pairs of positions by name; the tracks of junctions are tissues."""
+    return {
+        text: Head(config.tracks[name.organism][name.output], name.bin_size, kind=OUTPUTS[name.output].kind)
+        for text, name in pair_head_names(config).items()
+    }
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -143,6 +143,7 @@ class AlphaGenomeStretch:
         whole = len(self.codes) // BIN * BIN
         return encode(self.engine.layers, self.engine.one_hot(self.codes[:whole])).x
 
+    @torch.inference_mode()  # `encoded` is computed here
     def window(self, first: int, n: int) -> AlphaGenomeWindow:
         """Return the window of n bins of the head from bin `first` of the stretch."""
         start, length = first * self.engine.bin_size, n * self.engine.bin_size
@@ -171,6 +172,16 @@ class AlphaGenomeWindow:
             x = self.x if codes is None else self._edited(codes, onehot)
             embeddings.append(self.engine.embedding(onehot, x, bins))
         return _joined(embeddings)
+
+    @torch.inference_mode()
+    def contacts(self, sequences: Sequence[Codes | None]) -> Tensor:
+        """Return the contact maps [B, K, P, P] of edited copies [L] of the window; None is the unedited window."""
+        model, organism, maps = self.engine.model, self.engine.organism, []
+        for codes in sequences:
+            x = self.x if codes is None else self._edited(codes, self.engine.one_hot(codes))
+            _, pairs = model.transform(x, organism)
+            maps.append(model.outputs[CONTACTS].maps(model.embed_pairs(pairs, organism), organism))  # type: ignore[operator]
+        return torch.cat(maps)
 
     def _edited(self, codes: Codes, onehot: Tensor) -> Tensor:
         x = self.x.clone()

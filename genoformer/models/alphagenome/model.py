@@ -6,11 +6,12 @@ Written after google-deepmind/alphagenome_research, in float32 throughout. A hea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,17 +19,22 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
+from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import Codes
 from genoformer.models.alphagenome.config import (
     BIN,
     CONTACTS,
+    HUMAN_SCORES,
     JUNCTIONS,
     PAIR_BIN,
+    RECOMMENDED_SCORES,
     SITES,
     AlphaGenomeConfig,
     HeadName,
     head_names,
     heads_of,
+    pair_head_names,
+    pair_heads_of,
 )
 from genoformer.models.alphagenome.layers import DownStage, StandardisedConv, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
@@ -37,7 +43,14 @@ from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.row_convolution import copied_weights
-from genoformer.models.track_model import one_hot
+from genoformer.models.track_model import one_hot, read_track_tables
+
+if TYPE_CHECKING:
+    from genoformer.models.alphagenome.engine import AlphaGenomeEngine
+
+SITE_TABLE = TrackTable(  # the first four classes of splice sites
+    tuple(Track(i, name, strand_pair=(i + 2) % 4) for i, name in enumerate(("donor+", "acceptor+", "donor-", "acceptor-")))
+)
 
 
 class Junctions(NamedTuple):
@@ -59,6 +72,7 @@ class AlphaGenome(BinTransformer):
     """
 
     config_type = AlphaGenomeConfig
+    few_bins_are_cheaper = True  # the decoder runs over the bases that are read
 
     def __init__(self, config: AlphaGenomeConfig) -> None:
         super().__init__()
@@ -180,12 +194,81 @@ class AlphaGenome(BinTransformer):
         kind, with a probability of at least `site_threshold`.
         """
         self._require_output(JUNCTIONS, organism)
-        number, config = self._organism(organism), self.config
+        number = self._organism(organism)
         embedding = self._embedding(onehot, number, 1, Bins(0, onehot.shape[-1]))
         if sites is None:
             probabilities = self.outputs[SITES].probabilities(embedding, number)  # type: ignore[operator]
-            sites = likely_sites(probabilities, config.n_junction_sites, config.site_threshold)
+            sites = self.likely_sites(probabilities)
         return Junctions(sites, self.outputs[JUNCTIONS].counts(embedding, number, sites))  # type: ignore[operator]
+
+    @property
+    def track_heads(self) -> dict[str, Head]:
+        heads = dict(super().track_heads)
+        for text, name in head_names(self.config).items():
+            if name.output == SITES and heads[text].table is None and heads[text].n_tracks == len(SITE_TABLE):
+                heads[text] = heads[text]._replace(table=SITE_TABLE)
+        return heads
+
+    def read_tables(self, folder: Path) -> None:
+        self.targets = read_track_tables({**self.heads_of(self.config), **pair_heads_of(self.config)}, folder)
+
+    def tables_of_metadata(self, organism: str, tables: Mapping[str, TrackTable]) -> dict[str, TrackTable]:
+        """Return the table of each head of an organism, of all bin sizes; ConfigError if a number of tracks differs."""
+        names = {**head_names(self.config), **pair_head_names(self.config)}
+        heads = {text: name for text, name in names.items() if name.organism == organism}
+        if not heads:
+            raise ConfigError(f"found no organism {organism!r}, expected one of {', '.join(self.config.organisms)}.")
+        made = {text: tables[name.output] for text, name in heads.items() if name.output in tables}
+        for text, table in made.items():
+            if len(table) != (n := self.config.tracks[organism][heads[text].output]):
+                raise ConfigError(
+                    f"the metadata have {len(table):,} tracks, but head {text} has {n:,}; give those of its organism."
+                )
+        return made
+
+    def recommended_scores(self, head: str) -> tuple[str, ...]:
+        name = {**head_names(self.config), **pair_head_names(self.config)}[head]
+        scores = RECOMMENDED_SCORES[name.output]
+        return tuple(score for score in scores if name.organism == "human" or score not in HUMAN_SCORES)
+
+    # Heads of pairs (`PredictsPairs`)
+
+    @property
+    def pair_heads(self) -> dict[str, Head]:
+        """Heads of contact maps and of splice junctions, such as human_contact_maps."""
+        return {name: head._replace(table=self.targets.get(name)) for name, head in pair_heads_of(self.config).items()}
+
+    def contacts(self, onehot: Tensor, head: str) -> Tensor:
+        """Return the contact maps [B, K, P, P] of a head."""
+        return self.contact_maps(onehot, pair_head_names(self.config)[head].organism)
+
+    def contact_engine(self, head: str) -> AlphaGenomeEngine:
+        """Return the engine of an organism, whose windows have `contacts`."""
+        from genoformer.models.alphagenome.engine import AlphaGenomeEngine
+
+        engine = AlphaGenomeEngine(self, next(iter(self.track_heads)))
+        engine.organism = self._organism(pair_head_names(self.config)[head].organism)
+        return engine
+
+    def base_head(self, head: str) -> str:
+        """Return the head of splice sites of the same organism."""
+        return str(HeadName(pair_head_names(self.config)[head].organism, SITES, 1))
+
+    def site_probabilities(self, embedding: Tensor, head: str) -> Tensor:
+        """Return the probabilities of the classes of splice sites, [B, D, N] -> [B, 5, N]."""
+        organism = self._organism(pair_head_names(self.config)[head].organism)
+        probabilities: Tensor = self.outputs[SITES].probabilities(embedding, organism)  # type: ignore[operator]
+        return probabilities
+
+    def likely_sites(self, probabilities: Tensor) -> Tensor:
+        """Return the positions [B, 4, K] of the likeliest splice sites, see `outputs.likely_sites`."""
+        return likely_sites(probabilities, self.config.n_junction_sites, self.config.site_threshold)
+
+    def junction_counts(self, at_sites: Tensor, sites: Tensor, head: str) -> Tensor:
+        """Return the counts [B, 2 T, K, K] of junctions from the embedding of the sites [B, D, 4, K]."""
+        organism = self._organism(pair_head_names(self.config)[head].organism)
+        counts: Tensor = self.outputs[JUNCTIONS].counts_between(at_sites, organism, sites)  # type: ignore[operator]
+        return counts
 
     def _require_output(self, output: str, organism: str) -> None:
         if not self.config.tracks.get(organism, {}).get(output):

@@ -179,7 +179,11 @@ class Junctions(Output):
         """
         at = sites.clamp_min(0).flatten(1)[:, None]  # [B, 1, 4 K]
         x = embedding.gather(-1, at.expand(-1, embedding.shape[1], -1))
-        x = self.linear(x, organism).mT.unflatten(1, (4, -1))  # [B, 4, K, H]
+        return self.counts_between(x.unflatten(-1, sites.shape[1:]), organism, sites)
+
+    def counts_between(self, at_sites: Tensor, organism: int, sites: Tensor) -> Tensor:
+        """Return the same counts from the embedding of the sites, [B, D, 4, K]."""
+        x = self.linear(at_sites.flatten(2), organism).mT.unflatten(1, (4, -1))  # [B, 4, K, H]
         angles = rotary_angles(sites, x.shape[-1], self.longest)
         rows = self.rows(organism, None)
         of_kind = []

@@ -200,7 +200,7 @@ def _with_metadata(tensors: dict[str, Tensor], path: Path, config: dict[str, Any
     for name, (n_rows, rows, means) in outputs.items():
         for i in range(len(organisms)):
             tensors[f"outputs.{name}.rows_{i}"] = torch.tensor(rows[i], dtype=torch.int64)
-        if OUTPUTS[name].kind == "tracks":
+        if OUTPUTS[name].has_means:
             table = torch.ones(len(organisms), n_rows) if means is None else _table(means, path.parent / METADATA, name)
             tensors[f"outputs.{name}.means"] = table
     return tensors
@@ -247,7 +247,7 @@ def _write_metadata(model: AlphaGenome, folder: Path) -> None:
         ]
         counts, mask = ("num_tissues", "tissue_mask") if name == JUNCTIONS else ("num_tracks", "track_mask")
         heads[name] = {counts: [n_rows] * len(organisms), mask: [row.bool().tolist() for row in masks]}
-        if OUTPUTS[name].kind == "tracks":
+        if OUTPUTS[name].has_means:
             heads[name]["means"] = module.means.float().tolist()  # type: ignore[operator]
     write_text(folder / METADATA, json.dumps({"organisms": organisms, "heads": heads}) + "\n")
 

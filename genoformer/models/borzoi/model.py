@@ -134,6 +134,7 @@ class Borzoi(BinTransformer):
     """
 
     config_type = BorzoiConfig
+    few_bins_are_cheaper = True  # the last attention and the decoder run over the bins that are read
 
     def __init__(self, config: BorzoiConfig) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ returns one bin fewer than bins_to_return.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,26 @@ _BLOCKS = {
 }
 
 
+@dataclass(frozen=True)
+class _Class:
+    """A class of borzoi-pytorch, with what its config.json leaves out."""
+
+    model_type: str
+    name: str
+    shape: Mapping[str, Any]  # fields that differ from the defaults of BorzoiConfig
+    tracks: Mapping[str, int]
+    has_final: bool  # a convolution after the decoder
+
+    @property
+    def default(self) -> BorzoiConfig:
+        """Configuration of the published model."""
+        return BorzoiConfig(**self.shape)
+
+
+_BORZOI = _Class("borzoi", "Borzoi", {}, TRACKS, has_final=True)
+_PRIME = _Class("prime", "Prime", PRIME, PRIME_TRACKS, has_final=False)
+
+
 def names(n_upsamples: int, *, flashed: bool, final: bool) -> NameMap:
     """Return their modules and single tensors -> ours."""
     n_stages = len(BorzoiConfig().widths)
@@ -84,11 +105,10 @@ def _is_flashed(config: Mapping[str, Any]) -> bool:
     return bool(config.get("flashed", False))
 
 
-def _to_config(kind: str, config: Mapping[str, Any], folder: Path) -> BorzoiConfig:
+def _to_config(kind: _Class, config: Mapping[str, Any], folder: Path) -> BorzoiConfig:
     """Convert a config.json to our configuration; raise CheckpointError if it is not valid."""
     path = folder / "config.json"
-    shape: dict[str, Any] = dict(PRIME) if kind == "prime" else {}
-    default = BorzoiConfig(**shape)
+    default = kind.default
     tracks = dict(default.heads)
     enabled = {"human": config.get("enable_human_head", True), "mouse": config.get("enable_mouse_head", False)}
     heads = {name: n for name, n in tracks.items() if enabled[name]}
@@ -103,37 +123,33 @@ def _to_config(kind: str, config: Mapping[str, Any], folder: Path) -> BorzoiConf
     if _is_flashed(config):
         n_heads = fields.get("n_heads", default.n_heads)
         fields |= {"attention": "rotary", "n_kv_heads": max(1, n_heads // 2) if type(n_heads) is int else n_heads}
-    changed = {**shape, **fields, "heads": heads, "target_bins": max(bins, 0), "squashed_scale": kind}
+    changed = {**kind.shape, **fields, "heads": heads, "target_bins": max(bins, 0), "squashed_scale": kind.model_type}
     try:
         return BorzoiConfig.from_dict(changed)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _from_config(kind: str, model: Any) -> dict[str, Any]:
+def _from_config(kind: _Class, model: Any) -> dict[str, Any]:
     """Return the config.json of a model; raise ConfigError if the layout cannot hold it."""
-    name, instead = "Prime" if kind == "prime" else "Borzoi", "save in genoformer's layout instead"
+    layout, instead = f"layout {kind.model_type}", "save in genoformer's layout instead"
     if not isinstance(model, Borzoi):
-        raise ConfigError(f"the layout {kind} of borzoi-pytorch holds its class {name} and no other models; {instead}.")
+        raise ConfigError(f"the {layout} of borzoi-pytorch holds its class {kind.name} and no other models; {instead}.")
     shape = model.config
-    like = BorzoiConfig(**PRIME) if kind == "prime" else BorzoiConfig()
-    fixed = ("n_upsamples", "final_width", *_CONSTANTS)
-    for field in fixed:
-        if getattr(shape, field) != getattr(like, field):
+    for field in ("n_upsamples", "final_width", *_CONSTANTS):
+        if getattr(shape, field) != (expected := getattr(kind.default, field)):
             raise ConfigError(
-                f"the layout {kind} of borzoi-pytorch holds {field} = {getattr(like, field)}, found "
-                f"{getattr(shape, field)}; {instead}."
+                f"the {layout} of borzoi-pytorch holds {field} = {expected}, found {getattr(shape, field)}; {instead}."
             )
-    tracks = PRIME_TRACKS if kind == "prime" else TRACKS
-    if unlike := [f"{head} of {n:,}" for head, n in shape.heads.items() if tracks.get(head) != n]:
-        allowed = ", ".join(f"{head} of {n:,}" for head, n in tracks.items())
-        raise ConfigError(f"borzoi-pytorch's layout {kind} holds the heads {allowed} tracks, found {unlike[0]}; {instead}.")
+    if unlike := [f"{head} of {n:,}" for head, n in shape.heads.items() if kind.tracks.get(head) != n]:
+        allowed = ", ".join(f"{head} of {n:,}" for head, n in kind.tracks.items())
+        raise ConfigError(f"borzoi-pytorch's {layout} holds the heads {allowed} tracks, found {unlike[0]}; {instead}.")
     flashed = shape.attention == "rotary"
     if flashed and shape.n_kv_heads * 2 != shape.n_heads:
         raise ConfigError(f"borzoi-pytorch has half as many heads of keys as of queries, found {shape.n_kv_heads}; {instead}.")
     return {
-        "architectures": [name],
-        "model_type": kind,
+        "architectures": [kind.name],
+        "model_type": kind.model_type,
         **{theirs: getattr(shape, ours) for theirs, ours in _FIELDS.items()},
         "enable_human_head": "human" in shape.heads,
         "enable_mouse_head": "mouse" in shape.heads,
@@ -143,9 +159,9 @@ def _from_config(kind: str, model: Any) -> dict[str, Any]:
     }
 
 
-def _layout(kind: str, *, flashed: bool) -> WeightFormat:
+def _layout(kind: _Class, *, flashed: bool) -> WeightFormat:
     def detect(config: dict[str, Any]) -> bool:
-        return config.get("model_type") == kind and _is_flashed(config) == flashed
+        return config.get("model_type") == kind.model_type and _is_flashed(config) == flashed
 
     def to_config(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> BorzoiConfig:
         return _to_config(kind, config, folder)
@@ -157,10 +173,9 @@ def _layout(kind: str, *, flashed: bool) -> WeightFormat:
             raise ConfigError(f"this layout holds {found} positions, and this model has {other} ones; name the other layout.")
         return config
 
-    n = 3 if kind == "prime" else BorzoiConfig.n_upsamples
-    return WeightFormat(detect, to_config, from_config, names(n, flashed=flashed, final=kind != "prime"))
+    return WeightFormat(detect, to_config, from_config, names(kind.default.n_upsamples, flashed=flashed, final=kind.has_final))
 
 
-BORZOI = _layout("borzoi", flashed=False)
-FLASHZOI = _layout("borzoi", flashed=True)
-BORZOI_PRIME = _layout("prime", flashed=False)
+BORZOI = _layout(_BORZOI, flashed=False)
+FLASHZOI = _layout(_BORZOI, flashed=True)
+BORZOI_PRIME = _layout(_PRIME, flashed=False)

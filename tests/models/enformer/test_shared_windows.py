@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import random_onehot
-from trunk_models import MODELS, difference, models, plain
+from trunk_models import difference, model_of, models, plain
 
 from genoformer.errors import ConfigError
 from genoformer.models.enformer.shared_windows import SharedTrunk
@@ -17,7 +17,7 @@ from genoformer.models.enformer.tiled_trunk import Edit, Trunk
 @given(models, st.integers(1, 60), st.data())
 @settings(deadline=None, max_examples=80)
 def test_a_window_of_a_strip_is_the_window_alone(shape, n_bins, data) -> None:
-    model = MODELS[shape]
+    model = model_of(*shape)
     size = model.config.bin_size
     first = data.draw(st.integers(0, n_bins - 1), label="first")
     n = data.draw(st.integers(1, n_bins - first), label="n")
@@ -36,7 +36,7 @@ def test_a_window_of_a_strip_is_the_window_alone(shape, n_bins, data) -> None:
 @given(models, st.integers(20, 120), st.lists(st.tuples(st.floats(0, 1), st.integers(1, 30)), max_size=4), st.data())
 @settings(deadline=None, max_examples=80)
 def test_edits_give_the_trunk_of_the_edited_window(shape, n_bins, asked, data) -> None:
-    model = MODELS[shape]
+    model = model_of(*shape)
     size = model.config.bin_size
     first = data.draw(st.integers(0, 10), label="first")
     n = n_bins - first
@@ -60,6 +60,6 @@ def test_edits_give_the_trunk_of_the_edited_window(shape, n_bins, asked, data) -
 
 @pytest.mark.parametrize(("first", "n"), [(-1, 2), (0, 0), (3, 3), (5, 1)])
 def test_a_window_beyond_the_strip_is_refused(first, n) -> None:
-    strip = SharedTrunk(Trunk(MODELS[3, (15, 5)]), random_onehot(1, 40)[0])
+    strip = SharedTrunk(Trunk(model_of(3, (15, 5))), random_onehot(1, 40)[0])
     with pytest.raises(ConfigError, match="do not lie in a stretch of 5; give a longer one"):
         strip.window(first, n)

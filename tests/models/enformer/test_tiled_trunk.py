@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import random_onehot, small_enformer
-from trunk_models import MODELS, difference, models, plain
+from trunk_models import difference, model_of, models, plain
 
 from genoformer.errors import ConfigError
 from genoformer.models.enformer.model import image
@@ -22,7 +22,7 @@ tile_bytes = st.one_of(st.just(1), st.integers(1, 40_000))
 @given(models, st.integers(1, 40), st.integers(1, 2), tile_bytes, st.integers(0, 3))
 @settings(deadline=None, max_examples=80)
 def test_tiles_give_the_numbers_of_the_plain_modules(shape, n_bins, n_windows, tile, seed) -> None:
-    model = MODELS[shape]
+    model = model_of(*shape)
     onehot = random_onehot(n_windows, n_bins * model.config.bin_size, seed)
     found, expected = Trunk(model, tile_bytes=tile)(onehot), plain(model, onehot)
     assert difference(found, expected) < 1e-5
@@ -33,7 +33,7 @@ def test_tiles_give_the_numbers_of_the_plain_modules(shape, n_bins, n_windows, t
 @given(models, st.integers(1, 24), tile_bytes, st.data())
 @settings(deadline=None, max_examples=80)
 def test_an_edit_gives_the_trunk_of_the_edited_window(shape, n_bins, tile, data) -> None:
-    model = MODELS[shape]
+    model = model_of(*shape)
     length = n_bins * model.config.bin_size
     start = data.draw(st.sampled_from([0, length - 1]) | st.integers(0, length - 1), label="start")
     end = data.draw(st.sampled_from([start + 1, length]) | st.integers(start + 1, length), label="end")
@@ -71,7 +71,7 @@ def test_an_edit_of_enformers_trunk_reaches_259_bases() -> None:
 
 
 def test_activations_are_those_of_every_stage() -> None:
-    model, onehot = MODELS[4, (15, 5)], random_onehot(1, 160)
+    model, onehot = model_of(4, (15, 5)), random_onehot(1, 160)
     found = Trunk(model).activations(onehot[0])
     assert torch.equal(found[0], onehot[0].T)
     x = image(onehot)
@@ -83,7 +83,7 @@ def test_activations_are_those_of_every_stage() -> None:
 
 def test_bfloat16_is_as_close_as_the_plain_modules_are() -> None:
     """Its 8 bits cost some percent in a random model of five stages; tiles must not cost more."""
-    model, onehot = MODELS[5, (15, 5)], random_onehot(1, 1024)
+    model, onehot = model_of(5, (15, 5)), random_onehot(1, 1024)
     expected = plain(model, onehot)
     found = Trunk(model, dtype=torch.bfloat16)(onehot)
     assert found.dtype == torch.bfloat16

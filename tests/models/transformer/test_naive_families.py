@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -379,6 +380,20 @@ def test_generators_6_mers_are_read(tmp_path: Path) -> None:
     model = registry.load(tmp_path)
     assert model.tokenizer.encode(codes_of("AAAAAAAAAAAT")).ids.tolist() == [[1, 32, 33, 2]]  # digits A, T, C, G
     assert model.tokenizer.pad_id == 3
+    for text in (DNA[0][:60], DNA[0][:61], "AAAANAAAAAAT", "NNNNNNNAAAAAT", "AAAAAAAANN", "N", "ACG"):
+        blocks = re.findall("[A-Z]{6}|[A-Z]+", text)  # the pattern of the published tokenizer
+        expected = [1, *(vocab.index(block) if block in vocab else 0 for block in blocks), 2]
+        assert model.tokenizer.encode(codes_of(text)).ids.tolist() == [expected]
+    assert registry.huggingface_layout(model) == "decoder-only"
+    registry.save(model, tmp_path / "hf", layout="hf")
+    again = registry.load(tmp_path / "hf")
+    transformers = pytest.importorskip("transformers", reason="transformers is the reference (extra: dev)")
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    for text in (DNA[0][:60], DNA[0][:61], "AAAANAAAAAAT", "NNNNNNNAAAAAT", "AAAAAAAANN", "N", "ACG"):
+        ids = model.tokenizer.encode(codes_of(text)).ids[0].tolist()
+        assert theirs(text)["input_ids"] == ids
+        assert again.tokenizer.encode(codes_of(text)).ids[0].tolist() == ids
+    assert type(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf")).__name__ == "LlamaForCausalLM"
 
 
 def test_single_bases_in_lower_case_are_read(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def esm_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor
     gated = up is not None and up.shape[0] == 2 * config["intermediate_size"]
     values: dict[str, Any] = {
         "position": _POSITIONS[kind],
-        "position_offset": offset if kind == "absolute" else 0,
+        "position_offset": offset if _POSITIONS[kind] == "learned" else 0,
         "max_tokens": int(config.get("max_position_embeddings") or 1026) - offset,
         "norm": "pre",
         "embedding_norm": bool(config.get("emb_layer_norm_before")),
@@ -125,7 +125,9 @@ def esm_config(shape: EncoderConfig, tokenizer: Any, architecture: str) -> dict[
     fixed = {"norm": "pre", "norm_type": "layer", "final_norm": True, "first_norm": True, "n_token_types": 0, "causal": False}
     fixed |= {"conv_kernel": 0, "qkv_bias": True, "out_bias": True, "kv_heads": shape.n_heads, "rotary_base": 10_000.0}
     offset = tokenizer.pad_id + 1
-    require_shape(shape, {**fixed, "position_offset": offset if kind == "absolute" else 0, "local_window": 0}, "ESM's layout")
+    require_shape(
+        shape, {**fixed, "position_offset": offset if shape.position == "learned" else 0, "local_window": 0}, "ESM's layout"
+    )
     return {
         "architectures": [architecture],
         "model_type": "esm",

@@ -26,7 +26,12 @@ _TESTED = 840  # bases, a multiple of every k from 1 to 8
 
 def read_vocabulary(folder: Path) -> Any:
     """Return the tokenizer of a folder; raise CheckpointError if there is none, or if it does not read A, C, G and T."""
-    return _checked(_read(folder), _source(folder))
+    try:
+        return _checked(_read(folder), _source(folder))
+    except CheckpointError as error:
+        if str(folder) in str(error):
+            raise
+        raise CheckpointError(f"{_source(folder)}: {error}") from error
 
 
 def _checked(tokenizer: Any, path: Path) -> Any:
@@ -59,7 +64,7 @@ def _read(folder: Path) -> Any:
     if (folder / VOCAB).is_file() or not (folder / TOKENIZER).is_file():
         tokens = _lines(folder / VOCAB)
         try:
-            return _of_kmers(tokens) or BlockTokenizer(tokens, start=True, end=_ends(folder))
+            return _of_kmers(tokens) or _of_blocks(tokens, end=_ends(folder))
         except CheckpointError as error:
             if not (folder / TOKENIZER).is_file():
                 k = len(tokens[-1]) if tokens else 0
@@ -110,6 +115,14 @@ def _of_kmers(tokens: Sequence[str]) -> KmerTokenizer | None:
     return KmerTokenizer(k) if 1 <= k <= 8 and list(KmerTokenizer(k).vocab) == list(tokens) else None
 
 
+def _of_blocks(tokens: Sequence[str], *, end: bool) -> BlockTokenizer:
+    """Return the tokenizer of blocks with these tokens: on a grid if there are no single letters, as in GENERator.
+
+    GENERator's tokenizer cuts every 6 bases; what is none of its blocks, because of an N or at the end, is one <oov>.
+    """
+    return BlockTokenizer(tokens, start=True, end=end, grid=not set("ACGT") & set(tokens))
+
+
 def _pieces(path: Path, tokens: Sequence[str], not_these: str) -> BPETokenizer:
     """Return the tokenizer of a list of BPE pieces; not_these: the other vocabularies, for the message."""
     try:
@@ -127,7 +140,7 @@ def _above_text(folder: Path) -> BlockTokenizer:
     """Return the tokenizer of Carbon's dna_config.json: special tokens, then blocks with the digits A, T, C, G.
 
     Their ids begin at dna_start_id, the size of the vocabulary of text, whose tokens no sequence of DNA has. A sequence begins
-    with <dna>; a block with another letter is <oov>.
+    with <dna>; a block with another letter is <oov>, and the bases after the last whole block are filled up with A.
     """
     path, fields, config = folder / DNA_CONFIG, read_json(folder / DNA_CONFIG), read_json(folder / "config.json")
     try:
@@ -144,7 +157,7 @@ def _above_text(folder: Path) -> BlockTokenizer:
     names = [f"<text{i}>" for i in range(first)]
     names[pad if isinstance(pad, int) and 0 <= pad < first else 0] = "<pad>"  # no token of DNA, so that it marks padding
     blocks = ["".join(bases) for bases in product("ATCG", repeat=k)]
-    return BlockTokenizer([*names, *special, *blocks], grid=True)
+    return BlockTokenizer([*names, *special, *blocks], grid=True, filled=True)
 
 
 def _among_text(fields: dict[str, Any], tokenizer: BPETokenizer) -> BlockTokenizer | None:
@@ -153,7 +166,7 @@ def _among_text(fields: dict[str, Any], tokenizer: BPETokenizer) -> BlockTokeniz
     blocks = [name for name in added.values() if name and set(name) <= set("ACGT")]
     if "<dna>" not in added.values() or len(blocks) < 4:
         return None
-    return BlockTokenizer([added.get(i, f"<text{i}>") for i in range(tokenizer.n_vocab)], grid=True)
+    return BlockTokenizer([added.get(i, f"<text{i}>") for i in range(tokenizer.n_vocab)], grid=True, filled=True)
 
 
 def _refuse_text(path: Path, tokenizer: BPETokenizer) -> None:

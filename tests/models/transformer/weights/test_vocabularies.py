@@ -99,6 +99,16 @@ def test_a_tokenizer_that_reads_dna_as_unknown_is_refused(tmp_path: Path) -> Non
         registry.load(folder)
 
 
+def test_a_vocabulary_that_is_refused_names_its_file(tmp_path: Path) -> None:
+    """Bases in both cases: no published model has them."""
+    tokens = ["[PAD]", "[UNK]", "[BOS]", *"ACGT", *"acgt"]
+    both = HuggingFaceTokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    folder = bert_folder(tmp_path / "both", len(tokens))
+    both.save(str(folder / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match=r"both/tokenizer.json: the vocabulary of blocks names 'A' twice"):
+        registry.load(folder)
+
+
 # --- Carbon: ids of text, then <dna>, </dna>, <oov>, and the blocks with the digits A, T, C, G
 
 N_TEXT, K, N_DNA = 40, 3, 72  # 3 special tokens, 64 blocks, 5 unused ids
@@ -112,10 +122,10 @@ DNA_FIELDS = {
 
 
 def published_ids(text: str) -> list[int]:
-    """Ids as the model's card describes them: <dna>, then blocks of K letters, <oov> for a block with another letter."""
+    """Ids of the published tokenizer: <dna>, then blocks of K letters, filled up with A; <oov> for one with another letter."""
     ids = [N_TEXT]
     for i in range(0, len(text), K):
-        block = text[i : i + K]
+        block = text[i : i + K].ljust(K, "A")
         number = int("".join(str("ATCG".index(base)) for base in block), 4) if set(block) <= set("ACGT") else -1
         ids.append(N_TEXT + 3 + number)
     return ids
@@ -137,12 +147,12 @@ def carbon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_blocks_above_a_vocabulary_of_text_have_the_published_ids(carbon: Path, tmp_path: Path) -> None:
     tokenizer = registry.load(carbon).tokenizer
-    for text in (SEQUENCE[:60], "ACGNTTACC", "NNNNNNACG"):
+    for text in (SEQUENCE[:60], "ACGNTTACC", "NNNNNNACG", SEQUENCE[:61], SEQUENCE[:62], "ACGTN", "ACGNT", "G", "N"):
         assert tokenizer.encode(encode(text)[None]).ids.tolist() == [published_ids(text)]
     assert tokenizer.n_vocab == N_TEXT + N_DNA
     assert tokenizer.pad_id == 7
-    encoding = tokenizer.encode(encode("ACGTT")[None])  # the two bases after the last block are one unknown token
-    assert encoding.ids.tolist() == [[N_TEXT, *published_ids("ACG")[1:], N_TEXT + 2]]
+    encoding = tokenizer.encode(encode("ACGTT")[None])  # the two bases after the last block are read as TTA
+    assert encoding.ids.tolist() == [published_ids("ACGTTA")]
     assert encoding.spans.tolist() == [[[0, 0], [0, 3], [3, 5]]]
     assert tokenizer.text(published_ids("ACGNTTACC")) == "ACGNNNACC"
     assert [tokenizer.n_tokens(n) for n in (3, 4, 60)] == [2, 3, 21]
@@ -171,6 +181,8 @@ def test_carbon_scores_a_variant_as_two_passes_of_transformers(carbon: Path, tmp
             log_p = model(ids).logits[:, :-1].log_softmax(-1)
         sums.append(float(log_p.gather(-1, ids[:, 1:, None]).sum()) / np.log(2))
     assert table["LLR"][0] == pytest.approx(sums[1] - sums[0], abs=1e-4)
+    with pytest.raises(ConfigError, match="the prompt has 4 bases, and the model reads blocks of 3 and no single letters"):
+        gf.sample(carbon, number=1, length=30, prompt="ACGA")
     drawn = gf.sample(carbon, number=2, length=30, prompt="ACGACG")
     assert all(len(sequence.bases) == 30 and sequence.bases.startswith("ACGACG") for sequence in drawn)
     assert not set("".join(sequence.bases for sequence in drawn)) - set("ACGT")
@@ -186,7 +198,7 @@ def test_carbon_is_converted_to_genoformers_layouts_and_back(carbon: Path, tmp_p
         assert again.tokenizer.to_dict() == model.tokenizer.to_dict()
         with torch.no_grad():
             assert torch.equal(again(ids), model(ids))
-    with pytest.raises(ConfigError, match="no tokenizer of blocks on a grid"):
+    with pytest.raises(ConfigError, match="no tokenizer that fills blocks up"):
         registry.save(model, tmp_path / "stock", layout="decoder-only")
 
 

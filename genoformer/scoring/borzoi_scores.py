@@ -1,0 +1,74 @@
+"""Scores of Borzoi for genes: expression per gene and isoform, polyadenylation, splicing (Linder et al. 2025)."""
+
+from __future__ import annotations
+
+from genoformer.scoring.formulas import coverage_ratio, largest_shape_change, sar, usage_ratio
+from genoformer.scoring.gene_inputs import ExonTracks, SiteCoverage, SpanShapes, TranscriptTracks
+from genoformer.scoring.score_types import Score
+
+BORZOI_SCORES = (
+    Score(
+        "LOGSED",
+        ExonTracks(),
+        "any",
+        signed=True,
+        unit="log2",
+        meaning=(
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene "
+            "in the window with the largest; needs --gtf. 0 where the window has no gene."
+        ),
+        function=sar,
+    ),
+    Score(
+        "LOGSED_ISOFORM",
+        TranscriptTracks(),
+        "any",
+        signed=True,
+        unit="log2",
+        meaning=(
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a transcript's exons, on the tracks of its strand, "
+            "of the transcript in the window with the largest; needs --gtf. 0 where the window has none."
+        ),
+        function=sar,
+    ),
+    Score(
+        "COVR",
+        SiteCoverage(),
+        "any",
+        signed=False,
+        unit="log2",
+        meaning=(
+            "|log2 of the mean alt / ref after a split over that before it| among the coverage on both sides of the "
+            "polyadenylation sites of a gene (4 bins each, 50 added), at the split with the largest mean over the scored "
+            "tracks of the gene's strand (COVR of Borzoi); needs --gtf. 0 where the window has no gene with sites."
+        ),
+        function=coverage_ratio,
+        joins_tracks=True,
+    ),
+    Score(
+        "COVR3",
+        SiteCoverage(n_bins=5, downstream=False),
+        "any",
+        signed=False,
+        unit="log2",
+        meaning=(
+            "Polyadenylation ratio: |change of the log2 odds of using a site after a split of the sites of a gene|, from the "
+            "coverage of the 5 bins before each site, at the split with the largest mean over the scored tracks of the gene's "
+            "strand (COVR3 of Borzoi); needs --gtf. 0 where the window has no gene with sites."
+        ),
+        function=usage_ratio,
+        joins_tracks=True,
+    ),
+    Score(
+        "NDI",
+        SpanShapes(),
+        "any",
+        signed=False,
+        unit="fraction of the coverage",
+        meaning=(
+            "Largest |alt - ref| of a bin in the body of a gene, both divided by their sum there (nDi, the splicing score of "
+            "Borzoi); needs --gtf. 0 where the window has no gene."
+        ),
+        function=largest_shape_change,
+    ),
+)
