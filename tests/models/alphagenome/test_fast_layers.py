@@ -9,6 +9,8 @@ from alphagenome_models import small_alphagenome
 from small_models import random_onehot
 
 from genoformer.errors import ConfigError
+from genoformer.models.alphagenome import engine as engine_module
+from genoformer.models.alphagenome import tiles, tower
 from genoformer.models.alphagenome.engine import AlphaGenomeEngine
 from genoformer.models.alphagenome.fast_layers import FastBlock, FastLayers
 from genoformer.models.alphagenome.layers import image
@@ -85,3 +87,24 @@ def test_an_engine_refuses_other_lengths() -> None:
         SMALL.engine("human_dnase_1bp").embed(CODES[None, :2000], Bins(0, 1))
     with pytest.raises(ConfigError, match=r"2,000 bases is not a whole number of bins"):
         dict(SMALL.engine("human_dnase_1bp").all_tracks(CODES[:2000]))
+
+
+@pytest.mark.parametrize("bins", [Bins(0, 6144), Bins(1000, 3001)])
+def test_tracks_of_long_windows_tile_by_tile(monkeypatch: pytest.MonkeyPatch, bins: Bins) -> None:
+    head = "human_rna_seq_1bp"
+    codes = np.stack([CODES, CODES[::-1]])
+    with torch.inference_mode():
+        expected = SMALL.tracks(PlainEngine(SMALL, head).embed(codes, bins), head)
+        for module in (engine_module, tiles):
+            monkeypatch.setattr(module, "TILE", 9)
+        close(SMALL.engine(head).tracks_in_parts(codes, bins), expected)  # type: ignore[attr-defined]
+
+
+def test_rows_in_the_cache_give_the_attention_of_whole_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = SMALL.blocks[0].attention
+    x, pairs = torch.randn(2, 48, SMALL.config.trunk_width), torch.randn(2, 3, 3, SMALL.config.pair_width)
+    expected = attention(x, pairs)  # with gradients: whole matrices
+    for n_bytes in (1, 6500, 1 << 20):
+        monkeypatch.setattr(tower, "_CACHE", n_bytes)
+        with torch.no_grad():
+            close(attention(x, pairs), expected)
