@@ -2,7 +2,7 @@
 
 x sigmoid(1.702 x) is silu(1.702 x) / 1.702, so norm and activation are one multiply-add and one SiLU of a tile that stays in
 the cache, and the convolution takes fewer multiplications (`row_convolution`). Layers map images [B, C, 1, L], channels last,
-like the modules that they replace; make them anew after the weights of the model change.
+like the modules that they replace; make new ones after the weights of the model change.
 """
 
 from __future__ import annotations
