@@ -17,7 +17,7 @@ from .verbosity import Command, print_note
     "--model",
     type=shared.MODEL,
     required=True,
-    help="Language model, or fine-tuned model (its encoder): a folder, or a name from `models list`.",
+    help="Language model, fine-tuned model (its encoder), or track model (its bins): a folder, or a name from `models list`.",
 )
 @shared.genome_of_bed
 @click.option(
@@ -41,6 +41,7 @@ from .verbosity import Command, print_note
     metavar="N",
     help="Layer after which vectors are taken; 0: the embeddings; may be repeated.  [default: the last]",
 )
+@shared.head
 @shared.strand_with_default("forward")
 @click.option(
     "--window",
@@ -85,12 +86,16 @@ def embed(
     genoformer embed promoters.csv -m demo -o promoters.parquet --pca promoters.png
     genoformer embed train.csv -m demo --probe --valid dev.csv > probe.json
     genoformer embed peaks.bed -f genome.fa -m demo --layer 2 --layer 4 -o peaks.npy
+    genoformer embed peaks.bed -f genome.fa -m mini-tracks --pooling tokens -o bins.parquet
 
     .npy is float32 [N, D], or [N, layers, D] for several layers; the names and labels of its rows are in .names.tsv. Parquet
     has the columns name, the labels, and e0, e1 ..., and one row per layer and per sequence, or per token (with the bases
     that it covers, start and end). Sequences longer than the window (by default that of the model's training) are cut into
     overlapping windows. mean and max are over the tokens of all windows, cls is the mean of their [CLS] vectors, and a token
     comes from the window in which it is farthest from an end.
+
+    With a track model, bins take the place of tokens: their vectors are the input of the model's heads, and bins begin at the
+    first base of a sequence.
     """
     import json
     from pathlib import Path
@@ -99,7 +104,8 @@ def embed(
     from genoformer.errors import ConfigError
     from genoformer.evaluation.embedding_probe import probe_embeddings
     from genoformer.inference import with_runtime
-    from genoformer.inference.embed import EmbeddingRequest, embed_sequences
+    from genoformer.inference.embed import embed_sequences
+    from genoformer.inference.embedder import EmbeddingRequest
     from genoformer.option_checks import with_strand
 
     from .output_lock import lock_outputs

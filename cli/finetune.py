@@ -51,6 +51,21 @@ from .verbosity import Command, print_note
     type=click.Choice(["none", "balanced"]),
     help="Class weights; balanced gives rare classes a larger weight.",
 )
+@click.option(
+    "--contexts",
+    type=click.Path(),
+    metavar="TSV",
+    help="With --task tracks, train a head that predicts the tracks of a context, such as a cell type, from its numbers, also "
+    "of new contexts: the column context with a name, which is part of the names of its tracks, and columns of numbers.",
+)
+@click.option(
+    "--context-head",
+    type=click.Choice(["linear", "attention"]),
+    help="Head for --contexts: the numbers generate the weights of a linear head, or bins attend to them.  [default: linear]",
+)
+@click.option(
+    "--organism", metavar="NAME", help="Organism of the tracks, for AlphaGenome: human or mouse.  [default: its first]"
+)
 @click.option("--monitor", metavar="METRIC", help="Metric for checkpoint selection: mcc, auroc, f1, pearson, loss ...")
 @click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
@@ -71,6 +86,7 @@ def finetune(train: str, output: str | None, task: str, plan: bool, **options: A
     genoformer finetune train.tsv --valid valid.tsv -m mini-human -o promoters
     genoformer finetune train.tsv -m mini-human -o lora --tune lora --seeds 3
     genoformer finetune set --task tracks -c tracks.toml -o run
+    genoformer finetune set --task tracks -m run/ --tune frozen --contexts cells.tsv -o cells
     """
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
@@ -138,11 +154,10 @@ def _tracks(data: str, output: str | None, options: dict[str, Any]) -> None:
     for note in done.notes:
         print_note(note)
     print_note(f"{done.folder}: the weights are those of step {done.step:,}")
-    groups = [track.group for track in job.data.targets]
     if done.fit is not None or done.test is not None:
         click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")
     for split, fit in (("valid", done.fit), ("test", done.test)):
-        for name, (n, positions, windows) in fit.by_group(groups).items() if fit is not None else ():
+        for name, (n, positions, windows) in fit.by_group(done.groups).items() if fit is not None else ():
             click.echo(f"{split}\t{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")
     if done.fit is not None or done.test is not None:
         print_note(f"each track: {done.folder}/pearson.*.tsv")

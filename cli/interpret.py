@@ -42,6 +42,7 @@ _common = shared.option_group(
     shared.columns,
     shared.fix,
     shared.force,
+    shared.contexts,
     shared.device,
 )
 _drawn = shared.option_group(

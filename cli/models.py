@@ -111,6 +111,7 @@ def _catalog_card(model: str, catalog: Path | None) -> str | None:
 def _reads(model: Any) -> dict[str, Any]:
     """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
     from genoformer.models.base import PredictsPairs, PredictsTracks, has
+    from genoformer.models.takes_contexts import TakesContexts
 
     if not has(model, PredictsTracks):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
@@ -126,8 +127,11 @@ def _reads(model: Any) -> dict[str, Any]:
         "bins": first if same else bins,
         "tracks": {name: head.n_tracks for name, head in heads.items()},
     }
-    if has(model, PredictsPairs):
+    if has(model, PredictsPairs) and model.pair_heads:
         about["pairs"] = {name: head.n_tracks for name, head in model.pair_heads.items()}
+    if has(model, TakesContexts):
+        config = model.config
+        about["contexts"] = {"names": config.contexts, "columns": config.columns, "measurements": config.measurements}
     return about
 
 
@@ -155,7 +159,8 @@ def _reads(model: Any) -> dict[str, Any]:
     help="Table of a head's tracks to store with the model; predict and score read track names and strand pairs from it. "
     "For AlphaGenome also ORGANISM=FILE.textproto, the metadata of all its heads.",
 )
-def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
+@shared.contexts
+def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...], contexts: str | None) -> None:
     """Write MODEL into FOLDER in another layout: genoformer's, one of transformers, or that of a port of a track model.
 
     \b
@@ -169,8 +174,10 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     from genoformer.errors import ConfigError
     from genoformer.files import check_overwrite
+    from genoformer.formats.context_table import open_contexts
     from genoformer.models import cost, export, folders, registry
     from genoformer.models.enformer.weights import basis_note
+    from genoformer.models.takes_contexts import with_contexts
 
     from .output_lock import lock_outputs
 
@@ -180,7 +187,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     check_overwrite(
         Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda manifest: False
     )
-    loaded = registry.load(model)
+    loaded = with_contexts(registry.load(model), open_contexts(contexts), model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
     registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=folders.read_manifest(model))

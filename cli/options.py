@@ -127,6 +127,13 @@ scale = click.option(
     help="Scale of the tracks of a model that predicts squashed coverage, such as Borzoi: original undoes it with the track "
     "table.  [default: original]",
 )
+contexts = click.option(
+    "--contexts",
+    type=click.Path(),
+    metavar="TSV",
+    help="Contexts to predict, such as new cell types, for a model that `finetune --contexts` trained: the column context and "
+    "the columns of numbers of its training.  [default: those of its training]",
+)
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
 head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
 

@@ -35,6 +35,7 @@ from .verbosity import Command, print_note
 @shared.targets
 @shared.head
 @shared.scale
+@shared.contexts
 @click.option(
     "--classes",
     metavar="NAMES",

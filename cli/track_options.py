@@ -50,6 +50,7 @@ track_options = shared.option_group(
     shared.targets,
     shared.head,
     shared.scale,
+    shared.contexts,
     click.option("--gtf", type=click.Path(), help="Gene annotation (GTF or GFF3), for the scores of genes, such as LOGSED."),
     window_options,
 )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from genoformer.inference import Floats, TokenEmbeddings
-    from genoformer.inference.embed import Embedder
+    from genoformer.inference.embedder import Embedder
     from genoformer.interpretation.ism import Mutagenesis
     from genoformer.models.base import Model
     from genoformer.models.heads import SequenceClassifier
@@ -138,7 +138,8 @@ def embed(
     """Return one vector for each DNA sequence: [N, D], as `genoformer embed` writes it to a .npy.
 
     layer: number of layers, 0 for the embeddings, None for all; several give [N, n_layers, D]. options: pooling ("mean" over
-    the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size; see `EmbeddingRequest`.
+    the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size; see `EmbeddingRequest`. Vectors of
+    a track model are those of its bins, the input of its heads; option head names one of several.
     Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
@@ -335,12 +336,13 @@ def finetune(
 
 def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[str, Any]) -> Embedder:
     from genoformer.inference import with_runtime
-    from genoformer.inference.embed import Embedder, EmbeddingRequest
-    from genoformer.models.base import READS_TOKENS
+    from genoformer.inference.embed import make_embedder
+    from genoformer.inference.embedder import EmbeddingRequest
+    from genoformer.models.base import EMBEDS
 
     if files := [name for name in ("output", "pca") if name in options]:
         raise TypeError(f"got an unexpected keyword argument {files[0]!r}: the vectors are returned, and no file is written")
     layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
-    return Embedder(
-        with_runtime(EmbeddingRequest, model=loaded_model(model, READS_TOKENS), layers=layers, **with_strand(options))
+    return make_embedder(
+        with_runtime(EmbeddingRequest, model=loaded_model(model, EMBEDS), layers=layers, **with_strand(options))
     )

@@ -8,7 +8,8 @@ from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.targets import Targets, make_targets, targets_for
 from genoformer.errors import OptionError
 from genoformer.evaluation.probe import check_probe, probe
-from genoformer.inference.embed import Embedder, EmbeddingRequest
+from genoformer.inference.embed import make_embedder
+from genoformer.inference.embedder import EmbeddingRequest
 from genoformer.progress import ProgressCallback
 from genoformer.tasks import Goal
 
@@ -36,7 +37,7 @@ def probe_embeddings(
     """
     if request.pooling == "tokens":
         raise OptionError("pooling", "is tokens, expected one vector per sequence for a probe; give mean, max or cls.")
-    embedder = Embedder(request)
+    embedder = make_embedder(request)
     embedder.check(data)
     targets, valid_targets = _targets(task, data, valid)
     embeddings = embedder.embed(data, progress)

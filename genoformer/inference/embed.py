@@ -1,79 +1,16 @@
-"""EmbeddingRequest -> Embedder: a language model and its windows -> vectors of sequences -> files, a figure."""
+"""EmbeddingRequest -> the embedder of its model -> vectors of sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
-import numpy as np
-
-from genoformer import plots
 from genoformer.datasets.sequence_rows import LabelledSequences
-from genoformer.errors import ConfigError, OptionError
-from genoformer.files import save_figure
-from genoformer.genome.codes import Codes
-from genoformer.inference.embeddings import (
-    TokenEmbeddings,
-    WindowSize,
-    embedding_window,
-    sequence_embeddings,
-    token_embeddings,
-)
-from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
+from genoformer.inference.bin_embedder import BinEmbedder
+from genoformer.inference.embedder import Embedder, EmbeddingRequest, Embeddings, TokenEmbedder
 from genoformer.models import registry
-from genoformer.models.base import READS_TOKENS, Classifies, Model, has, require
-from genoformer.models.token_model import TokenModel
-from genoformer.option_checks import Strand, check_choice, check_kind, check_number, whole_numbers
-from genoformer.progress import Progress, ProgressCallback
-from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
-
-Pooling = Literal["mean", "max", "cls", "tokens"]
-_MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
-
-
-@dataclass(frozen=True)
-class EmbeddingRequest:
-    """Vectors to compute and files to write; options that conflict or cannot be written raise ConfigError."""
-
-    model: str | Path | Model  # of a fine-tuned model: its encoder, and its window
-    pooling: Pooling = "mean"  # to one vector per sequence as in `sequence_embeddings`; "tokens": one vector per token
-    layers: tuple[int, ...] = ()  # output after this many layers, 0 = embeddings; empty = after all
-    window: int | None = None  # bases; None: the model's own
-    overlap: int | None = None  # bases that two windows share; None: the model's own, or half
-    strand: Strand = "forward"  # "both": mean of a sequence and its reverse complement
-    output: str | Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
-    pca: str | Path | None = None  # .png
-    runtime: Runtime = CPU
-
-    def __post_init__(self) -> None:
-        for name in ("output", "pca"):
-            check_kind(name, getattr(self, name), (str, Path), "the path of a file")
-        check_choice("pooling", self.pooling, _MEANING)
-        check_number("window", self.window, 1, "bases")
-        check_number("overlap", self.overlap, 0, "bases")
-        check_choice("strand", self.strand, get_args(Strand))
-        whole_numbers("layers", self.layers or (0,), "0,4")
-        if self.pooling == "tokens" and self.pca:
-            raise OptionError("pca", "needs one vector per sequence, found one per token; pool with mean, max or cls.")
-        if self.output:
-            check_output(Path(self.output), SUFFIXES if self.pooling != "tokens" else (".parquet",))
-        if self.pca:
-            check_output(Path(self.pca), (".png",))
-
-    @property
-    def both_strands(self) -> bool:
-        """True for the mean of both strands."""
-        return self.strand == "both"
-
-
-class Embeddings(NamedTuple):
-    """Vectors [N, n_layers, D] of sequences after some layers, and notes on the run; None if each token has a vector."""
-
-    layers: list[int]
-    values: Floats | None
-    notes: list[str]
+from genoformer.models.base import EMBEDS, PredictsTracks, has, require
+from genoformer.progress import ProgressCallback
 
 
 def embed_sequences(data: LabelledSequences, request: EmbeddingRequest, *, progress: ProgressCallback = None) -> Embeddings:
@@ -85,6 +22,7 @@ def embed_sequences(data: LabelledSequences, request: EmbeddingRequest, *, progr
     Raises ConfigError, before anything is computed, for options that the model or the data do not support.
 
     >>> import tempfile
+    >>> import numpy as np
     >>> from genoformer.datasets.sequences import read_sequences
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     fasta, output = Path(folder, "a.fa"), Path(folder, "a.npy")
@@ -93,145 +31,14 @@ def embed_sequences(data: LabelledSequences, request: EmbeddingRequest, *, progr
     ...     np.load(output).shape, done.notes[0][:60]
     ((2, 160), 'a.fa: 2 sequences, width 160, mean over tokens after layer 4')
     """
-    embedder = Embedder(request)
+    embedder = make_embedder(request)
     embedder.check(data)
     return embedder.embed(data, progress)
 
 
-class Embedder:
-    """A language model, the layers after which vectors are taken, and the windows of its input.
-
-    Raises ConfigError for layers and windows that the model does not support.
-    """
-
-    def __init__(self, request: EmbeddingRequest) -> None:
-        self.request = request
-        model = request.model
-        loaded: Any = registry.load(model, READS_TOKENS) if isinstance(model, str | Path) else model
-        require(loaded, READS_TOKENS)
-        self.model: TokenModel = loaded.encoder
-        window, overlap, trained = request.window, request.overlap, 0
-        if has(loaded, Classifies):
-            trained = loaded.config.window
-            if window is None:
-                window, overlap = trained, loaded.config.overlap if overlap is None else overlap
-        self.window, self.overlap = embedding_window(self.model, WindowSize(window, overlap))
-        self.trained_window = max(trained, self.model.config.context_length)
-        n_layers = len(self.model.layers)
-        if bad := [layer for layer in request.layers if not 0 <= layer <= n_layers]:
-            raise ConfigError(f"layer {bad[0]}: this model has layers 0 (the embeddings) to {n_layers}.")
-        self.layers = list(dict.fromkeys(request.layers)) or [n_layers]
-
-    def check(self, data: LabelledSequences) -> None:
-        """Raise ConfigError for data whose vectors could not be written or drawn."""
-        label_columns(data)
-        width = self.model.config.width
-        if self.request.pca and min(len(data), width) < 2:
-            problem = f"needs two components, but {len(data):,} sequences of width {width} have no two; leave it out."
-            raise OptionError("pca", problem)
-
-    def embed(self, data: LabelledSequences, progress: ProgressCallback = None) -> Embeddings:
-        """Compute the vectors of all sequences; write and draw them as the request says."""
-        request = self.request
-        if request.pooling == "tokens":
-            return Embeddings(self.layers, None, self._write_tokens(data, progress))
-        values, notes = self.vectors(data.sequences, progress), self.summary(data)
-        if request.output:
-            write_vectors(Path(request.output), data, values, self.layers)
-            notes.append(f"{request.output}: {len(data):,} sequences, {len(self.layers)} x {values.shape[-1]} numbers each")
-        if request.pca:
-            draw_components(Path(request.pca), values, data, self.layers)
-            notes.append(f"{request.pca}: principal components")
-        return Embeddings(self.layers, values, notes)
-
-    def vectors(self, sequences: Sequence[Codes], progress: ProgressCallback = None, stage: str = "") -> Floats:
-        """Return one vector per sequence and layer, [N, n_layers, D]; `stage` is the beginning of the stages of progress."""
-        pooling = self.request.pooling
-        if pooling == "tokens":
-            raise ConfigError("pooling 'tokens' gives one vector per token; pool with mean, max or cls.")
-        of_layers = []
-        with evaluating(self.model, self.request.runtime.device, self.request.runtime.precision) as model:
-            for layer in self.layers:
-
-                def report(event: Progress, layer: int = layer) -> None:
-                    if progress is not None:
-                        progress(event._replace(stage=f"{stage}layer {layer}"))
-
-                embeddings = sequence_embeddings(
-                    model,
-                    sequences,
-                    pooling=pooling,
-                    layer=layer,
-                    windows=WindowSize(self.window, self.overlap),
-                    both_strands=self.request.both_strands,
-                    batch_size=self.request.runtime.batch_size,
-                    progress=report,
-                )
-                of_layers.append(embeddings.values)
-        return np.stack(of_layers, axis=1)
-
-    def tokens(self, sequences: Sequence[Codes]) -> Iterator[tuple[TokenEmbeddings, ...]]:
-        """Yield the vectors of the tokens of each sequence, one for each layer."""
-        with evaluating(self.model, self.request.runtime.device, self.request.runtime.precision) as model:
-            streams = [
-                token_embeddings(
-                    model,
-                    sequences,
-                    layer=layer,
-                    windows=WindowSize(self.window, self.overlap),
-                    both_strands=self.request.both_strands,
-                    batch_size=self.request.runtime.batch_size,
-                )
-                for layer in self.layers
-            ]
-            yield from zip(*streams, strict=True)
-
-    def _write_tokens(self, data: LabelledSequences, progress: ProgressCallback) -> list[str]:
-        """Write a vector for each token as it is computed, and return notes."""
-        output = self.request.output
-        if output is None:
-            raise OptionError("output", "is None, expected a .parquet for the many vectors of tokens; name one.")
-
-        def counted() -> Iterator[tuple[TokenEmbeddings, ...]]:
-            for i, of_layers in enumerate(self.tokens(data.sequences), 1):
-                yield of_layers
-                if progress is not None:
-                    progress(Progress("embed", i, len(data)))
-
-        n = write_tokens(Path(output), data, counted(), self.layers, self.model.config.width)
-        return [*self.summary(data), f"{output}: {n:,} rows"]
-
-    def summary(self, data: LabelledSequences) -> list[str]:
-        """Return notes on the vectors of the sequences."""
-        window, request = self.window, self.request
-        n_windowed = sum(len(codes) > window for codes in data.sequences)
-        cut = f", cut into windows that share {self.overlap:,}" if n_windowed else ""
-        notes = [
-            f"{data.path.name}: {len(data):,} sequences, width {self.model.config.width}, {_MEANING[request.pooling]} after "
-            f"layer {', '.join(map(str, self.layers))} of {len(self.model.layers)}"
-            f"{', both strands' * request.both_strands}; {n_windowed:,} longer than the window of {window:,} bases{cut}"
-        ]
-        longest = min(window, max(map(len, data.sequences)))
-        if longest > self.trained_window:
-            notes.append(
-                f"windows have up to {longest:,} bases, but the model was trained with {self.trained_window:,}, and its "
-                "vectors may be poor; set a shorter window"
-            )
-        return notes
-
-
-def draw_components(path: Path, values: Floats, data: LabelledSequences, layers: list[int]) -> None:
-    """Draw principal components of vectors [N, n_layers, D]: a panel per layer, three in a row."""
-    from matplotlib.figure import Figure
-
-    across = min(len(layers), 3)
-    down = -(-len(layers) // across)
-    figure = Figure(figsize=(4.4 * across + 1.6 * bool(data.columns), 4.2 * down), layout="constrained")
-    labels = [row[0] for row in data.labels] if data.columns else None
-    for i, layer in enumerate(layers):
-        ax = figure.add_subplot(down, across, i + 1)
-        plots.principal_components(
-            ax, values[:, i], labels, name=data.columns[0] if data.columns else "", legend=i == min(across, len(layers)) - 1
-        )
-        ax.set_title(f"layer {layer}, n = {len(values):,}", loc="left", fontsize="small")
-    save_figure(figure, path)
+def make_embedder(request: EmbeddingRequest) -> Embedder:
+    """Load the model of a request, and return what computes its vectors: tokens of a language model, bins of a track model."""
+    model = request.model
+    loaded: Any = registry.load(model, EMBEDS) if isinstance(model, str | Path) else model
+    require(loaded, EMBEDS)
+    return BinEmbedder(request, loaded) if has(loaded, PredictsTracks) else TokenEmbedder(request, loaded)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genoformer.errors import CheckpointError, OptionError
 from genoformer.formats.bed import Intervals
+from genoformer.formats.context_table import ContextTable, open_contexts
 from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
@@ -20,8 +21,17 @@ from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import Predicted, TrackSelection, head_tracks, predict_tracks
 from genoformer.models import families, registry
-from genoformer.models.base import Classifies, Head, Model, PredictsTracks, has, remedy, require
+from genoformer.models.base import (
+    Classifies,
+    Head,
+    Model,
+    PredictsTracks,
+    has,
+    remedy,
+    require,
+)
 from genoformer.models.folders import member_names, resolve_model
+from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback
 from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
@@ -42,6 +52,7 @@ class TrackPrediction:
     tracks: Sequence[Track]
     selection: TrackSelection
     notes: Sequence[str]
+    contexts: ContextTable | None = None  # other contexts than those of the model
     unit = "windows"
 
     def cost(self) -> str:
@@ -53,6 +64,7 @@ class TrackPrediction:
         """Load the model and write the predictions to a sink; see `predict_tracks`."""
         model: Any = self.request.model
         loaded = registry.load(model, PredictsTracks) if isinstance(model, str | Path) else model
+        loaded = with_contexts(loaded, self.contexts)
         runtime = self.request.runtime
         return predict_tracks(self.genome, loaded, self.intervals, self.selection, sink, runtime=runtime, progress=progress)
 
@@ -121,6 +133,13 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
     is_loaded = not isinstance(model, str | Path)
     config = model.config if is_loaded else registry.load_config(model, PredictsTracks)
     heads = model.track_heads if is_loaded else registry.read_heads(model)
+    contexts = open_contexts(request.contexts)
+    if contexts is not None:
+        kind = families.class_of(config)
+        if not has(kind, TakesContexts):
+            raise CheckpointError(f"{'the model' if is_loaded else model} has no contexts; give {remedy(TakesContexts)}.")
+        config = kind.config_with_contexts(config, contexts)
+        heads = kind.heads_of(config)
     head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
     known = head_tracks(heads, request.head, table)
@@ -132,7 +151,8 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
     squashed = squashed_scale(head.squashed_scale, table or head.table, numbers, request.scale or "original")
     selection = TrackSelection(request.head, numbers, pairs, squashed)
     notes = [*genome.notes, *regions.notes]
-    return TrackPrediction(request, genome, regions.intervals, config, head, [known[i] for i in numbers], selection, notes)
+    tracks = [known[i] for i in numbers]
+    return TrackPrediction(request, genome, regions.intervals, config, head, tracks, selection, notes, contexts)
 
 
 def _kind_of(model: str | Path | Model) -> Any:

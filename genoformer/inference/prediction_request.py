@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from genoformer.errors import OptionError
+from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
@@ -15,7 +16,7 @@ from genoformer.inference.runtime import CPU, Runtime
 from genoformer.models.base import Model
 from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
 
-OF_TRACKS = ("tracks", "targets", "head", "scale")  # options that need a track model
+OF_TRACKS = ("tracks", "targets", "head", "scale", "contexts")  # options that need a track model
 OF_CLASSES = ("data", "classes", "step", "threshold", "part_size")  # options that need a fine-tuned model
 OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
 
@@ -43,6 +44,7 @@ class PredictionRequest:
     step: int | None = None  # bases from window to window, and of a bin; None: half of the window
     threshold: float | None = None  # least value of a call; None: 0.5 for probabilities
     part_size: int | None = None  # windows or sequences predicted together; None: chosen for the window of the model
+    contexts: str | Path | ContextTable | None = None  # for a model with contexts; None: those of its training
     runtime: Runtime = CPU
 
     def __post_init__(self) -> None:
@@ -58,6 +60,7 @@ class PredictionRequest:
             check_choice("strand", self.strand, get_args(Strand))
         if self.scale is not None:
             check_choice("scale", self.scale, SCALES)
+        check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         check_names("classes", self.classes, "names of classes")
         check_number("part_size", self.part_size, 1, "windows")
 

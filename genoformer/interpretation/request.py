@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from genoformer.errors import OptionError
+from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import resolve_device
@@ -45,8 +46,10 @@ class InterpretationRequest:
     n_figures: int = 10  # number of figures, of the first loci
     sanity_checks: bool = False  # check the maps of the loci with figures
     device: str = "auto"  # a GPU if there is one
+    contexts: Path | ContextTable | None = None  # for a model with contexts; None: those of its training
 
     def __post_init__(self) -> None:
+        check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         check_number("length", self.length, 1, "bases")
         check_number("n_figures", self.n_figures, 0)
         check_flag("force", self.force)

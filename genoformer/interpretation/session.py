@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import check_overwrite, make_folder
+from genoformer.formats.context_table import open_contexts
 from genoformer.genome.genes import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -19,6 +20,7 @@ from genoformer.interpretation.loci import MANIFEST, MAPS, Loci, Locus, read_loc
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS, has
+from genoformer.models.takes_contexts import with_contexts
 from genoformer.progress import ProgressCallback
 
 MapFunction = Callable[[Any, Sequence[Locus]], list[Floats]]  # (model, loci) -> a map [L] of each locus
@@ -136,7 +138,9 @@ def open_session(
     if request.out is not None:
         check_overwrite(request.out, MAPS, MANIFEST, lambda manifest: manifest.get("what") is not None)
     load = registry.load_members if with_ensembles else lambda name: [registry.load(name)]
-    model, *others = load(request.model) if isinstance(request.model, str | Path) else [request.model]
+    loaded = load(request.model) if isinstance(request.model, str | Path) else [request.model]
+    table = open_contexts(request.contexts)
+    model, *others = [with_contexts(one, table) for one in loaded]
     if others and request.sanity_checks:
         raise OptionError("sanity_checks", "needs a single model, found an ensemble; leave it out, or name one of its members.")
     if request.out is not None:

@@ -297,6 +297,7 @@ Need = type | tuple[type, ...]
 SCORES_VARIANTS: Need = (ReadsTokens, PredictsTracks, Classifies)
 SCORES_HAPLOTYPES: Need = (PredictsTracks, Classifies)
 READS_TOKENS: Need = (ReadsTokens, Classifies)
+EMBEDS: Need = (ReadsTokens, Classifies, PredictsTracks)
 
 _REMEDIES: dict[type, str] = {
     PredictsBases: "a language model",
@@ -342,7 +343,7 @@ def require(model: Model, *needs: Need, name: str = "the model") -> None:
 def remedy(*needs: Need) -> str:
     """Return the kind of model with these capabilities, in words: "a model that predicts tracks"."""
     kinds = [kind for need in needs for kind in _kinds(need)]
-    return " or ".join(_REMEDIES.get(kind, f"a model with {kind.__name__}") for kind in kinds)
+    return " or ".join(str(_REMEDIES.get(kind) or getattr(kind, "_remedy", f"a model with {kind.__name__}")) for kind in kinds)
 
 
 def _kinds(need: Need) -> tuple[type, ...]:

@@ -34,6 +34,17 @@ def _normalise_together(x: Tensor, norm: nn.BatchNorm1d, momentum: float) -> Ten
     return y.to(x.dtype)
 
 
+def mean_square(x: Tensor, dims: list[int]) -> Tensor:
+    """Return the mean of the squares over some dimensions, float32, and over all processes of a training run."""
+    mean = x.float().square().mean(dims)
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        n = x.numel() // mean.numel()
+        counts: Tensor = _SumOfProcesses.apply(mean.new_tensor([float(n)]))
+        total: Tensor = _SumOfProcesses.apply(mean * n)
+        return total / counts
+    return mean
+
+
 class _SumOfProcesses(torch.autograd.Function):
     """Sum of a tensor over all processes; the gradient is summed in the same way."""
 

@@ -88,6 +88,7 @@ FAMILIES = {
             "borzoi-prime": Layout("genoformer.models.borzoi.weights:BORZOI_PRIME", ("prime",), "Borzoi Prime"),
         },
     ),
+    "contexts": Family("genoformer.models.contexts:ContextTracks"),
     "enformer": Family(
         "genoformer.models.enformer.model:Enformer",
         {
@@ -155,6 +156,13 @@ def family_of(model: Model) -> str:
         if family.model == class_name(model):
             return name
     raise unregistered(class_name(model))
+
+
+def family_of_config(config: Any) -> str:
+    """Return the name of the family of models with a configuration of this type."""
+    kind = class_of(config)
+    name = f"{kind.__module__}:{kind.__qualname__}"
+    return next(family_name for family_name, family in families().items() if family.model == name)
 
 
 def class_of(config: Any) -> Any:

@@ -300,4 +300,4 @@ def read_heads(name: str | Path) -> dict[str, Head]:
     config = load_config(name, PredictsTracks)
     heads: dict[str, Head] = class_of(config).heads_of(config)
     tables = read_track_tables(heads, resolve_model(name))
-    return {name: head._replace(table=tables.get(name)) for name, head in heads.items()}
+    return {name: head._replace(table=tables.get(name, head.table)) for name, head in heads.items()}

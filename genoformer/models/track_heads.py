@@ -7,13 +7,14 @@ fine-tune module.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.track_model import TrackModel
+from genoformer.models.track_model import TrackModel, inverse_softplus
 from genoformer.models.tuning import trainable
 
 
@@ -32,28 +33,42 @@ class ContextHead(nn.Module):
     """A track for each of K contexts, such as cell types: softplus(W(c) x + b(c)), where W(c) = c H and b(c) = c h.
 
     The vector c of a context generates the weights of its track (a hyper-network), so the head also predicts contexts that were
-    not in the training data.
+    not in the training data. With A measurements of each context, such as assays, each measurement has its own H and h, and the
+    tracks are those of the first context, then those of the second, and so on.
     """
 
-    def __init__(self, width: int, context_width: int) -> None:
+    def __init__(self, width: int, context_width: int, n_measurements: int = 1) -> None:
         super().__init__()
-        self.to_weight = nn.Parameter(torch.randn(context_width, width) * (context_width * width) ** -0.5)  # H
-        self.to_bias = nn.Parameter(torch.zeros(context_width))  # h
+        scale = (context_width * width) ** -0.5
+        self.to_weight = nn.Parameter(torch.randn(n_measurements, context_width, width) * scale)  # H
+        self.to_bias = nn.Parameter(torch.zeros(n_measurements, context_width))  # h
 
-    def forward(self, embedding: Tensor, context: Tensor) -> Tensor:
-        """Map embedding [B, C, N] and context [K, D] to tracks [B, K, N]."""
-        _check_context(context, (2,), len(self.to_bias))
-        return F.softplus(context @ self.to_weight @ embedding + (context @ self.to_bias)[:, None])
+    def forward(self, embedding: Tensor, context: Tensor, only: Tensor | None = None) -> Tensor:
+        """Map embedding [B, C, N] and context [K, D] to tracks [B, K A, N], or to those with the numbers `only`."""
+        _check_context(context, (2,), self.to_bias.shape[1])
+        weight = (context @ self.to_weight).transpose(0, 1).flatten(0, 1)  # [K A, C]
+        bias = (context @ self.to_bias.T).flatten()  # [K A]
+        if only is not None:
+            weight, bias = weight[only], bias[only]
+        return F.softplus(weight @ embedding + bias[:, None])
+
+    def start_at(self, means: Tensor, *, has_constant: bool) -> None:
+        """Initialise the head to predict the means [A] of the measurements; only a last number of 1 can give them to all."""
+        with torch.no_grad():
+            self.to_weight.mul_(0.1)
+            if has_constant:
+                self.to_bias[:, -1] = inverse_softplus(means)
 
 
 class ContextAttentionHead(nn.Module):
     """A track for each of K contexts, each one or several vectors that the bins attend to: softplus(w (x + attention) + b).
 
     All contexts share a learned null key and value; a bin attends to it if none of the vectors is relevant. Only sums lie
-    between the values and the track, so w is applied to the values first and no tensor [K, N, C] is allocated.
+    between the values and the track, so w is applied to the values first and no tensor [K, N, C] is allocated. With A
+    measurements of each context, each has its own w and b, and the tracks are in the order of `ContextHead`.
     """
 
-    def __init__(self, width: int, context_width: int, n_heads: int = 8, key_width: int = 64) -> None:
+    def __init__(self, width: int, context_width: int, n_heads: int = 8, key_width: int = 64, n_measurements: int = 1) -> None:
         super().__init__()
         inner = n_heads * key_width
         self.n_heads, self.context_width = n_heads, context_width
@@ -63,11 +78,20 @@ class ContextAttentionHead(nn.Module):
         self.value = nn.Linear(context_width, inner, bias=False)
         self.null_key, self.null_value = nn.Parameter(torch.randn(inner)), nn.Parameter(torch.randn(inner))
         self.mix = nn.Linear(inner, width)
-        self.out = nn.Linear(width, 1)
+        self.out = nn.Linear(width, n_measurements)
 
-    def forward(self, embedding: Tensor, context: Tensor, there: Tensor | None = None) -> Tensor:
-        """Map embedding [B, C, N], context [K, D] or [K, M, D] and there [K, M] (False = padding) to tracks [B, K, N]."""
+    def forward(self, embedding: Tensor, context: Tensor, there: Tensor | None = None, only: Tensor | None = None) -> Tensor:
+        """Map embedding [B, C, N], context [K, D] or [K, M, D] and there [K, M] (False = padding) to tracks [B, K A, N].
+
+        only: numbers of the tracks to return; if they are few, attention is computed for their contexts.
+        """
         _check_context(context, (2, 3), self.context_width)
+        n_measurements = self.out.out_features
+        if only is not None and len(only) < len(context):
+            there = None if there is None else there[only // n_measurements]
+            tracks = self(embedding, context[only // n_measurements], there)
+            at = torch.arange(len(only), device=only.device) * n_measurements + only % n_measurements
+            return tracks[:, at]
         context = context[:, None] if context.ndim == 2 else context  # [K, M, D]
         if there is not None and there.shape != context.shape[:2]:
             raise ConfigError(f"the mask is {_shape(there)}, but contexts are {_shape(context)}; give one of each vector.")
@@ -79,14 +103,31 @@ class ContextAttentionHead(nn.Module):
         logits = torch.einsum("bnhe,kmhe->bkhnm", query, key) * query.shape[-1] ** -0.5
         if there is not None:
             logits = logits.masked_fill(~F.pad(there, (1, 0), value=True)[:, None, None], -torch.inf)
-        to_track = self._heads(self.out.weight @ self.mix.weight)[0]  # [H, E]
-        share = torch.einsum("kmhe,he->khm", value, to_track)
-        attended = torch.einsum("bkhnm,khm->bkn", logits.softmax(-1), share)
-        return F.softplus(self.out(bins + self.mix.bias).transpose(1, 2) + attended)
+        to_track = self._heads(self.out.weight @ self.mix.weight)  # [A, H, E]
+        share = torch.einsum("kmhe,ahe->kahm", value, to_track)
+        attended = torch.einsum("bkhnm,kahm->bkan", logits.softmax(-1), share)
+        tracks = F.softplus(self.out(bins + self.mix.bias).transpose(1, 2)[:, None] + attended).flatten(1, 2)
+        return tracks if only is None else tracks[:, only]
+
+    def start_at(self, means: Tensor, *, has_constant: bool) -> None:
+        """Initialise the head to predict the means [A] of the measurements."""
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+            self.out.bias.copy_(inverse_softplus(means))
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split the heads: [..., H E] -> [..., H, E]."""
         return x.unflatten(-1, (self.n_heads, -1))
+
+
+CONTEXT_HEADS = ("linear", "attention")  # ContextHead, ContextAttentionHead
+
+
+def make_context_head(kind: str, width: int, context_width: int, n_measurements: int) -> Any:
+    """Return a head of a kind of CONTEXT_HEADS for an embedding of `width` channels and contexts of `context_width` numbers."""
+    if kind == "attention":
+        return ContextAttentionHead(width, context_width, n_measurements=n_measurements)
+    return ContextHead(width, context_width, n_measurements)
 
 
 def _check_context(context: Tensor, n_dims: tuple[int, ...], width: int) -> None:

@@ -34,6 +34,13 @@ def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
 
 
+def linear_tracks(embedding: Tensor, head: nn.Module, only: Tensor | None = None) -> Tensor:
+    """Return softplus(W x + b) of the embedding of bins: [B, D, N] -> tracks [B, K, N], or those with the numbers `only`."""
+    assert isinstance(head, nn.Linear)
+    weight, bias = (head.weight, head.bias) if only is None else (head.weight[only], head.bias[only])
+    return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+
+
 def relative_shift(x: Tensor, first: int = 0) -> Tensor:
     """Convert [..., M, 2 T - 1], a column per distance, to [..., M, T]: row i, column j is the distance j - (first + i)."""
     x = x.contiguous()

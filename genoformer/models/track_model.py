@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,6 +18,17 @@ from genoformer.genome.codes import Codes
 from genoformer.models.base import Bins, Head, Model, TrackEngine
 
 
+class NewHead(NamedTuple):
+    """Head on new tracks, and the windows that it is trained on."""
+
+    name: str
+    n_tracks: int
+    bin_size: int  # bases; a family whose bins are fixed has its own
+    context_length: int  # bases of a window
+    target_bins: int  # predicted bins in the middle of the window
+    organism: str = ""  # of the tracks, for a family whose embeddings depend on it; "": the first one
+
+
 class TrackModel(Model):
     """Model of regulatory tracks: one-hot DNA [B, 4, L] -> embedding of bins [B, D, N] -> tracks [B, K, N] of a head.
 
@@ -27,6 +38,7 @@ class TrackModel(Model):
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
+    positions_follow_length: ClassVar[bool] = False  # True if relative positions are functions of the length of a window
     few_bins_are_cheaper: bool = False  # True: the embedding of a few bins takes much less time than that of all
     activation_checkpointing: bool = False  # a family may compute its blocks twice in training, to need less memory
 
@@ -53,9 +65,23 @@ class TrackModel(Model):
         return window_unit(cls.heads_of(config))
 
     @classmethod
-    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
-        """Return a configuration with one new head, for training on windows of this length."""
-        return replace(config, heads={head: n_tracks}, context_length=context_length, target_bins=target_bins)
+    def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
+        """Return the fields of a configuration that a new head sets, in place of the heads that there are.
+
+        Raises ConfigError for an organism, by default: the embeddings of most families do not depend on it.
+        """
+        if head.organism:
+            raise ConfigError(f"organism = {head.organism!r}: {cls.__name__} reads all DNA alike; leave the organism out.")
+        return {
+            "heads": {head.name: head.n_tracks},
+            "context_length": head.context_length,
+            "target_bins": head.target_bins,
+        }
+
+    @classmethod
+    def config_with_head(cls, config: Any, head: NewHead) -> Any:
+        """Return a configuration with one new head, for training on windows of its length."""
+        return replace(config, **cls.fields_of_head(head))
 
     def head_module(self, head: str) -> nn.Module:
         """Return the module of a head, which is trained when the head is new; by default its entry in `heads`."""
@@ -63,6 +89,25 @@ class TrackModel(Model):
         if not isinstance(heads, nn.ModuleDict) or head not in heads:
             raise ConfigError(f"{type(self).__name__} has no module of the head {head}; its family must define head_module.")
         return heads[head]
+
+    def embedding_width(self, head: str) -> int:
+        """Return the number of channels of the embedding, the input of a head; by default the inputs of its linear layer."""
+        width = getattr(self.head_module(head), "in_features", None)
+        if width is None:
+            raise ConfigError(f"{type(self).__name__} has no linear head {head}; its family must define embedding_width.")
+        return int(width)
+
+    def start_at_means(self, head: str, means: Tensor) -> None:
+        """Initialise a new head to predict the mean [K] of each track; by default only a linear head with a bias."""
+        out = self.head_module(head)
+        if isinstance(out, nn.Linear) and out.bias is not None:
+            with torch.no_grad():
+                out.bias.copy_(inverse_softplus(means))
+                out.weight.mul_(0.1)
+
+    def trunk_model(self) -> TrackModel:
+        """Return the model from which a new head takes stem, tower and transformer: by default the model itself."""
+        return self
 
     def describe(self) -> str:
         heads = list(self.track_heads)
@@ -165,6 +210,12 @@ class TrackModel(Model):
         if head is None and len({(one.bin_size, one.target_bins) for one in heads.values()}) == 1:
             return next(iter(heads.values()))
         return heads[head_named(heads, head)]
+
+
+def inverse_softplus(means: Tensor) -> Tensor:
+    """Return x with softplus(x) = means; means below 0.001 count as 0.001."""
+    wide = means.double().clamp_min(1e-3)
+    return (wide + torch.log(-torch.expm1(-wide))).float()
 
 
 def window_unit(heads: Mapping[str, Head]) -> int:

@@ -23,6 +23,7 @@ from genoformer.scoring.options import (
     ScoreOptions,
     TableOptions,
     load_models,
+    models_with_contexts,
     parse_options,
     read_calibration,
     read_elements,
@@ -130,6 +131,10 @@ class CalibrationJob:
         opened, named, parsed, scoring = _read(CalibrateOptions, genome, models, options)
         if output is None and len(named.names) != 1:
             raise ConfigError("the calibration of an ensemble belongs to none of its models; name an output file.")
+        if output is None and named.has_other_contexts:
+            raise ConfigError(
+                "the calibration of other contexts does not belong into the folder of the model; name an output file."
+            )
         path = calibration_path(named.names[0]) if output is None else Path(output)
         return cls(background, opened, scoring, path, parsed.runtime, model_name="+".join(map(str, named.names)) or "model")
 
@@ -205,6 +210,7 @@ def _read(
     opened = genome if isinstance(genome, Genome) else Genome(genome)
     named = load_models(models, need)
     parsed = parse_options(kind, options, named.models)
+    named = models_with_contexts(named, parsed.contexts)
     return opened, named, parsed, read_scoring(opened, named.models, parsed)
 
 

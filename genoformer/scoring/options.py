@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.context_table import ContextTable, open_contexts
 from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
@@ -18,7 +19,17 @@ from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import head_tracks
 from genoformer.models import folders, registry
-from genoformer.models.base import SCORES_VARIANTS, Classifies, Embeds, Model, Need, PredictsTracks, has, require
+from genoformer.models.base import (
+    SCORES_VARIANTS,
+    Classifies,
+    Embeds,
+    Model,
+    Need,
+    PredictsTracks,
+    has,
+    require,
+)
+from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.option_checks import (
     Strand,
     check_choice,
@@ -43,12 +54,19 @@ ModelName = str | Path | Model
 _TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "scale", "noise_places")
 _CLASSES_ONLY = ("classes", "tile")
 _TRACKS_OR_CLASSES = ("shifts", "matrix")
+_CONTEXTS_ONLY = ("contexts",)
 _NEEDS: dict[str, tuple[type, ...]] = {  # options that only some models have -> the capabilities
     **dict.fromkeys(_TRACKS_ONLY, (PredictsTracks,)),
     **dict.fromkeys(_CLASSES_ONLY, (Classifies,)),
+    **dict.fromkeys(_CONTEXTS_ONLY, (TakesContexts,)),
     **dict.fromkeys(_TRACKS_OR_CLASSES, (PredictsTracks, Classifies)),
 }
-_KINDS: dict[type, str] = {PredictsTracks: "a track model", Classifies: "a fine-tuned model", Embeds: "a language model"}
+_KINDS: dict[type, str] = {
+    PredictsTracks: "a track model",
+    Classifies: "a fine-tuned model",
+    Embeds: "a language model",
+    TakesContexts: "a model that was trained with contexts",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,7 @@ class ScorerOptions:
     scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
     tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
+    contexts: str | Path | ContextTable | None = None  # for a model with contexts; None: those of its training
     device: str = "auto"  # a GPU if there is one
     precision: str = "float32"
     batch_size: int | None = None
@@ -91,6 +110,7 @@ class ScorerOptions:
         check_names("classes", self.classes, "names of classes")
         if self.tile is not None:
             check_choice("tile", self.tile, get_args(Tile))
+        check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         _ = self.runtime  # checks its own options
 
     @property
@@ -164,6 +184,7 @@ class NamedModels(NamedTuple):
 
     models: tuple[Model, ...]
     names: tuple[str | Path, ...]  # as the user wrote them; empty if a loaded model was given
+    has_other_contexts: bool = False  # True: the contexts are not those of the folders
 
     @property
     def label(self) -> str:
@@ -172,8 +193,17 @@ class NamedModels(NamedTuple):
 
     def calibration(self) -> Calibration | None:
         """Return the calibration in the folder of a single model, if there is one; an ensemble has none of its own."""
-        path = folders.resolve_model(self.names[0]) / FILE if len(self.names) == 1 else None
+        one = len(self.names) == 1 and not self.has_other_contexts
+        path = folders.resolve_model(self.names[0]) / FILE if one else None
         return Calibration.load(path) if path is not None and path.is_file() else None
+
+
+def models_with_contexts(named: NamedModels, contexts: str | Path | ContextTable | None) -> NamedModels:
+    """Return the models with the contexts of a table, or of its path; None: with their own."""
+    table = open_contexts(contexts)
+    if table is None:
+        return named
+    return named._replace(models=tuple(with_contexts(model, table) for model in named.models), has_other_contexts=True)
 
 
 def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VARIANTS) -> NamedModels:

@@ -13,6 +13,8 @@ from genoformer.datasets.sequences import read_labelled
 from genoformer.datasets.track_set import TrackSet, read_tracks
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import check_overwrite
+from genoformer.formats.context_table import ContextTable, open_contexts
+from genoformer.models.track_heads import CONTEXT_HEADS
 from genoformer.option_checks import Strand, check_choice, with_strand
 from genoformer.tasks import Goal
 from genoformer.training import resume
@@ -31,6 +33,7 @@ _NOT_OF_TRACKS = {
     "class_weights": "give track_weights in [tracks]",
     "monitor": "the best step has the highest Pearson's r over positions",
 }  # option -> why it does not apply to tracks
+_OF_TRACKS = ("contexts", "context_head", "organism")  # options for tracks only
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ class FinetuneJob:
         options: those of `LabelOptions`, and fields of [finetune], which override the configuration file; None is the default.
         Raises ConfigError for values that are not allowed, TypeError for unknown options, and the errors of `read_labelled`.
         """
+        for name in _OF_TRACKS:
+            if options.pop(name, None) is not None:
+                raise OptionError(
+                    name, "is for training on tracks, found labelled sequences; leave it out, or set task to tracks."
+                )
         named, changed = _split(with_strand(options), TuningConfig)
         how = LabelOptions(**named)
         settings = FinetuneConfig.read(Path(how.config) if how.config else None, **changed)
@@ -115,7 +123,9 @@ class TrackTrainingJob:
 
     folder: of the model; None for a job of which only the cost is estimated. start: a pre-trained model whose trunk (stem,
     tower and transformer) is reused with a new head; None trains from scratch with [model]. head: name of the new head.
-    command: as typed, for the manifest.
+    command: as typed, for the manifest. contexts: the new head predicts the tracks of these contexts, such as cell types, from
+    their vectors, and later those of others; context_head: a kind of `models.track_heads.CONTEXT_HEADS`. organism: of the
+    tracks, such as mouse, for AlphaGenome; by default the model's first one.
     """
 
     data: TrackSet
@@ -124,6 +134,9 @@ class TrackTrainingJob:
     start: str | Path | None = None
     head: str = "tracks"
     command: str = ""
+    contexts: ContextTable | None = None
+    context_head: str = "linear"
+    organism: str = ""
 
     @classmethod
     def from_names(
@@ -133,13 +146,17 @@ class TrackTrainingJob:
         model: ModelNames = (),
         *,
         command: str = "",
+        contexts: str | Path | ContextTable | None = None,
+        context_head: str | None = None,
+        organism: str | None = None,
         **options: Any,
     ) -> TrackTrainingJob:
         """Build a job from names, paths and text, as `genoformer finetune --task tracks` takes them.
 
-        data: folder of a set of windows. options: `config`, the path of a TOML, and fields of [tracks], which override it; None
-        is the default. Raises ConfigError for values that are not allowed and for options of labelled sequences, TypeError for
-        unknown options, and the errors of `read_tracks`.
+        data: folder of a set of windows. contexts (a table, or its path), context_head, organism: see the class. options:
+        `config`, the path of a TOML, and fields of [tracks], which override it; None is the default. Raises ConfigError for
+        values that are not allowed and for options of labelled sequences, TypeError for unknown options, and the errors of
+        `read_tracks` and `read_contexts`.
         """
         for name, why in _NOT_OF_TRACKS.items():
             default = getattr(LabelOptions, name, None)
@@ -148,6 +165,10 @@ class TrackTrainingJob:
         starts = _names(model)
         if len(starts) > 1:
             raise OptionError("model", f"names {len(starts)} models, expected one to start from; leave the others out.")
+        if context_head is not None:
+            check_choice("context_head", context_head, CONTEXT_HEADS)
+            if contexts is None:
+                raise OptionError("context_head", "is for a table of contexts, found none; give contexts, or leave it out.")
         applicable = {name: value for name, value in options.items() if name not in _NOT_OF_TRACKS}
         named, changed = _split(with_strand(applicable), TrackTuningConfig)
         path = named.get("config")
@@ -158,6 +179,9 @@ class TrackTrainingJob:
             settings,
             starts[0] if starts else None,
             command=command,
+            contexts=open_contexts(contexts),
+            context_head=context_head or "linear",
+            organism=organism or "",
         )
 
 

@@ -1,8 +1,9 @@
-"""Loss: the sum of a batch. Losses of tracks: Poisson (Enformer), Poisson of the sum and multinomial (Borzoi), log squares."""
+"""Loss: the sum of a batch. Losses of tracks: Poisson (Enformer), Poisson of the sum and multinomial (Borzoi, AlphaGenome)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -30,13 +31,22 @@ def poisson(predicted: Tensor, measured: Tensor) -> Tensor:
     return (predicted - measured * torch.log(predicted + _EPSILON)).mean(-1)
 
 
-def poisson_multinomial(predicted: Tensor, measured: Tensor, total_weight: float = 0.2) -> Tensor:
+SEGMENT = 131_072  # bases of a segment of the multinomial loss of AlphaGenome (heads.py, `_compute_loss`)
+
+
+def poisson_multinomial(predicted: Tensor, measured: Tensor, total_weight: float = 0.2, n_segment: int = 0) -> Tensor:
     """Return separate losses of total and shape, summed: [B, K, N] -> [B, K] (Linder et al. 2025, section "Loss function").
 
     With s and s' the sums of y and y' over the N bins: (total_weight (s' - s log s') - sum_i y_i log(y'_i / s')) / N.
     The multinomial part does not depend on the scale of a track, so that positions count that a Poisson loss hardly notices.
+    n_segment: bins of a segment; the sums are of each segment of a window, and the terms of all segments are added (Avsec et
+    al. 2026: segments of 131,072 bases, total_weight 0.2). 0: the whole window is one segment.
     """
     n = predicted.shape[-1]
+    if 0 < n_segment < n:
+        segments = zip(predicted.split(n_segment, -1), measured.split(n_segment, -1), strict=True)
+        parts = [poisson_multinomial(a, b, total_weight) * a.shape[-1] for a, b in segments]
+        return torch.stack(parts).sum(0) / n
     total, expected = measured.sum(-1), predicted.sum(-1) + _EPSILON * n
     places = (measured * (torch.log(predicted + _EPSILON) - torch.log(expected)[..., None])).sum(-1)
     return (total_weight * (expected - total * torch.log(expected)) - places) / n
@@ -50,4 +60,17 @@ def log_squares(predicted: Tensor, measured: Tensor) -> Tensor:
     return (torch.log1p(predicted) - torch.log1p(measured)).square().mean(-1)
 
 
-TRACK_LOSSES: dict[str, TrackLoss] = {"poisson": poisson, "multinomial": poisson_multinomial, "log": log_squares}
+TRACK_LOSSES: dict[str, TrackLoss] = {
+    "poisson": poisson,
+    "multinomial": poisson_multinomial,
+    "segments": poisson_multinomial,
+    "log": log_squares,
+}
+
+
+def track_loss_named(name: str, *, total_weight: float, bin_size: int) -> TrackLoss:
+    """Return a loss of TRACK_LOSSES; "segments" is the multinomial one in segments of 131,072 bases."""
+    if TRACK_LOSSES[name] is not poisson_multinomial:
+        return TRACK_LOSSES[name]
+    n_segment = max(1, SEGMENT // bin_size) if name == "segments" else 0
+    return partial(poisson_multinomial, total_weight=total_weight, n_segment=n_segment)

@@ -10,9 +10,11 @@ from typing import Any
 
 from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
+from genoformer.models.alphagenome import config as alphagenome
 from genoformer.models.borzoi import config as borzoi
 from genoformer.models.enformer import model as enformer
-from genoformer.models.families import class_of
+from genoformer.models.families import class_of, model_class
+from genoformer.models.track_model import NewHead
 from genoformer.models.tuning import TUNE
 from genoformer.training.config import model_fields, tables_with
 from genoformer.training.losses import TRACK_LOSSES
@@ -23,6 +25,7 @@ from genoformer.training.track_batches import Crop
 FROM_SCRATCH: dict[str, tuple[Mapping[str, Any], Callable[..., Any]]] = {
     "enformer": (enformer.PRESETS, enformer.preset),
     "borzoi": (borzoi.PRESETS, borzoi.preset),
+    "alphagenome": (alphagenome.PRESETS, alphagenome.preset),
 }
 
 
@@ -34,8 +37,9 @@ class TrackTuningConfig(EpochsConfig):
     learning_rate: float = 5e-4
     max_grad_norm: float = 0.2
     epochs: float = 20.0
-    loss: str = "poisson"  # "multinomial": separate terms for shape and total (Borzoi); "log": squared error of log(1 + x)
-    total_weight: float = 0.2  # weight of the total in the multinomial loss (Borzoi)
+    loss: str = "poisson"  # "multinomial": separate terms for shape and total (Borzoi), "segments": of each 131,072 bases
+    # (AlphaGenome); "log": squared error of log(1 + x)
+    total_weight: float = 0.2  # weight of the total in the multinomial loss (Borzoi, AlphaGenome)
     track_weights: str = "even"  # 1 / mean of a track (loss "log": 1 / variance), so that all count equally; or "none"
     crop_bins: int = 0  # with targets in a training crop; 0: all bins of the window
     context_bins: int = 0  # input-only bins on each side of a crop; 0: as many as the window has
@@ -77,21 +81,26 @@ class TracksConfig:
         return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed))
 
 
-def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str) -> Any:
+def shape_of(
+    config: TracksConfig, data: TrackSet, start: Any, head: str, n_tracks: int | None = None, organism: str = ""
+) -> Any:
     """Return the shape of a model with one head for the set's tracks: that of [model], or that of a start model.
 
+    n_tracks: of the head; None: those of the set. organism: of the tracks, for a family that distinguishes organisms.
     start: the configuration of the start model, of any family of track models, or None. The window is a training crop with its
     flanks, because relative positions are functions of the window length.
     """
-    part, heads = training_crop(config.tracks, data), {head: len(data.targets)}
+    part = training_crop(config.tracks, data)
     n_bases = (part.n_bins + 2 * part.context_bins) * data.bin_size
+    new = NewHead(head, n_tracks or len(data.targets), data.bin_size, n_bases, part.n_bins, organism)
     if start is None:
         family = config.model.get("family", "enformer")
         if family not in FROM_SCRATCH:
             raise ConfigError(f"[model]: family = {family!r}; from scratch on tracks it is {', '.join(FROM_SCRATCH)}.")
         presets, preset = FROM_SCRATCH[family]
         table = model_fields(config.model, family)
-        if given := sorted({"heads", "context_length", "target_bins"} & table.keys()):
+        of_head = model_class(family).fields_of_head(new)
+        if given := sorted(of_head.keys() & table.keys()):
             raise ConfigError(
                 f"[model]: {', '.join(given)}: heads follow from the tracks of the set, lengths from crop_bins and "
                 "context_bins in [tracks]; leave them out."
@@ -99,12 +108,11 @@ def shape_of(config: TracksConfig, data: TrackSet, start: Any, head: str) -> Any
         name = table.pop("preset", "small")
         if name not in presets:
             raise ConfigError(f"[model]: preset = {name!r}: allowed are {', '.join(presets)}.")
-        shape = preset(name, **{**table, "context_length": n_bases, "target_bins": part.n_bins, "heads": heads})
+        shape = preset(name, **table, **of_head)
     else:
         if config.model:
             raise ConfigError("[model] is for training from scratch; leave it out, or the model.")
-        lengths = {"context_length": n_bases, "target_bins": part.n_bins}
-        shape = class_of(start).config_with_head(start, head, len(data.targets), **lengths)
+        shape = class_of(start).config_with_head(start, new)
     bin_size = class_of(shape).heads_of(shape)[head].bin_size
     if bin_size != data.bin_size:
         has_pools = start is None and any(entry.name == "n_pools" for entry in fields(shape))

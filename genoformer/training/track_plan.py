@@ -13,7 +13,8 @@ from genoformer.models.base import PredictsTracks
 from genoformer.models.tuning import set_trainable
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.losses import TRACK_LOSSES
-from genoformer.training.track_config import shape_of, training_crop
+from genoformer.training.track_config import training_crop
+from genoformer.training.track_contexts import job_shape
 
 
 class StepPlan(NamedTuple):
@@ -21,6 +22,7 @@ class StepPlan(NamedTuple):
 
     shape: Any  # the configuration of the model
     length: int
+    bin_size: int
     n_bins: int
     n_parameters: int
     n_trained: int
@@ -40,7 +42,7 @@ class StepPlan(NamedTuple):
         return cost.table(
             {
                 "parameters": f"{self.n_parameters:,}, of which {self.n_trained:,} are trained",
-                "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.shape.bin_size:,} bins with targets",
+                "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.bin_size:,} bins with targets",
                 "memory of a step": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
                 "multiply-adds of a step": f"{self.multiply_adds:,}",
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
@@ -58,7 +60,7 @@ def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan
     """
     data, head, tracks = job.data, job.head, job.config.tracks
     old = registry.load_config(job.start, PredictsTracks) if job.start is not None else None
-    shape, part = shape_of(job.config, data, old, head), training_crop(tracks, data)
+    shape, part = job_shape(job, old), training_crop(tracks, data)
     length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
@@ -70,7 +72,7 @@ def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan
     model.to(torch.bfloat16 if half else torch.float32)
     model.activation_checkpointing = tracks.checkpointing
     run = cost.track_run(model.train(), head, length, part.n_bins, batch=tracks.batch_size)
-    measured = torch.empty(tracks.batch_size, len(data.targets), part.n_bins, device="meta")
+    measured = torch.empty(tracks.batch_size, model.track_heads[head].n_tracks, part.n_bins, device="meta")
     loss = TRACK_LOSSES[tracks.loss]
     step = cost.trace(model, lambda: loss(run().float(), measured), backward=True, boolean_masks=device != "cpu")
     if rate is None:
@@ -79,6 +81,7 @@ def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan
     return StepPlan(
         shape,
         length,
+        data.bin_size,
         part.n_bins,
         n_parameters=cost.count_parameters(model),
         n_trained=cost.count_parameters(model, trained=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,34 +26,44 @@ from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.loop import FitResult, Monitor, Trainable
-from genoformer.training.losses import TRACK_LOSSES, TrackLoss, poisson_multinomial
+from genoformer.training.losses import track_loss_named
 from genoformer.training.recipe import Finished, training_sketch
 from genoformer.training.strategies import full_state_dict
 from genoformer.training.track_batches import TrackBatches, track_loss
-from genoformer.training.track_config import TrackTuningConfig, shape_of, training_crop
+from genoformer.training.track_config import TrackTuningConfig, training_crop
+from genoformer.training.track_contexts import ContextTracking, job_shape, job_tracking
 from genoformer.training.track_fit import measure_fit, pearson_by_group, write_fit
 
 
 class TrainedTracks(NamedTuple):
-    """Folder of the model, fit on validation windows (None without any), best step, and notes."""
+    """Folder of the model, fit on validation windows (None without any), best step, notes, and groups of the tracks."""
 
     folder: Path
     fit: TrackFit | None
     step: int
     notes: list[str]
     test: TrackFit | None = None  # fit on windows of split test, which did not select the step
+    groups: tuple[str, ...] = ()  # of the tracks of the fits
 
 
 class TrackRecipe:
     """Training of a track model on windows of split train; see `training.tracks.train_tracks`."""
 
     def __init__(self, job: TrackTrainingJob) -> None:
-        config, data, head = self.config, self.data, self.head = job.config, job.data, job.head
-        self.start, self.notes, plan = job.start, list[str](), config.tracks
+        self.config, self.head, self.start, plan = job.config, job.head, job.start, job.config.tracks
+        self.tracking = job_tracking(job)
+        self.notes = list(self.tracking.notes) if self.tracking else list[str]()
+        self.context_head = job.context_head
+        data, head = job.data, job.head
         self.rows, self.held_out = data.rows("train"), data.rows("valid")
         if not len(self.rows):
             raise ConfigError(f"{data.folder} has no windows of split train; build it with some.")
-        self.model = _model(job)
+        self.model = _model(job, self.tracking)
+        if self.tracking is not None:
+            table = self.model.track_heads[head].table
+            assert table is not None
+            data = self.tracking.arranged(data, table)
+        self.data = data
         self.batches = TrackBatches(
             data,
             self.rows,
@@ -66,12 +76,14 @@ class TrackRecipe:
         self.loop = plan.loop(self.batches.n_batches)
         self._note_data()
         means = _means(data, self.rows)
-        begin_at_means(self.model, head, means)
+        begin_at_means(self.model, head, means if self.tracking is None else self.tracking.filled(means))
         set_trainable(self.model, plan.tune, n_last=plan.last_blocks, rank=plan.lora_rank)
         self.model.head_module(head).requires_grad_(True)
         self.model.activation_checkpointing = plan.checkpointing
         self.whole = copy.deepcopy(self.model) if plan.strategy == "fsdp" else self.model  # sharded weights cannot predict
         self.weights = torch.from_numpy(track_weights(data, self.rows, means, plan))
+        if self.tracking is not None:
+            self.weights *= torch.from_numpy(self.tracking.is_measured)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -87,14 +99,20 @@ class TrackRecipe:
             },
             "model": dict(self.config.model),
             "tracks": asdict(self.config.tracks),
+            **self._context_record(),
         }
+
+    def _context_record(self) -> dict[str, Any]:
+        """Return the record of the contexts for the manifest; empty without contexts."""
+        if self.tracking is None:
+            return {}
+        used = self.tracking.contexts
+        return {"contexts": {"head": self.context_head, "names": list(used.names), "sha256": used.sha256}}
 
     @cached_property
     def trainable(self) -> Trainable:
         plan, n_valid = self.config.tracks, len(self.held_out)
-        loss: TrackLoss = TRACK_LOSSES[plan.loss]
-        if loss is poisson_multinomial:
-            loss = partial(poisson_multinomial, total_weight=plan.total_weight)
+        loss = track_loss_named(plan.loss, total_weight=plan.total_weight, bin_size=self.data.bin_size)
         return Trainable(
             self.model,
             self.batches,
@@ -130,7 +148,8 @@ class TrackRecipe:
             for name, split in (("pearson", "valid"), ("pearson_test", "test"))
             if split in fits
         }
-        report = TrainedTracks(folder, fits.get("valid"), fitted.step, self.notes, fits.get("test"))
+        groups = tuple(track.group for track in data.targets)
+        report = TrainedTracks(folder, fits.get("valid"), fitted.step, self.notes, fits.get("test"), groups)
         return Finished(model, record, training_sketch((data.sequence[row] for row in self.rows), GENOME_SCALE), report)
 
     def _fit(self, model: TrackModel, rows: NDArray[np.int64]) -> TrackFit:
@@ -147,23 +166,29 @@ class TrackRecipe:
             self.notes.append("All windows of split valid are 0 in every track: r is not defined, so the last step is kept.")
 
 
-def _model(job: TrackTrainingJob) -> TrackModel:
+def _model(job: TrackTrainingJob, tracking: ContextTracking | None) -> TrackModel:
     """Return a model with one new head for the set's tracks."""
     old = registry.load(job.start, PredictsTracks) if job.start is not None else None
-    shape = shape_of(job.config, job.data, old.config if old is not None else None, job.head)
-    model: TrackModel = class_of(shape)(shape)
+    shape = job_shape(job, old.config if old is not None else None, tracking)
+    model: Any = class_of(shape)(shape)
+    if tracking is not None:
+        model.vectors.copy_(torch.from_numpy(tracking.contexts.vectors))
     if old is not None:
+        origin, old = old.origin, old.trunk_model()
         own = {id(p) for part in old.output_parts() for p in ([part] if isinstance(part, nn.Parameter) else part.parameters())}
         left_out = {name for name, parameter in old.named_parameters() if id(parameter) in own}
         trunk = {name: tensor for name, tensor in old.state_dict().items() if name not in left_out}
-        model.load_state_dict(trunk, strict=False)
-        model.set_origin(old.origin._replace(training_sketch=None))
-    return model
+        model.trunk_model().load_state_dict(trunk, strict=False)
+        model.set_origin(origin._replace(training_sketch=None))
+    new: TrackModel = model
+    return new
 
 
 def _length_notes(before: Any, now: Any) -> list[str]:
     """Return a note if the windows differ in length from those of the start model."""
     if before.context_length == now.context_length or not getattr(now, "n_blocks", 0):
+        return []
+    if not class_of(now).positions_follow_length:
         return []
     return [
         f"The model comes from windows of {before.context_length:,} bases and is trained here on {now.context_length:,}: its "
@@ -172,14 +197,8 @@ def _length_notes(before: Any, now: Any) -> list[str]:
 
 
 def begin_at_means(model: TrackModel, head: str, means: NDArray[np.float64]) -> None:
-    """Initialise a new linear head to predict each track's mean, so that the first steps are not spent on it."""
-    out = model.head_module(head)
-    if not isinstance(out, nn.Linear) or out.bias is None:
-        return
-    with torch.no_grad():
-        means = np.maximum(means, 1e-3)
-        out.bias.copy_(torch.from_numpy(means + np.log(-np.expm1(-means))))  # softplus(b) = mean
-        out.weight.mul_(0.1)
+    """Initialise a new head to predict each track's mean, so that the first steps are not spent on it."""
+    model.start_at_means(head, torch.from_numpy(means))
 
 
 def _means(data: TrackSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:

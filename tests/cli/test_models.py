@@ -111,7 +111,6 @@ def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:
     table.write_text("sequence\tlabel\n" + "ACGTACGTAC\ta\nTTGCATTGCA\tb\n" * 20)
     out = tmp_path / "out"
     for command, remedy in (
-        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model or a model that `finetune` made"),
         (("finetune", table, "-o", out), "give a language model or a model that `finetune` made"),
         (("evaluate", table), "give a model that `finetune` made"),
     ):

@@ -11,10 +11,12 @@ from genoformer.errors import ConfigError
 from genoformer.models.enformer.model import Enformer
 from genoformer.models.lora import LowRank, add_adapters, merge_adapters
 from genoformer.models.track_heads import (
+    CONTEXT_HEADS,
     ContextAttentionHead,
     ContextHead,
     TrackHead,
     TrackModelWithHead,
+    make_context_head,
 )
 from genoformer.models.tuning import trained_names
 
@@ -51,7 +53,7 @@ def theirs(name: str, width: int, **options):
 
 def test_a_context_head_is_that_of_enformer_pytorch(embedding, contexts) -> None:
     reference, head = theirs("ContextAdapterWrapper", WIDTH, context_dim=CONTEXT), ContextHead(WIDTH, CONTEXT)
-    head.load_state_dict({"to_weight": reference.to_context_weights, "to_bias": reference.to_context_bias})
+    head.load_state_dict({"to_weight": reference.to_context_weights[None], "to_bias": reference.to_context_bias[None]})
     expected = reference(embedding.transpose(1, 2), context=contexts[:, 0])  # [B, N, K]
     torch.testing.assert_close(head(embedding, contexts[:, 0]).transpose(1, 2), expected, rtol=1e-5, atol=1e-6)
 
@@ -95,6 +97,36 @@ def test_vectors_that_are_not_there_are_as_if_left_out(embedding, contexts) -> N
     plain = embedding.transpose(1, 2) + head.mix(head.null_value)  # all attend to the null key
     expected = nn.functional.softplus(head.out(plain))[..., 0]
     torch.testing.assert_close(found[:, 2], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", CONTEXT_HEADS)
+def test_several_measurements_are_one_head_each(embedding, contexts, kind: str) -> None:
+    """Tracks are ordered by context, then by measurement; some tracks are those of all."""
+    torch.manual_seed(2)
+    head = make_context_head(kind, WIDTH, CONTEXT, 2)
+    for parameter in head.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    found = head(embedding, contexts[:, 0])
+    assert found.shape == (2, 6, 7)
+    for a in range(2):
+        one = make_context_head(kind, WIDTH, CONTEXT, 1)
+        own = ("out.weight", "out.bias", "to_weight", "to_bias")  # of a measurement; the rest is shared
+        one.load_state_dict({name: t[a : a + 1] if name in own else t for name, t in head.state_dict().items()})
+        torch.testing.assert_close(found[:, a::2], one(embedding, contexts[:, 0]), rtol=1e-4, atol=1e-5)
+    for only in ([5], [3, 0, 4, 1, 2, 5, 3], [2, 5]):
+        torch.testing.assert_close(
+            head(embedding, contexts[:, 0], only=torch.tensor(only)), found[:, only], rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("kind", CONTEXT_HEADS)
+def test_a_head_starts_near_the_means(embedding, contexts, kind: str) -> None:
+    torch.manual_seed(2)
+    head = make_context_head(kind, WIDTH, CONTEXT + 1, 2)
+    described = torch.cat([contexts[:, 0], torch.ones(3, 1)], 1)
+    head.start_at(torch.tensor([0.5, 20.0]), has_constant=True)
+    means = head(embedding, described).mean((0, 2))
+    torch.testing.assert_close(means, torch.tensor([0.5, 20.0] * 3), rtol=0.35, atol=0)
 
 
 def test_a_head_on_new_tracks_is_that_of_the_model(embedding) -> None:

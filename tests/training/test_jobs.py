@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ learning_rate = 1e-2
 accelerator = "cpu"
 """
 OF_THE_COMMAND = {"train", "output", "task", "plan", "model"}  # arguments of a function, and not options
+OF_TRACKS = {"contexts", "context_head", "organism"}
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +115,9 @@ def test_the_options_of_the_command_are_those_of_the_jobs() -> None:
     options = parsed(command, "train.csv") | {"label": None}  # of the command: ()
     named = {field.name: field.default for field in fields(LabelOptions)}
     tables = [{field.name for field in fields(table)} for table in (TuningConfig, TrackTuningConfig)]
-    of_tables = options.keys() - named.keys() - OF_THE_COMMAND
+    of_tables = options.keys() - named.keys() - OF_THE_COMMAND - OF_TRACKS
     assert named.keys() <= options.keys()
+    assert options.keys() & signature(TrackTrainingJob.from_names).parameters.keys() >= OF_TRACKS
     assert of_tables <= tables[0]
     assert of_tables - tables[1] == {"class_weights", "monitor"}  # which track training refuses
     for name, default in named.items():

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genoformer.training.losses import TRACK_LOSSES, log_squares, poisson, poisson_multinomial
+from genoformer.training.losses import TRACK_LOSSES, log_squares, poisson, poisson_multinomial, track_loss_named
 
 
 def tracks(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,3 +69,40 @@ def test_a_prediction_of_nothing_is_finite_with_its_gradient(name) -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(predicted.grad).all()
+
+
+def reference_multinomial(predicted: torch.Tensor, measured: torch.Tensor, n_segment: int) -> float:
+    """The loss of AlphaGenome (losses.py, `multinomial_loss`) of one track [N] with a positional weight of 5."""
+    total, position, n = 0.0, 0.0, len(predicted)
+    for first in range(0, n, n_segment):
+        y_hat, y = predicted[first : first + n_segment], measured[first : first + n_segment]
+        s_hat, s = float(y_hat.sum()), float(y.sum())
+        total += (s_hat - s * math.log(s_hat + 1e-7)) - (s - s * math.log(s + 1e-7))
+        position -= sum(float(a) * math.log(float(b) / (s_hat + 1e-7) + 1e-7) for a, b in zip(y, y_hat, strict=True))
+    return total / (n // n_segment) / n_segment + 5 * position / n
+
+
+def test_segments_are_the_loss_of_alphagenome_but_for_a_factor_and_what_the_model_does_not_change() -> None:
+    torch.manual_seed(0)
+    measured = torch.randint(1, 9, (1, 1, 12)).double()
+    first, second = (torch.rand(1, 1, 12, dtype=torch.float64) + 0.1 for _ in range(2))
+    differences = [
+        float(poisson_multinomial(first, measured, 0.2, n_segment=n) - poisson_multinomial(second, measured, 0.2, n_segment=n))
+        for n in (3, 4, 12)
+    ]
+    expected = [
+        reference_multinomial(first[0, 0], measured[0, 0], n) - reference_multinomial(second[0, 0], measured[0, 0], n)
+        for n in (3, 4, 12)
+    ]
+    assert [5 * value for value in differences] == pytest.approx(expected, rel=1e-4)
+    assert len({round(value, 6) for value in differences}) == 3
+
+
+def test_a_segment_has_131072_bases() -> None:
+    torch.manual_seed(0)
+    predicted, measured = torch.rand(1, 1, 4) + 0.1, torch.rand(1, 1, 4)
+    long = track_loss_named("segments", total_weight=0.2, bin_size=65_536)(predicted, measured)
+    torch.testing.assert_close(long, poisson_multinomial(predicted, measured, 0.2, n_segment=2))
+    short = track_loss_named("segments", total_weight=0.2, bin_size=128)(predicted, measured)
+    torch.testing.assert_close(short, poisson_multinomial(predicted, measured))
+    assert track_loss_named("log", total_weight=0.2, bin_size=128) is log_squares

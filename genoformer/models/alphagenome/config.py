@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, get_type_hints
 
+from torch import nn
+
 from genoformer.config import checked, preset_of
 from genoformer.errors import ConfigError
 from genoformer.models.base import Head
@@ -102,12 +104,16 @@ class AlphaGenomeConfig:
     junction_width: int = 768  # channels in which a donor and an acceptor are compared
     n_junction_sites: int = 512  # largest number of splice sites of each kind among which junctions are predicted
     site_threshold: float = 0.1  # smallest probability of these splice sites
+    heads: Mapping[str, int] = field(default_factory=dict)  # heads trained here on other tracks: name -> number of tracks
+    bin_size: int = BIN  # bases of a bin of these heads, 1 or 128
+    head_organism: str = ""  # whose embedding these heads read; "": the first one
+    target_bins: int = 0  # bins that they predict in the middle of a window; 0: all
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if hints[entry.name] is int and value < (0 if entry.name == "n_blocks" else 1):
+            if hints[entry.name] is int and value < (0 if entry.name in ("n_blocks", "target_bins") else 1):
                 raise ConfigError(f"{entry.name} = {value}: give a whole number above 0.")
         for name in ("stem_kernel", "kernel"):
             if getattr(self, name) % 2 == 0:
@@ -124,13 +130,33 @@ class AlphaGenomeConfig:
             raise ConfigError("n_blocks = 0: the pair representation needs a block; give at least 1.")
         if not 0 <= self.site_threshold < 1:
             raise ConfigError(f"site_threshold = {self.site_threshold}: give a probability below 1.")
+        self._check_heads()
         self._check_outputs()
+
+    def _check_heads(self) -> None:
+        if self.head_organism and self.head_organism not in self.organisms:
+            raise ConfigError(
+                f"organism = {self.head_organism!r}: the model has {', '.join(self.organisms)}; name one of them."
+            )
+        if self.bin_size not in (1, BIN):
+            raise ConfigError(f"bin_size = {self.bin_size}: the bins of AlphaGenome have 1 or {BIN} bases; give one of them.")
+        if self.target_bins > self.context_length // self.bin_size:
+            raise ConfigError(
+                f"target_bins = {self.target_bins}: a window of {self.context_length:,} bases has "
+                f"{self.context_length // self.bin_size:,} bins of {self.bin_size}; give at most that, or 0 for all."
+            )
+        if any(type(n) is not int or n < 1 for n in self.heads.values()):
+            raise ConfigError(f"heads = {dict(self.heads)}: give each head its number of tracks, at least 1.")
+        if bad := [name for name in self.heads if not name.isidentifier() or hasattr(nn.ModuleDict, name)]:
+            raise ConfigError(f"heads: {bad[0]!r} is no name, or one that torch needs; take other letters, digits and _.")
 
     def _check_outputs(self) -> None:
         if not self.organisms or len(set(self.organisms)) < len(self.organisms):
             raise ConfigError(f"organisms = {self.organisms}: name at least one organism, each once.")
         if bad := [name for name in self.organisms if not name.isidentifier()]:
             raise ConfigError(f"organisms: {bad[0]!r} is not a name; take letters, digits and _.")
+        if not self.outputs and self.heads and not self.tracks:
+            return
         if not self.outputs or (set(self.outputs) - set(OUTPUTS)):
             raise ConfigError(f"outputs = {', '.join(self.outputs) or 'none'}: give some of {', '.join(OUTPUTS)}.")
         if bad := [name for name, n in self.outputs.items() if type(n) is not int or n < 1]:
@@ -196,7 +222,10 @@ class HeadName(NamedTuple):
 
 
 def head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
-    """Return the parts of the name of each head: an organism, an output with tracks of it, and a bin size."""
+    """Return the parts of the name of each head: an organism, an output with tracks of it, and a bin size.
+
+    Heads that were trained here read the embedding of `head_organism`.
+    """
     names = [
         HeadName(organism, output, size)
         for organism in config.organisms
@@ -204,19 +233,22 @@ def head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
         for size in OUTPUTS[output].bin_sizes
         if config.tracks[organism][output]
     ]
-    return {str(name): name for name in names}
+    own = {name: HeadName(config.head_organism or config.organisms[0], name, config.bin_size) for name in config.heads}
+    return {str(name): name for name in names} | own
 
 
 def heads_of(config: AlphaGenomeConfig) -> dict[str, Head]:
     """Return the heads by name."""
-    return {text: Head(config.tracks[name.organism][name.output], name.bin_size) for text, name in head_names(config).items()}
+    own = {name: Head(n, config.bin_size, target_bins=config.target_bins) for name, n in config.heads.items()}
+    names = {text: name for text, name in head_names(config).items() if text not in own}
+    return {text: Head(config.tracks[name.organism][name.output], name.bin_size) for text, name in names.items()} | own
 
 
 def pair_head_names(config: AlphaGenomeConfig) -> dict[str, HeadName]:
     """Return the parts of the name of each head of pairs: contact maps, and junctions if there are splice sites."""
     names = {}
     for organism in config.organisms:
-        counts = config.tracks[organism]
+        counts = config.tracks.get(organism, {})  # none with heads that were trained here
         if counts.get(CONTACTS):
             names[f"{organism}_{CONTACTS}"] = HeadName(organism, CONTACTS, PAIR_BIN)
         if counts.get(JUNCTIONS) and counts.get(SITES):
@@ -234,6 +266,18 @@ def pair_heads_of(config: AlphaGenomeConfig) -> dict[str, Head]:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "alphagenome": {},
+    # a quarter of the channels, for training from scratch
+    "small": {
+        "width": 192,
+        "width_step": 32,
+        "n_blocks": 5,
+        "key_width": 48,
+        "value_width": 48,
+        "pair_width": 32,
+        "n_pair_heads": 8,
+        "longest_window": 131_072,
+        "context_length": 131_072,
+    },
     "tiny": {
         "width": 24,
         "width_step": 4,

@@ -122,7 +122,7 @@ class AlphaGenomeEngine(PlainEngine):
             for name, parts in of_organism.items():
                 if parts.bin_size == size:
                     yield name, model.tracks(embedding, name)
-        if model.config.tracks[self.organism_name].get(CONTACTS):
+        if model.config.tracks.get(self.organism_name, {}).get(CONTACTS):
             yield CONTACTS, model.outputs[CONTACTS].maps(model.embed_pairs(pairs, organism), organism)  # type: ignore[operator]
 
 

@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genoformer.models.alphagenome.config import BIN, PAIR_BIN
 from genoformer.models.alphagenome.layers import EPS, ConvBlock, DownStage, RMSBatchNorm, StandardisedConv, Stem, UpStage
-from genoformer.models.row_convolution import row_convolution
+from genoformer.models.alphagenome.tiles import TILE, decoder_reach, encoder_reach
+from genoformer.models.row_convolution import copied_weights, row_convolution
 
 if TYPE_CHECKING:
     from genoformer.models.alphagenome.model import AlphaGenome
@@ -170,3 +172,30 @@ def on_rows(function: Callable[..., Tensor], *images: Tensor) -> Tensor:
     """Apply a function of rows [L, C] -> [L', C'] to each of a batch of images [B, C, 1, L], channels last."""
     results = [function(*(x[b, :, 0].T for x in images)) for b in range(len(images[0]))]
     return (results[0][None] if len(results) == 1 else torch.stack(results)).mT[:, :, None]
+
+
+def engine_size(model: AlphaGenome, length: int, head: str, n_bins: int) -> tuple[int, int]:
+    """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+    The encoder holds its output and, of a tile, input and output of the first stage; the transformer the pairs several
+    times. For heads of 1 base the outputs of all stages are kept, and the decoder holds five rows of the finest stage, and
+    the embedding and the tracks of a tile.
+    """
+    config, n = model.config, length // BIN
+    convolutions = [module for stage in model.stages for module in stage.modules() if isinstance(module, StandardisedConv)]
+    tile = min(n, TILE + 2 * (-(-encoder_reach(config) // BIN))) * BIN
+    pairs = (length // PAIR_BIN) ** 2
+    transform = 7 * pairs * config.pair_width + n * (6 * config.trunk_width + config.n_heads * config.key_width)
+    encoder, kept = tile * 2 * config.width, 0
+    if model.bin_size_of(head) == 1:
+        convolutions += [module for module in model.decoder.modules() if isinstance(module, StandardisedConv)]
+        kept = min(n, -(-(n_bins + 2 * decoder_reach(config)) // BIN)) * sum(
+            width * (BIN >> i) for i, width in enumerate(config.channels)
+        )
+        tile = min(n_bins, TILE * BIN)
+        decoder = tile * (5 * config.width + 3 * model.track_heads[head].n_tracks)
+        encoder = max(encoder + tile * config.width, decoder)
+    else:
+        encoder = max(encoder, 2 * n_bins * 2 * config.trunk_width)
+    copies = sum(copied_weights(module.weight) for module in convolutions)
+    return copies, 2 * n * config.trunk_width + kept + max(encoder, transform)

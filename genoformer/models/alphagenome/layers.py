@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genoformer.models.batch_norm import mean_square
 from genoformer.models.layers import linear
 
 EPS = 1e-5
@@ -43,7 +44,7 @@ class RMSBatchNorm(nn.Module):
         variance = self.running_var
         if self.training and self.weight.requires_grad:
             others = [i for i in range(x.ndim) if i != self.dim % x.ndim]
-            variance = x.float().square().mean(others)
+            variance = mean_square(x, others)
             with torch.no_grad():
                 self.running_var.lerp_(variance, 0.1)
         scale = self.weight * torch.rsqrt(variance + EPS)

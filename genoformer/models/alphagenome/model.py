@@ -36,14 +36,15 @@ from genoformer.models.alphagenome.config import (
     pair_head_names,
     pair_heads_of,
 )
-from genoformer.models.alphagenome.layers import DownStage, StandardisedConv, Stem, UpStage
+from genoformer.models.alphagenome.fast_layers import engine_size
+from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
-from genoformer.models.alphagenome.tiles import TILE, decode, decoded_bins, decoder_reach, encode, encoder_reach
+from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
 from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
-from genoformer.models.row_convolution import copied_weights
-from genoformer.models.track_model import one_hot, read_track_tables
+from genoformer.models.track_layers import linear_tracks
+from genoformer.models.track_model import NewHead, one_hot, read_track_tables
 
 if TYPE_CHECKING:
     from genoformer.models.alphagenome.engine import AlphaGenomeEngine
@@ -89,6 +90,7 @@ class AlphaGenome(BinTransformer):
         self.embed_bases = Embedder(n, config.width, skip_width=widths[BIN])
         self.embed_pairs = PairEmbedder(n, config.pair_width)
         self.outputs = output_modules(config)
+        self.heads = nn.ModuleDict({name: nn.Linear(widths[config.bin_size], n) for name, n in config.heads.items()})
         self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
 
     # Tracks
@@ -105,7 +107,7 @@ class AlphaGenome(BinTransformer):
         """Return the embedding of the bins of a head, [B, D, N]; it depends on the organism and the bin size of the head."""
         self._check_input(onehot)
         name = self.parts_of(head)
-        bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins, str(name))
+        bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins, self.head_named(head))
         return self._embedding(onehot, self._organism(name.organism), name.bin_size, bins)
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
@@ -113,6 +115,9 @@ class AlphaGenome(BinTransformer):
 
         Tracks are in the scale of the measurements (`outputs.unscaled`); of splice sites they are probabilities.
         """
+        head = self.head_named(head)
+        if head in self.heads:
+            return linear_tracks(embedding, self.heads[head], only)
         name = self.parts_of(head)
         tracks: Tensor = self.outputs[name.output](embedding, self._organism(name.organism), name.bin_size, only)
         return tracks
@@ -122,7 +127,10 @@ class AlphaGenome(BinTransformer):
         return head_names(self.config)[self.head_named(head)]
 
     def head_module(self, head: str) -> nn.Module:
-        return self.outputs[self.parts_of(head).output]
+        return self.heads[head] if head in self.heads else self.outputs[self.parts_of(head).output]
+
+    def embedding_width(self, head: str) -> int:
+        return embedding_widths(self.config)[self.parts_of(head).bin_size]
 
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return `AlphaGenomeEngine`: the encoder shared by the windows of a stretch and by edited copies."""
@@ -131,44 +139,26 @@ class AlphaGenome(BinTransformer):
         return AlphaGenomeEngine(self, head)
 
     @classmethod
-    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
-        raise ConfigError("AlphaGenome cannot be trained on new tracks yet; take a model of another family.")
+    def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
+        """Return the fields that a new head sets; it has bins of 1 or 128 bases, as its tracks have."""
+        own = {"bin_size": head.bin_size, "head_organism": head.organism, "outputs": {}, "tracks": {}}
+        return {**super().fields_of_head(head._replace(organism="")), **own}
 
     @classmethod
     def timing_config(cls, config: AlphaGenomeConfig, length: int) -> AlphaGenomeConfig:
         """Return a configuration of the same width to measure speed with: windows of `length` bases, one block, one track."""
+        if config.heads:
+            return replace(config, n_blocks=1, heads={next(iter(config.heads)): 1}, target_bins=0, context_length=length)
         one = {"dnase": 1}
         tracks = dict.fromkeys(config.organisms, one)
-        return replace(config, n_blocks=1, outputs=one, tracks=tracks, context_length=length)
+        return replace(config, n_blocks=1, outputs=one, tracks=tracks, heads={}, target_bins=0, context_length=length)
 
     def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
-        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
-
-        The encoder holds its output and, of a tile, input and output of the first stage; the transformer the pairs several
-        times. For heads of 1 base the outputs of all stages are kept, and the decoder holds five rows of the finest stage, and
-        the embedding and the tracks of a tile.
-        """
-        name, config, n = self.parts_of(head), self.config, length // BIN
-        convolutions = [module for stage in self.stages for module in stage.modules() if isinstance(module, StandardisedConv)]
-        tile = min(n, TILE + 2 * (-(-encoder_reach(config) // BIN))) * BIN
-        pairs = (length // PAIR_BIN) ** 2
-        transform = 7 * pairs * config.pair_width + n * (6 * config.trunk_width + config.n_heads * config.key_width)
-        encoder, kept = tile * 2 * config.width, 0
-        if name.bin_size == 1:
-            convolutions += [module for module in self.decoder.modules() if isinstance(module, StandardisedConv)]
-            kept = min(n, -(-(n_bins + 2 * decoder_reach(config)) // BIN)) * sum(
-                width * (BIN >> i) for i, width in enumerate(config.channels)
-            )
-            tile = min(n_bins, TILE * BIN)
-            decoder = tile * (5 * config.width + 3 * config.tracks[name.organism][name.output])
-            encoder = max(encoder + tile * config.width, decoder)
-        else:
-            encoder = max(encoder, 2 * n_bins * 2 * config.trunk_width)
-        copies = sum(copied_weights(module.weight) for module in convolutions)
-        return copies, 2 * n * config.trunk_width + kept + max(encoder, transform)
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time."""
+        return engine_size(self, length, head, n_bins)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
-        return [self.outputs]
+        return [self.outputs, self.heads]
 
     def shard_parts(self) -> list[nn.Module]:
         return [*self.stages, *self.blocks, *self.decoder]
@@ -272,7 +262,7 @@ class AlphaGenome(BinTransformer):
 
     def _require_output(self, output: str, organism: str) -> None:
         if not self.config.tracks.get(organism, {}).get(output):
-            having = [name for name in self.config.organisms if self.config.tracks[name].get(output)]
+            having = [name for name in self.config.organisms if self.config.tracks.get(name, {}).get(output)]
             raise ConfigError(f"found no {output} of {organism!r}, expected one of: {', '.join(having) or 'none'}.")
 
     # Parts

@@ -36,7 +36,7 @@ from genoformer.models.track_layers import (
     scaled_normal,
     softplus,
 )
-from genoformer.models.track_model import one_hot
+from genoformer.models.track_model import NewHead, one_hot
 
 _EPSILON = 1e-3  # of all norms; TensorFlow's default
 
@@ -165,10 +165,9 @@ class Borzoi(BinTransformer):
         return config.unit
 
     @classmethod
-    def config_with_head(cls, config: Any, head: str, n_tracks: int, *, context_length: int, target_bins: int) -> Any:
-        """Return a configuration with one new head, whose tracks are trained in the scale of their data set."""
-        lengths = {"context_length": context_length, "target_bins": target_bins}
-        return replace(config, heads={head: n_tracks}, squashed_scale="", **lengths)
+    def fields_of_head(cls, head: NewHead) -> dict[str, Any]:
+        """Return the fields that a new head sets; its tracks are trained in the scale of their data set."""
+        return {**super().fields_of_head(head), "squashed_scale": ""}
 
     @classmethod
     def timing_config(cls, config: BorzoiConfig, length: int) -> BorzoiConfig:

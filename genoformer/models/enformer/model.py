@@ -31,6 +31,7 @@ from genoformer.models.track_layers import (
     conv1d_as_image,
     conv1x1,
     image,
+    linear_tracks,
     logits_of_rows,
     scaled_normal,
 )
@@ -274,6 +275,7 @@ class Enformer(BinTransformer):
     """
 
     config_type = EnformerConfig
+    positions_follow_length = True
 
     def __init__(self, config: EnformerConfig) -> None:
         super().__init__()
@@ -348,10 +350,7 @@ class Enformer(BinTransformer):
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
         """Map the embedding [B, 2 C, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
-        last = self.heads[self.head_named(head)]
-        assert isinstance(last, nn.Linear)
-        weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
-        return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+        return linear_tracks(embedding, self.heads[self.head_named(head)], only)
 
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return `EnformerEngine`: stem and tower in tiles, shared by the windows of a stretch and by edited copies."""

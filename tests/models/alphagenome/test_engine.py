@@ -8,7 +8,9 @@ import torch
 from alphagenome_models import small_alphagenome
 
 from genoformer.models.alphagenome import engine as engines
+from genoformer.models.alphagenome.config import preset
 from genoformer.models.alphagenome.engine import AlphaGenomeEngine
+from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.alphagenome.tiles import encode_bins
 from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine
@@ -102,3 +104,17 @@ def test_the_head_has_to_be_named() -> None:
 
     with pytest.raises(ConfigError, match="no head was named"):
         MODEL.engine()
+
+
+def test_a_stretch_needs_no_gradients_where_they_are_enabled() -> None:
+    """As `score --plan` calls it: with channels that the faster convolutions take, and weights that require gradients."""
+    one = {"dnase": 1}
+    torch.manual_seed(0)
+    model = AlphaGenome(preset("tiny", n_blocks=1, outputs=one, tracks={"human": one}, organisms=("human",))).eval()
+    head, codes = "human_dnase_128bp", np.random.default_rng(0).integers(0, 4, 16_384).astype(np.uint8)
+    window = model.engine(head).stretch(codes).window(16, 64)
+    assert window.x.is_inference()
+    with torch.inference_mode():
+        found = window.embed([None], Bins(3, 5))
+        expected = PlainEngine(model, head).embed(codes[None, 2048:10_240], Bins(3, 5))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())

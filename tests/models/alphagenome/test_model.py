@@ -235,8 +235,6 @@ def test_outputs_that_an_organism_does_not_have_are_refused() -> None:
         MODEL(random_onehot(1, 2048))
     with pytest.raises(ConfigError, match=r"give one-hot DNA \[B, 4, L\]"):
         MODEL(random_onehot(1, 2048).transpose(1, 2), "human_atac_1bp")
-    with pytest.raises(ConfigError, match="cannot be trained on new tracks yet"):
-        AlphaGenome.config_with_head(MODEL.config, "new", 3, context_length=4096, target_bins=0)
 
 
 ROWS = alphagenome_models.ROWS
@@ -271,7 +269,7 @@ def test_configurations_that_are_none_are_refused(fields: dict, words: str) -> N
 def test_presets() -> None:
     assert preset("alphagenome") == AlphaGenomeConfig()
     assert preset("tiny", n_blocks=1).n_blocks == 1
-    with pytest.raises(ConfigError, match="allowed are alphagenome, tiny"):
+    with pytest.raises(ConfigError, match="allowed are alphagenome, small, tiny"):
         preset("large")
-    with pytest.raises(ConfigError, match="unknown fields heads"):
-        AlphaGenomeConfig.from_dict({"heads": 3})
+    with pytest.raises(ConfigError, match="unknown fields rows"):
+        AlphaGenomeConfig.from_dict({"rows": 3})

@@ -21,7 +21,7 @@ from genoformer.genome.variants import Variant
 from genoformer.models import registry
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.borzoi.model import Borzoi
-from genoformer.models.track_model import one_hot
+from genoformer.models.track_model import NewHead, one_hot
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 3000))
 WINDOW = {"context_length": 1024, "target_bins": 16}
@@ -190,7 +190,7 @@ def test_info_and_conversion_of_a_published_folder(genome, vcf, tmp_path) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_head_has_the_scale_of_its_data(kind) -> None:
     model = small_borzoi(kind, squashed_scale="borzoi")
-    shape = model.config_with_head(model.config, "cage", 3, context_length=512, target_bins=4)
+    shape = model.config_with_head(model.config, NewHead("cage", 3, 32, 512, 4))
     assert (dict(shape.heads), shape.context_length, shape.target_bins, shape.squashed_scale) == ({"cage": 3}, 512, 4, "")
     assert {**vars(shape), **{name: SMALL[name] for name in ("heads", "context_length", "target_bins")}} == {
         **vars(model.config),

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from genoformer.models import registry
 from genoformer.models.base import PredictsTracks
+from genoformer.models.contexts import ContextConfig, ContextTracks
 from genoformer.models.enformer.model import Enformer, preset
 from genoformer.models.enformer.tiled_trunk import Trunk
+from genoformer.models.track_heads import CONTEXT_HEADS
 
 reference = pytest.importorskip("enformer_pytorch.modeling_enformer", reason="enformer-pytorch is not installed (extra: dev)")
 full_size = pytest.mark.skipif(not FULL, reason="needs 9 GB and some minutes: set GENOFORMER_FULL=1")
@@ -57,6 +59,42 @@ def ours(model, folder: Path) -> Enformer:
 def relative(found: Tensor, expected: Tensor) -> float:
     """The largest difference, relative to the largest number; [B, K, N] and [B, N, K]."""
     return ((found.transpose(1, 2) - expected).abs().max() / expected.abs().max()).item()
+
+
+@pytest.mark.parametrize("kind", CONTEXT_HEADS)
+def test_whole_models_with_contexts_give_the_same_tracks(tmp_path, right_axis, kind) -> None:
+    """enformer-pytorch's wrappers around a model with random weights, and ours with the same weights, without the constant."""
+    finetune = pytest.importorskip("enformer_pytorch.finetune")
+    inner = theirs(**{**TINY, "target_length": -1, "output_heads": {"tracks": 1}})
+    mine = ours(inner, tmp_path)
+    config = ContextConfig(mine.config, ("a", "b", "c"), ("w", "x", "y", "z"), head=kind, constant=False)
+    model = ContextTracks(config).eval()
+    model.trunk.load_state_dict(mine.state_dict())
+    torch.manual_seed(4)
+    with torch.no_grad():
+        model.vectors.normal_()
+        if kind == "linear":
+            wrapper = finetune.ContextAdapterWrapper(enformer=inner, context_dim=4)
+            wrapper.to_context_weights.mul_(0.05)
+            model.head.to_weight.copy_(wrapper.to_context_weights[None])
+            model.head.to_bias.copy_(wrapper.to_context_bias[None])
+        else:
+            wrapper = finetune.ContextAttentionAdapterWrapper(enformer=inner, context_dim=4)
+            key, value = wrapper.to_key_values.weight.chunk(2)
+            parts = {
+                "norm_bins": wrapper.query_norm,
+                "norm_context": wrapper.key_values_norm,
+                "query": wrapper.to_queries,
+                "mix": wrapper.to_out,
+                "out": wrapper.to_pred[0],
+            }
+            weights = {f"{name}.{what}": t for name, part in parts.items() for what, t in part.state_dict().items()}
+            null = {"null_key": wrapper.null_key, "null_value": wrapper.null_value}
+            model.head.load_state_dict(weights | null | {"key.weight": key, "value.weight": value})
+        onehot = random_onehot(1, 8192)
+        expected = wrapper.eval()(onehot.transpose(1, 2), context=model.vectors)  # [B, N, K]
+        assert expected.std(1).mean() > 0.01
+        assert relative(model(onehot), expected) < 1e-4
 
 
 @pytest.mark.parametrize(
