@@ -122,7 +122,7 @@ class TrackPredictor:
 
         def run(part: slice) -> Tensor:
             if has(engine, TracksInParts):
-                tracks: Tensor = engine.tracks_in_parts(codes[part], bins)
+                tracks: Tensor = engine.tracks_in_parts(codes[part], bins, lambda x: self.model.tracks(x, self.head))
                 return tracks
             return self.model.tracks(self.engine.embed(codes[part], bins), self.head)
 

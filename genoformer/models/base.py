@@ -287,8 +287,8 @@ class TrackEngine(Protocol):
 class TracksInParts(Protocol):
     """An engine that computes tracks without the embedding of all bins, which can be large."""
 
-    def tracks_in_parts(self, codes: Codes, bins: Bins) -> Tensor:
-        """Return all tracks of the head, codes [B, L] -> [B, K, N]."""
+    def tracks_in_parts(self, codes: Codes, bins: Bins, tracks: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the tracks of bins, codes [B, L] -> [B, K, N]; tracks: from the embedding of some bins, [B, D, n]."""
 
 
 # --- refusal

@@ -7,7 +7,7 @@ each copy, the decoder over the requested bases. The numbers equal those of whol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -61,20 +61,24 @@ class AlphaGenomeEngine(PlainEngine):
         """Return the embedding of bins of windows: codes [B, L] -> [B, D, N]."""
         return _joined([self._embedding(*self._encode(window, bins), bins) for window in codes])
 
-    def tracks_in_parts(self, codes: Codes, bins: Bins) -> Tensor:
-        """Return all tracks of the head, codes [B, L] -> [B, K, N]; the embedding of one tile is in memory at a time."""
+    def tracks_in_parts(self, codes: Codes, bins: Bins, tracks: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the tracks of bins, codes [B, L] -> [B, K, N]; the embedding of one tile is in memory at a time.
+
+        tracks: the tracks from the embedding of some bins, [B, D, n] -> [B, K, n].
+        """
         if self.bin_size == BIN or bins.n <= TILE * BIN:
-            return self.model.tracks(self.embed(codes, bins), self.head)
-        n_tracks = self.model.track_heads[self.model.head_named(self.head)].n_tracks
-        tracks = torch.empty(len(codes), n_tracks, bins.n, dtype=self.dtype, device=self.device)
-        for window, of_window in zip(codes, tracks, strict=True):
+            return tracks(self.embed(codes, bins))
+        of_windows: list[Tensor] = []
+        for window in codes:
             encoded, kept = self._encode(window, bins)
             x, _ = self.model.transform(encoded.x, self.organism)
+            out = x.new_empty(0)
             for tile in tiles(bins, TILE * BIN):
-                embedding = decode_tile(self.layers, x, encoded, kept, tile, self.organism)
-                part = slice(tile.first - bins.first, tile.first - bins.first + tile.n)
-                of_window[:, part] = self.model.tracks(embedding, self.head)[0]
-        return tracks
+                values = tracks(decode_tile(self.layers, x, encoded, kept, tile, self.organism))
+                out = out if len(out) else values.new_empty(1, values.shape[1], bins.n)
+                out[..., tile.first - bins.first : tile.first - bins.first + tile.n] = values
+            of_windows.append(out)
+        return _joined(of_windows)
 
     def _encode(self, window: Codes, bins: Bins) -> tuple[Encoded, Bins]:
         """Return the output of the encoder for a window [L], and the bins of which it keeps the stages for the decoder."""
@@ -127,7 +131,7 @@ class AlphaGenomeEngine(PlainEngine):
 
 
 def _joined(embeddings: list[Tensor]) -> Tensor:
-    """Join embeddings [1, D, N] to [B, D, N]; a single one is not copied."""
+    """Join embeddings or tracks [1, D, N] to [B, D, N]; a single one is not copied."""
     return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
 
 
