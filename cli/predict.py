@@ -44,6 +44,12 @@ from .verbosity import Command, print_note
     "classes the second]",
 )
 @click.option(
+    "--context",
+    type=int,
+    metavar="BASES",
+    help="Length of the windows of a fine-tuned model, at most its own.  [default: that of its training]",
+)
+@click.option(
     "--step",
     type=int,
     metavar="BASES",
@@ -93,9 +99,9 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
 
     A fine-tuned model in regions: bins begin at multiples of --step, and the value of a bin is the probability (or value) of
-    the one window with the same centre. The window has the length of the model's training, and reads N beyond the contig. A
-    bin has no value if fewer than half of the bases of its window are known. Calls are whole windows, cut at the ends of the
-    contig. Their BED has the columns chrom, start, end, class, score (the largest probability times 1,000; 0 for a
+    the one window with the same centre. The window has the length of the model's training, or of --context, and reads N beyond
+    the contig. A bin has no value if fewer than half of the bases of its window are known. Calls are whole windows, cut at the
+    ends of the contig. Their BED has the columns chrom, start, end, class, score (the largest probability times 1,000; 0 for a
     regression), a dot, and the largest value. An interrupted run resumes with the same command. Existing outputs are kept
     unless --force is given.
 

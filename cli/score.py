@@ -184,12 +184,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         print_note(checked.table(with_notes=False))
         tell([*checked.notes, *checked.findings])
 
-    for trained in sorted({model.config.context_length for model in job.scoring.models}):
-        if options["context"] and options["context"] > 2 * trained:
-            name = job.model_name if len(model_names) > 1 else model_names[0]
-            print_note(
-                f"windows of {options['context']:,} bases, but {name} was trained on {trained:,}; scores may be unreliable"
-            )
+    tell(_long_windows(options["context"], job.scoring.models, job.model_name if len(model_names) > 1 else model_names[0]))
     if options["only_plan"]:
         from genoformer.scoring.estimate import estimate
 
@@ -300,3 +295,14 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     if problem and not options["force"]:
         click.echo(f"Error: {problem}", err=True)
         sys.exit(2)
+
+
+def _long_windows(context: int | None, models: Iterable[Any], name: str) -> list[str]:
+    """Return notes on windows of more than twice the bases that a model was trained on, or usually reads."""
+    usual = {(model.config.context_length, model.window_note(name) is not None) for model in models}
+    return [
+        f"windows of {context:,} bases, but {name} {'reads' if is_assumed else 'was trained on'} {length:,}; "
+        "scores may be unreliable"
+        for length, is_assumed in sorted(usual)
+        if context and context > 2 * length
+    ]

@@ -104,8 +104,8 @@ def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, 
 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
     `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome); for a track
-    model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, step, threshold (returns calls,
-    one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; see
+    model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, context, step, threshold
+    (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; see
     `PredictionRequest`.
 
     >>> from importlib.resources import files

@@ -10,8 +10,9 @@ from transformers import BatchEncoding, PreTrainedTokenizer, PreTrainedTokenizer
 
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.codes import encode_texts
-from genoformer.models import families, folders, registry
-from genoformer.models.transformer.weights.own import VOCABULARY, frame_of, longest_input
+from genoformer.models import folders, registry
+from genoformer.models.transformer.weights.huggingface import longest_input
+from genoformer.models.transformer.weights.own import VOCABULARY, frame_of
 from genoformer.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 from genoformer.tokenizers.base import ROLES
 
@@ -39,18 +40,18 @@ class _ReadsDna:
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **options: Any) -> Any:
-        """Load the tokenizer of a folder, of a name on the hub, or of a model of genoformer."""
-        try:
-            own = registry.layout_of(pretrained_model_name_or_path) == families.OWN
-        except GenoformerError:  # no folder of a model: a name on the hub
-            own = False
+        """Load the tokenizer of a folder that genoformer reads, of a model by its name, or as transformers does (the hub)."""
+        name: Any = pretrained_model_name_or_path
         kind: Any = cls
-        if not own:
-            return super(_ReadsDna, kind).from_pretrained(pretrained_model_name_or_path, *args, **options)  # type: ignore[misc]
-        shape = registry.load_config(pretrained_model_name_or_path)
-        longest = longest_input(getattr(shape, "encoder", shape))
-        dna = load_tokenizer(folders.resolve_model(pretrained_model_name_or_path) / "tokenizer.json")
-        return kind(dna=dna, **{"model_max_length": longest, **options})
+        try:
+            registry.layout_of(name)
+            is_saved = (folders.resolve_model(name) / VOCABULARY).is_file()
+        except GenoformerError:  # no folder of a model: a name on the hub
+            is_saved = True
+        if is_saved:
+            return super(_ReadsDna, kind).from_pretrained(name, *args, **options)  # type: ignore[misc]
+        dna, shape = registry.load_tokenizer(name), registry.load_config(name)
+        return kind(dna=dna, **{"model_max_length": longest_input(getattr(shape, "encoder", shape)), **options})
 
     @property
     def vocab_size(self) -> int:

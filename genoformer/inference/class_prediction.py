@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,11 +241,13 @@ def resolve_windows(
 
     Raises ConfigError for an unknown class, a step outside 1 to the window, and a threshold that no probability reaches.
     """
-    models = _loaded(request.model)
+    models = _loaded(request)
     task, windows = models[0].task, [model.config.window for model in models]
     if len(set(windows)) > 1:
         several = join_names([f"{window:,}" for window in windows])
-        raise ConfigError(f"the models of this ensemble have windows of {several} bases; name one of its members.")
+        raise ConfigError(
+            f"the models of this ensemble have windows of {several} bases; give one context for all, or name a member."
+        )
     window = windows[0]
     step = max(1, window // 2) if request.step is None else request.step
     if not 1 <= step <= window:
@@ -259,19 +262,21 @@ def resolve_windows(
     names = [track.identifier for track in tracks]
     rule = None if threshold is None else CallRule(names, grid, genome.contigs, threshold, not task.has_scale)
     part_size = max(1, PART_BASES // window) if request.part_size is None else request.part_size
-    name = str(request.model) if isinstance(request.model, str | Path) else "the model"
-    notes = [*notes, *dict.fromkeys(note for model in models if (note := model.window_note(name)))]
+    notes = [*notes, *_window_notes(request, models)]
     return ClassPrediction(request, models, ClassWindows(genome, grid, intervals, part_size), tracks, rule, notes)
 
 
 def resolve_sequences(request: PredictionRequest) -> SequencePrediction:
     """Read the sequences of a request, and check its options."""
     request.refuse(OF_REGIONS, "is for regions of a genome, found a file of sequences")
-    models = _loaded(request.model)
+    models = _loaded(request)
     fasta = request.fasta.path if isinstance(request.fasta, Genome) else request.fasta
     assert request.data is not None
     data = read_sequences(request.data, fasta=fasta, label=())
-    return SequencePrediction(request, models, data, _chosen(models[0].task, request.class_names, one=False), data.notes)
+    tracks = _chosen(models[0].task, request.class_names, one=False)
+    is_cut = any(len(codes) > model.config.window for model in models for codes in data.sequences)
+    notes = [*data.notes, *(_window_notes(request, models) if is_cut else [])]
+    return SequencePrediction(request, models, data, tracks, notes)
 
 
 def _chosen(task: Task, names: Sequence[str], *, one: bool) -> list[Track]:
@@ -284,5 +289,32 @@ def _chosen(task: Task, names: Sequence[str], *, one: bool) -> list[Track]:
     return [Track(i, task.names[i], strand_pair=i, description=f"{meaning} {task.names[i]}") for i in numbers]
 
 
-def _loaded(model: Any) -> list[Any]:
-    return registry.load_ensemble(model) if isinstance(model, str | Path) else [model]
+def _window_notes(request: PredictionRequest, models: Sequence[Any]) -> list[str]:
+    """Return notes on windows that neither the request nor the folders of the models name."""
+    if request.context is not None:
+        return []
+    name = str(request.model) if isinstance(request.model, str | Path) else "the model"
+    return list(dict.fromkeys(note for model in models if (note := model.window_note(name))))
+
+
+def _loaded(request: PredictionRequest) -> list[Any]:
+    """Return the models of a request, which read windows of its context.
+
+    Raises ConfigError for a context below one token or above the window of a model.
+    """
+    model = request.model
+    models = registry.load_ensemble(model) if isinstance(model, str | Path) else [model]
+    return models if request.context is None else [_with_window(model, request.context) for model in models]
+
+
+def _with_window(model: Any, window: int) -> Any:
+    """Return a model with the same weights that cuts sequences into windows of this length; the model itself stays as it is."""
+    config, least = model.config, getattr(getattr(model, "tokenizer", None), "min_bases", 1)
+    if not least <= window <= config.window:
+        raise OptionError(
+            "context",
+            f"is {window:,}, expected {least:,} to {config.window:,} bases, the window of the model; give one of these.",
+        )
+    other = copy.copy(model)
+    other.config = replace(config, window=window, overlap=min(config.overlap, window - 1))
+    return other

@@ -17,7 +17,7 @@ from genoformer.models.base import Model
 from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
 
 OF_TRACKS = ("tracks", "targets", "head", "scale", "contexts")  # options that need a track model
-OF_CLASSES = ("data", "classes", "step", "threshold", "part_size")  # options that need a fine-tuned model
+OF_CLASSES = ("data", "classes", "context", "step", "threshold", "part_size")  # options that need a fine-tuned model
 OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
 
 
@@ -41,6 +41,7 @@ class PredictionRequest:
     scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
     classes: Sequence[str] = ()  # names as in `contigs`; (): all, but in regions of two classes the second
+    context: int | None = None  # bases of a window of a fine-tuned model, at most those of the model; None: those of the model
     step: int | None = None  # bases from window to window, and of a bin; None: half of the window
     threshold: float | None = None  # least value of a call; None: 0.5 for probabilities
     part_size: int | None = None  # windows or sequences predicted together; None: chosen for the window of the model
@@ -62,6 +63,7 @@ class PredictionRequest:
             check_choice("scale", self.scale, SCALES)
         check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         check_names("classes", self.classes, "names of classes")
+        check_number("context", self.context, 1, "bases")
         check_number("part_size", self.part_size, 1, "windows")
 
     @property

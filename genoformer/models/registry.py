@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -137,6 +138,24 @@ def load_config(name: str | Path, *needs: Need) -> Any:
     if not has(kind, *needs):
         raise CheckpointError(f"{name} {kind.purpose}; give {remedy(*needs)}.")
     return shape
+
+
+def load_tokenizer(name: str | Path) -> Any:
+    """Return the tokenizer of a model of any layout without reading its weights.
+
+    Raises CheckpointError for a model that reads no tokens.
+
+    >>> load_tokenizer("mini-human").decode(load_tokenizer("mini-human")("ACGTACGT")["input_ids"])
+    'ACGTACGT'
+    """
+    folder, shape, layout = resolve_model(name), load_config(name), layout_of(name)
+    reader: Any = empty_model(class_of(shape), shape) if layout == OWN else SimpleNamespace(config=shape)
+    read = type(reader).read_assets if layout == OWN else resolve_name(formats()[layout][1].format).read_assets
+    if read is not None:
+        read(reader, folder)
+    if getattr(reader, "tokenizer", None) is None:
+        raise CheckpointError(f"{name} reads no tokens, so it has no tokenizer; give a language model.")
+    return reader.tokenizer
 
 
 def layout_of(name: str | Path) -> str:

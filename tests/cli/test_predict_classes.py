@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,26 @@ def test_regions_of_a_bed_keep_their_coordinates(tmp_path: Path, model: Path, fa
         texts = {"first": text, "second": gf.genome.codes.decode(genome.window("chr2", 3, 57))}
     np.testing.assert_allclose([[float(row[c]) for c in CLASSES] for row in rows], expected(model, texts), rtol=1e-4)
     assert_refused(run("predict", tmp_path / "in.bed", "-m", model, "-o", tmp_path / "x.tsv"), "give the FASTA of its genome")
+
+
+def test_a_context_is_the_window(tmp_path: Path, model: Path, fasta: Path) -> None:
+    """Windows of 20 bases as if the model had been trained on them; a model in memory keeps its own."""
+    short = registry.load(model)
+    short.config = replace(short.config, window=20)
+    registry.save(short, tmp_path / "short")
+    loaded = registry.load(model)
+    chrom = "".join(np.random.default_rng(0).choice(list("ACGT"), 3000))  # chr1 of the genome
+    by_hand = gf.classify([chrom[start : start + 20] for start in (95, 105, 115)], tmp_path / "short")
+    bins = gf.predict(fasta, "chr1:101-130", loaded, classes="a", step=10, context=20)
+    np.testing.assert_allclose(bins["a"], by_hand["a"], rtol=1e-6)
+    (tmp_path / "in.fa").write_text("".join(f">{name}\n{text}\n" for name, text in SEQUENCES.items()))
+    done = run_well("predict", tmp_path / "in.fa", "-m", model, "-o", tmp_path / "o.tsv", "--context", 20)
+    assert "2 longer than the window of 20 bases" in done.stderr
+    values = [[float(row[c]) for c in CLASSES] for row in rows_of(tmp_path / "o.tsv")]
+    np.testing.assert_allclose(values, expected(tmp_path / "short"), rtol=0, atol=6e-6)  # five digits
+    assert np.abs(values - expected(model)).max() > 2e-5
+    assert loaded.config.window == 40
+    np.testing.assert_allclose(gf.classify([SEQUENCES["s2"]], loaded), expected(model)[1:2], rtol=1e-6)
 
 
 def test_many_sequences_are_written_in_their_order(tmp_path: Path, model: Path) -> None:
@@ -173,6 +194,13 @@ def test_a_killed_run_resumes_with_the_same_bytes(tmp_path: Path, model: Path, f
         (["-m", "mini-tracks", "-f", "genome.fa", "-o", "out", "--classes", "a"], "--classes needs a fine-tuned model"),
         (["-m", "mini-tracks", "-f", "genome.fa", "-o", "out", "--calls", "c.bed"], "--calls needs a fine-tuned model"),
         (["-m", "mini-tracks", "genome.fa", "-o", "o.tsv"], "option data needs a fine-tuned model, found a track model"),
+        (["-m", "mini-tracks", "-f", "genome.fa", "-o", "out", "--context", "9"], "--context needs a fine-tuned model"),
+        (["-f", "genome.fa", "-o", "out", "--context", "2"], "--context is 2, expected 3 to 40 bases, the window of the model"),
+        (
+            ["-f", "genome.fa", "-o", "out", "--context", "41"],
+            "--context is 41, expected 3 to 40 bases, the window of the model",
+        ),
+        (["genome.fa", "-o", "o.tsv", "--context", "0"], "--context is 0, expected a whole number of bases, 1 or more"),
         (["-m", "demo", "-f", "genome.fa", "-o", "out"], "give a model that predicts tracks or a model that `finetune` made"),
     ],
 )

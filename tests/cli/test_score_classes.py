@@ -245,6 +245,15 @@ def test_a_folder_of_transformers_is_scored_in_the_window_of_its_training(folder
         assert "windows of 41 bases" in run_well("predict", *words).stderr
         path.write_text(before)
     assert "does not name the window" in run_well("predict", *words).stderr
+    done = run_well("predict", *words, "--context", 41)
+    assert "windows of 41 bases" in done.stderr
+    assert "does not name" not in done.stderr
+    data = tmp_path / "data.fa"
+    for length, is_noted in ((80, False), (81, True)):  # a sequence is read whole unless it is cut into windows
+        data.write_text(f">a\n{TEXT[:length]}\n")
+        done = run_well("predict", data, "-m", model, "-o", tmp_path / "data.tsv")
+        assert ("does not name the window" in done.stderr) == is_noted
+    assert "bert reads 80; scores may be unreliable" in run_score("far.tsv", "--context", 161)[1]
 
 
 def test_the_call_equals_the_command(folder, tmp_path) -> None:

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import small_encoder
 
-from genoformer.errors import ConfigError
+from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import decode, encode
 from genoformer.models import registry
+from genoformer.models.transformer.config import SHAPES
 from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 
 transformers = pytest.importorskip("transformers", reason="the class is one of transformers (extra: hf)")
@@ -267,6 +268,34 @@ def test_an_exported_folder_names_the_class_that_is_exact(tokenizer, kind, tmp_p
     registry.save(small_encoder(tokenizer, conv_kernel=3), tmp_path / "out", layout="hf")
     assert type(transformers.AutoTokenizer.from_pretrained(tmp_path / "out")) is kind
     assert kind.from_pretrained(tmp_path / "own")(TEXTS)["input_ids"] == GenoformerTokenizer(dna=tokenizer)(TEXTS)["input_ids"]
+
+
+PUBLISHED = {  # tokenizer, shape, layout, most tokens that transformers reads
+    "DNABERT": (KmerTokenizer(3), {"position": "learned"}, "dnabert", 512),
+    "GROVER": (TOKENIZERS["BPE"], {"position": "learned"}, "dnabert", 512),
+    "Nucleotide Transformer v2": (BlockTokenizer.new(3), SHAPES["nucleotide-transformer-v2"], "esm", None),
+    "Llama": (BlockTokenizer.new(1), {**SHAPES["llama"], "causal": True}, "decoder-only", None),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_folders_of_published_layouts_give_their_tokenizer(name, tmp_path) -> None:
+    """The class of the model reads these folders, and so does that of its tokenizer, which needs no weights."""
+    tokenizer, shape, layout, limit = PUBLISHED[name]
+    registry.save(small_encoder(tokenizer, **shape), tmp_path / "in", layout=layout)
+    (tmp_path / "in" / "model.safetensors").unlink()
+    theirs = GenoformerTokenizer.from_pretrained(tmp_path / "in")
+    assert theirs(TEXTS)["input_ids"] == GenoformerTokenizer(dna=tokenizer)(TEXTS)["input_ids"]
+    assert theirs.model_max_length == (limit or int(1e30))
+    assert GenoformerTokenizer.from_pretrained(tmp_path / "in", model_max_length=9).model_max_length == 9
+    theirs.save_pretrained(tmp_path / "in")  # as a Trainer does, next to a config.json of another class
+    again = GenoformerTokenizer.from_pretrained(tmp_path / "in")
+    assert again(TEXTS)["input_ids"] == theirs(TEXTS)["input_ids"]
+
+
+def test_a_model_without_tokens_has_no_tokenizer() -> None:
+    with pytest.raises(CheckpointError, match="mini-tracks reads no tokens, so it has no tokenizer; give a language model"):
+        GenoformerTokenizer.from_pretrained("mini-tracks")
 
 
 @pytest.mark.parametrize(

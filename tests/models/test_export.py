@@ -102,6 +102,26 @@ def test_a_head_of_bert_on_an_encoder_that_was_trained_here_is_berts(tmp_path) -
         assert (theirs(ids).logits - model.logits(CODES)).abs().max() <= 1e-5
 
 
+def test_transformers_truncates_at_the_learned_positions(tmp_path) -> None:
+    """A tokenizer without a limit would hand BERT more tokens than it has positions."""
+    encoder = small_encoder(KmerTokenizer(3), position="learned")
+    n = encoder.config.max_tokens
+    registry.save(encoder, tmp_path / "language", layout="hf")
+    registry.save(fine_tuned(encoder, head="tanh", pooling="cls"), tmp_path / "classes", layout="hf")
+    for folder, auto in (
+        ("language", transformers.AutoModelForMaskedLM),
+        ("classes", transformers.AutoModelForSequenceClassification),
+    ):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / folder)
+        batch = tokenizer(" ".join(["ACG"] * (2 * n)), truncation=True, return_tensors="pt")
+        assert batch["input_ids"].shape == (1, n)
+        with torch.no_grad():
+            assert torch.isfinite(auto.from_pretrained(tmp_path / folder).eval()(**batch).logits).all()
+    rotary = small_encoder(BlockTokenizer.new(1), **{**SHAPES["llama"], "causal": True})
+    registry.save(rotary, tmp_path / "rotary", layout="hf")
+    assert "model_max_length" not in json.loads((tmp_path / "rotary" / "tokenizer_config.json").read_text())
+
+
 OTHERS = {  # what no class of transformers computes
     "rotary and stem": {"conv_kernel": 5},
     "sinusoidal positions": {"position": "sinusoidal"},

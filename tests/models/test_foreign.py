@@ -211,6 +211,10 @@ def test_a_configuration_with_a_wrong_size_is_one_sentence(tmp_path: Path, chang
             {"num_labels": 1, "problem_type": "single_label_classification"},
             "config.json, id2label: LABEL_0 is the only class; give at least two.",
         ),
+        (
+            {"id2label": {"0": "x", "7": "y"}},
+            "config.json: id2label names the outputs 0, 7, expected 0 to 1, one for each output; correct the numbers.",
+        ),
     ],
 )
 def test_outputs_that_are_no_classes_are_named_with_their_file(tmp_path: Path, fields: dict[str, object], words: str) -> None:

@@ -175,6 +175,72 @@ def test_half_precision_files_are_read(both, tmp_path, dtype) -> None:
     assert torch.equal(ours.tokens.weight, theirs.get_input_embeddings().weight.to(dtype).float())
 
 
+def rewritten(folder: Path, **fields: Any) -> Path:
+    """The folder with other fields in its config.json; None removes one."""
+    path = folder / "config.json"
+    config = {**json.loads(path.read_text()), **fields}
+    path.write_text(json.dumps({name: value for name, value in config.items() if value is not None}))
+    return folder
+
+
+def in_version_5(every: int, full: float, sliding: float) -> dict[str, Any]:
+    """Fields of transformers 5 for those of version 4, which they replace."""
+    kinds = ["sliding_attention" if i % every else "full_attention" for i in range(SIZES["num_hidden_layers"])]
+    bases = {"full_attention": full, "sliding_attention": sliding}
+    older = dict.fromkeys(("global_attn_every_n_layers", "global_rope_theta", "local_rope_theta"))
+    rope = {kind: {"rope_type": "default", "rope_theta": base} for kind, base in bases.items()}
+    return {**older, "layer_types": kinds, "rope_parameters": rope}
+
+
+@pytest.mark.parametrize("every", [1, 2, SIZES["num_hidden_layers"]])
+def test_a_modernbert_of_transformers_5_has_the_same_logits(every, tmp_path) -> None:
+    torch.manual_seed(0)
+    theirs = perturbed(modernbert(global_attn_every_n_layers=every, global_rope_theta=900.0, local_rope_theta=70.0))
+    write_folder(theirs, tmp_path)
+    ours = registry.load(rewritten(tmp_path, **in_version_5(every, 900.0, 70.0)))
+    ids, keep = inputs(ours.config.n_vocab, ours.tokenizer.pad_id)
+    with torch.no_grad():
+        assert (ours(ids, keep) - theirs(ids, attention_mask=keep.long()).logits)[keep].abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"layer_types": ["sliding_attention", "full_attention"]}, "expected full_attention in the first layer"),
+        ({"layer_types": ["full_attention", "chunked_attention"]}, "expected full_attention in the first layer"),
+        ({"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "has rope_type 'yarn', expected 'default'"),
+    ],
+)
+def test_layers_and_rotations_that_no_modernbert_here_has_are_refused(fields, words, tmp_path) -> None:
+    write_folder(modernbert(), tmp_path)
+    with pytest.raises(CheckpointError, match=words):
+        registry.load(rewritten(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    ("build", "fields", "words"),
+    [
+        (bert, {"hidden_act": "relu"}, "has hidden_act 'relu', expected 'gelu'; take another model"),
+        (bert, {"position_embedding_type": "relative_key"}, "has position_embedding_type 'relative_key', expected 'absolute'"),
+        (modernbert, {"hidden_activation": "silu"}, "has hidden_activation 'silu', expected 'gelu'"),
+        (qwen3, {"use_sliding_window": True}, "has use_sliding_window True, expected False"),
+        (llama, {"mlp_bias": True}, "has mlp_bias True, expected False"),
+        (llama, {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "has rope_type 'yarn', expected 'default'"),
+        (llama, {"rope_scaling": None, "rope_parameters": {"type": "linear"}}, "has rope_type 'linear', expected 'default'"),
+    ],
+)
+def test_a_network_that_is_not_read_is_refused_by_the_field_that_differs(build, fields, words, tmp_path) -> None:
+    write_folder(build(), tmp_path)
+    with pytest.raises(CheckpointError, match=words):
+        registry.load(rewritten(tmp_path, **fields))
+
+
+def test_the_base_of_the_rotations_of_an_esm_of_transformers_5(tmp_path) -> None:
+    write_folder(esm(position_embedding_type="rotary"), tmp_path)
+    assert registry.load_config(tmp_path).rotary_base == 10_000
+    assert registry.load_config(rewritten(tmp_path, rope_theta=500.0)).rotary_base == 500
+
+
 @pytest.mark.parametrize("name", ["bert", "esm-rotary", "modernbert", "llama"])
 def test_a_model_without_a_head_embeds_and_predicts_nothing(name, tmp_path) -> None:
     build, fields = CASES[name]

@@ -456,7 +456,7 @@ def test_models_of_other_architectures_are_named(config: dict[str, Any], said: s
 def test_gena_with_other_positions_is_refused(tmp_path: Path) -> None:
     case = CASES["gena-lm"]
     write_folder(tmp_path, case, random_tensors(case.shapes(case.config)), position_embedding_type="rotary")
-    with pytest.raises(CheckpointError, match="absolute positions"):
+    with pytest.raises(CheckpointError, match="has position_embedding_type 'rotary', expected 'absolute'"):
         registry.load(tmp_path)
 
 

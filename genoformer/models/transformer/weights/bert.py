@@ -24,6 +24,7 @@ from genoformer.models.transformer.weights.huggingface import (
     read_assets,
     read_tokenizer,
     require_encoder,
+    require_fields,
     require_shape,
     shape_of,
     with_prefix,
@@ -86,10 +87,7 @@ def _detect_pre_norm(config: dict[str, Any]) -> bool:
 
 def bert_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EncoderConfig:
     """Return the configuration of a BERT; raise CheckpointError for a kind that the encoder does not have."""
-    if config.get("hidden_act", "gelu") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
-        raise CheckpointError(
-            f"{folder}: only BERT with exact GELU and absolute positions is read, as DNABERT is; this one differs."
-        )
+    require_fields(config, folder, {"hidden_act": "gelu", "position_embedding_type": "absolute"})
     if config.get("sparse_config_cls") or config.get("sparse_attention"):
         raise CheckpointError(
             f"{folder / 'config.json'} names sparse attention (BigBird), as the long GENA-LM have, which is not read; {READ}."

@@ -96,9 +96,13 @@ def read_task(config: Mapping[str, Any], folder: Path) -> Task:
     """Return the task of a config.json with the names of its outputs; without names they are LABEL_0, LABEL_1 ..."""
     labels = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(int(config.get("num_labels") or 2))}
     try:
-        classes = tuple(str(labels[key]) for key in sorted(labels, key=int))
+        numbers = sorted(labels, key=int)
+        classes = tuple(str(labels[key]) for key in numbers)
     except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: id2label is {labels!r}; expected a name for each number.") from error
+    if [int(key) for key in numbers] != list(range(len(numbers))):
+        counted = f"{', '.join(map(str, numbers))}, expected 0 to {len(numbers) - 1}, one for each output"
+        raise CheckpointError(f"{folder / 'config.json'}: id2label names the outputs {counted}; correct the numbers.")
     problem = config.get("problem_type") or ("regression" if len(classes) == 1 else "single_label_classification")
     if problem not in PROBLEMS:
         raise CheckpointError(f"{folder / 'config.json'}: problem_type {problem!r}; expected one of {', '.join(PROBLEMS)}.")

@@ -19,6 +19,7 @@ from genoformer.models.transformer.weights.huggingface import (
     read_assets,
     read_tokenizer,
     require_encoder,
+    require_fields,
     require_shape,
     shape_of,
     with_prefix,
@@ -65,13 +66,10 @@ def _detect(config: dict[str, Any]) -> bool:
 def decoder_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EncoderConfig:
     """Return the configuration of a Llama or Qwen3; raise CheckpointError for scaled rotary positions and local layers."""
     kind = str(config["model_type"])
+    require_fields(config, folder, {"use_sliding_window": False, "mlp_bias": False, "hidden_act": "silu"})
     scaling = config.get("rope_scaling") or config.get("rope_parameters")
-    scaled = isinstance(scaling, dict) and scaling.get("rope_type", scaling.get("type", "default")) != "default"
-    if scaled or config.get("use_sliding_window") or config.get("mlp_bias") or config.get("hidden_act", "silu") != "silu":
-        raise CheckpointError(
-            f"{folder / 'config.json'} has scaled rotary positions, a sliding window, biases of the feed-forward part or "
-            "another activation than SiLU, which are not read; take a model with the plain ones."
-        )
+    if isinstance(scaling, dict):
+        require_fields({"rope_type": scaling.get("rope_type", scaling.get("type"))}, folder, {"rope_type": "default"})
     if isinstance(scaling, dict) and "rope_theta" in scaling:  # newer files keep the base there
         config = {**config, "rope_theta": scaling["rope_theta"]}
     values = {

@@ -88,6 +88,8 @@ def esm_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor
         "pooler": "pooler.weight" in tensors,
         "tied_decoder": is_tied(tensors, config, default=True),
     }
+    if config.get("rope_theta") is not None:  # of transformers 5; before, the base was 10,000 in every ESM
+        values["rotary_base"] = config["rope_theta"]
     if tensors and "decoder.bias" not in tensors:
         values["output"] = "none"
     return shape_of(config, folder, read_tokenizer(folder, config.get("vocab_size")), _FIELDS, **values)

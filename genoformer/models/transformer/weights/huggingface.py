@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,13 @@ def input_limit(folder: Path) -> int | None:
     return int(limit)
 
 
+def require_fields(config: Mapping[str, Any], folder: Path, expected: Mapping[str, Any]) -> None:
+    """Raise CheckpointError for the first field of a config.json that is there and has another value than the expected one."""
+    for name, value in expected.items():
+        if (found := config.get(name)) not in (None, value):
+            raise CheckpointError(f"{folder / 'config.json'} has {name} {found!r}, expected {value!r}; take another model.")
+
+
 def require_shape(shape: EncoderConfig, expected: Mapping[str, Any], layout: str) -> None:
     """Raise ConfigError if a configuration has another value in one of the fields that a layout fixes."""
     wrong = [name for name, value in expected.items() if getattr(shape, name) != value]
@@ -138,15 +146,25 @@ def read_assets(model: Any, folder: Path) -> None:
 
 def write_assets(model: Any, folder: Path) -> None:
     """Write the tokenizer of a model, for transformers."""
-    write_tokenizer(model.tokenizer, folder)
+    write_tokenizer(model.tokenizer, folder, longest_input(getattr(model.config, "encoder", model.config)))
+
+
+def write_tokenizer(tokenizer: Any, folder: Path, limit: int = _NO_LIMIT) -> None:
+    """Write the files that transformers reads a tokenizer from; raise ConfigError for k-mers of another stride.
+
+    limit: number of tokens at which transformers cuts a sequence if truncation is requested.
+    """
+    for name, text in tokenizer.huggingface_files().items():
+        if name == TOKENIZER_CONFIG and limit < _NO_LIMIT:
+            text = json.dumps(json.loads(text) | {"model_max_length": limit}, indent=1) + "\n"
+        write_text(folder / name, text)
+
+
+def longest_input(shape: Any) -> int:
+    """Return the number of tokens after which a tokenizer truncates; models without learned positions have no limit."""
+    return shape.max_tokens if getattr(shape, "position", "learned") == "learned" else int(1e30)
 
 
 def tokenizer_for(shape: EncoderConfig, folder: Path) -> Tokenizer:
     """Return the tokenizer of a folder for a model of this shape; it reads no more tokens than learned positions."""
     return read_tokenizer(folder, shape.n_vocab).limited_to(shape.n_positions)
-
-
-def write_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write the files that transformers reads a tokenizer from; raise ConfigError for k-mers of another stride."""
-    for name, text in tokenizer.huggingface_files().items():
-        write_text(folder / name, text)

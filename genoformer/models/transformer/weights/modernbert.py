@@ -19,6 +19,7 @@ from genoformer.models.transformer.weights.huggingface import (
     read_assets,
     read_tokenizer,
     require_encoder,
+    require_fields,
     require_shape,
     shape_of,
     with_prefix,
@@ -69,8 +70,8 @@ def _detect(config: dict[str, Any]) -> bool:
 
 def modernbert_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EncoderConfig:
     """Return the configuration of a ModernBERT."""
-    if (kind := config.get("hidden_activation", "gelu")) != "gelu":
-        raise CheckpointError(f"{folder / 'config.json'} has hidden_activation {kind!r}; expected gelu, which is exact.")
+    config = _older_fields(config, folder / "config.json")
+    require_fields(config, folder, {"hidden_activation": "gelu"})
     values = {
         **SHAPES["modernbert"],
         **{ours: config[theirs] for ours, theirs in _FIELDS.items() if config.get(theirs) is not None},
@@ -79,6 +80,37 @@ def modernbert_shape(config: dict[str, Any], folder: Path, tensors: Mapping[str,
     if tensors and "transform.weight" not in tensors:
         values["output"] = "none"
     return shape_of(config, folder, read_tokenizer(folder, config.get("vocab_size")), {}, **values)
+
+
+_OLDER = {
+    "full_attention": "global_rope_theta",
+    "sliding_attention": "local_rope_theta",
+}  # kind of layer -> base of its rotations
+
+
+def _older_fields(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a config.json with the fields of transformers 4; version 5 lists the kind of each layer, and a base for each kind.
+
+    Raises CheckpointError for scaled rotary positions, and for global layers that are not the first and every n-th from there.
+    """
+    older: dict[str, Any] = {}
+    bases = config.get("rope_parameters")
+    for kind, name in _OLDER.items():
+        base = bases.get(kind) if isinstance(bases, dict) else None
+        if not isinstance(base, dict):
+            continue
+        require_fields(base, path.parent, {"rope_type": "default"})
+        older |= {name: base["rope_theta"]} if "rope_theta" in base else {}
+    if kinds := config.get("layer_types"):
+        is_global = [kind == "full_attention" for kind in kinds]
+        every = is_global.index(True, 1) if any(is_global[1:]) else len(is_global)
+        if is_global != [i % every == 0 for i in range(len(is_global))] or not set(kinds) <= _OLDER.keys():
+            raise CheckpointError(
+                f"{path} has layer_types {kinds}, expected full_attention in the first layer and every n-th from there, and "
+                "sliding_attention in the others; take another model."
+            )
+        older["global_attn_every_n_layers"] = every
+    return {**config, **older}
 
 
 def _check(tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from genoformer.models.heads import ClassifierConfig
 from genoformer.models.token_model import read_tokenizer
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.weights.classifiers import output_fields, read_task
-from genoformer.models.transformer.weights.huggingface import classifies
+from genoformer.models.transformer.weights.huggingface import classifies, longest_input
 from genoformer.tasks import make_task
 from genoformer.tokenizers import Tokenizer, save_tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER_CONFIG
@@ -184,11 +184,6 @@ def _write_assets(model: Any, folder: Path) -> None:
     kind = "GenoformerTokenizer" if model.tokenizer.fast_tokenizer() is None else "GenoformerFastTokenizer"
     config = {"tokenizer_class": kind, "model_max_length": longest_input(model.encoder.config)}
     write_text(folder / TOKENIZER_CONFIG, json.dumps(config, indent=1) + "\n")
-
-
-def longest_input(shape: Any) -> int:
-    """Return the number of tokens after which a tokenizer truncates; models without learned positions have no limit."""
-    return shape.max_tokens if getattr(shape, "position", "learned") == "learned" else int(1e30)
 
 
 _TIED = {"model.encoder.decoder.weight": "model.encoder.tokens.weight"}
