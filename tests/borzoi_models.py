@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "borzoi": {},
     "flashzoi": {"attention": "rotary"},
     "prime": {"n_upsamples": 3, "final_width": 0},
+    "wide": {"width": 36, "stem_width": 32, "tower_widths": (32, 34, 36, 38, 40)},  # convolutions with fewer products
     "short tower": {"tower_widths": (10, 12), "n_upsamples": 1, "n_features": 6},
 }
 

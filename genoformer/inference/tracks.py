@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched
-from genoformer.models.base import Bins, TrackEngine, TrackWindow
+from genoformer.models.base import Bins, TrackEngine, TracksInParts, TrackWindow, has
 from genoformer.models.track_model import TrackModel
 
 
@@ -118,7 +118,12 @@ class TrackPredictor:
         return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)
 
     def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
+        engine: Any = self.engine
+
         def run(part: slice) -> Tensor:
+            if has(engine, TracksInParts):
+                tracks: Tensor = engine.tracks_in_parts(codes[part], bins, lambda x: self.model.tracks(x, self.head))
+                return tracks
             return self.model.tracks(self.engine.embed(codes[part], bins), self.head)
 
         return run_batched(run, len(codes), batch_size, (self.model.track_heads[self.head].n_tracks, bins.n))

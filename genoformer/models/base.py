@@ -284,6 +284,13 @@ class TrackEngine(Protocol):
         """Prepare a stretch of a contig [L], a whole number of bins."""
 
 
+class TracksInParts(Protocol):
+    """An engine that computes tracks without the embedding of all bins, which can be large."""
+
+    def tracks_in_parts(self, codes: Codes, bins: Bins, tracks: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the tracks of bins, codes [B, L] -> [B, K, N]; tracks: from the embedding of some bins, [B, D, n]."""
+
+
 # --- refusal
 
 Need = type | tuple[type, ...]

@@ -225,8 +225,8 @@ class ContextTracks(TrackModel):
         """Return the engine of the trunk: only the head depends on the contexts."""
         return self.trunk.engine(self.head_named(head))
 
-    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
-        return self.trunk.cpu_engine_size(length, batch)
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
+        return self.trunk.cpu_engine_size(length, batch, head, n_bins)
 
     def start_at_means(self, head: str, means: Tensor) -> None:
         """Initialise the head to predict the mean of each measurement over the contexts."""

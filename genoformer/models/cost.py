@@ -134,7 +134,7 @@ def prediction_memory(model: Any, head: str, length: int, n_bins: int, *, batch:
     """
     dtype = next(model.parameters()).dtype
     n_values, copies = batch * n_bins * model.track_heads[head].n_tracks, 0
-    engine = model.cpu_engine_size(length, batch) if on_cpu else None
+    engine = model.cpu_engine_size(length, batch, head, n_bins) if on_cpu else None
     if engine is None:
         workspace = trace(model, track_run(model, head, length, n_bins, batch=batch)).peak
     else:

@@ -145,10 +145,10 @@ class TrackModel(Model):
         """Return the way to compute embeddings of codes for a head: `PlainEngine`, if the family has no faster one."""
         return PlainEngine(self, head)
 
-    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
         """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
 
-        length: bases of a window; batch: windows. None: as many as the plain modules.
+        length: bases of a window; batch: windows; n_bins: predicted bins of the head. None: as many as the plain modules.
         """
         return None
 

@@ -23,6 +23,8 @@ BENCHMARKS = {
     "promoters": "Promoters of a real genome",
     "longrange": "The long-range model at full size",
     "track_scoring": "Scores of tracks at full size",
+    "borzoi": "Borzoi at full size",
+    "alphagenome": "AlphaGenome at full size",
     "tracks": "Real tracks, and what each ingredient of mini-tracks gives",
     "distal": "Distal enhancers of a simulated world, with and without attention",
     "interpretation": "Mutagenesis, and the memory of attention",

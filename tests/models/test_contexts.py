@@ -104,7 +104,8 @@ def test_parts_and_attention_are_those_of_the_trunk(trunk: str) -> None:
 def test_speed_and_memory_are_planned() -> None:
     model = small_contexts("borzoi")
     assert measured_rate(ContextTracks, model.config, training=True) > 0
-    assert model.cpu_engine_size(1024, 1) == model.trunk.cpu_engine_size(1024, 1)
+    size = (1024, 1, "tracks", 8)
+    assert model.cpu_engine_size(*size) == model.trunk.cpu_engine_size(*size)
 
 
 def test_models_and_tables_that_do_not_fit_are_refused() -> None:

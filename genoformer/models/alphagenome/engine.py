@@ -7,7 +7,7 @@ each copy, the decoder over the requested bases. The numbers equal those of whol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,18 +16,21 @@ import torch
 from torch import Tensor
 
 from genoformer.genome.codes import Codes
-from genoformer.models.alphagenome.config import BIN, CONTACTS
+from genoformer.models.alphagenome.config import BIN, CONTACTS, head_names
 from genoformer.models.alphagenome.fast_layers import FastLayers
 from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.alphagenome.tiles import (
     NO_BINS,
+    TILE,
     Encoded,
     bins_around,
     decode,
+    decode_tile,
     decoded_bins,
     encode,
     encode_bins,
     encoder_reach,
+    tiles,
 )
 from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine, one_hot
@@ -40,29 +43,48 @@ class AlphaGenomeEngine(PlainEngine):
 
     def __init__(self, model: AlphaGenome, head: str | None) -> None:
         super().__init__(model, model.head_named(head))
-        name = model.parts_of(head)
-        self.organism, self.bin_size = model.config.organisms.index(name.organism), name.bin_size
+        name, parameter = model.parts_of(head), next(model.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+        self.organism_name, self.bin_size = name.organism, name.bin_size
+        self.organism = model.config.organisms.index(name.organism)
 
     @cached_property
     def layers(self) -> Any:
         """Encoder and decoder: on a CPU in a faster form; make a new engine after the weights of the model change."""
-        return FastLayers(self.model) if next(self.model.parameters()).device.type == "cpu" else self.model
+        return FastLayers(self.model) if self.device.type == "cpu" else self.model
 
     def one_hot(self, codes: Codes) -> Tensor:
         """Return codes [L] as one-hot [1, 4, L], on the device and in the precision of the model."""
-        parameter = next(self.model.parameters())
-        return one_hot(torch.from_numpy(np.array(codes[None])).to(parameter.device)).to(parameter.dtype)
+        return one_hot(torch.from_numpy(np.array(codes[None])).to(self.device)).to(self.dtype)
 
     def embed(self, codes: Codes, bins: Bins) -> Tensor:
         """Return the embedding of bins of windows: codes [B, L] -> [B, D, N]."""
-        self.model.bins_of(codes.shape[1], 0, self.head)  # refuses other lengths
-        embeddings = []
+        return _joined([self._embedding(*self._encode(window, bins), bins) for window in codes])
+
+    def tracks_in_parts(self, codes: Codes, bins: Bins, tracks: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the tracks of bins, codes [B, L] -> [B, K, N]; the embedding of one tile is in memory at a time.
+
+        tracks: the tracks from the embedding of some bins, [B, D, n] -> [B, K, n].
+        """
+        if self.bin_size == BIN or bins.n <= TILE * BIN:
+            return tracks(self.embed(codes, bins))
+        of_windows: list[Tensor] = []
         for window in codes:
-            onehot, n_all = self.one_hot(window), len(window) // BIN
-            kept = NO_BINS if self.bin_size == BIN else decoded_bins(self.model, bins, n_all)
-            encoded = encode(self.layers, onehot, kept)
-            embeddings.append(self._embedding(encoded, kept, bins))
-        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)  # one is not copied
+            encoded, kept = self._encode(window, bins)
+            x, _ = self.model.transform(encoded.x, self.organism)
+            out = x.new_empty(0)
+            for tile in tiles(bins, TILE * BIN):
+                values = tracks(decode_tile(self.layers, x, encoded, kept, tile, self.organism))
+                out = out if len(out) else values.new_empty(1, values.shape[1], bins.n)
+                out[..., tile.first - bins.first : tile.first - bins.first + tile.n] = values
+            of_windows.append(out)
+        return _joined(of_windows)
+
+    def _encode(self, window: Codes, bins: Bins) -> tuple[Encoded, Bins]:
+        """Return the output of the encoder for a window [L], and the bins of which it keeps the stages for the decoder."""
+        self.model.bins_of(len(window), 0, self.head)  # refuses other lengths
+        kept = NO_BINS if self.bin_size == BIN else decoded_bins(self.model, bins, len(window) // BIN)
+        return encode(self.layers, self.one_hot(window), kept), kept
 
     def stretch(self, codes: Codes) -> AlphaGenomeStretch:  # type: ignore[override]
         """Prepare a stretch of a contig [L]."""
@@ -81,6 +103,36 @@ class AlphaGenomeEngine(PlainEngine):
             embedding: Tensor = self.model.embed_bins(x[:, bins.first : bins.first + bins.n], self.organism)
             return embedding
         return decode(self.layers, x, encoded.stages, kept, bins, self.organism)
+
+    @torch.inference_mode()
+    def all_tracks(self, codes: Codes) -> Iterator[tuple[str, Tensor]]:
+        """Yield each head of the organism with its tracks [1, K, N], and contact maps, from one pass over a window [L].
+
+        Encoder and transformer run once for all heads, the decoder if a head has bins of 1 base.
+        """
+        model, organism = self.model, self.organism
+        of_organism = {name: parts for name, parts in head_names(model.config).items() if parts.organism == self.organism_name}
+        sizes = {parts.bin_size for parts in of_organism.values()}
+        model.bins_of(len(codes), 0, self.head)  # refuses other lengths
+        kept = Bins(0, len(codes) // BIN) if sizes - {BIN} else NO_BINS
+        encoded = encode(self.layers, self.one_hot(codes), kept)
+        x, pairs = model.transform(encoded.x, organism)
+        for size in sorted(sizes, reverse=True):
+            if size == BIN:
+                embedding = model.embed_bins(x, organism)
+            else:
+                embedding = decode(self.layers, x, encoded.stages, kept, Bins(0, len(codes)), organism)
+                encoded.stages.clear()
+            for name, parts in of_organism.items():
+                if parts.bin_size == size:
+                    yield name, model.tracks(embedding, name)
+        if model.config.tracks.get(self.organism_name, {}).get(CONTACTS):
+            yield CONTACTS, model.outputs[CONTACTS].maps(model.embed_pairs(pairs, organism), organism)  # type: ignore[operator]
+
+
+def _joined(embeddings: list[Tensor]) -> Tensor:
+    """Join embeddings or tracks [1, D, N] to [B, D, N]; a single one is not copied."""
+    return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
 
 
 class AlphaGenomeStretch:
@@ -123,7 +175,7 @@ class AlphaGenomeWindow:
             onehot = self.engine.one_hot(self.codes if codes is None else codes)
             x = self.x if codes is None else self._edited(codes, onehot)
             embeddings.append(self.engine.embedding(onehot, x, bins))
-        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
+        return _joined(embeddings)
 
     @torch.inference_mode()
     def contacts(self, sequences: Sequence[Codes | None]) -> Tensor:

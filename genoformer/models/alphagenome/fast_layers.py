@@ -1,21 +1,24 @@
 """AlphaGenome's convolutions on a CPU without gradients: norms folded, standardised kernels computed once, rows in tiles.
 
-x sigmoid(1.702 x) is silu(1.702 x) / 1.702, so norm and activation are one multiply-add and one SiLU of a tile that stays in the
-cache, and the convolution takes fewer multiplications (`row_convolution`). Layers map images [B, C, 1, L], channels last, like
-the modules that they replace; make them anew after the weights of the model change.
+x sigmoid(1.702 x) is silu(1.702 x) / 1.702, so norm and activation are one multiply-add and one SiLU of a tile that stays in
+the cache, and the convolution takes fewer multiplications (`row_convolution`). Layers map images [B, C, 1, L], channels last,
+like the modules that they replace; make new ones after the weights of the model change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genoformer.models.alphagenome.config import BIN, PAIR_BIN
 from genoformer.models.alphagenome.layers import EPS, ConvBlock, DownStage, RMSBatchNorm, StandardisedConv, Stem, UpStage
-from genoformer.models.row_convolution import row_convolution
+from genoformer.models.alphagenome.tiles import TILE, decoder_reach, encoder_reach
+from genoformer.models.row_convolution import copied_weights, row_convolution
 
 if TYPE_CHECKING:
     from genoformer.models.alphagenome.model import AlphaGenome
@@ -30,10 +33,25 @@ class FastLayers:
     training = False
 
     def __init__(self, model: AlphaGenome) -> None:
-        self.config, self.embed_bins, self.embed_bases = model.config, model.embed_bins, FastEmbedder(model)
+        self.model, self.config, self.embed_bins = model, model.config, model.embed_bins
+
+    @cached_property
+    def stages(self) -> list[Any]:
+        """Stages of the encoder."""
         with torch.no_grad():
-            self.stages = [FastStem(stage) if isinstance(stage, Stem) else FastDown(stage) for stage in model.stages]
-            self.decoder = [FastUp(stage) for stage in model.decoder]
+            stem, *others = list[Any](self.model.stages)
+            return [FastStem(stem), *map(FastDown, others)]
+
+    @cached_property
+    def decoder(self) -> list[FastUp]:
+        """Stages of the decoder, which heads of 1 base need."""
+        with torch.no_grad():
+            return [FastUp(stage) for stage in cast("list[UpStage]", list(self.model.decoder))]
+
+    @cached_property
+    def embed_bases(self) -> FastEmbedder:
+        """The embedder of bases."""
+        return FastEmbedder(self.model)
 
 
 class FastBlock:
@@ -154,3 +172,30 @@ def on_rows(function: Callable[..., Tensor], *images: Tensor) -> Tensor:
     """Apply a function of rows [L, C] -> [L', C'] to each of a batch of images [B, C, 1, L], channels last."""
     results = [function(*(x[b, :, 0].T for x in images)) for b in range(len(images[0]))]
     return (results[0][None] if len(results) == 1 else torch.stack(results)).mT[:, :, None]
+
+
+def engine_size(model: AlphaGenome, length: int, head: str, n_bins: int) -> tuple[int, int]:
+    """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+    The encoder holds its output and, of a tile, input and output of the first stage; the transformer the pairs several
+    times. For heads of 1 base the outputs of all stages are kept, and the decoder holds five rows of the finest stage, and
+    the embedding and the tracks of a tile.
+    """
+    config, n = model.config, length // BIN
+    convolutions = [module for stage in model.stages for module in stage.modules() if isinstance(module, StandardisedConv)]
+    tile = min(n, TILE + 2 * (-(-encoder_reach(config) // BIN))) * BIN
+    pairs = (length // PAIR_BIN) ** 2
+    transform = 7 * pairs * config.pair_width + n * (6 * config.trunk_width + config.n_heads * config.key_width)
+    encoder, kept = tile * 2 * config.width, 0
+    if model.bin_size_of(head) == 1:
+        convolutions += [module for module in model.decoder.modules() if isinstance(module, StandardisedConv)]
+        kept = min(n, -(-(n_bins + 2 * decoder_reach(config)) // BIN)) * sum(
+            width * (BIN >> i) for i, width in enumerate(config.channels)
+        )
+        tile = min(n_bins, TILE * BIN)
+        decoder = tile * (5 * config.width + 3 * model.track_heads[head].n_tracks)
+        encoder = max(encoder + tile * config.width, decoder)
+    else:
+        encoder = max(encoder, 2 * n_bins * 2 * config.trunk_width)
+    copies = sum(copied_weights(module.weight) for module in convolutions)
+    return copies, 2 * n * config.trunk_width + kept + max(encoder, transform)

@@ -36,6 +36,7 @@ from genoformer.models.alphagenome.config import (
     pair_head_names,
     pair_heads_of,
 )
+from genoformer.models.alphagenome.fast_layers import engine_size
 from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
 from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
@@ -151,6 +152,10 @@ class AlphaGenome(BinTransformer):
         one = {"dnase": 1}
         tracks = dict.fromkeys(config.organisms, one)
         return replace(config, n_blocks=1, outputs=one, tracks=tracks, heads={}, target_bins=0, context_length=length)
+
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time."""
+        return engine_size(self, length, head, n_bins)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         return [self.outputs, self.heads]

@@ -15,6 +15,9 @@ from genoformer.models.alphagenome.config import OUTPUTS, USAGE, AlphaGenomeConf
 from genoformer.models.alphagenome.layers import RMSBatchNorm, RMSNorm, gelu
 from genoformer.models.alphagenome.tower import rotary_angles, rotated
 from genoformer.models.layers import Linear
+from genoformer.models.track_layers import softplus
+
+_TILE = 1024  # bins
 
 SOFT_CLIP = 10.0  # training targets above it were 2 sqrt(10 x) - 10
 SQUASH = 0.75  # the power to which targets of squashed outputs were raised
@@ -27,10 +30,25 @@ def unscaled(x: Tensor, means: Tensor, bin_size: int, *, squashed: bool) -> Tens
     The soft clip and the power of the training targets are undone; then each track is multiplied by its mean [K] of a base that
     is not 0, and by the number of bases in a bin.
     """
-    x = torch.where(x > SOFT_CLIP, (x + SOFT_CLIP).square() / (4 * SOFT_CLIP), x)
+    is_plain = torch.is_grad_enabled() or x.device.type != "cpu" or not x.numel()
+    if is_plain or x.max() > SOFT_CLIP:
+        x = torch.where(x > SOFT_CLIP, (x + SOFT_CLIP).square() / (4 * SOFT_CLIP), x)
     if squashed:
-        x = x.pow(1 / SQUASH)
+        x = x.pow(1 / SQUASH) if is_plain else x.log().mul_(1 / SQUASH).exp_()  # a fifth of the time
     return x * (means * bin_size)[:, None]
+
+
+def in_tiles(function: Callable[[Tensor], Tensor], embedding: Tensor) -> Tensor:
+    """Apply a function of single bins, [B, D, N] -> [B, K, N]; on a CPU without gradients to as many as fit the cache."""
+    n = embedding.shape[-1]
+    if torch.is_grad_enabled() or embedding.device.type != "cpu" or n <= _TILE:
+        return function(embedding)
+    first = function(embedding[..., :_TILE])
+    out = first.new_empty(*first.shape[:2], n)
+    out[..., :_TILE] = first
+    for start in range(_TILE, n, _TILE):
+        out[..., start : start + _TILE] = function(embedding[..., start : start + _TILE])
+    return out
 
 
 class OrganismLinear(nn.Module):
@@ -87,9 +105,13 @@ class Tracks(Output):
 
     def forward(self, embedding: Tensor, organism: int, bin_size: int, only: Tensor | None) -> Tensor:
         rows = self.rows(organism, only)
-        x = F.softplus(self.linears[str(bin_size)](embedding, organism, rows))
-        x = x * F.softplus(self.scales[str(bin_size)][organism, rows])[:, None]
-        return unscaled(x, self.means[organism, rows], bin_size, squashed=self.squashed)
+        linear, scales = self.linears[str(bin_size)], F.softplus(self.scales[str(bin_size)][organism, rows])[:, None]
+        means = self.means[organism, rows]
+
+        def tracks(part: Tensor) -> Tensor:
+            return unscaled(softplus(linear(part, organism, rows)) * scales, means, bin_size, squashed=self.squashed)
+
+        return in_tiles(tracks, embedding)
 
 
 class SpliceSites(Output):
@@ -116,7 +138,8 @@ class SpliceSiteUsage(Output):
         self.linear = OrganismLinear(len(config.organisms), embedding_widths(config)[1], config.outputs[name])
 
     def forward(self, embedding: Tensor, organism: int, bin_size: int, only: Tensor | None) -> Tensor:
-        return torch.sigmoid(self.linear(embedding, organism, self.rows(organism, only)))
+        rows = self.rows(organism, only)
+        return in_tiles(lambda part: torch.sigmoid(self.linear(part, organism, rows)), embedding)
 
 
 class ContactMaps(Output):

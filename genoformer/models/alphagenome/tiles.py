@@ -102,15 +102,17 @@ def decode(model: AlphaGenome, x: Tensor, stages: list[Tensor], kept: Bins, base
     x: output of the transformer [B, T, C]. stages: of the encoder, over the bins `kept`, at least `decoded_bins` of the bases.
     """
     if model.training or bases.n <= TILE * BIN:
-        return _decode_tile(model, x, stages, kept, bases, organism)
+        return decode_tile(model, x, Encoded(x, stages), kept, bases, organism)
     embedding = x.new_empty(len(x), bases.n, 2 * model.config.width).mT  # in the order in which the tiles are computed
     for tile in tiles(bases, TILE * BIN):
         part = slice(tile.first - bases.first, tile.first - bases.first + tile.n)
-        embedding[..., part] = _decode_tile(model, x, stages, kept, tile, organism)
+        embedding[..., part] = decode_tile(model, x, Encoded(x, stages), kept, tile, organism)
     return embedding
 
 
-def _decode_tile(model: AlphaGenome, x: Tensor, stages: list[Tensor], kept: Bins, bases: Bins, organism: int) -> Tensor:
+def decode_tile(model: AlphaGenome, x: Tensor, encoded: Encoded, kept: Bins, bases: Bins, organism: int) -> Tensor:
+    """Return the embedding [B, D, n] of some bases, computed together; see `decode`."""
+    stages = encoded.stages
     read = decoded_bins(model, bases, x.shape[1])
     x = x[:, read.first : read.first + read.n]
     y = x.mT[:, :, None]  # [B, C, 1, n]

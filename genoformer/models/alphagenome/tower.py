@@ -14,6 +14,7 @@ from genoformer.models.alphagenome.layers import RMSBatchNorm, RMSNorm
 from genoformer.models.layers import Linear
 
 SOFT_CAP = 5.0  # of attention logits
+_CACHE = 2 << 20  # bytes of the logits that are computed together
 
 
 def rotary_angles(positions: Tensor, width: int, longest: int) -> Tensor:
@@ -135,9 +136,32 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, pairs: Tensor) -> Tensor:
         x = self.norm(x)
         value = self.norm_value(self.value(x))  # [B, T, V]
-        y = torch.cat([weights @ value for weights in self.weights_of_heads(x, pairs)], dim=-1)
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            y = self._by_rows(x, pairs, value)
+        else:
+            y = torch.cat([weights @ value for weights in self.weights_of_heads(x, pairs)], dim=-1)
         out: Tensor = self.norm_out(self.out(y))
         return out
+
+    def _by_rows(self, x: Tensor, pairs: Tensor, value: Tensor) -> Tensor:
+        """Compute attention before `out`, [B, T, H V], some rows of a head at a time, so that the logits stay in the cache."""
+        query, key, bias = self._queries_and_keys(x, pairs)
+        query, bias = query / SOFT_CAP, bias / SOFT_CAP
+        n, width = x.shape[1], value.shape[-1]
+        out = x.new_empty(len(x), n, self.n_heads, width)
+        size = max(1, _CACHE // (n * x.element_size() * PAIR_POOL)) * PAIR_POOL
+        space = x.new_empty(2, min(size, n), n)
+        for b in range(len(x)):
+            for head in range(self.n_heads):
+                for first in range(0, n, size):
+                    last = min(first + size, n)
+                    logits, weights = space[:, : last - first]
+                    torch.mm(query[b, head, first:last], key[b].mT, out=logits)
+                    of_pairs = bias[b, first // PAIR_POOL : last // PAIR_POOL, :, head]
+                    logits.unflatten(0, (-1, PAIR_POOL)).unflatten(-1, (-1, PAIR_POOL)).add_(of_pairs[:, None, :, None])
+                    torch.softmax(logits.tanh_().mul_(SOFT_CAP), -1, out=weights)
+                    torch.mm(weights, value[b], out=out[b, first:last, head])
+        return out.flatten(2)
 
     def weights(self, x: Tensor, pairs: Tensor, first: int, n: int) -> Tensor:
         """Return the attention weights [B, H, n, T] of n queries from number `first` on; x: the sequence before the norm."""
@@ -145,16 +169,21 @@ class Attention(nn.Module):
 
     def weights_of_heads(self, x: Tensor, pairs: Tensor, first: int = 0, n: int | None = None) -> Iterator[Tensor]:
         """Yield the attention weights [B, n, T] of each head; x: normed sequence. One head is in memory at a time."""
-        at = torch.arange(x.shape[1], device=x.device)
-        angles = rotary_angles(at, self.norm_key.weight.shape[0], self.longest)  # [T, K / 2]
         queries = slice(first, None if n is None else first + n)
-        query = self.norm_query(self.query(x[:, queries]).unflatten(-1, (self.n_heads, -1))).transpose(1, 2)  # [B, H, n, K]
-        query = rotated(query, angles[queries]) * query.shape[-1] ** -0.5
-        key = rotated(self.norm_key(self.key(x)), angles)  # [B, T, K]
-        bias = self.bias(F.gelu(self.norm_pairs(pairs), approximate="tanh"))[:, at[queries] // PAIR_POOL]  # [B, n, P, H]
+        query, key, bias = self._queries_and_keys(x, pairs, queries)
+        bias = bias[:, torch.arange(x.shape[1], device=x.device)[queries] // PAIR_POOL]  # [B, n, P, H]
         for head in range(self.n_heads):
             logits = (query[:, head] @ key.mT).unflatten(-1, (-1, PAIR_POOL)) + bias[..., head, None]  # [B, n, P, 16]
             yield (SOFT_CAP * torch.tanh(logits.flatten(2) / SOFT_CAP)).softmax(-1)
+
+    def _queries_and_keys(self, x: Tensor, pairs: Tensor, queries: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scaled queries [B, H, n, K], keys [B, T, K] and biases [B, P, P, H]; x: normed sequence."""
+        at = torch.arange(x.shape[1], device=x.device)
+        angles = rotary_angles(at, self.norm_key.weight.shape[0], self.longest)  # [T, K / 2]
+        query = self.norm_query(self.query(x[:, queries]).unflatten(-1, (self.n_heads, -1))).transpose(1, 2)
+        query = rotated(query, angles[queries]) * query.shape[-1] ** -0.5
+        key = rotated(self.norm_key(self.key(x)), angles)
+        return query, key, self.bias(F.gelu(self.norm_pairs(pairs), approximate="tanh"))
 
 
 class Block(nn.Module):

@@ -2,7 +2,9 @@
 
 The package has no config.json: its shape is always the published one. Here a folder has one, {"model_type":
 "alphagenome-pytorch"}, with the fields of our configuration that differ from it. alphagenome-pytorch uses the exact GELU in the
-transformer, where DeepMind's model has the approximation with tanh, so its numbers differ a little.
+transformer, where DeepMind's model has the approximation with tanh, so its numbers differ a little. With that form of GELU in
+both and random weights, the published shape differs by 1e-3 of the largest value in float32 and by 5e-12 in float64 (2,048
+bases): nine blocks amplify rounding, and nothing else differs.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def rotated(x: Tensor, rotation: Rotation) -> Tensor:
 class RotaryAttention(nn.Module):
     """Attention with rotary positions, whose heads of keys and values are each read by several heads of queries.
 
-    The rows of `qkv` are the queries of all heads, then their keys, then their values. [B, T, C] -> [B, M, C], for the M queries `rows`.
+    The rows of `qkv` are the queries of all heads, then their keys, then their values. [B, T, C] -> [B, M, C], for M queries.
     """
 
     def __init__(self, config: BorzoiConfig) -> None:

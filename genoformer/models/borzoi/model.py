@@ -26,7 +26,16 @@ from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear
-from genoformer.models.track_layers import AttentionShape, RelativeAttention, conv1d_as_image, image, scaled_normal, softplus
+from genoformer.models.row_convolution import copied_weights
+from genoformer.models.track_layers import (
+    AttentionShape,
+    RelativeAttention,
+    conv1d_as_image,
+    image,
+    logits_of_rows,
+    scaled_normal,
+    softplus,
+)
 from genoformer.models.track_model import NewHead, one_hot
 
 _EPSILON = 1e-3  # of all norms; TensorFlow's default
@@ -231,7 +240,8 @@ class Borzoi(BinTransformer):
         weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
         if torch.is_grad_enabled():
             return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
-        return softplus(torch.stack([torch.addmm(bias[:, None], weight, x) for x in embedding]))  # in the order of the result
+        tracks = [softplus(torch.addmm(bias[:, None], weight, x)) for x in embedding]  # in the order of the result
+        return tracks[0][None] if len(tracks) == 1 else torch.stack(tracks)
 
     def positions(self, x: Tensor) -> Any:
         """Return the positions of the bins of x [B, T, C] as the attention reads them, in its device and precision."""
@@ -255,11 +265,11 @@ class Borzoi(BinTransformer):
 
         return BorzoiEngine(self)
 
-    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
         """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
 
         The tower holds the stages that the decoder reads, and the input and output of the one that it computes; attention holds
-        the logits of one head, and the decoder a few rows of each bin.
+        the logits of some rows, and the decoder a few rows of each bin.
         """
         shape, n = self.config, length // self.config.unit
         sizes = [4 * length, shape.stem_width * length // 2]
@@ -269,10 +279,14 @@ class Borzoi(BinTransformer):
         kept = shape.n_upsamples + 1
         tower = max(sum(sizes[max(0, i - kept) : i + 1]) for i in range(len(sizes)))
         attention = n * (8 * shape.width + 4 * shape.n_heads * shape.key_width)
-        attention += 0 if shape.attention == "rotary" else 2 * n**2 + n * (2 * n - 1)
+        attention += 0 if shape.attention == "rotary" else logits_of_rows(n)
         decoder = (length // shape.bin_size) * (4 * shape.width + 3 * shape.final_width)
         after = sum(sizes[-shape.n_upsamples :]) + n * shape.width + max(attention, decoder)
-        return sum(p.numel() for p in (*self.stem.parameters(), *self.stages.parameters())), max(tower, after)
+        copies = sum(p.numel() for p in (*self.stem.parameters(), *self.stages.parameters()))
+        for stage in self.stages:
+            assert isinstance(stage, ConvBlock)
+            copies += copied_weights(stage.conv.weight) - stage.conv.weight.numel()
+        return copies, max(tower, after)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         return [self.heads]

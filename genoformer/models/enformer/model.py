@@ -32,6 +32,7 @@ from genoformer.models.track_layers import (
     conv1x1,
     image,
     linear_tracks,
+    logits_of_rows,
     scaled_normal,
 )
 from genoformer.models.track_model import head_named
@@ -262,6 +263,8 @@ class Block(nn.Module):
 
 # --- the model
 
+_TILE_VALUES = 9 << 20  # numbers in the tiles of a stage, about six of 6 MiB
+
 
 class Enformer(BinTransformer):
     """Track model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
@@ -355,16 +358,17 @@ class Enformer(BinTransformer):
 
         return EnformerEngine(self)
 
-    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+    def cpu_engine_size(self, length: int, batch: int, head: str, n_bins: int) -> tuple[int, int] | None:
         """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
 
-        A stage is computed for one window at a time and holds its input and output; attention holds the logits of one head.
+        A stage is computed for one window at a time and holds its input and output; attention holds the logits of some rows.
         """
         config, n = self.config, length // self.config.bin_size
         channels, keys = [4, *config.channels], config.n_heads * config.key_width
         stage = max(a * (length >> i) + b * (length >> (i + 1)) for i, (a, b) in enumerate(pairwise(channels)))
-        attention = batch * n * (6 * config.width + 4 * keys) + 2 * n**2 + n * (2 * n - 1)
-        return sum(p.numel() for p in self.stages.parameters()), max(stage, attention)
+        attention = batch * n * (6 * config.width + 4 * keys) + 2 * n * keys + logits_of_rows(n)
+        tiles = 8 * length + _TILE_VALUES  # the one-hot bases twice
+        return sum(p.numel() for p in self.stages.parameters()), max(stage + tiles, attention)
 
     @classmethod
     def timing_config(cls, config: EnformerConfig, length: int) -> EnformerConfig:

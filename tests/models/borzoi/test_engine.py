@@ -80,8 +80,8 @@ def test_the_planned_memory_counts_the_largest_stage() -> None:
     from genoformer.models.borzoi.model import Borzoi
 
     model = cost.meta_model(Borzoi, preset("borzoi"))
-    copies, most = model.cpu_engine_size(524_288, 1)
-    assert copies == 512 * 61 + sum(5 * a * b + b + 2 * a for a, b in zip([512, *WIDTHS], WIDTHS, strict=False))
+    copies, most = model.cpu_engine_size(524_288, 1, "human", 6144)
+    assert copies == 512 * 61 + sum(8 * a * b + b + 2 * a for a, b in zip([512, *WIDTHS], WIDTHS, strict=False))
     outputs = 262_144 * 512 + 131_072 * 608 + 65_536 * 736
     assert most == outputs + max(4 * 524_288, 32_768 * 896)
 

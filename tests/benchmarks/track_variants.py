@@ -1,0 +1,137 @@
+"""What the benchmarks of Borzoi and AlphaGenome share: scores of SNVs of a track model, and the limit of the arithmetic."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import Row, faster
+
+N_SNVS = int(os.environ.get("TRACK_SNVS", "16"))
+WITHIN = 20_000
+SCALE = 131_072  # bases of the window whose averages batch norms get
+
+
+class SnvBench:
+    """SAD of all tracks of a head, one strand: SNVs near each other, far apart, and mutagenesis projected from passes."""
+
+    def __init__(self, model: Any, head: str, n_bases: int, peer: str) -> None:
+        self.model, self.head, self.n_bases, self.peer = model, head, n_bases, peer
+
+    def rows(self, each: float, near: float, far: float, mutagenesis: float | None = None) -> list[Row]:
+        """Rows of speeds and of the exactness; each: seconds of a forward pass of the peer; the others: targets."""
+        n_far = min(4, N_SNVS)
+        text = "".join(np.random.default_rng(3).choice(list("ACGT"), self.n_bases + n_far * self.n_bases))
+        with genome_of(text) as genome:
+            middle = len(text) // 2
+            places = np.linspace(middle - WITHIN // 2, middle + WITHIN // 2, N_SNVS).astype(int).tolist()
+            together = [snv(text, place) for place in places]
+            apart = [snv(text, self.n_bases // 2 + i * self.n_bases) for i in range(n_far)]
+            scorer = self._scorer(genome)
+            scorer.values(together[:1])  # weights are prepared once
+            near_s = timed(lambda: scorer.values(together))
+            far_s = timed(lambda: scorer.values(apart)) / n_far
+            more = [snv(text, middle + i // 3, 1 + i % 3) for i in range(4)]
+            one, several = timed(lambda: scorer.values(more[:1])), timed(lambda: scorer.values(more))
+            fast, naive = (watched(made, together[:1]) for made in (scorer, scorer.reference_scorer()))
+        of_tracks, of_scores = (np.abs(a - b).max() / np.abs(b).max() for a, b in zip(fast, naive, strict=True))
+        ism = one + (several - one) / (len(more) - 1) * (3 * 200 - 1)
+        what = f"{N_SNVS} SNVs within {WITHIN // 1000} kb, {self.head}, {self.n_bases:,} bp, float32"
+        rows = [
+            faster(what, f"{self.peer}, two forwards a variant", N_SNVS / near_s, 1 / (2 * each), near, "variants/s"),
+            faster(f"{n_far} SNVs far apart, the same", self.peer, 1 / far_s, 1 / (2 * each), far, "variants/s"),
+            Row(
+                f"{what}: largest difference of a track of ALT, relative to the largest",
+                "the plain modules",
+                f"{of_tracks:.1e}",
+                "<= 1e-5",
+                bool(of_tracks <= 1e-5),
+            ),
+            Row(f"{what}: of SAD, relative to the largest SAD (tracks cancel)", "the plain modules", f"{of_scores:.1e}"),
+        ]
+        if mutagenesis is not None:
+            name = "mutagenesis of 200 bp (600 SNVs), projected from measured passes"
+            rows.append(faster(name, f"{self.peer}, 601 forwards", 1 / ism, 1 / (601 * each), mutagenesis, "maps/s"))
+        return rows
+
+    def _scorer(self, genome: Any) -> Any:
+        from genoformer.scoring.scores import SCORES
+        from genoformer.scoring.settings import Scoring, TrackOptions
+        from genoformer.scoring.track_scorer import TrackScorer
+
+        tracks = TrackOptions(self.head, scale="model")
+        scoring = Scoring((self.model,), (SCORES["SAD"],), context=self.n_bases, both_strands=False, tracks=tracks)
+        return TrackScorer(genome, scoring)
+
+
+@contextmanager
+def genome_of(text: str) -> Iterator[Any]:
+    """A genome of one contig, c."""
+    from genoformer.genome.reference import Genome
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "g.fa"
+        path.write_text(f">c\n{text}\n")
+        yield Genome(path)
+
+
+def snv(text: str, place: int, step: int = 1) -> Any:
+    from genoformer.genome.variants import Variant
+
+    return Variant("c", place + 1, text[place], "ACGT"["ACGT".index(text[place]) - step])
+
+
+def watched(scorer: Any, variants: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The tracks of the ALT of the first variant, and its scores."""
+    tracks: list[np.ndarray] = []
+    true = scorer.predictor.evidence
+
+    def keep(alleles: Any) -> Any:
+        tracks.append(alleles.alt.tracks[0])
+        return true(alleles)
+
+    scorer.predictor.evidence = keep
+    values = np.asarray(scorer.values(variants)[0][0])
+    scorer.predictor.evidence = true
+    return tracks[0], values
+
+
+def timed(task: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    task()
+    return time.perf_counter() - begin
+
+
+def limit(what: str, model: Any, head: str, n_bases: int, n_bins: int, rate: float, seconds: float) -> Row:
+    """The time that the operations need at a measured rate, as a fraction of the time taken."""
+    from genoformer.models import cost
+
+    like = cost.meta_model(type(model), model.config).eval()
+    n = 2 * cost.trace(like, cost.track_run(like, head, n_bases, n_bins)).multiply_adds
+    share = n / rate / seconds
+    return Row(
+        f"{what}: fraction of the limit of the machine", "", f"{share:.0%}", ">= 85 %", share >= 0.85, f"{n / 1e12:.2f} TFLOP"
+    )
+
+
+def measured_rate(dtype: Any) -> float:
+    """Operations per second of the faster of a large convolution and a large matrix product."""
+    import torch
+
+    a, b = torch.randn(4096, 1536).to(dtype), torch.randn(3072, 1536).to(dtype)
+    x = torch.randn(1, 1056, 1, 4096).to(dtype).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(1280, 1056, 1, 5).to(dtype).contiguous(memory_format=torch.channels_last)
+    rates = []
+    with torch.inference_mode():
+        for n, task in (
+            (2 * 4096 * 1536 * 3072, lambda: torch.nn.functional.linear(a, b)),
+            (2 * 4092 * 5 * 1056 * 1280, lambda: torch.nn.functional.conv2d(x, w)),
+        ):
+            rates += [n / timed(task) for _ in range(5)]
+    return max(rates)
