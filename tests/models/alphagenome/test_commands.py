@@ -84,19 +84,7 @@ def test_predict_writes_the_bins_of_a_head(genome: Genome, folder: Path, tmp_pat
 
 
 def test_predict_says_which_command_reads_a_head_of_pairs(genome: Genome, folder: Path, tmp_path: Path) -> None:
-    common = [
-        "predict",
-        "-f",
-        genome.path,
-        "-m",
-        folder,
-        "-r",
-        "c:1-3,000",
-        "-o",
-        tmp_path / "out",
-        "--head",
-        "human_contact_maps",
-    ]
+    common = ["predict", "-f", genome.path, "-m", folder, "--head", "human_contact_maps", "-o", tmp_path / "out"]
     for words in (common, [*common, "--plan"]):
         done = CliRunner().invoke(main, [str(word) for word in words])
         assert done.exit_code == 2
