@@ -130,9 +130,9 @@ def _to_config(kind: _Class, config: Mapping[str, Any], folder: Path) -> BorzoiC
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _from_config(kind: _Class, model: Any) -> dict[str, Any]:
+def _from_config(kind: _Class, name: str, model: Any) -> dict[str, Any]:
     """Return the config.json of a model; raise ConfigError if the layout cannot hold it."""
-    layout, instead = f"layout {kind.model_type}", "save in genoformer's layout instead"
+    layout, instead = f"layout {name}", "save in genoformer's layout instead"
     if not isinstance(model, Borzoi):
         raise ConfigError(f"the {layout} of borzoi-pytorch holds its class {kind.name} and no other models; {instead}.")
     shape = model.config
@@ -159,7 +159,7 @@ def _from_config(kind: _Class, model: Any) -> dict[str, Any]:
     }
 
 
-def _layout(kind: _Class, *, flashed: bool) -> WeightFormat:
+def _layout(name: str, kind: _Class, *, flashed: bool) -> WeightFormat:
     def detect(config: dict[str, Any]) -> bool:
         return config.get("model_type") == kind.model_type and _is_flashed(config) == flashed
 
@@ -167,7 +167,7 @@ def _layout(kind: _Class, *, flashed: bool) -> WeightFormat:
         return _to_config(kind, config, folder)
 
     def from_config(model: Any) -> dict[str, Any]:
-        config = _from_config(kind, model)
+        config = _from_config(kind, name, model)
         if _is_flashed(config) != flashed:
             found, other = ("rotary", "relative") if flashed else ("relative", "rotary")
             raise ConfigError(f"this layout holds {found} positions, and this model has {other} ones; name the other layout.")
@@ -176,6 +176,6 @@ def _layout(kind: _Class, *, flashed: bool) -> WeightFormat:
     return WeightFormat(detect, to_config, from_config, names(kind.default.n_upsamples, flashed=flashed, final=kind.has_final))
 
 
-BORZOI = _layout(_BORZOI, flashed=False)
-FLASHZOI = _layout(_BORZOI, flashed=True)
-BORZOI_PRIME = _layout(_PRIME, flashed=False)
+BORZOI = _layout("borzoi", _BORZOI, flashed=False)
+FLASHZOI = _layout("flashzoi", _BORZOI, flashed=True)
+BORZOI_PRIME = _layout("borzoi-prime", _PRIME, flashed=False)

@@ -187,3 +187,11 @@ def test_other_heads_and_positions_are_refused(tmp_path) -> None:
         other = Borzoi(type(model.config)(**{**vars(model.config), "heads": {"cage": 3}}))
     with pytest.raises(ConfigError, match="holds the heads human of 7,611, mouse of 2,608 tracks, found cage of 3"):
         registry.save(other, tmp_path / "m", layout="borzoi")
+
+
+def test_the_layout_that_cannot_hold_a_model_is_named(tmp_path) -> None:
+    for kind, layout in (("borzoi", "borzoi"), ("flashzoi", "flashzoi"), ("prime", "borzoi-prime")):
+        with pytest.raises(
+            ConfigError, match=f"the layout {layout} of borzoi-pytorch holds|borzoi-pytorch's layout {layout} holds"
+        ):
+            registry.save(small_borzoi(kind), tmp_path / layout, layout=layout)
