@@ -248,7 +248,7 @@ def head_named(heads: Mapping[str, Any], head: str | None) -> str:
         return next(iter(heads))
     if head is None or head not in heads:
         problem = "no head was named" if head is None else f"there is no head {head!r}"
-        raise ConfigError(f"{problem}; this model has {', '.join(heads)}; name one of them (--head).")
+        raise ConfigError(f"{problem}; this model has {', '.join(heads)}; name one of them (head).")
     return head
 
 

@@ -132,7 +132,7 @@ def test_an_ensemble_is_the_mean_of_its_members(tmp_path: Path, fasta, contigs) 
     expected = np.mean([naive(contigs["chr2"], 5, member)[1] for member in members], axis=0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     registry.save(make_model(window=30), tmp_path / "run" / "m1")
-    with pytest.raises(ConfigError, match="the models of this ensemble have windows of 40, 30 bases; give one context for all, or name a member"):
+    with pytest.raises(ConfigError, match="windows of 40, 30 bases; give one context for all, or name a member"):
         gf.predict(fasta, "chr2", tmp_path / "run")
 
 

@@ -258,7 +258,7 @@ def test_heads_by_name() -> None:
     model = small_enformer()
     assert model.head_named("mouse") == "mouse"
     assert small_enformer(heads={"cage": 3}).head_named(None) == "cage"
-    with pytest.raises(ConfigError, match=r"no head was named; this model has human, mouse; name one of them \(--head\)"):
+    with pytest.raises(ConfigError, match=r"no head was named; this model has human, mouse; name one of them \(head\)"):
         model.head_named(None)
     with pytest.raises(ConfigError, match="no head 'fly'; this model has human, mouse"):
         model(random_onehot(1, 64), "fly")
