@@ -14,3 +14,18 @@ def examples(n: int, **options: Any) -> settings:
     """Settings of a property test with n examples; in `make test` 2 in 5 of them."""
     whole = FULL or os.environ.get("HYPOTHESIS_PROFILE") == "search"
     return settings(max_examples=n if whole else 2 * n // 5, **options)
+
+
+# Tests of ten seconds to a minute whose subject a shorter test guards as well: `make test-long` runs them.
+DEFERRED = (
+    "test_readme.py::test_the_page_of_families_shows_what_its_commands_print",
+    "test_held_out_cell.py::test_a_held_out_cell_type_is_predicted_better_than_the_mean_of_the_others",
+    "alphagenome/test_training.py::test_from_scratch_in_bins_of_both_sizes",
+    "test_loop.py::test_two_small_batches_are_one_large_batch[ddp]",
+    "test_loop.py::test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes",
+    "test_interoperation.py::test_modisco_finds_a_planted_motif",
+    "test_notebooks.py::test_it_runs[04_score_a_vcf_and_explain_it]",
+    "test_api_requests.py::test_evaluate_gives_what_the_command_prints[words2-options2]",
+    "test_workers.py::test_the_part_of_a_killed_process_is_done_again[on_ray]",
+    "test_workers.py::test_a_ray_cluster_gives_the_bytes_of_one_process",
+)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from amounts import DEFERRED, FULL
 from hypothesis import settings
 
 # A slow example is no bug, so there is no deadline. `make test` tries the same examples each time; `make fuzz` searches.
@@ -49,6 +50,11 @@ LONG = ("test_readme.py", "test_notebooks.py", "training/test_tracks.py", "test_
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: what waits behind them can go to another worker, and none of them is begun when all else is done."""
+    if not FULL:
+        reason = "needs ten seconds or more, and a shorter test guards the same: `make test-long` runs it"
+        for item in items:
+            if item.nodeid.endswith(DEFERRED) or item.nodeid.partition("[")[0].endswith(DEFERRED):
+                item.add_marker(pytest.mark.skip(reason=reason))
     items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.path.as_posix().endswith(name)), len(LONG)))
 
 
