@@ -16,10 +16,9 @@ def examples(n: int, **options: Any) -> settings:
     return settings(max_examples=n if whole else 2 * n // 5, **options)
 
 
-# Tests of ten seconds to a minute whose subject a shorter test guards as well: `make test-long` runs them.
+# Tests of ten seconds to a minute that guard no promise of the README which no other test guards: `make test-long` runs them.
 DEFERRED = (
     "test_readme.py::test_the_page_of_families_shows_what_its_commands_print",
-    "test_held_out_cell.py::test_a_held_out_cell_type_is_predicted_better_than_the_mean_of_the_others",
     "alphagenome/test_training.py::test_from_scratch_in_bins_of_both_sizes",
     "test_loop.py::test_two_small_batches_are_one_large_batch[ddp]",
     "test_loop.py::test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes",

@@ -51,7 +51,7 @@ LONG = ("test_readme.py", "test_notebooks.py", "training/test_tracks.py", "test_
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: what waits behind them can go to another worker, and none of them is begun when all else is done."""
     if not FULL:
-        reason = "needs ten seconds or more, and a shorter test guards the same: `make test-long` runs it"
+        reason = "needs ten seconds or more: `make test-long` runs it"
         for item in items:
             if item.nodeid.endswith(DEFERRED) or item.nodeid.partition("[")[0].endswith(DEFERRED):
                 item.add_marker(pytest.mark.skip(reason=reason))

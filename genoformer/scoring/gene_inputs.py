@@ -63,7 +63,7 @@ class ItemInput(ScoreInput):
 
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
         """Return the evidence for a gene; None if it has none."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no of_gene; an input of items must define it.")
 
 
 class ExonTracks(ItemInput):
@@ -197,7 +197,7 @@ class PolyaCoverage(ItemInput):
 
     def spans(self, grid: BinGrid, sites: NDArray[np.int64], reverse: bool) -> Iterator[tuple[int, int]]:
         """Yield the bins [first, end) whose sums are compared."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no spans; an input of polyadenylation sites must define it.")
 
     @property
     def bins(self) -> str:

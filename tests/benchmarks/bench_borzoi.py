@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import copy
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import NotHere, Row, faster, script, seconds
+from common import NotHere, Row, faster, memory_share, script, seconds
 from track_variants import SCALE, SnvBench, limit, measured_rate
 
 N_BASES = int(os.environ.get("BENCH_BASES", "524288"))
@@ -27,7 +26,7 @@ PEER = "borzoi-pytorch"
 
 
 def main() -> list[Row]:
-    return [*windows(), *memory()]
+    return [*windows(), memory_share(__file__, PEER, N_BASES)]
 
 
 def theirs() -> Any:
@@ -130,25 +129,6 @@ def settled(model: Any, onehot: Any) -> None:
         model.final_joined_convs(model.get_embs_after_crop(onehot[..., :SCALE]))
     model.crop = crop
     forget_positions(model.eval())
-
-
-def memory() -> list[Row]:
-    """Peaks of two processes, each with one model and one window."""
-    peaks = {}
-    for name in ("ours", "theirs"):
-        done = subprocess.run([sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True)
-        peaks[name] = float(done.stdout.split()[-1])
-    share = peaks["ours"] / peaks["theirs"]
-    return [
-        Row(
-            f"peak memory of a process, {N_BASES:,} bp, float32",
-            PEER,
-            f"{share:.0%}",
-            "<= 60 %",
-            share <= 0.6,
-            f"{peaks['ours']:.2f} and {peaks['theirs']:.2f} GB",
-        )
-    ]
 
 
 def peak(name: str) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import copy
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Row, faster, script, seconds
+from common import Row, faster, memory_share, script, seconds
 
 N_BASES = int(os.environ.get("BENCH_BASES", "196608"))
 N_BINS = min(896, N_BASES // 128)
@@ -25,7 +24,7 @@ PEER = "enformer-pytorch"
 
 
 def main() -> list[Row]:
-    return [*windows(), *training(), *memory()]
+    return [*windows(), *training(), memory_share(__file__, PEER, N_BASES)]
 
 
 def theirs(**fields: Any) -> Any:
@@ -140,25 +139,6 @@ def training() -> list[Row]:
     taken = seconds(tasks, N_ROUNDS, long=True)
     what = f"forward, backward and step, `small`, {SMALL_BASES:,} bp"
     return [faster(what, PEER, 1 / taken["ours"], 1 / taken["theirs"], 1.0)]
-
-
-def memory() -> list[Row]:
-    """Peaks of two processes, each with one model and one window."""
-    peaks = {}
-    for name in ("ours", "theirs"):
-        done = subprocess.run([sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True)
-        peaks[name] = float(done.stdout.split()[-1])
-    share = peaks["ours"] / peaks["theirs"]
-    return [
-        Row(
-            f"peak memory of a process, {N_BASES:,} bp, float32",
-            PEER,
-            f"{share:.0%}",
-            "<= 60 %",
-            share <= 0.6,
-            f"{peaks['ours']:.2f} and {peaks['theirs']:.2f} GB",
-        )
-    ]
 
 
 def peak(name: str) -> None:

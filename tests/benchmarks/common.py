@@ -6,6 +6,7 @@ import gc
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -97,3 +98,20 @@ def script(main: Callable[[], list[Row]]) -> None:
         print(table(main(), seen=True), end="")
     except NotHere as reason:
         sys.exit(f"skipped: {reason}")
+
+
+def memory_share(file: str, peer: str, n_bases: int) -> Row:
+    """Compare the peaks of two processes of a benchmark, each with one model and one window: `file --peak ours|theirs`."""
+    peaks = {}
+    for name in ("ours", "theirs"):
+        done = subprocess.run([sys.executable, file, "--peak", name], capture_output=True, text=True, check=True)
+        peaks[name] = float(done.stdout.split()[-1])
+    share = peaks["ours"] / peaks["theirs"]
+    return Row(
+        f"peak memory of a process, {n_bases:,} bp, float32",
+        peer,
+        f"{share:.0%}",
+        "<= 60 %",
+        share <= 0.6,
+        f"{peaks['ours']:.2f} and {peaks['theirs']:.2f} GB",
+    )

@@ -59,7 +59,7 @@ class PlainModel(nn.Module):
         return SimpleNamespace(logits=self.logits(input_ids))
 
     def logits(self, ids: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no logits; each family must define them.")
 
 
 class PlainDnaBert2(PlainModel):

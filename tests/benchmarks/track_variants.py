@@ -1,4 +1,4 @@
-"""What the benchmarks of Borzoi and AlphaGenome share: scores of SNVs of a track model, and the limit of the arithmetic."""
+"""Scores of SNVs by a track model, and the limit of the arithmetic: shared by the benchmarks of Borzoi and AlphaGenome."""
 
 from __future__ import annotations
 
