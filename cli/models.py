@@ -238,6 +238,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     from genoformer.formats.track_table import read_targets
     from genoformer.inference.track_prediction import head_tracks
     from genoformer.models.base import PredictsTracks, has
+    from genoformer.models.track_model import named_heads
 
     if not named:
         return
@@ -246,7 +247,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     for text in named:
         head, _, path = text.partition("=")
         if not path:
-            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.track_heads)}.")
+            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {named_heads(model.track_heads)}.")
         if is_metadata(path):
             model.targets.update(model.tables_of_metadata(head, read_metadata(path)))
         else:

@@ -8,7 +8,7 @@ from typing import Any
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.genes import Genes
 from genoformer.models.base import CONTACTS, JUNCTIONS, TRACKS, Head, PredictsPairs, has
-from genoformer.models.track_model import TrackModel, head_named
+from genoformer.models.track_model import TrackModel, head_named, named_heads
 from genoformer.scoring.score_types import Score
 
 KINDS_IN_WORDS = {TRACKS: "tracks", CONTACTS: "contact maps", JUNCTIONS: "splice junctions"}
@@ -38,8 +38,15 @@ def check_scores(model: Any, head: str, scores: Sequence[Score], genes: Genes | 
     if other := [score for score in scores if score.input.output != kind]:
         found, needed = KINDS_IN_WORDS[kind], KINDS_IN_WORDS[other[0].input.output]
         fitting = [name for name, one in heads.items() if one.kind == other[0].input.output]
-        remedy = f"give one of {', '.join(fitting)}." if fitting else "choose another score or model."
+        remedy = f"give one of {named_heads(fitting)}." if fitting else "choose another score or model."
         raise OptionError("head", f"is {head}, which predicts {found}, and {other[0].name} needs {needed}; {remedy}")
+    output = model.output_of(head)
+    for score in scores:
+        needed = score.input.measurement
+        if output and needed and output != needed:
+            fitting = [name for name in heads if model.output_of(name) == needed]
+            remedy = f"give one of {named_heads(fitting)}." if fitting else "choose another score or model."
+            raise OptionError("head", f"is {head}, which predicts {output}, and {score.name} needs {needed}; {remedy}")
     of_genes = [score for score in scores if score.input.per_gene]
     if genes is None and of_genes:
         name, bins = of_genes[0].name, of_genes[0].input.bins
