@@ -114,7 +114,7 @@ class StartedGeneTracks(ItemInput):
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
         grid, behind = evidence.grid, gene.strand == "-"
         begun = [one.exons for one in gene.transcripts if grid.start <= one.tss(gene.strand) + behind < grid.end]
-        bins = grid.of_spans(np.concatenate(begun)) if begun else ()
+        bins = grid.of_spans(np.concatenate(begun) if begun else np.zeros((0, 2), dtype=np.int64))
         return self.within(evidence, bins) if len(bins) else None
 
     @property

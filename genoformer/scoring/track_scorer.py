@@ -187,8 +187,7 @@ class TrackScorer:
         if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, others, 0]).all()):
             raise CheckpointError(_NOT_FINITE)
         matrix = self.layout.matrix(scores) if self.n_matrix else None
-        lacks = np.isnan(values).all((1, 2)).tolist()
-        statuses = [Status.NO_SCORE if nothing else Status.OK for nothing in lacks]
+        statuses = [Status.NO_SCORE if np.isnan(of).all() else Status.OK for of in values]
         return ScoreBatch(statuses, self.layout.table(scores), matrix)
 
     def values(self, variants: Sequence[Variant]) -> tuple[Floats, NDArray[np.int64]]:

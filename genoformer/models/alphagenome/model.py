@@ -228,6 +228,8 @@ class AlphaGenome(BinTransformer):
 
     # Heads of pairs (`PredictsPairs`)
 
+    pair_heads_of = staticmethod(pair_heads_of)
+
     @property
     def pair_heads(self) -> dict[str, Head]:
         """Heads of contact maps and of splice junctions, such as human_contact_maps."""
