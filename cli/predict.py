@@ -99,8 +99,8 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
 
     A head of contact maps or splice junctions (AlphaGenome): each region is predicted in one window around its middle, and is
-    at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites of
-    the region, as introns (0-based, half-open) with a read count for each tissue.
+    at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites
+    of the region, as introns (0-based, half-open) with a read count for each tissue.
 
     A fine-tuned model in regions: bins begin at multiples of --step, and the value of a bin is the probability (or value) of
     the one window with the same centre. The window has the length of the model's training, or of --context, and reads N beyond

@@ -41,7 +41,7 @@ from genoformer.option_checks import (
     whole_numbers,
 )
 from genoformer.scoring.alignment import Indels
-from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.calibration import Calibration, fitting_calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.scored_heads import scored_head, scored_heads
@@ -191,11 +191,14 @@ class NamedModels(NamedTuple):
         """Name for messages and headers: the folders, joined by "+"."""
         return "+".join(folders.resolve_model(name).resolve().name for name in self.names) or "model"
 
-    def calibration(self) -> Calibration | None:
-        """Return the calibration in the folder of a single model, if there is one; an ensemble has none of its own."""
-        one = len(self.names) == 1 and not self.has_other_contexts
-        path = folders.resolve_model(self.names[0]) / FILE if one else None
-        return Calibration.load(path) if path is not None and path.is_file() else None
+    def calibration(self, scoring: Scoring) -> Calibration | None:
+        """Return the calibration in the folder of a single model that fits the head and scores best; None without any.
+
+        An ensemble has none of its own.
+        """
+        if len(self.names) != 1 or self.has_other_contexts:
+            return None
+        return fitting_calibration(folders.resolve_model(self.names[0]), scoring.head, scoring.names.split(","))
 
 
 def models_with_contexts(named: NamedModels, contexts: str | Path | ContextTable | None) -> NamedModels:
@@ -331,10 +334,10 @@ def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[in
     return list(dict.fromkeys(numbers))
 
 
-def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels) -> Calibration | None:
-    """Return a calibration, read from its path; None: the model's own, if it has one."""
+def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels, scoring: Scoring) -> Calibration | None:
+    """Return a calibration, read from its path; None: the model's own for these scores, if it has one."""
     if calibration is None:
-        return models.calibration()
+        return models.calibration(scoring)
     return Calibration.load(Path(calibration)) if isinstance(calibration, str | Path) else calibration
 
 

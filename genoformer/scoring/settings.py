@@ -97,6 +97,11 @@ class Scoring:
         return list(dict.fromkeys(note for note in notes if note))
 
     @property
+    def head(self) -> str | None:
+        """Head that the scores of tracks are of; None for other models."""
+        return None if self.tracks is None else self.tracks.head
+
+    @property
     def names(self) -> str:
         """Names of the scores, separated by commas."""
         return ",".join(score.name for score in self.scores)

@@ -43,9 +43,14 @@ def test_junctions_are_introns_with_counts(tmp_path) -> None:
 
 def test_a_map_is_whole_or_absent(tmp_path) -> None:
     path = tmp_path / "m.npz"
-    with pytest.raises(KeyboardInterrupt), new_pair_sink(CONTACT_LAYOUT, output(path)) as add:
-        add(MAP)
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with new_pair_sink(CONTACT_LAYOUT, output(path)) as add:
+            add(MAP)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
     with new_pair_sink(CONTACT_LAYOUT, output(path)) as add:
         add(MAP)
