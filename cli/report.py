@@ -47,7 +47,7 @@ def report(
 
     The table can be sorted and filtered; its columns include the INFO keys that most records have. The figures use the windows,
     strands, shifts and tracks of the scores, as given in the header. Track scores below the noise floor are grey, and are
-    drawn only if no score is above it.
+    drawn only if no score is above it. --contexts draws the contexts that the scores were made with.
     """
     from pathlib import Path
 
