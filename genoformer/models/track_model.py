@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -16,6 +17,7 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Bins, Head, Model, TrackEngine
+from genoformer.models.shared_work import SharedWork
 
 
 class NewHead(NamedTuple):
@@ -144,6 +146,17 @@ class TrackModel(Model):
     def output_of(self, head: str) -> str:
         """Return the kind of measurement that all tracks of a head are of, such as rna_seq; empty if it is not known."""
         return ""
+
+    shared_work: SharedWork | None = None
+
+    @contextmanager
+    def sharing(self, work: SharedWork) -> Iterator[None]:
+        """Let the engines of all heads keep what they have in common in `work` while the block runs."""
+        before, self.shared_work = self.shared_work, work
+        try:
+            yield
+        finally:
+            self.shared_work = before
 
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return the way to compute embeddings of codes for a head: `PlainEngine`, if the family has no faster one."""

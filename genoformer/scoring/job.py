@@ -27,8 +27,8 @@ from genoformer.scoring.options import (
     parse_options,
     read_calibration,
     read_elements,
-    read_scoring,
 )
+from genoformer.scoring.scoring_choices import read_scoring
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.writers import Sink
 

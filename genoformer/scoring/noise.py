@@ -14,7 +14,7 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.scorers import VariantScorer, scorer_parts
 from genoformer.scoring.track_scores import TrackColumns
 from genoformer.writers import Column, Floats
 
@@ -74,9 +74,13 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
+    Those of several heads are measured head by head.
+
     places: contig and 0-based position.
     """
     layout = scorer.layout
+    if parts := scorer_parts(scorer):
+        return _joined([measure(part, genome, places, n) for part in parts])
     if layout is None or not scorer.has_noise_floor:
         return None
     variants = _substitutions(scorer, genome, list(places), n)
@@ -88,6 +92,16 @@ def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, i
     return NoiseFloor(
         len(variants), len(layout.names), tuple(column.belongs_to for column in flag_columns(scorer)), indel, substitution
     )
+
+
+def _joined(floors: Sequence[NoiseFloor | None]) -> NoiseFloor | None:
+    """Return the floors of several heads as one; None without positions."""
+    known = [floor for floor in floors if floor is not None]
+    if not known:
+        return None
+    names = tuple(name for floor in known for name in floor.names)
+    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in known), strict=True))
+    return NoiseFloor(known[0].n_places, max(floor.n_tracks for floor in known), names, indel, substitution)
 
 
 def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:
@@ -128,8 +142,8 @@ def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list
 
     A score of the level of the tracks, which is not 0 for equal alleles (ACTIVE_SUM), has no floor.
     """
-    columns = [column for column in scorer.columns if not column.words and not column.belongs_to]
-    columns = _of_changes(scorer, columns) if scorer.has_noise_floor and scorer.layout is not None else []
+    parts = scorer_parts(scorer) or [scorer]
+    columns = [column for part in parts if part.has_noise_floor and part.layout is not None for column in _of_changes(part)]
     flags = []
     for i, column in enumerate(columns):
         meaning = _meaning(column.name, i, floor) if floor is not None else ""
@@ -137,9 +151,10 @@ def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list
     return flags
 
 
-def _of_changes(scorer: VariantScorer, columns: Sequence[Column]) -> list[Column]:
+def _of_changes(scorer: VariantScorer) -> list[Column]:
     """Return the columns of the scores that are 0 for equal alleles."""
     assert scorer.layout is not None
+    columns = [column for column in scorer.columns if not column.words and not column.belongs_to]
     n_tracks = len(scorer.layout.names) if scorer.layout.has_column_per_track else 0
     n_columns = [1 + n_tracks * score.per_output for score in scorer.scores]
     kept = np.repeat([score.zero_at_reference for score in scorer.scores], n_columns)

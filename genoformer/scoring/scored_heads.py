@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from genoformer.errors import ConfigError, OptionError
@@ -22,6 +23,25 @@ def scored_heads(model: Any) -> Mapping[str, Head]:
 def scored_head(model: Any, name: str | None) -> str:
     """Return the name of the given head, or of the only head of tracks; ConfigError with the names of all heads otherwise."""
     return head_named(model.track_heads if name is None and len(model.track_heads) == 1 else scored_heads(model), name)
+
+
+def chosen_heads(model: Any, names: str | Sequence[str] | None) -> list[str]:
+    """Return the names of heads that names or patterns select, such as human_*_1bp, each once, in their order.
+
+    Raises ConfigError for a name or pattern without a head, with the names of all heads.
+    """
+    heads = list(scored_heads(model))
+    chosen: list[str] = []
+    for name in [names] if isinstance(names, str) or names is None else names:
+        matched = [] if name is None or name in heads else [head for head in heads if fnmatchcase(head, name)]
+        chosen += matched or [scored_head(model, name)]
+    return list(dict.fromkeys(chosen))
+
+
+def fits_head(model: Any, head: str, score: Score) -> bool:
+    """True if a score is of the kind of a head, and of its measurement if it needs one."""
+    output, needed = model.output_of(head), score.input.measurement
+    return score.input.output == scored_heads(model)[head].kind and (not output or not needed or output == needed)
 
 
 def check_scores(model: Any, head: str, scores: Sequence[Score], genes: Genes | None) -> None:

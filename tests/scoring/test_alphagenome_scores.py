@@ -24,9 +24,9 @@ from genoformer.models.track_model import one_hot
 from genoformer.scoring.alphagenome_scores import AGGREGATIONS, ALPHAGENOME_SCORES
 from genoformer.scoring.calibration import Calibration
 from genoformer.scoring.noise import flag_columns, measure
-from genoformer.scoring.options import chosen_scores
 from genoformer.scoring.scored_heads import scored_heads
 from genoformer.scoring.scores import SCORES
+from genoformer.scoring.scoring_choices import chosen_scores
 from genoformer.scoring.settings import AlleleComparison
 from genoformer.scoring.track_scorer import TrackScorer
 
