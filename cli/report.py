@@ -57,8 +57,8 @@ def report(
     from .progress import progress_bar
 
     lock_outputs(output)
-    paths = {"fasta": Path(fasta) if fasta else None, "contexts": Path(contexts) if contexts else None}
-    request = ReportRequest(Path(scored), Path(output), title, models=model, top=top, flank=flank, **paths)
+    genome, table = (Path(path) if path else None for path in (fasta, contexts))
+    request = ReportRequest(Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, contexts=table)
     with progress_bar("variants") as watch:
         summary = make_report(request, progress=watch)
     drawn = f", {summary.n_figures} drawn" if summary.n_figures else ""

@@ -36,7 +36,7 @@ class SharedWork:
         name: of the computation, and of all that it depends on besides the tensor.
         """
         content = x.contiguous().view(torch.uint8).cpu().numpy()
-        key = (f"{name} {tuple(x.shape)} {x.dtype} {x.device}", hashlib.blake2b(content, digest_size=16).digest())
+        key = (f"{name} {tuple(x.shape)} {x.dtype} {x.device}", hashlib.blake2b(content.tobytes(), digest_size=16).digest())
         if key in self._results:
             self._results.move_to_end(key)
             return self._results[key]

@@ -40,11 +40,11 @@ class ReportRequest:
     output: Path
     title: str | None = None  # None: the name of the VCF
     models: tuple[str | Path, ...] = ()  # models that draw figures, with a genome; several form an ensemble
-    contexts: Path | None = None  # table of the contexts of the scores, for models with contexts; None: those of their training
     fasta: Path | None = None  # genome; the page reports how the VCF fits it
     top: int = 6  # alleles to draw, at most one per position
     flank: int = 25  # bases to draw on either side
     most: int = MOST  # maximum number of alleles in the table
+    contexts: Path | None = None  # table of the contexts of the scores, for models with contexts; None: those of their training
 
 
 class ReportSummary(NamedTuple):

@@ -29,9 +29,9 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
     heads = chosen_heads(models[0], options.head) if has(models[0], PredictsTracks) and options.head is not None else []
     if len(heads) > 1:
         return _of_heads(genome, models, options, heads)
-    options = replace(options, head=heads[0]) if heads else options
-    scores = tuple(chosen_scores(options.scores, models[0], options.head))
-    tracks = _track_options(genome, models[0], options, scores) if has(models[0], PredictsTracks) else None
+    head = heads[0] if heads else None
+    scores = tuple(chosen_scores(options.scores, models[0], head))
+    tracks = _track_options(genome, models[0], options, head, scores) if has(models[0], PredictsTracks) else None
     classes = _class_options(models[0], options) if has(models[0], Classifies) else None
     return Scoring(
         tuple(models),
@@ -52,18 +52,18 @@ def _of_heads(genome: Genome, models: Sequence[Model], options: ScorerOptions, h
     """
     if options.targets is not None:
         raise OptionError("targets", f"is the table of one head, found {len(heads)} heads; leave it out.")
-    parts, unused = [], {}
+    parts: list[Scoring] = []
+    used: set[str] = set()
     wanted = {head: chosen_scores(options.scores, models[0], head) for head in heads}
     genes = read_score_genes(options.gtf, genome, list(chain.from_iterable(wanted.values())))
     for head, scores in wanted.items():
         fitting = [score for score in scores if fits_head(models[0], head, score)]
         if not fitting:
             raise OptionError("head", f"has {head}, which none of the scores fits; leave it out, or name a score of it.")
-        unused |= {score.name: score for score in scores if score.name not in unused}
+        used |= {score.name for score in fitting}
         one = read_scoring(genome, models, replace(options, head=head, scores=[score.name for score in fitting], gtf=genes))
         parts.append(replace(one, models=(), scores=tuple(score._replace(name=f"{score.name}_{head}") for score in fitting)))
-    lost = [name for name in unused if not any(score.name.startswith(f"{name}_") for part in parts for score in part.scores)]
-    if lost:
+    if lost := [score.name for scores in wanted.values() for score in scores if score.name not in used]:
         raise OptionError("scores", f"has {lost[0]}, which fits none of the heads; leave it out, or name a head for it.")
     every = tuple(score for part in parts for score in part.scores)
     return replace(parts[0], models=tuple(models), scores=every, tracks=None, parts=tuple(parts))
@@ -95,9 +95,11 @@ def _recommended(model: Any, head: str | None) -> Sequence[str]:
     return names
 
 
-def _track_options(genome: Genome, model: Any, options: ScorerOptions, scores: Sequence[Score]) -> TrackOptions:
+def _track_options(
+    genome: Genome, model: Any, options: ScorerOptions, named: str | None, scores: Sequence[Score]
+) -> TrackOptions:
     table = open_targets(options.targets)
-    head = scored_head(model, options.head)
+    head = scored_head(model, named)
     heads = scored_heads(model)
     known = head_tracks(heads, head, table)
     return TrackOptions(
