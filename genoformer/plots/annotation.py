@@ -77,8 +77,7 @@ def stacked_fractions(
     if n_columns == 1:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), alignment="left", **look)
     else:
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
-        ax.legend(ncols=n_columns, alignment="left", **place, **look)
+        ax.legend(ncols=n_columns, alignment="left", loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, **look)
     return plain(ax)
 
 
@@ -121,7 +120,7 @@ def over_controls(
     ax.set(xlim=(low, high), ylim=(len(names) - 0.4, -0.6), xlabel=xlabel)
     indent = 12.0
     for heading, texts in notes.items():
-        for y, text in ((-0.9, heading), *zip(rows.tolist(), texts, strict=True)):
+        for y, text in zip([-0.9, *rows.tolist()], [heading, *texts], strict=True):
             ax.annotate(
                 text,
                 (1, y),
