@@ -25,7 +25,7 @@ from .verbosity import Command, print_note
     "--output",
     type=click.Path(),
     help="Output: .bw (one track or class), .parquet, .png, or a folder for one bigWig per track or class; of DATA: .tsv or "
-    ".parquet.",
+    ".parquet; of contact maps: .npz, .tsv, .parquet, .png or a folder; of splice junctions: .tsv or .parquet.",
 )
 @click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
 @shared.columns
@@ -97,6 +97,10 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     Bins begin at multiples of the model's bin size; the first and last bin of a region are cut to it. Windows overlap, and only
     the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does not
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
+
+    A head of contact maps or splice junctions (AlphaGenome): each region is predicted in one window around its middle, and is
+    at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites
+    of the region, as introns (0-based, half-open) with a read count for each tissue.
 
     A fine-tuned model in regions: bins begin at multiples of --step, and the value of a bin is the probability (or value) of
     the one window with the same centre. The window has the length of the model's training, or of --context, and reads N beyond

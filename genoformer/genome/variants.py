@@ -92,7 +92,8 @@ STATUS_MEANING: dict[Status, str] = {
     "other strand: the allele may be of either.",
     Status.NO_SCORE: "None of the chosen scores is defined for this allele. They may be for other alleles: of a masked model "
     "LLR is for substitutions and PLL for insertions and deletions, of BPE tokens PLL and of a causal model LLR for both. Or "
-    "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion.",
+    "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion. Or no gene, "
+    "transcript or site that a score of genes compares lies in reach.",
 }
 
 

@@ -16,6 +16,7 @@ from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
+from genoformer.inference.pair_prediction import PairPrediction, resolve_pairs
 from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
@@ -99,7 +100,9 @@ class TrackPrediction:
 
 
 @contextmanager
-def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | ClassPrediction | SequencePrediction]:
+def open_prediction(
+    request: PredictionRequest,
+) -> Iterator[TrackPrediction | PairPrediction | ClassPrediction | SequencePrediction]:
     """Resolve and check a request; the genome is open in the block, and stays open if it was.
 
     Raises: ConfigError for tracks or classes that the model does not have, for options of another kind of model, and for both
@@ -129,7 +132,9 @@ def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | Cl
             yield _resolve_tracks(request, model, genome, regions)
 
 
-def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions) -> TrackPrediction:
+def _resolve_tracks(
+    request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions
+) -> TrackPrediction | PairPrediction:
     """Check the options of a track model."""
     is_loaded = not isinstance(model, str | Path)
     config = model.config if is_loaded else registry.load_config(model, PredictsTracks)
@@ -141,12 +146,9 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
             raise CheckpointError(f"{'the model' if is_loaded else model} has no contexts; give {remedy(TakesContexts)}.")
         config = kind.config_with_contexts(config, contexts)
         heads = kind.heads_of(config)
-    if request.head not in {None, *heads} and has(families.class_of(config), PredictsPairs):
-        names = ", ".join(heads)
-        problem = (
-            f"is {request.head}, expected a head of tracks: {names}; `score` reads those of contact maps and junctions, too."
-        )
-        raise OptionError("head", problem)
+    kind = families.class_of(config)
+    if has(kind, PredictsPairs) and request.head in kind.pair_heads_of(config):
+        return resolve_pairs(request, genome, regions.intervals, config, [*genome.notes, *regions.notes])
     head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
     known = head_tracks(heads, request.head, table)

@@ -19,7 +19,7 @@ from genoformer.interpretation.loci import MATRICES, Locus, batches_of_equal_len
 from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import NO_MOTIFS, AttentionOptions, InterpretationRequest, MotifOptions, Profile
 from genoformer.interpretation.sanity_checks import check_loci
-from genoformer.interpretation.session import Result, Session, merge, open_session
+from genoformer.interpretation.session import Result, Session, in_whole_bins, merge, open_session
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import READS_TOKENS, Model, PredictsTracks, has
 from genoformer.progress import ProgressCallback, Stage
@@ -131,7 +131,7 @@ def map_attention(
     max_units: number of tokens or bins up to which a matrix is drawn.
     Raises the errors of `open_session` and `attention_profiles`, and OptionError for the query "tss" without TSSs.
     """
-    session = open_session(request, motifs, progress)
+    session = in_whole_bins(open_session(request, motifs, progress))
     if options.query == "tss":
         session = _with_tss(session)
 

@@ -254,6 +254,21 @@ def attention_map(
     return ax
 
 
+def contact_map(ax: Axes, edges: ArrayLike, values: ArrayLike, *, label: str = "", chrom: str = "") -> Axes:
+    """Draw contacts of consecutive bins, [n, n], with the edges [n + 1] on both axes; the scale is symmetric around 0."""
+    bins, matrix = np.asarray(edges, dtype=float), np.asarray(values, dtype=float)
+    top = float(np.abs(matrix).max(initial=0)) or 1.0
+    image = ax.pcolormesh(bins, bins, matrix, cmap="RdBu_r", vmin=-top, vmax=top, rasterized=True)
+    ax.set(aspect="equal", xlim=(bins[0], bins[-1]), ylim=(bins[-1], bins[0]), title=label)
+    ax.title.set_fontsize("small")
+    coordinates(ax, bins[0], bins[-1], chrom)
+    ax.set_yticks([])
+    ax.tick_params(labelsize="x-small")
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
+    bar.ax.tick_params(labelsize="x-small")
+    return ax
+
+
 def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: float, end: float, label: str = "") -> Axes:
     """Draw arcs between positions (from, to, strength), 0-based; width and opacity are relative to the strongest arc.
 

@@ -160,7 +160,7 @@ class Plan:
         with self.sink.writing(header) as output, self.matrix.writing() if self.matrix else nullcontext() as matrix:
             lists = self.partition.parts()
             counts = write_parts(lists, self.parts, output, matrix, added, annotations, stage)
-        scores = [score.name for score in self.scorer.scores] if self.flags else []
+        scores = [score.name for score in self.scorer.scores if score.zero_at_reference] if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
         if annotations is not None:
@@ -206,7 +206,7 @@ def open_plan(
     region = parse_region(job.region, job.genome.contigs) if job.region else None
     scoring = _with_matrix(job, sink)
     with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
-        flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
+        flags = flag_columns(scorer) if scorer.has_noise_floor and checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
         layout = scorer.matrix_layout
         matrix = MatrixFile(outputs.matrix, layout) if outputs.matrix is not None and layout else None
@@ -273,11 +273,13 @@ def _check_sink(job: ScoringJob, sink: Sink, checked: Preflight, columns: Sequen
 def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tuple[Quantiles | None, list[str]]:
     """Return the quantile columns, if the job has a calibration that applies, and notes on it."""
     notes = []
-    if job.runtime.precision == "bfloat16" and scorer.layout is not None:
+    if job.runtime.precision == "bfloat16" and scorer.matrix_layout is not None:
         notes.append("bfloat16: its rounding can be as large as the effect of a base; the option verify measures the error.")
     calibration = job.outputs.calibration
     if calibration is None:
         return None, notes
+    if scoring.parts:
+        return None, [*notes, "no quantiles: a calibration is of one head; score a head alone for them."]
     if reason := calibration.incompatibility(scorer, scoring.sha256):
         return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate again."]
     return quantile_columns(scorer, calibration), [*notes, *calibration.notes(scorer)]
