@@ -39,9 +39,7 @@ from .verbosity import Command, print_note
     "for the head.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
-@click.option(
-    "-r", "--region", metavar="CHR[:FROM-TO]", help="Score only records whose REF overlaps this region (1-based, inclusive)."
-)
+@shared.regions("Score only records whose REF overlaps")
 @shared.context
 @shared.strand
 @shared.phases
@@ -284,7 +282,7 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
             path,
             genome,
             max_length=longest,
-            region=options["region"],
+            region=shared.with_regions(options).get("region"),
             name=vcf,
             fix=options["fix"],
             force=options["force"],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from genoformer.api_inputs import Fasta, loaded_model, one_region, opened, region_text
+from genoformer.api_inputs import Fasta, loaded_model, one_region, opened
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode_texts
 from genoformer.genome.variants import Variant
@@ -24,6 +24,7 @@ from genoformer.option_checks import check_choice, with_strand
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genoformer.genome.region_sources import Regions
     from genoformer.inference import Floats, TokenEmbeddings
     from genoformer.inference.embedder import Embedder
     from genoformer.interpretation.ism import Mutagenesis
@@ -99,14 +100,14 @@ def score(
         return read_score_table(out)
 
 
-def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, **options: Any) -> pd.DataFrame:
-    """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based): a row for each bin.
+def predict(fasta: Fasta | None, region: Regions | None, model: str | Path | Model, **options: Any) -> pd.DataFrame:
+    """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based), or several: a row for each bin.
 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
-    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome); for a track
-    model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, context, step, threshold
-    (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; see
-    `PredictionRequest`.
+    `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole genome, or bed or contigs of the
+    options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes,
+    context, step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand, device,
+    precision, batch_size; see `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
@@ -120,7 +121,7 @@ def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, 
 
     options = with_strand(options) | {
         "model": model if isinstance(model, str | Path) else loaded_model(model, (PredictsTracks, Classifies)),
-        "region": None if region is None else region_text(region),
+        "region": region,
     }
     with ExitStack() as stack:
         genome = None if fasta is None else stack.enter_context(opened(fasta))

@@ -12,6 +12,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.bed import Region
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions
 from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration
@@ -63,7 +64,7 @@ class ScoringJob:
     outputs: Outputs
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
-    region: str | None = None  # score only records whose REF overlaps it
+    region: Regions | None = None  # score only records whose REF overlaps it, or one of several
     shard: tuple[int, int] | None = None  # (i, n), i from 1: compute only every n-th part, without output
     assemble: bool = False  # refuse to run if a part is missing
     command: tuple[str, ...] = ()  # command line to store with the parts

@@ -17,6 +17,7 @@ from genoformer.formats.track_table import TrackTable, open_targets
 from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.inference.track_prediction import head_tracks
 from genoformer.models import folders, registry
 from genoformer.models.base import (
@@ -123,7 +124,7 @@ class ScorerOptions:
 class ScoreOptions(ScorerOptions):
     """Options of `genoformer score` and `gf.score`, with their defaults."""
 
-    region: str | None = None  # "chr1:1-200,000", 1-based
+    region: Regions | None = None  # "chr1:1-200,000", 1-based, or the path of a BED, or several
     annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
     matrix: str | Path | None = None
     calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
@@ -138,7 +139,7 @@ class ScoreOptions(ScorerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        region_sources(self.region)
         if not isinstance(self.annotations, Annotations):
             check_names("annotations", self.annotations, "NAME=FILE or Annotations")
         check_kind("matrix", self.matrix, (str, Path), "the path of a file")

@@ -21,7 +21,7 @@ from genoformer.genome.fit import Fit
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.preflight_result import Preflight
 from genoformer.genome.reference import Genome
-from genoformer.genome.region_text import parse_region
+from genoformer.genome.region_sources import Selection, select_regions
 from genoformer.genome.variants import Status
 from genoformer.models import folders
 from genoformer.progress import ProgressCallback, Stage
@@ -203,7 +203,7 @@ def open_plan(
     began = time.monotonic()
     outputs, checks = job.outputs, job.checks
     sink = outputs.sink if isinstance(outputs.sink, Sink) else open_sink(outputs.sink)
-    region = parse_region(job.region, job.genome.contigs) if job.region else None
+    region = select_regions(job.region, job.genome.contigs, job.genome.name)
     scoring = _with_matrix(job, sink)
     with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
         flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
@@ -227,14 +227,16 @@ def open_plan(
         quantiles, notes = _quantiles(job, scoring, scorer)
         threads = job.runtime.threads or resumed_threads(sink.path)
         workers = plan_workers(scorer, checked.n_records, job.runtime, threads=threads, sharded=job.shard is not None)
-        options = _options(job, scoring, scorer)
+        options = _options(job, scoring, scorer, region)
         ticket = _fingerprint(job, scoring, checked, checked.fit(), workers.threads) | options | scorer.inputs
         parts = PartFolder(sink.path, ticket, scoring.current_job)
         if job.shard is None and sink.path is not None:  # several shards may run together
             lock.enter_context(lock_folder(parts.path, sink.path))
         size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest, job.runtime.parts)
         contigs = tuple(job.genome.contigs) if region else ()
-        partition = Partition(vcf, region, checked.n_records, size, job.shard, scorer.cost, contigs)
+        partition = Partition(
+            vcf, region.intervals if region else None, checked.n_records, size, job.shard, scorer.cost, contigs
+        )
         if job.assemble:
             partition.require(parts)
         notes = [*checked.findings, *scoring.window_notes(job.model_name), *_input_notes(job, checked, scorer), *notes]
@@ -283,10 +285,10 @@ def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tupl
     return quantile_columns(scorer, calibration), [*notes, *calibration.notes(scorer)]
 
 
-def _options(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> dict[str, str]:
+def _options(job: ScoringJob, scoring: Scoring, scorer: VariantScorer, region: Selection | None) -> dict[str, str]:
     """Return the options that the values depend on, as text for the header."""
     options = {"scores": scoring.names, **scorer.options, "precision": job.runtime.precision, "reference": job.genome.name}
-    options |= {"region": job.region} if job.region else {}
+    options |= {"region": region.text} if region else {}
     return options | ({"fix": ",".join(job.checks.fix)} if job.checks.fix else {})
 
 
