@@ -37,6 +37,19 @@ def starting(names: Iterable[str], incomplete: str) -> list[str]:
 
 MODEL = _ModelName()
 
+
+def _variants(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return one path, or several ids of variants; refuse several paths."""
+    if len(values) == 1:
+        return values[0]
+    from genoformer.genome.variant_input import is_variant
+
+    if files := [value for value in values if not is_variant(value)]:
+        raise click.BadParameter(f"found {len(values)} arguments with {files[0]!r}, expected one file, or variants alone.")
+    return values
+
+
+variants = click.argument("vcf", metavar="VCF", type=click.Path(), nargs=-1, required=True, callback=_variants)
 reference = click.option(
     "-f", "--fasta", required=True, type=click.Path(), help="Reference genome: FASTA, plain, gzipped or bgzipped."
 )

@@ -57,7 +57,7 @@ def pull(name: str) -> list[Path]:
 
 
 def score(
-    variants: str | Path | Iterable[Variant] | pd.DataFrame,
+    variants: str | Path | Iterable[Variant | str] | pd.DataFrame,
     fasta: Fasta,
     model: str | Path | Model | Sequence[str | Path | Model] = "mini-human",
     scores: str | Sequence[str] | None = None,
@@ -65,8 +65,9 @@ def score(
 ) -> pd.DataFrame:
     """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it, scores unrounded.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
-    model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
+    variants: a VCF, BCF or table of variants, a text such as "chr20:1050100:A:G" or several, `Variant(chrom, pos, ref, alt)`
+    objects, pos 1-based, or a DataFrame with these columns or others of docs/files.md, whose further columns are kept. model:
+    one model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
     language model, SAD and SAR501 for a track model, LOGIT and DIFF for a fine-tuned model. options: those of the command, such
     as region, strand, tracks, gtf, shifts, classes, tile, matrix, noise_places, fix, force, device (see
     `scoring.options.ScoreOptions`); a file may also be the object read from it.
@@ -89,13 +90,13 @@ def score(
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.plan import score_variants
     from genoformer.writers.tables import EXACT, TSVSink
-    from genoformer.writers.variants import write_variants
+    from genoformer.writers.variants import variants_of
 
     with tempfile.TemporaryDirectory() as folder, opened(fasta) as genome:
-        vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
+        source = variants_of(variants, Path(folder, "in.vcf"), genome)
         out = Path(folder, "out.tsv")
-        job = ScoringJob.from_names(vcf, genome, model, TSVSink(out, EXACT), scores=scores, **options)
-        job = job if vcf is variants else replace(job, name="the variants given")
+        job = ScoringJob.from_names(source, genome, model, TSVSink(out, EXACT), scores=scores, **options)
+        job = job if source is variants else replace(job, name="the variants given")
         score_variants(job, on_preflight=warn_of_findings)
         return read_score_table(out)
 
