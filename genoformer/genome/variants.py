@@ -76,13 +76,14 @@ class Status(enum.StrEnum):
     EITHER_STRAND = "EITHER_STRAND"
     NO_SCORE = "NO_SCORE"
     EITHER_ALLELE = "EITHER_ALLELE"
+    IMPRECISE = "IMPRECISE"
 
 
 # In order of precedence: the first status that applies is used.
 STATUS_MEANING: dict[Status, str] = {
     Status.OK: "The allele can be scored.",
     Status.NO_ALT: "The record has no alternative allele (ALT is '.').",
-    Status.SYMBOLIC: "ALT is symbolic (<DEL>, <*>, <NON_REF> ...) and does not spell a sequence.",
+    Status.SYMBOLIC: "ALT is symbolic (<*>, <NON_REF>, <CNV>, <INS> without its bases ...) and does not determine a sequence.",
     Status.BREAKEND: "ALT is a breakend, which joins two places of the genome.",
     Status.STAR: "ALT is '*': the base is missing because of a deletion in another record.",
     Status.NOT_ACGT: "REF or ALT holds a letter other than A, C, G, T (N in ALT included).",
@@ -99,6 +100,8 @@ STATUS_MEANING: dict[Status, str] = {
     "LLR is for substitutions and PLL for insertions and deletions, of BPE tokens PLL and of a causal model LLR for both. Or "
     "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion.",
     Status.EITHER_ALLELE: "Effect and other allele of a table both match the reference at that place, which does not tell REF.",
+    Status.IMPRECISE: "The breakpoints of a symbolic ALT are not known to the base: IMPRECISE, CIPOS or CIEND, or END "
+    "and SVLEN contradict each other.",
 }
 
 
