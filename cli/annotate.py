@@ -63,7 +63,7 @@ def refuse_file(folder: str, option: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("vcf", type=click.Path())
+@shared.variants
 @annotation_options
 @shared.variant_output
 @click.option(
@@ -72,9 +72,14 @@ def refuse_file(folder: str, option: str) -> None:
     metavar="FOLDER",
     help="Folder for figures and a table of variants by frequency and element.",
 )
+@click.option(
+    "-f", "--fasta", type=click.Path(), help="Genome FASTA, needed for a table with effect and other allele, to tell REF."
+)
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
-def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options: Any) -> None:
-    """Write every record of VCF (or BCF; - is stdin) with the elements and genes that its REF overlaps.
+def annotate(
+    vcf: str | tuple[str, ...], output: str, figures: str | None, af_key: str, fasta: str | None, **options: Any
+) -> None:
+    """Write every record of VCF (or BCF, or a table; - is stdin) with the elements and genes that its REF overlaps.
 
     \b
     genoformer annotate in.vcf.gz -a CTCF=ctcf.narrowPeak.gz -a STATE=states.bed \\
@@ -93,6 +98,7 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     from genoformer.annotation.figures import write_breakdown
     from genoformer.annotation.request import AnnotationRequest
     from genoformer.annotation.run import run_annotation
+    from genoformer.genome.reference import Genome
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -100,7 +106,14 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     lock_outputs(figures)
     if figures is not None:
         refuse_file(figures, "--figures")
-    request = AnnotationRequest(vcf, read_annotation_options(options), output, breakdown=figures is not None, af_key=af_key)
+    request = AnnotationRequest(
+        vcf,
+        read_annotation_options(options),
+        output,
+        breakdown=figures is not None,
+        af_key=af_key,
+        genome=Genome(fasta) if fasta else None,
+    )
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:

@@ -29,7 +29,7 @@ from .verbosity import Command, print_note
 )
 @click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
 @shared.columns
-@click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
+@shared.regions("Predict")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
 @click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
 @shared.targets
@@ -126,7 +126,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
-    with open_prediction(with_runtime(PredictionRequest, **with_strand(options))) as prediction:
+    with open_prediction(with_runtime(PredictionRequest, **with_strand(shared.with_regions(options)))) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")
         if output is None or plan:

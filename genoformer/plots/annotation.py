@@ -120,10 +120,10 @@ def over_controls(
     ax.set(xlim=(low, high), ylim=(len(names) - 0.4, -0.6), xlabel=xlabel)
     indent = 12.0
     for heading, texts in notes.items():
-        for at, text in zip([-0.9, *rows.tolist()], [heading, *texts], strict=True):
+        for height, text in zip([-0.9, *rows.tolist()], [heading, *texts], strict=True):
             ax.annotate(
                 text,
-                (1, at),
+                (1, height),
                 (indent, 0),
                 xycoords=ax.get_yaxis_transform(),
                 textcoords="offset points",
