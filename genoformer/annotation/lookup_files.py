@@ -23,7 +23,7 @@ from genoformer.annotation.lookup_fields import (
     vcf_fields,
 )
 from genoformer.annotation.source_stream import VCF_LAYOUT, LineLayout
-from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
 from genoformer.formats.bed import named_file
 from genoformer.formats.bed_columns import ALLELE_ROLES, Asked, column_number, names_of_role, parse_columns, plain_names
 from genoformer.formats.text import numbered_lines
@@ -162,7 +162,7 @@ def _describe_table(name: str, path: Path, names: Sequence[str], columns: str | 
     has_alleles = "ref" in roles
     checks = NumberChecks()
     if not numbers and not has_alleles:
-        raise ConfigError(f"{path} has no column beside contig and position; name a file with values.")
+        raise ConfigError(f"{path} has no columns but contig and position, expected values; name a file that has some.")
     fields = [
         checks.column(_column_name(header, i), i, _type(rows, i), f"Column {_column_name(header, i)}") for i in numbers
     ] or [PRESENCE]
@@ -219,10 +219,8 @@ def _table_roles(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]
             roles[role] = at
     if "chrom" not in roles or "pos" not in roles or ("ref" in roles) != ("alt" in roles):
         found = f"its columns are {', '.join(header)}" if header else "no line of it names the columns"
-        raise ConfigError(
-            f"{path} is read as a table of alleles or positions, but {found}; "
-            "give --columns NAME:chrom=1,pos=2,ref=3,alt=4 with its columns."
-        )
+        problem = f"is needed for {path}, a table of alleles or positions, because {found}"
+        raise OptionError("columns", f"{problem}; give NAME:chrom=1,pos=2,ref=3,alt=4 with the numbers of its columns.")
     return roles
 
 

@@ -45,7 +45,7 @@ class AlleleReader:
         self._lines, self._layout, self._fields, self._genome = lines, file.layout, file.fields, genome
         self._stream = SourceStream(lines, file.layout, file.path, genome, file.contigs)
         self._in_genome = ContigIndex(genome.contigs if genome is not None else ())
-        self._names: dict[str, str] = {}
+        self._declared, self._names = ContigIndex(file.contigs), dict[str, str]()
 
     def add(self, contig: str, alleles: AlleleTable, matches: Matches) -> bool:
         own = self._stream.own_name(contig)
@@ -65,7 +65,7 @@ class AlleleReader:
                 met = True
                 self._names[contig] = block.name
                 self._match(part, block, matches)
-        return met or self._stream.has_index or contig in self._names
+        return met or self._stream.has_index or contig in self._names or self._declared.get(contig) is not None
 
     def _match(self, part: AlleleTable, block: SourceBlock, matches: Matches) -> None:
         if self._layout.has_alleles:

@@ -161,7 +161,7 @@ class OpenLookups:
         """Return sentences on contigs with other names, and on values and alleles that could not be used."""
         notes = []
         if self._n_unshifted:
-            why = "without a FASTA (-f)" if self._genome is None else "on contigs that the FASTA does not have"
+            why = "without a FASTA" if self._genome is None else "on contigs that the FASTA does not have"
             notes.append(
                 f"{self._n_unshifted:,} insertions and deletions {why} were compared without shifting them to the left; "
                 "those that another program placed elsewhere in a repeat are not found."

@@ -1,7 +1,7 @@
 """Sorted file of alleles or positions -> blocks of its lines around a position, as a stream, with jumps where it has an index.
 
 A file without an index is read once from beginning to end, in step with the variants. A file with an index is read in the same
-way where the next position is near, and is entered anew where it is far, or lies behind.
+way where the next position is near; where it is far ahead or behind, reading continues there.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _TBI_WINDOW = 14  # bits of a window of the linear index, 16,384 bases
 
 
 class TabixColumns(NamedTuple):
-    """Columns of the file, as tabix was told; numbers from 1, 0 for none."""
+    """Columns of the file by which it was indexed; numbers from 1, 0 for none."""
 
     chrom: int
     begin: int
@@ -131,5 +131,5 @@ def _names(data: bytes) -> list[str]:
 
 
 def index_path(path: Path) -> Path | None:
-    """Return the path of the index beside a file, or None."""
+    """Return the path of the index next to a file, or None."""
     return next((index for suffix in (".tbi", ".csi") if (index := Path(f"{path}{suffix}")).is_file()), None)

@@ -176,7 +176,10 @@ def trim_to_anchor(variant: Variant) -> Variant:
 
 
 def furthest_start(table: AlleleTable, genome: Genome | None, contig: str | None) -> int:
-    """Return the largest 0-based position at which one of the alleles can begin when shifted right; -1 for no alleles."""
+    """Return the largest 0-based position at which a spelling of one of the alleles can begin; -1 for no alleles.
+
+    It is that of an insertion or deletion shifted to the right, with the base behind it as its anchor.
+    """
     if not len(table):
         return -1
     last = int(table.start.max())
@@ -189,7 +192,7 @@ def furthest_start(table: AlleleTable, genome: Genome | None, contig: str | None
         start, ref, alt = table.spelling(row)
         longer = ref if len(ref) > 1 else alt
         if ref[0] == alt[0]:
-            last = max(last, start + _right_shift(longer[1:], decode(codes), genome, contig, end))
+            last = max(last, start + 1 + _right_shift(longer[1:], decode(codes), genome, contig, end))
         elif ref[-1] == alt[-1]:  # at the start of a contig the base behind is the anchor
             last = max(last, start + _right_shift(longer[:-1], "", genome, contig, end - 1))
     return last
