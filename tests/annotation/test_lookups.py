@@ -396,7 +396,7 @@ def test_all_records_of_1000_genomes_equal_bcftools(tmp_path: Path, real_data: P
     with open_vcf(original) as file:
         lines = [record.line.split("\t")[:7] for record in file]
     for i in range(0, len(lines), 3):
-lines[i][4] = lines[i][3] + "ACGTACGTAC"  # insertions that the file does not have
+        lines[i][4] = lines[i][3] + "ACGTACGTAC"  # insertions that the file does not have
     head = [line for line in header_of(original) if not line.startswith("##INFO")]
     vcf.write_text("\n".join(head) + "\n" + "".join("\t".join([*line, "."]) + "\n" for line in lines))
     bcftools("view", vcf, "-Oz", "-o", tmp_path / "q.vcf.gz")
