@@ -99,7 +99,6 @@ def annotate(vcf: str, output: str, fasta: str | None, figures: str | None, af_k
     """
     from pathlib import Path
 
-    from genoformer.annotation.figures import write_breakdown
     from genoformer.annotation.request import AnnotationRequest
     from genoformer.annotation.run import run_annotation
     from genoformer.genome.reference import Genome
@@ -118,6 +117,8 @@ def annotate(vcf: str, output: str, fasta: str | None, figures: str | None, af_k
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:
+        from genoformer.annotation.figures import write_breakdown
+
         write_breakdown(Path(figures), summary.breakdown, request.annotations)
     for note in summary.notes:
         print_note(note)

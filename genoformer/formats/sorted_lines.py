@@ -64,12 +64,17 @@ class TextLines:
         self._pending, self._size = b"", _CHUNK
         self._file: Any = None
         self._chunks: Iterator[bytes] = iter(())
-        index = index_path(path)
-        text = VcfText(path, str(path), self._closing)
+        with ExitStack() as if_refused:
+            if_refused.callback(self._closing.close)
+            self._open(n_header)
+            if_refused.pop_all()
+
+    def _open(self, n_header: int) -> None:
+        text, index = VcfText(self.path, str(self.path), self._closing), index_path(self.path)
         if text.format == "bgzip":
             import pysam
 
-            self._file = self._closing.enter_context(pysam.BGZFile(str(path), "rb", None))
+            self._file = self._closing.enter_context(pysam.BGZFile(str(self.path), "rb", None))
         else:
             self._chunks = text.chunks
         self._index = TabixIndex(index) if index is not None and self._file is not None else None
