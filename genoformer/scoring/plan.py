@@ -25,7 +25,7 @@ from genoformer.genome.variant_input import input_name, variant_file
 from genoformer.genome.variants import Status
 from genoformer.models import folders
 from genoformer.progress import ProgressCallback, Stage
-from genoformer.scoring.assembly import AddedColumns, check_unique_info_keys, count_fixes, write_parts
+from genoformer.scoring.assembly import AddedColumns, OpenAnnotations, check_unique_info_keys, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.matrix import MatrixFile
@@ -157,14 +157,19 @@ class Plan:
         lengths = {use.name: self.job.genome.contigs[use.reference] for use in self.preflight.contigs if use.reference}
         header, stage = self._header(added, lengths), Stage(self.progress, "write", self.preflight.n_records)
         # the matrix gets its final name before the output, so that a finished output implies a finished matrix
-        with self.sink.writing(header) as output, self.matrix.writing() if self.matrix else nullcontext() as matrix:
-            lists = self.partition.parts()
-            counts = write_parts(lists, self.parts, output, matrix, added, annotations, stage)
+        with ExitStack() as closing:
+            output = closing.enter_context(self.sink.writing(header))
+            matrix = closing.enter_context(self.matrix.writing()) if self.matrix else None
+            opened = None
+            if annotations is not None:
+                opened = OpenAnnotations(annotations, closing.enter_context(annotations.open_lookups(self.job.genome)))
+            counts = write_parts(self.partition.parts(), self.parts, output, matrix, added, opened, stage)
         scores = [score.name for score in self.scorer.scores if score.zero_at_reference] if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
         if annotations is not None:
             notes += _annotation_notes(annotations, self.preflight, lengths, Path(input_name(self.job.vcf)).name)
+            notes += [*opened.lookups.sentences(), *opened.lookups.notes()] if opened is not None else []
         n_scores = len(self.scorer.columns)
         fixed = count_fixes(self.parts, self.n_parts, n_scores) if self.job.checks.fix else {}
         self.is_complete = True
