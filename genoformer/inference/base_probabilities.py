@@ -11,7 +11,8 @@ from torch import Tensor
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, choose_batch_size, run_batched, to_device, tokens_at_once
-from genoformer.models.token_model import TokenModel
+from genoformer.models.token_model import TokenModel, base_posteriors
+from genoformer.tokenizers.base import MaskedWindows, Tokenizer
 
 
 def posteriors(
@@ -29,6 +30,34 @@ def posteriors(
         return model.base_log2_probs(codes[part], target[part], end[part])
 
     return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
+
+
+def posteriors_together(
+    model: TokenModel, codes: Codes, targets: NDArray[np.int64], *, batch_size: int | None = None
+) -> Floats:
+    """Return log2 P(A, C, G, T) at several bases of each window, which one pass masks together; [B, L] -> [B, m, 4].
+
+    targets: their positions [B, m], so far apart that no token covers two of them. NaN at an N, which is not masked.
+    """
+
+    def run(part: slice) -> Tensor:
+        masked = _mask_together(model.tokenizer, codes[part], targets[part])
+        ids, rows, candidates, valid = (to_device(model, field) for field in masked)
+        return base_posteriors(model, ids, rows, candidates, valid, model.keep(ids))
+
+    shape = (targets.shape[1], 4)
+    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), shape)
+
+
+def _mask_together(tokenizer: Tokenizer, codes: Codes, targets: NDArray[np.int64]) -> MaskedWindows:
+    """Return windows with several masked bases: rows [B, m, M], candidates [B, m, M, ...] and valid [B, m, M]."""
+    ids = tokenizer.encode(codes).ids
+    known = np.take_along_axis(codes, targets, axis=1) < N  # [B, m]
+    each = [tokenizer.mask_bases(codes, target) for target in targets.T]
+    for masked, is_known in zip(each, known.T, strict=True):
+        ids = np.where(is_known[:, None] & (masked.ids == tokenizer.mask_id), tokenizer.mask_id, ids)
+    rows, candidates, valid = (np.stack([masked[i] for masked in each], axis=1) for i in (1, 2, 3))
+    return MaskedWindows(ids, rows, candidates, valid & known[..., None])
 
 
 def predict_bases(

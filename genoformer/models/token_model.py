@@ -263,15 +263,36 @@ def base_posterior(
     log-probabilities are averaged over the tokens, and the average is renormalised. For k = 1 this is the plain masked
     marginal. NaN if no token is valid (N all around).
     """
+    return _mean_posterior(_candidate_log_probs(model, ids, rows, candidates, keep), valid)
+
+
+def base_posteriors(
+    model: TokenModel, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor, keep: Tensor | None = None
+) -> Tensor:
+    """Return log2 P(base) at m targets of each window, [B, m, 4], all masked in one forward pass; see `base_posterior`.
+
+    rows: [B, m, M]; candidates: [B, m, M, ...]; valid: [B, m, M].
+    """
+    log_p = _candidate_log_probs(model, ids, rows.flatten(1), candidates.flatten(1, 2), keep)  # [B, m M, 4]
+    n_windows, n_targets, n_rows = rows.shape
+    return _mean_posterior(log_p.reshape(-1, n_rows, 4), valid.flatten(0, 1)).unflatten(0, (n_windows, n_targets))
+
+
+def _candidate_log_probs(
+    model: TokenModel, ids: Tensor, rows: Tensor, candidates: Tensor, keep: Tensor | None = None
+) -> Tensor:
+    """Return log P of the four bases under each token, [B, M, 4], in nats."""
     if candidates.dim() == 4:
         logits = model.logits_at(ids, rows, keep=keep).float()  # [B, M, V]
-        log_p = logits.gather(-1, candidates.flatten(2)).unflatten(-1, candidates.shape[2:]).logsumexp(-1).log_softmax(-1)
-    else:
-        log_p = model.logits_at(ids, rows, candidates, keep).float().log_softmax(-1)  # [B, M, 4]
+        return logits.gather(-1, candidates.flatten(2)).unflatten(-1, candidates.shape[2:]).logsumexp(-1).log_softmax(-1)
+    return model.logits_at(ids, rows, candidates, keep).float().log_softmax(-1)
+
+
+def _mean_posterior(log_p: Tensor, valid: Tensor) -> Tensor:
+    """Return the renormalised mean over the valid tokens, log P [B, M, 4] in nats -> [B, 4] in bits; NaN if none is valid."""
     weight = valid.float() / valid.sum(1, keepdim=True)  # NaN where nothing is valid
-    return (log_p * weight[..., None]).nan_to_num(nan=0.0).sum(1).log_softmax(-1).where(
-        valid.any(1)[:, None], torch.nan
-    ) / math.log(2)
+    log_p = log_p.masked_fill(~valid[..., None], 0) * weight.nan_to_num(nan=0.0)[..., None]
+    return log_p.sum(1).log_softmax(-1).where(valid.any(1)[:, None], torch.nan) / math.log(2)
 
 
 def window_log2_likelihood(model: TokenModel, tokenizer: Any, ids: Tensor) -> Tensor:
