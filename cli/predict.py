@@ -61,7 +61,8 @@ from .verbosity import Command, print_note
     "--context",
     type=int,
     metavar="BASES",
-    help="Length of the windows of a fine-tuned model, at most its own, or of a language model.  [default: that of its training]",
+    help="Length of the windows of a fine-tuned model, at most its own, or of a language model.  "
+    "[default: that of its training]",
 )
 @click.option(
     "--step",
@@ -126,9 +127,9 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     regression), a dot, and the largest value. An interrupted run resumes with the same command. Existing outputs are kept
     unless --force is given.
 
-    A language model: the base is masked in the middle of its window, as for `score`, so that the values are those of the scores
-    ENTROPY and LLR. All tracks share the passes. A base has no value if it is N, or if N hide the bases around it. With --stride
-    a pass masks several bases of the middle half of a window. Runs resume.
+    A language model: each base is masked in the middle of its window as in `score`, so that the values are those of the scores
+    ENTROPY and LLR. All tracks share the passes. A base has no value if it is N, or if N hide the bases around it. With
+    --stride a pass masks several bases of the middle half of a window. Runs resume, as those of a fine-tuned model.
 
     DATA: a FASTA, a CSV or TSV with a column sequence, or a BED with -f. The table has the name of each sequence (of a BED:
     chrom, start, end, name and strand) and a column for each class. Logits of the windows of a long sequence are averaged.

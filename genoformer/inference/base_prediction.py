@@ -123,21 +123,20 @@ class BasePrediction:
 
     def _stride_notes(self) -> list[str]:
         """Return notes on how much masking several bases together changes the tracks, measured on a sample."""
-        if self.request.stride is None:
+        stride = self.request.stride
+        if stride is None:
             return []
-        alone, together = self.sample(None), self.sample(self.request.stride)
+        alone, together = self.sample(None), self.sample(stride)
+        known = np.isfinite(alone[0]) & np.isfinite(together[0])
+        n = int(known.sum())
+        if n < 3:
+            return [f"Note: the effect of stride {stride} was not measured: {n} of the sampled bases are known."]
         notes = []
-        for i, track in enumerate(self.tracks):
-            both = np.isfinite(alone[i]) & np.isfinite(together[i])
-            a, b = alone[i, both], together[i, both]
+        for track, a, b in zip(self.tracks, alone[:, known], together[:, known], strict=True):
             change = np.abs(a - b)
-            equal = f", correlation {np.corrcoef(a, b)[0, 1]:.3f}" if len(a) > 2 and a.std() and b.std() else ""
-            notes.append(
-                f"Note: stride {self.request.stride} changes {track.name} by {change.mean():.3f} bits in the mean and "
-                f"{change.max():.3f} at most{equal} ({len(a):,} bases masked one at a time)."
-                if len(a)
-                else f"Note: the effect of stride {self.request.stride} on {track.name} was not measured: no sampled base is known."
-            )
+            by = f"by {change.mean():.3f} bits in the mean and {change.max():.3f} at most"
+            correlation = f"{np.corrcoef(a, b)[0, 1]:.3f}" if a.std() and b.std() else "undefined"
+            notes.append(f"Note: stride {stride} changes {track.name} {by}, correlation {correlation} ({n:,} bases).")
         return notes
 
     def sample(self, stride: int | None) -> Floats:

@@ -56,8 +56,10 @@ def _mask_together(tokenizer: Tokenizer, codes: Codes, targets: NDArray[np.int64
     each = [tokenizer.mask_bases(codes, target) for target in targets.T]
     for masked, is_known in zip(each, known.T, strict=True):
         ids = np.where(is_known[:, None] & (masked.ids == tokenizer.mask_id), tokenizer.mask_id, ids)
-    rows, candidates, valid = (np.stack([masked[i] for masked in each], axis=1) for i in (1, 2, 3))
-    return MaskedWindows(ids, rows, candidates, valid & known[..., None])
+    rows = np.stack([masked.rows for masked in each], axis=1)
+    candidates = np.stack([masked.candidates for masked in each], axis=1)
+    valid = np.stack([masked.valid for masked in each], axis=1) & known[..., None]
+    return MaskedWindows(ids, rows, candidates, valid)
 
 
 def predict_bases(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, OptionError
-from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.base_probabilities import posteriors, posteriors_together
 from genoformer.inference.runtime import Floats
 from genoformer.inference.windows import require_length
@@ -130,7 +130,6 @@ def open_reader(model: Any, window: int | None, stride: int | None, *, both_stra
     if not has(model, ReadsTokens, PredictsBases):
         raise OptionError("stride", "masks tokens, and this model reads none; leave it out.")
     if not least <= stride <= length // 2:
-        raise OptionError(
-            "stride", f"is {stride}, expected {least} to {length // 2:,} bases for this window; give one of these."
-        )
+        expected = f"expected {least} to {length // 2:,} bases, half of the window"
+        raise OptionError("stride", f"is {stride}, {expected}; give one of these.")
     return SeveralMasks(model, length, stride, both_strands=both_strands)

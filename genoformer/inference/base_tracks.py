@@ -48,7 +48,7 @@ BASE_TRACKS = {
     track.name: track
     for track in (
         BaseTrack(
-            "entropy", "-sum p log2 p over A, C, G and T: 0 where one base is certain, 2 bits where all are equal", _entropy
+            "entropy", "-sum p log2 p over A, C, G, T: 0 where one base is certain, 2 bits where all are equal", _entropy
         ),
         BaseTrack("information", "2 bits minus the entropy: the height of a sequence logo", _information),
         BaseTrack("logprob", "log2 P of the base of the genome, in bits", _log_probability),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -95,13 +96,12 @@ class BaseWindows:
         if not wanted.any():
             return values
         strands = self.reader.read(codes, wanted, self.batch_size)
-        has_value = np.all([np.isfinite(log2_p).all(-1) for log2_p in strands], axis=0) & wanted
-        lost = wanted & ~has_value & (codes < N).all(axis=1)[:, None]
+        has_value: Bools = np.asarray(np.all([np.isfinite(log2_p).all(-1) for log2_p in strands], axis=0) & wanted)
+        is_known: Bools = np.asarray((codes < N).all(axis=1))
+        lost = wanted & ~has_value & is_known[:, None]
         if lost.any():
-            place = int(numbers[lost.any(axis=1)][0]) * step
-            raise CheckpointError(
-                f"the model predicts NaN or infinite values at {chrom}:{place + 1:,}; are its weights damaged?"
-            )
+            place = f"{chrom}:{int(numbers[lost.any(axis=1)][0]) * step + 1:,}"
+            raise CheckpointError(f"the model predicts NaN or infinite values at {place}; are its weights damaged?")
         at = np.flatnonzero(has_value.ravel())
         chosen = [log2_p.reshape(-1, 4)[at] for log2_p in strands]
         values[:, at] = track_values(self.tracks, chosen, bases.ravel()[at]).T
@@ -118,7 +118,7 @@ def predict_base_tracks(
     seconds, n_done, n_bases, n_unknown, n_computed = 0.0, 0, windows.n_bases, 0, 0
     step = windows.reader.grid.step
     for i, (chrom, numbers) in enumerate(windows.windows.parts()):
-        computed = []
+        computed: list[float] = []
 
         def compute(chrom: str = chrom, numbers: Ints = numbers, computed: list[float] = computed) -> Floats:
             begun = time.monotonic()
@@ -150,8 +150,5 @@ def _bins(windows: BaseWindows, chrom: str, numbers: Ints, values: Floats) -> li
         for bins in bins_within(chrom, int(numbers[first]) * step, 1, of_run, windows.intervals[chrom]):
             cuts = np.flatnonzero(np.diff(np.isnan(bins.values[0]))) + 1
             edges = [0, *cuts.tolist(), len(bins.starts)]
-            runs += [
-                BinnedTracks(chrom, bins.starts[a:b], bins.ends[a:b], bins.values[:, a:b])
-                for a, b in zip(edges[:-1], edges[1:], strict=True)
-            ]
+            runs += [BinnedTracks(chrom, bins.starts[a:b], bins.ends[a:b], bins.values[:, a:b]) for a, b in pairwise(edges)]
     return runs

@@ -100,10 +100,11 @@ class TrackPrediction:
         return [*notes, f"{files.output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
 
 
+Prediction = TrackPrediction | ClassPrediction | SequencePrediction | BasePrediction
+
+
 @contextmanager
-def open_prediction(
-    request: PredictionRequest,
-) -> Iterator[TrackPrediction | ClassPrediction | SequencePrediction | BasePrediction]:
+def open_prediction(request: PredictionRequest) -> Iterator[Prediction]:
     """Resolve and check a request; the genome is open in the block, and stays open if it was.
 
     Raises: ConfigError for tracks or classes that the model does not have, for options of another kind of model, and for both

@@ -100,39 +100,38 @@ def naive_with_stride(model: Encoder, contig: str, base: int, stride: int) -> fl
     """log2 P of a base: its cell has as many bases as `stride` fits into half a window, and each stride-th is masked."""
     if contig[base] == "N":
         return None
-    tokenizer = model.tokenizer
-    step = max(1, WINDOW // 2 // stride) * stride
+    step = WINDOW // 2 // stride * stride
     cell = base // step * step
     start = cell - (WINDOW - step + 1) // 2
     text = "".join(contig[i] if 0 <= i < len(contig) else "N" for i in range(start, start + WINDOW))
     masked = [i - start for i in range(cell + (base - cell) % stride, cell + step, stride) if text[i - start] != "N"]
-    strands = []
-    for backward in (False, True):
-        codes = reverse_complement(encode(text)) if backward else encode(text)
-        at = [WINDOW - 1 - i if backward else i for i in masked]
-        target = WINDOW - 1 - (base - start) if backward else base - start
-        encoding = tokenizer.encode(codes[None])
-        ids, spans = encoding.ids.copy(), encoding.spans[0]
-        for i in at:
-            ids[0, (spans[:, 0] <= i) & (spans[:, 1] > i)] = tokenizer.mask_id
-        logits = model(torch.from_numpy(ids))[0].detach().numpy().astype(float)
-        sums = np.zeros(4)
-        for token in np.flatnonzero((spans[:, 0] <= target) & (spans[:, 1] > target)):
-            of_token = codes[spans[token, 0] : spans[token, 1]].copy()
-            rows = []
+    forward = naive_posterior(model, encode(text), masked, base - start)
+    backward = naive_posterior(
+        model, reverse_complement(encode(text)), [WINDOW - 1 - i for i in masked], WINDOW - 1 - base + start
+    )
+    return float(np.mean([forward, backward]))
+
+
+def naive_posterior(model: Encoder, codes: np.ndarray, masked: list[int], target: int) -> float:
+    """log2 P of the base at `target`, from every k-mer over it whose other bases are known; NaN if there is none."""
+    tokenizer, encoding = model.tokenizer, model.tokenizer.encode(codes[None])
+    ids, spans = encoding.ids[0].copy(), encoding.spans[0]
+    for i in masked:
+        ids[(spans[:, 0] <= i) & (spans[:, 1] > i)] = tokenizer.mask_id
+    logits = model(torch.from_numpy(ids)[None])[0].detach().numpy().astype(float)
+    terms = []
+    for token, (first, end) in enumerate(spans):
+        kmer = codes[first:end].copy()
+        if first <= target < end and (kmer < 4).all():
+            numbers = []
             for letter in range(4):
-                of_token[target - spans[token, 0]] = letter
-                rows.append(
-                    np.nan if (of_token > 3).any() else logits[token, tokenizer.vocab[gf.genome.codes.decode(of_token)]]
-                )
-            log_p = rows - np.log(np.exp(rows).sum())
-            sums += np.zeros(4) if np.isnan(log_p).any() else log_p
-        log_p = sums - np.log(np.exp(sums).sum())
-        n_read = sum(1 for token in spans if token[0] <= target < token[1] and (codes[token[0] : token[1]] < 4).all())
-        log_p = sums / max(n_read, 1)
-        log_p = log_p - np.log(np.exp(log_p).sum())
-        strands.append(np.nan if not n_read else log_p[codes[target]] / np.log(2))
-    return float(np.mean(strands))
+                kmer[target - first] = letter
+                numbers.append(tokenizer.vocab[gf.genome.codes.decode(kmer)])
+            terms.append(logits[token, numbers] - np.log(np.exp(logits[token, numbers]).sum()))
+    if not terms:
+        return np.nan
+    log_p = np.mean(terms, axis=0)
+    return float((log_p - np.log(np.exp(log_p).sum()))[codes[target]] / np.log(2))
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -146,27 +145,17 @@ def test_a_stride_masks_bases_of_one_window_together(fasta, contigs, k, stride) 
     assert (table.logprob - alone.logprob).abs().max() > 1e-3
 
 
-def test_a_stride_of_blocks_equals_one_mask_where_each_cell_has_one(fasta) -> None:
-    """A stride of half a window leaves one base in a pass; of blocks of one base, and of three."""
-    for tokenizer in (BlockTokenizer.new(1), BlockTokenizer.new(3)):
-        model = made(tokenizer)
-        found = gf.predict(fasta, "chr2", model, track="entropy", stride=WINDOW // 2, strand="forward").entropy
-        codes = encode("N" * 20 + gf.Genome(fasta).extract(_Whole("chr2", 0, 13)) + "N" * 40)
-        for base in range(13):
-            start = 20 + base // 12 * 12 - 6
-            log2_p = model.base_log2_probs(
-                codes[None, start : start + WINDOW], *np.array([[20 + base - start], [21 + base - start]])
-            )
-            p = np.exp2(log2_p.detach().numpy())
-            assert found[base] == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-5)
-
-
-class _Whole:
-    def __init__(self, chrom: str, start: int, end: int) -> None:
-        self.chrom, self.start, self.end = chrom, start, end
-
-    def width(self) -> int:
-        return self.end - self.start
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_stride_of_half_a_window_masks_one_block_in_a_pass(fasta, contigs, k) -> None:
+    model, half = made(BlockTokenizer.new(k)), WINDOW // 2
+    found = gf.predict(fasta, "chr2", model, track="entropy", stride=half, strand="forward").entropy
+    codes = encode("N" * half + contigs["chr2"] + "N" * WINDOW)
+    for base in range(13):
+        cell = base // half * half
+        target = np.array([base - cell + half // 2])
+        windows = codes[None, half + cell - half // 2 :][:, :WINDOW]
+        p = np.exp2(model.base_log2_probs(windows, target, target + 1).detach().numpy())
+        assert found[base] == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-5)
 
 
 @pytest.mark.parametrize("stride", [None, 4])
@@ -192,7 +181,7 @@ def test_wrong_options_are_refused_in_one_sentence(tmp_path: Path, fasta) -> Non
 
     refused(OptionError, "option track names 'entropie', expected entropy, information, logprob, constraint", track="entropie")
     refused(OptionError, "option track names no tracks", track=" , ")
-    refused(OptionError, "option stride is 13, expected 2 to 12 bases for this window", stride=13)
+    refused(OptionError, "option stride is 13, expected 2 to 12 bases, half of the window", stride=13)
     refused(OptionError, "option stride is 5, expected 6 to 12 bases", of=made(KmerTokenizer(3)), stride=5)
     refused(OptionError, "option tracks is not for tracks of a language model", tracks="0")
     refused(OptionError, "option step is not for tracks of a language model", step=5)
