@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from torch import Tensor
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, choose_batch_size, run_batched, to_device, tokens_at_once
+from genoformer.models.base import has
+from genoformer.models.predicts_sliding import PredictsSliding
 from genoformer.models.token_model import TokenModel, base_posteriors
 from genoformer.tokenizers.base import MaskedWindows, Tokenizer
 
@@ -28,6 +31,17 @@ def posteriors(
 
     def run(part: slice) -> Tensor:
         return model.base_log2_probs(codes[part], target[part], end[part])
+
+    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
+
+
+def sliding_posteriors(model: Any, codes: Codes, target: NDArray[np.int64], *, batch_size: int | None = None) -> Floats:
+    """Return the same as `posteriors`; windows that follow each other base by base share work if the model can."""
+    is_sliding = has(model, PredictsSliding) and len(target) > 1 and (target == target[0]).all()
+
+    def run(part: slice) -> Tensor:
+        log2_p = model.sliding_log2_probs(codes[part], int(target[0])) if is_sliding else None
+        return model.base_log2_probs(codes[part], target[part], target[part] + 1) if log2_p is None else log2_p
 
     return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
 

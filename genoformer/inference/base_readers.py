@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.base_probabilities import posteriors, posteriors_together
+from genoformer.inference.base_probabilities import posteriors_together, sliding_posteriors
 from genoformer.inference.runtime import Floats
 from genoformer.inference.windows import require_length
 from genoformer.models.base import PredictsBases, ReadsTokens, has
@@ -51,7 +51,7 @@ class SingleMasks:
         centre = np.full(len(rows), codes.shape[1] // 2)
 
         def posterior(windows: Codes, targets: Ints) -> Floats:
-            return posteriors(self.model, windows, targets[:, 0], batch_size=batch_size)[:, None]
+            return sliding_posteriors(self.model, windows, targets[:, 0], batch_size=batch_size)[:, None]
 
         strands = _strands(codes, rows, centre[:, None], posterior, both=self.both_strands)
         return [_placed(log2_p[:, 0], (rows, 0), wanted.shape) for log2_p in strands]
@@ -100,9 +100,9 @@ def _strands(codes: Codes, rows: Ints, targets: Ints, posterior: Any, *, both: b
         part = slice(first, first + size)
         windows = codes[rows[part]]
         strands[0][part] = posterior(windows, targets[part])
-        if both:
-            other = posterior(reverse_complement(windows), length - 1 - targets[part])
-            strands[1][part] = other[..., ::-1]  # A C G T read backwards is the complement
+        if both:  # from the last window on, so that the windows of this strand follow each other, too
+            other = posterior(reverse_complement(windows[::-1]), length - 1 - targets[part][::-1])
+            strands[1][part] = other[::-1, :, ::-1]  # A C G T read backwards is the complement
     return strands
 
 

@@ -263,7 +263,8 @@ def base_posterior(
     log-probabilities are averaged over the tokens, and the average is renormalised. For k = 1 this is the plain masked
     marginal. NaN if no token is valid (N all around).
     """
-    return _mean_posterior(_candidate_log_probs(model, ids, rows, candidates, keep), valid)
+    logits = model.logits_at(ids, rows, as_candidates(candidates), keep)
+    return posterior_of_logits(logits, candidates, valid)
 
 
 def base_posteriors(
@@ -273,25 +274,27 @@ def base_posteriors(
 
     rows: [B, m, M]; candidates: [B, m, M, ...]; valid: [B, m, M].
     """
-    log_p = _candidate_log_probs(model, ids, rows.flatten(1), candidates.flatten(1, 2), keep)  # [B, m M, 4]
-    n_windows, n_targets, n_rows = rows.shape
-    return _mean_posterior(log_p.reshape(-1, n_rows, 4), valid.flatten(0, 1)).unflatten(0, (n_windows, n_targets))
+    flat = candidates.flatten(1, 2)  # [B, m M, ...]
+    logits = model.logits_at(ids, rows.flatten(1), as_candidates(flat), keep).unflatten(1, rows.shape[1:])
+    log2_p = posterior_of_logits(logits.flatten(0, 1), candidates.flatten(0, 1), valid.flatten(0, 1))
+    return log2_p.unflatten(0, rows.shape[:2])
 
 
-def _candidate_log_probs(
-    model: TokenModel, ids: Tensor, rows: Tensor, candidates: Tensor, keep: Tensor | None = None
-) -> Tensor:
-    """Return log P of the four bases under each token, [B, M, 4], in nats."""
+def as_candidates(candidates: Tensor) -> Tensor | None:
+    """Return candidates [B, M, 4] for `TokenModel.head`; None for [B, M, 4, G], which need the logits of all tokens."""
+    return candidates if candidates.dim() == 3 else None
+
+
+def posterior_of_logits(logits: Tensor, candidates: Tensor, valid: Tensor) -> Tensor:
+    """Return log2 P(base) [B, 4] from the logits of candidates [B, M, 4], or of all tokens [B, M, V] for [B, M, 4, G].
+
+    See `base_posterior`.
+    """
+    logits = logits.float()
     if candidates.dim() == 4:
-        logits = model.logits_at(ids, rows, keep=keep).float()  # [B, M, V]
-        return logits.gather(-1, candidates.flatten(2)).unflatten(-1, candidates.shape[2:]).logsumexp(-1).log_softmax(-1)
-    return model.logits_at(ids, rows, candidates, keep).float().log_softmax(-1)
-
-
-def _mean_posterior(log_p: Tensor, valid: Tensor) -> Tensor:
-    """Return the renormalised mean over the valid tokens, log P [B, M, 4] in nats -> [B, 4] in bits; NaN if none is valid."""
+        logits = logits.gather(-1, candidates.flatten(2)).unflatten(-1, candidates.shape[2:]).logsumexp(-1)
     weight = valid.float() / valid.sum(1, keepdim=True)  # NaN where nothing is valid
-    log_p = log_p.masked_fill(~valid[..., None], 0) * weight.nan_to_num(nan=0.0)[..., None]
+    log_p = logits.log_softmax(-1).masked_fill(~valid[..., None], 0) * weight.nan_to_num(nan=0.0)[..., None]
     return log_p.sum(1).log_softmax(-1).where(valid.any(1)[:, None], torch.nan) / math.log(2)
 
 
