@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genoformer import __version__
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.files import lock_folder
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
@@ -23,13 +23,13 @@ from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_readers import BaseReader, open_reader
-from genoformer.inference.base_tracks import BaseTrack, base_tracks_named
+from genoformer.inference.base_tracks import BASE_TRACKS, BaseTrack, base_tracks_named
 from genoformer.inference.base_windows import BaseWindows, PredictedBases, predict_base_tracks
 from genoformer.inference.class_windows import ValueFolder
 from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
 from genoformer.inference.runtime import Floats, evaluating, n_cores
 from genoformer.models import cost, registry
-from genoformer.models.base import PredictsBases, require
+from genoformer.models.base import PredictsBases, SequenceLikelihood, has, require
 from genoformer.progress import ProgressCallback
 from genoformer.resume_folder import folder_of
 from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
@@ -75,7 +75,7 @@ class BasePrediction:
             windows = self.windows(model, self.request.stride)
             n_passes, rate = windows.n_passes(), _passes_per_second(windows)
         seconds = n_strands * n_passes / rate
-        rows = {"parameters": f"{cost.count_parameters(self.model):,}", "window": f"{windows.reader.grid.window:,} bases"}
+        rows = {"parameters": f"{cost.count_parameters(self.model):,}", "window": f"{windows.reader.window:,} bases"}
         rows |= {"bases": f"{windows.n_bases:,}", "passes": f"{n_passes:,}{' on each strand' if n_strands > 1 else ''}"}
         rows["rate"] = f"{rate:,.0f} passes a second, {windows.n_bases / seconds:,.0f} bases a second, on {runtime.device}"
         return cost.table(rows | {"time of the run": f"about {cost.duration(seconds)}"})
@@ -207,7 +207,7 @@ class BasePrediction:
             "model": self.model.sha256,
             "regions": regions.hexdigest(),
             "tracks": ",".join(track.name for track in self.tracks),
-            "window": str(windows.reader.grid.window),
+            "window": str(windows.reader.window),
             "stride": str(request.stride),
             "part size": str(windows.windows.part_size),
             "strands": "both" if self._both_strands else "forward",
@@ -241,14 +241,25 @@ def resolve_base_tracks(
     Raises CheckpointError for a model that predicts no masked bases, OptionError for unknown tracks and other options.
     """
     tracks = base_tracks_named(request.track_names)
-    model = request.model
+    model, needs = request.model, (PredictsBases, SequenceLikelihood)
     if isinstance(model, str | Path):
-        model = registry.load(model, PredictsBases)
+        model = registry.load(model, needs)
     else:
-        require(model, PredictsBases)
+        require(model, needs)
+    if not has(model, PredictsBases):
+        _refuse_tracks_of_both_sides(tracks)
     prediction = BasePrediction(request, model, genome, intervals, tracks, notes)
     open_reader(model, request.context, request.stride, both_strands=True)
     return prediction
+
+
+def _refuse_tracks_of_both_sides(tracks: Sequence[BaseTrack]) -> None:
+    """Raise OptionError for tracks that a causal model does not have."""
+    for track in tracks:
+        if not track.reads_one_side:
+            known = ", ".join(name for name, other in BASE_TRACKS.items() if other.reads_one_side)
+            problem = f"names {track.name}, which needs the bases on both sides, and a causal model reads one"
+            raise OptionError("track", f"{problem}; choose {known}, or score variants.")
 
 
 def refuse_options_of_others(request: PredictionRequest) -> None:

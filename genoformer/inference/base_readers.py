@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.base_probabilities import posteriors_together, sliding_posteriors
+from genoformer.inference.next_bases import open_next_bases
 from genoformer.inference.runtime import Floats
 from genoformer.inference.windows import require_length
 from genoformer.models.base import PredictsBases, ReadsTokens, has
@@ -26,6 +27,9 @@ class BaseReader(Protocol):
 
     @property
     def grid(self) -> WindowGrid: ...
+    @property
+    def window(self) -> int:
+        """Number of bases that the model reads in a pass."""
 
     def n_passes(self, wanted: Bools) -> int:
         """Return the number of passes of the network on one strand for the wanted bases [n, step]."""
@@ -41,7 +45,8 @@ class SingleMasks:
     """Reader that masks the base in the middle of each window: as `score` does for an SNV."""
 
     def __init__(self, model: Any, window: int, *, both_strands: bool) -> None:
-        self.model, self.grid, self.both_strands = model, WindowGrid(window, 1), both_strands
+        self.model, self.window, self.both_strands = model, window, both_strands
+        self.grid = WindowGrid(window, 1)
 
     def n_passes(self, wanted: Bools) -> int:
         return int(wanted.sum())
@@ -65,7 +70,7 @@ class SeveralMasks:
     """
 
     def __init__(self, model: Any, window: int, stride: int, *, both_strands: bool) -> None:
-        self.model, self.stride, self.both_strands = model, stride, both_strands
+        self.model, self.window, self.stride, self.both_strands = model, window, stride, both_strands
         self.n_masked = max(1, window // 2 // stride)
         self.grid = WindowGrid(window, self.n_masked * stride)
 
@@ -125,9 +130,13 @@ def open_reader(model: Any, window: int | None, stride: int | None, *, both_stra
         limit = f"at most {longest:,}" if longest is not None and length > longest else f"at least {least}"
         raise ConfigError(f"a window of {length:,} bases does not suit this model; choose {limit}.")
     require_length(length, model.config.context_length)
+    if not has(model, PredictsBases):
+        if stride is not None:
+            raise OptionError("stride", "masks bases, and a causal model masks none; leave it out.")
+        return open_next_bases(model, length, both_strands=both_strands)
     if stride is None:
         return SingleMasks(model, length, both_strands=both_strands)
-    if not has(model, ReadsTokens, PredictsBases):
+    if tokenizer is None:
         raise OptionError("stride", "masks tokens, and this model reads none; leave it out.")
     if not least <= stride <= length // 2:
         expected = f"expected {least} to {length // 2:,} bases, half of the window"
