@@ -56,8 +56,9 @@ options_of_heads = shared.option_group(  # the same for several heads
 
 def given_options(ctx: click.Context, *others: str) -> dict[str, Any]:
     """Return the options that the user gave, by the names of a job's options; defaults and `others` are left out."""
-    return {
-        shared.NAMES.get(name, name): value
+    given = {
+        name: value
         for name, value in ctx.params.items()
         if name not in others and ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
+    return {shared.NAMES.get(name, name): value for name, value in shared.with_regions(given).items()}

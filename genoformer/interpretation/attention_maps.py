@@ -31,6 +31,13 @@ PROFILES: dict[str, str] = {
     "rollout": "attention rollout of [CLS], or of the middle bin, through all layers",
     "entropy": "entropy of the attention of each token or bin in bits: mean over heads and layers",
 }
+_LABELS = {  # of the y axis
+    "viz": "attention from [CLS]\n(DNABERT-viz)",
+    "cls": "attention of query",
+    "received": "attention received",
+    "rollout": "attention rollout",
+    "entropy": "entropy (bits)",
+}
 MAX_UNITS = 2_048  # maximum number of tokens or bins of a drawn attention matrix
 
 
@@ -137,7 +144,7 @@ def map_attention(
         session.opened,
         report,
         session.write(maps, f"attention {profile_of(options, session.model)}"),
-        session.draw(maps, maps_of, "attention", [one.text() for one in checks]),
+        session.draw(maps, maps_of, _LABELS[profile_of(options, session.model)], [one.text() for one in checks]),
         _draw_matrices(session, options, max_units),
         find_motifs(session, maps, motifs),
     )

@@ -27,14 +27,16 @@ from genoformer.plots.metrics import (
     two_histograms,
 )
 from genoformer.plots.sequence import allele_logos, heat_map, information, letters, logo
-from genoformer.plots.style import BASE_COLOURS, BLUE, GREY, MANY, ORANGE, RED, plain
+from genoformer.plots.style import BASE_COLOURS, BLUE, COLUMN, GREY, MANY, ORANGE, PAGE, RED, new_figure, panel_letter, plain
 
 __all__ = [
     "BASE_COLOURS",
     "BLUE",
+    "COLUMN",
     "GREY",
     "MANY",
     "ORANGE",
+    "PAGE",
     "RED",
     "agreement",
     "allele_coordinates",
@@ -56,7 +58,9 @@ __all__ = [
     "logo",
     "loss_with_trend",
     "n_rows",
+    "new_figure",
     "over_controls",
+    "panel_letter",
     "plain",
     "precision_recall",
     "principal_components",

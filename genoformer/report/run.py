@@ -103,7 +103,7 @@ def _figures(request: ReportRequest, scored: Scored, genome: Genome, progress: P
             if place in figures or variant is None or not _drawable(variant.ref, variant.alt):
                 continue
             explained = explain(of.scorer, variant, flank=request.flank, printed=_printed(scored, row, which, of.same_models))
-            draw_explained(path, explained, ["png"])
+            draw_explained(path, explained, ["png"], dpi=200)
             title = _title(scored, row, which, variant, word)
             figures[place] = Figure(title, explained.meaning + remarks, path.with_suffix(".png").read_bytes())
             if progress:

@@ -15,7 +15,7 @@ import numpy as np
 
 from genoformer.errors import FileFormatError
 from genoformer.formats.vcf import open_vcf, parse_info
-from genoformer.genome.variants import allele_status
+from genoformer.genome.variants import Status, allele_status
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
 MOST = 10_000  # maximum number of alleles of the table; a larger VCF keeps the strongest
@@ -195,6 +195,8 @@ def _status(ref: str, alt: str, of_record: str) -> str:
     NONE if the status of the record describes the spelling of another allele.
     """
     own = allele_status(ref, alt)
+    if own is Status.SYMBOLIC and of_record not in ("", *_SPELLED):
+        return of_record  # of a structural variant
     if own.value in _SPELLED:
         return own.value
     return "NONE" if of_record in ("", *_SPELLED) else of_record

@@ -12,6 +12,8 @@ from genoformer.errors import ConfigError
 from genoformer.formats.bed import Region
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions
+from genoformer.genome.variant_input import VariantSource
 from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration, calibration_file
@@ -57,13 +59,13 @@ class Checks:
 class ScoringJob:
     """Description of a scoring run: the ALTs of a VCF, scored and written with every record."""
 
-    vcf: str | Path  # VCF or BCF; "-" is standard input
+    vcf: VariantSource  # VCF, BCF, table of variants or ids such as chr20:1050100:A:G; "-" is standard input
     genome: Genome
     scoring: Scoring
     outputs: Outputs
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
-    region: str | None = None  # score only records whose REF overlaps it
+    region: Regions | None = None  # score only records whose REF overlaps it, or one of several
     shard: tuple[int, int] | None = None  # (i, n), i from 1: compute only every n-th part, without output
     assemble: bool = False  # refuse to run if a part is missing
     command: tuple[str, ...] = ()  # command line to store with the parts
@@ -73,7 +75,7 @@ class ScoringJob:
     @classmethod
     def from_names(
         cls,
-        vcf: str | Path,
+        vcf: VariantSource,
         genome: str | Path | Genome,
         models: ModelName | Sequence[ModelName],
         output: str | Path | Sink,
@@ -176,7 +178,7 @@ class HaplotypeJob:
 class PairsJob:
     """Description of a table of pairs: each ALT alone, both together, and the difference from the sum of the two."""
 
-    vcf: Path
+    vcf: VariantSource
     genome: Genome
     scoring: Scoring
     within: int | None  # maximum distance of the two ALTs in bases; None: 500, and at most a quarter of the window
@@ -187,7 +189,7 @@ class PairsJob:
     @classmethod
     def from_names(
         cls,
-        vcf: str | Path,
+        vcf: VariantSource,
         genome: str | Path | Genome,
         models: ModelName | Sequence[ModelName],
         within: int | None,
@@ -197,7 +199,7 @@ class PairsJob:
         """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
         opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
-        return cls(Path(vcf), opened, scoring, within, Path(output), parsed.runtime, checks)
+        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks)
 
 
 def _read(

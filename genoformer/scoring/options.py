@@ -15,6 +15,7 @@ from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.genome.preflight import fixes_named
+from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.models import folders, registry
 from genoformer.models.base import (
     SCORES_VARIANTS,
@@ -119,7 +120,7 @@ class ScorerOptions:
 class ScoreOptions(ScorerOptions):
     """Options of `genoformer score` and `gf.score`, with their defaults."""
 
-    region: str | None = None  # "chr1:1-200,000", 1-based
+    region: Regions | None = None  # "chr1:1-200,000", 1-based, or the path of a BED, or several
     annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
     matrix: str | Path | None = None
     calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
@@ -135,7 +136,7 @@ class ScoreOptions(ScorerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        region_sources(self.region)
         if not isinstance(self.annotations, Annotations):
             check_names("annotations", self.annotations, "NAME=FILE or Annotations")
         check_kind("matrix", self.matrix, (str, Path), "the path of a file")
