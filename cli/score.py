@@ -251,8 +251,8 @@ def merge(ctx: click.Context, output: str) -> None:
     from contextlib import chdir
     from pathlib import Path
 
+    from genoformer.compute.partition import resumed_command
     from genoformer.errors import ConfigError
-    from genoformer.scoring.parts import resumed_command
 
     folder, arguments = resumed_command(Path(output))
     keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "files": ["errors", "addresses"],
     "resume_folder": ["errors", "files"],
     "config": ["errors"],
+    "compute": ["errors", "option_checks", "config", "progress", "resume_folder"],
     "tables": [],
     "tasks": ["errors", "genome"],
     "plots": [],
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "inference": [
         "errors",
         "option_checks",
+        "compute",
         "tasks",
         "files",
         "resume_folder",
@@ -49,6 +51,7 @@ MAY_IMPORT = {
     "annotation": [
         "errors",
         "option_checks",
+        "compute",
         "addresses",
         "files",
         "tables",
@@ -61,6 +64,7 @@ MAY_IMPORT = {
     "scoring": [
         "errors",
         "option_checks",
+        "compute",
         "tasks",
         "config",
         "files",
@@ -78,6 +82,7 @@ MAY_IMPORT = {
     "interpretation": [
         "errors",
         "option_checks",
+        "compute",
         "addresses",
         "files",
         "tables",

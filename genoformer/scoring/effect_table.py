@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from genoformer import inference
+from genoformer.compute.partition import THREADS
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write, sha256_of
 from genoformer.genome.fit import Fit
@@ -14,7 +15,7 @@ from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.preflight_result import Preflight
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.job import HaplotypeJob, PairsJob
-from genoformer.scoring.parts import THREADS, RowFolder, Rows
+from genoformer.scoring.parts import RowFolder, Rows
 from genoformer.scoring.scorers import HaplotypeScorer
 from genoformer.tables import tsv_line
 

@@ -1,0 +1,105 @@
+"""PartedRun: a partition, a task and a store -> results in the order of the parts, from whichever process computed them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from genoformer.compute.partition import Partition
+from genoformer.compute.pools import LocalPool, PartStore, Pool, RayPool, Task, run_local, run_pool
+from genoformer.compute.settings import Compute
+from genoformer.progress import Stage
+from genoformer.resume_folder import ResumeFolder
+
+Input = TypeVar("Input")
+Result = TypeVar("Result")
+
+
+class NumberedStore(PartStore[Result], Protocol[Result]):
+    """Storage of finished parts that knows their numbers; a subclass of ResumeFolder is one."""
+
+    def numbers(self) -> set[int]: ...
+
+
+class MemoryStore(Generic[Result]):
+    """Store without files, for results that nobody can reuse: each is dropped when it has been read."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, Result] = {}
+
+    def get(self, i: int) -> Result | None:
+        return self._parts.pop(i, None)
+
+    def put(self, i: int, result: Result) -> None:
+        self._parts[i] = result
+
+    def numbers(self) -> set[int]:
+        return set(self._parts)
+
+
+@dataclass(frozen=True)
+class PartedRun(Generic[Input, Result]):
+    """A long command: the inputs of its parts, how a part is computed, and where finished parts are kept.
+
+    size: number of items in the input of a part, for the counts of `stage`.
+    """
+
+    partition: Partition[Input]
+    task: Task[Input, Result]
+    store: NumberedStore[Result]
+    compute: Compute
+    size: Callable[[Any], int] = len
+
+    def results(self, stage: Stage) -> Iterator[tuple[Input, Result]]:
+        """Yield the input and the result of each part, in order.
+
+        In one process, each part is computed when it is its turn. Otherwise a pool first computes the missing parts, and the
+        driver then reads one part at a time. Raises JobError if parts have to be there and one is missing.
+        """
+        if self.compute.assemble:
+            self.partition.require(self.store)
+        pool = self._pool()
+        if pool is None:
+            yield from self._one_by_one(stage)
+            return
+        run_pool(self.partition.parts(), pool, self.store, stage, size=self.size)
+        for i, part in enumerate(self.partition.parts()):
+            result = self.store.get(i)
+            assert result is not None
+            yield part, result
+
+    def compute_shard(self, stage: Stage) -> str:
+        """Compute the missing parts of the shard; return a sentence on the parts that are done."""
+        partition, store = self.partition, self.store
+        assert partition.shard is not None
+        if isinstance(store, ResumeFolder) and self.compute.command:
+            store.note(self.compute.command)
+        pool = self._pool()
+        if pool is not None:
+            n = run_pool(partition.parts(), pool, store, stage, partition.in_shard, self.size)
+        else:
+            with self.task.open() as compute:
+                n = run_local(partition.parts(), compute, store, stage, partition.in_shard, self.size)
+        i, n_shards = partition.shard
+        return f"shard {i}/{n_shards}: {len(store.numbers()):,} of {n:,} parts are done; when all are"
+
+    def _one_by_one(self, stage: Stage) -> Iterator[tuple[Input, Result]]:
+        with self.task.open() as compute:
+            for i, part in enumerate(self.partition.parts()):
+                result = self.store.get(i)
+                if result is None:
+                    result = compute(part)
+                    self.store.put(i, result)
+                    if isinstance(self.store, MemoryStore):
+                        self.store.get(i)
+                stage.add(self.size(part))
+                yield part, result
+
+    def _pool(self) -> Pool | None:
+        """Return the pool that computes the missing parts; None if this process does."""
+        compute = self.compute
+        if compute.engine != "local":
+            return RayPool(self.task, compute.address, compute.workers)
+        n_workers = min(compute.workers or 1, self.partition.n_missing(self.store)) if (compute.workers or 1) > 1 else 1
+        return LocalPool(self.task, n_workers) if n_workers > 1 else None
