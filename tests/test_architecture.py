@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "files": ["errors", "addresses"],
     "resume_folder": ["errors", "files"],
     "config": ["errors"],
-    "compute": ["errors", "option_checks", "config", "progress", "resume_folder"],
+    "compute": ["errors", "option_checks", "files", "config", "progress", "resume_folder"],
     "tables": [],
     "tasks": ["errors", "genome"],
     "plots": [],

@@ -2,7 +2,7 @@
 
 from genoformer.compute.partition import THREADS, InputParts, Partition, resumed_command, resumed_threads
 from genoformer.compute.pools import Task
-from genoformer.compute.run import MemoryStore, PartedRun
+from genoformer.compute.run import MemoryStore, PartedRun, resumable
 from genoformer.compute.settings import IN_PROCESS, Compute
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "PartedRun",
     "Partition",
     "Task",
+    "resumable",
     "resumed_command",
     "resumed_threads",
 ]

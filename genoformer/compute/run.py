@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from genoformer.compute.partition import Partition
 from genoformer.compute.pools import LocalPool, PartStore, Pool, RayPool, Task, run_local, run_pool
 from genoformer.compute.settings import Compute
+from genoformer.errors import GenoformerError
+from genoformer.files import lock_folder
 from genoformer.progress import Stage
 from genoformer.resume_folder import ResumeFolder
 
 Input = TypeVar("Input")
 Result = TypeVar("Result")
+Folder = TypeVar("Folder", bound=ResumeFolder)
 
 
 class NumberedStore(PartStore[Result], Protocol[Result]):
@@ -36,6 +42,25 @@ class MemoryStore(Generic[Result]):
 
     def numbers(self) -> set[int]:
         return set(self._parts)
+
+
+@contextmanager
+def resumable(folder: Folder, output: Path, compute: Compute) -> Iterator[Folder]:
+    """Yield the resume folder of an output, locked; it is removed when the block ends without an error.
+
+    Several shards may use it together, and do not remove it. After an error, an empty folder is removed.
+    """
+    is_shard = compute.shard is not None
+    with nullcontext() if is_shard else lock_folder(folder.path, output):
+        try:
+            yield folder
+        except BaseException as error:
+            is_ours = not is_shard or isinstance(error, GenoformerError)  # another shard may have started too
+            if is_ours and folder.is_new and not folder.numbers():
+                folder.remove()
+            raise
+        if not is_shard:
+            folder.remove()
 
 
 @dataclass(frozen=True)
@@ -69,8 +94,8 @@ class PartedRun(Generic[Input, Result]):
             assert result is not None
             yield part, result
 
-    def compute_shard(self, stage: Stage) -> str:
-        """Compute the missing parts of the shard; return a sentence on the parts that are done."""
+    def compute_shard(self, output: Path, stage: Stage) -> str:
+        """Compute the missing parts of the shard of an output; return a sentence on the parts that are done."""
         partition, store = self.partition, self.store
         assert partition.shard is not None
         if isinstance(store, ResumeFolder) and self.compute.command:
@@ -82,17 +107,19 @@ class PartedRun(Generic[Input, Result]):
             with self.task.open() as compute:
                 n = run_local(partition.parts(), compute, store, stage, partition.in_shard, self.size)
         i, n_shards = partition.shard
-        return f"shard {i}/{n_shards}: {len(store.numbers()):,} of {n:,} parts are done; when all are"
+        done = f"{len(store.numbers()):,} of {n:,} parts are done"
+        return f"shard {i}/{n_shards}: {done}; when all are: genoformer merge {shlex.quote(str(output))}"
 
     def _one_by_one(self, stage: Stage) -> Iterator[tuple[Input, Result]]:
-        with self.task.open() as compute:
+        compute: Callable[[Input], Result] | None = None
+        with ExitStack() as stack:
             for i, part in enumerate(self.partition.parts()):
                 result = self.store.get(i)
                 if result is None:
+                    compute = compute or stack.enter_context(self.task.open())
                     result = compute(part)
-                    self.store.put(i, result)
-                    if isinstance(self.store, MemoryStore):
-                        self.store.get(i)
+                    if isinstance(self.store, ResumeFolder):
+                        self.store.put(i, result)
                 stage.add(self.size(part))
                 yield part, result
 

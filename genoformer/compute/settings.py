@@ -16,14 +16,14 @@ class Compute:
 
     Raises OptionError for a value of another kind or out of its range.
 
-    >>> Compute(shard="2/8").shard
-    (2, 8)
+    >>> Compute(workers=2).is_parallel, Compute(shard=(2, 8)).shard
+    (True, (2, 8))
     """
 
     workers: int | None = None  # processes, each with the model; None: one, on Ray as many as the cluster has room for
     threads: int | None = None  # CPU threads per process; None: all cores in one process, else one thread
     engine: str = "local"  # or "ray" or "ray:ADDRESS"
-    shard: Shard | str | None = None  # compute only these parts, without output; text such as "2/8"
+    shard: Shard | None = None  # compute only these parts, without output; text such as "2/8" is read
     assemble: bool = False  # refuse to run if a part is missing
     command: tuple[str, ...] = ()  # command line to store with the parts, for `merge`
 
@@ -43,6 +43,11 @@ class Compute:
     def address(self) -> str | None:
         """Address of the Ray cluster; None for a new one."""
         return self.engine.partition(":")[2] or None
+
+    def refuse_shard(self, found: str) -> None:
+        """Raise OptionError if a shard is requested where its parts cannot be kept; `found` is what has no file."""
+        if self.shard is not None or self.assemble:
+            raise OptionError("shard", f"keeps its parts next to an output, found {found}; leave it out, or give a file.")
 
     def n_threads(self, resumed: int | None, n_cores: int) -> int:
         """Return the CPU threads of each process; `resumed` is their number in an interrupted run, whose parts are reused."""

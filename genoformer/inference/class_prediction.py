@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,22 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genoformer import __version__
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
 from genoformer.datasets.sequences import LabelledSequences, read_sequences
 from genoformer.errors import ConfigError, OptionError
-from genoformer.files import lock_folder
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
 from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.inference.class_windows import PART_BASES, ClassWindows, ValueFolder, open_values, predict_windows
+from genoformer.inference.class_windows import PART_BASES, ClassTask, ClassWindows, ValueFolder, WindowNumbers, write_windows
 from genoformer.inference.classes import predictions
-from genoformer.inference.prediction_request import OF_REGIONS, PredictionFiles, PredictionRequest
-from genoformer.inference.runtime import Floats, evaluating, n_cores
+from genoformer.inference.prediction_request import OF_REGIONS, PredictionFiles, PredictionRequest, request_fingerprint
+from genoformer.inference.runtime import Floats, evaluating
 from genoformer.inference.track_prediction import Predicted
 from genoformer.models import cost, registry
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import Progress, ProgressCallback, Stage
 from genoformer.resume_folder import folder_of
 from genoformer.tasks import Task
 from genoformer.writers.calls import CallRule, CollectedCalls, SeveralSinks, WindowGrid, check_calls_path, new_calls
@@ -74,13 +72,15 @@ class ClassPrediction:
         """Return a row for each bin, or with a threshold in the request, a row for each call."""
         import pandas as pd
 
+        self.request.compute.refuse_shard("a table in memory")
+        run = self._run(MemoryStore(), self.request.threads_of(None))
         if self.request.threshold is not None:
             calls = CollectedCalls(self._call_rule())
-            self._run(calls, None, progress)
+            self._write(run, calls, progress)
             rows = [(call.chrom, call.start, call.end, call.name, call.value) for call in calls.finish()]
             return pd.DataFrame(rows, columns=["chrom", "start", "end", "name", "value"])
         collected = CollectedTracks()
-        self._run(collected, None, progress)
+        self._write(run, collected, progress)
         chroms, starts, ends, values = collected.columns()
         bins = pd.DataFrame({"chrom": chroms, "start": starts, "end": ends})
         return pd.concat([bins, pd.DataFrame(values.T, columns=column_names(self.tracks))], axis=1)
@@ -89,25 +89,37 @@ class ClassPrediction:
         """Write a bin for each window, and the calls if requested, and return notes on them.
 
         Finished parts are kept next to the output until it is complete, so that the same request resumes an interrupted run.
+        A shard computes its parts only.
         Raises ConfigError for an existing output, unless it is to be replaced or belongs to a run that is resumed.
         """
-        rule = self._check_files(files)
-        genome = self.windows.genome
-        landmarks = read_landmarks(genome, files.gtf, files.elements)
-        target = TrackOutput(
-            files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "classes"
-        )
-        with self._folder(files.output) as folder, new_sink(target) as sink, ExitStack() as stack:
-            calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
-            summary = self._run(SeveralSinks([sink, calls]) if calls else sink, folder, progress)
-        notes = self._notes(files.output, summary, folder.n_found if folder else 0)
+        rule, compute, n_threads = self._check_files(files), self.request.compute, self.request.threads_of(files.output)
+        with self._store(files.output, n_threads) as store:
+            run = self._run(store, n_threads)
+            if compute.shard is not None:
+                return [run.compute_shard(files.output, self._stage(progress))]
+            genome = self.windows.genome
+            landmarks = read_landmarks(genome, files.gtf, files.elements)
+            target = TrackOutput(
+                files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "classes"
+            )
+            with new_sink(target) as sink, ExitStack() as stack:
+                calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
+                summary = self._write(run, SeveralSinks([sink, calls]) if calls else sink, progress)
+        notes = self._notes(files.output, summary, getattr(store, "n_found", 0))
         return [*notes, f"{files.calls}: {calls.n_calls:,} call{'s' * (calls.n_calls != 1)}"] if calls else notes
 
-    def _run(self, sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> Predicted:
-        request, columns = self.request, [track.index for track in self.tracks]
-        n_classes = self.models[0].task.n_outputs
-        with open_values(self.models, both_strands=request.both_strands, runtime=request.runtime) as values:
-            return predict_windows(self.windows, values, n_classes, columns, sink, folder=folder, progress=progress)
+    def _run(self, store: ValueFolder | MemoryStore[Floats], n_threads: int) -> PartedRun[WindowNumbers, Floats]:
+        request = self.request
+        task = ClassTask(self.windows, self.models, request.both_strands, request.runtime, n_threads)
+        parts = InputParts(self.windows.parts, request.compute.shard)
+        return PartedRun(parts, task, store, request.compute, size=lambda part: len(part[1]))
+
+    def _stage(self, progress: ProgressCallback) -> Stage:
+        return Stage(progress, "predicting", self.windows.n)
+
+    def _write(self, run: PartedRun[WindowNumbers, Floats], sink: TrackSink, progress: ProgressCallback) -> Predicted:
+        columns = [track.index for track in self.tracks]
+        return write_windows(self.windows, run.results(self._stage(progress)), columns, sink)
 
     def _check_files(self, files: PredictionFiles) -> CallRule | None:
         """Return the rule of the calls if they are requested; refuse outputs that cannot be written, before the model runs."""
@@ -131,40 +143,24 @@ class ClassPrediction:
         return self.rule
 
     @contextmanager
-    def _folder(self, output: Path) -> Iterator[ValueFolder | None]:
-        """Yield the resume folder of an output, which is removed after success; None for models that are not from a file."""
+    def _store(self, output: Path, n_threads: int) -> Iterator[ValueFolder | MemoryStore[Floats]]:
+        """Yield the resume folder of an output, removed after success; for models without a file, a store in memory."""
+        compute = self.request.compute
         if not all(model.sha256 for model in self.models):
-            yield None
+            compute.refuse_shard("a model in memory")
+            yield MemoryStore()
             return
-        folder = ValueFolder(output, self._fingerprint())
-        with lock_folder(folder.path, output):
-            try:
-                yield folder
-            except BaseException:
-                if folder.is_new and not folder.numbers():
-                    folder.remove()
-                raise
-            folder.remove()
+        with resumable(ValueFolder(output, self._fingerprint(n_threads)), output, compute) as folder:
+            yield folder
 
-    def _fingerprint(self) -> dict[str, str]:
+    def _fingerprint(self, n_threads: int) -> dict[str, str]:
         """Return what the values of the windows depend on."""
-        runtime, (window, step) = self.request.runtime, self.windows.grid
-        regions = hashlib.sha256()
-        for chrom, rows in self.windows.intervals.items():
-            regions.update(chrom.encode() + b"\0" + rows.astype("<i8").tobytes())
-        return {
-            "FASTA": self.windows.genome.signature,
+        window, step = self.windows.grid
+        return request_fingerprint(self.request, self.windows.genome, self.windows.intervals, n_threads) | {
             "model": ",".join(model.sha256 for model in self.models),
-            "regions": regions.hexdigest(),
             "window": str(window),
             "step": str(step),
             "part size": str(self.windows.part_size),
-            "strands": str(self.request.both_strands),
-            "precision": runtime.precision,
-            "device": runtime.device,
-            "batch size": str(runtime.batch_size or "auto"),
-            "number of threads": str(n_cores()) if runtime.device == "cpu" else "any",
-            "version": __version__,
         }
 
     def _notes(self, path: Path, summary: Predicted, n_found: int) -> list[str]:

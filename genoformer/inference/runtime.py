@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genoformer.compute.settings import Compute
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model
@@ -94,7 +95,7 @@ R = TypeVar("R")
 
 
 def with_runtime(request: Callable[..., R], **options: Any) -> R:
-    """Build a request from options by name, of which those of `Runtime` become its field `runtime`.
+    """Build a request from options by name; those of `Runtime` become its field `runtime`, those of `Compute` `compute`.
 
     The default device is "auto", as in the commands.
 
@@ -103,6 +104,9 @@ def with_runtime(request: Callable[..., R], **options: Any) -> R:
     """
     names = [field.name for field in fields(Runtime) if field.name in options]
     runtime = Runtime(**{"device": "auto"} | {name: options.pop(name) for name in names})
+    names = [field.name for field in fields(Compute) if field.name in options]
+    if names:
+        options["compute"] = Compute(**{name: options.pop(name) for name in names})
     return request(**options, runtime=runtime)
 
 
