@@ -38,7 +38,7 @@ from .verbosity import Command, print_note
 @shared.share_windows
 @track_options
 @class_options
-@shared.workers
+@shared.compute_options()
 @shared.device
 @click.pass_context
 def calibrate(

@@ -76,6 +76,7 @@ TESTED_IN = {  # module without a file of its own -> the file with its tests
     "formats/vcf_text": "formats/test_vcf.py",
     "inference/base_probabilities": "models/test_base.py",
     "inference/class_prediction": "inference/test_class_windows.py",
+    "inference/sequence_prediction": "cli/test_predict_classes.py",
     "inference/classes": "models/test_heads.py",
     "inference/embedder": "inference/test_embed.py",
     "inference/predict": "inference/test_class_windows.py",

@@ -18,7 +18,7 @@ from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
+from genoformer.inference.class_prediction import ClassPrediction, resolve_windows
 from genoformer.inference.prediction_request import (
     OF_CLASSES,
     OF_TRACKS,
@@ -28,6 +28,7 @@ from genoformer.inference.prediction_request import (
     sha256_of_arrays,
 )
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
+from genoformer.inference.sequence_prediction import SequencePrediction, resolve_sequences
 from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import (
     CellNumbers,

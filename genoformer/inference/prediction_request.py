@@ -119,12 +119,16 @@ def request_fingerprint(
     request: PredictionRequest, genome: Genome, intervals: Mapping[str, Intervals], n_threads: int
 ) -> dict[str, str]:
     """Return what the predictions in intervals depend on besides the model and its outputs, for the resume folder."""
-    runtime, regions = request.runtime, hashlib.sha256()
+    regions = hashlib.sha256()
     for chrom, rows in intervals.items():
         regions.update(chrom.encode() + b"\0" + rows.astype("<i8").tobytes())
+    return {"FASTA": genome.signature, "regions": regions.hexdigest()} | runtime_fingerprint(request, n_threads)
+
+
+def runtime_fingerprint(request: PredictionRequest, n_threads: int) -> dict[str, str]:
+    """Return what the last digits of predictions depend on, for the resume folder."""
+    runtime = request.runtime
     return {
-        "FASTA": genome.signature,
-        "regions": regions.hexdigest(),
         "strands": str(request.both_strands),
         "precision": runtime.precision,
         "device": runtime.device,

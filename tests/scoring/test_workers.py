@@ -157,8 +157,11 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--shard", "3/2", "-o", "{}/o.vcf"], "give the number of the shard and the number of shards, such as 2/8"),
-        (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the shard"),
+        (
+            ["--shard", "3/2", "-o", "{}/o.vcf"],
+            "--shard is 3/2, expected the number of the shard and the number of shards; give one such as 2/8",
+        ),
+        (["--shard", "0/2", "-o", "{}/o.vcf"], "--shard is 0/2, expected the number of the shard"),
         (["--shard", "1/2"], "name a file with -o"),
         (["--engine", "spark", "-o", "{}/o.vcf"], "--engine is 'spark', expected local, ray or ray:ADDRESS"),
         (["--threads", "99999999", "-o", "{}/o.vcf"], "99,999,999 threads: this machine has"),

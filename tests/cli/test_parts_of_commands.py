@@ -1,0 +1,116 @@
+"""Long commands give the bytes of one process in two workers, as merged shards, and after an interruption."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import assert_refused, run, run_well
+from small_models import small_classifier, small_encoder, small_enformer
+
+from genoformer.compute import run as compute_run
+from genoformer.models import registry
+from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A genome, and models of each kind."""
+    folder, random = tmp_path_factory.mktemp("input"), np.random.default_rng(0)
+    texts = {name: "".join(random.choice(list("ACGT"), n)) for name, n in (("chr1", 1500), ("chr2", 700))}
+    (folder / "g.fa").write_text("".join(f">{name}\n{text}\n" for name, text in texts.items()))
+    registry.save(small_enformer(), folder / "tracks")
+    registry.save(small_classifier(KmerTokenizer(3), window=40), folder / "classes")
+    registry.save(small_encoder(BaseTokenizer(), context_length=40), folder / "tokens")
+    rows = [f">s{i}\n{texts['chr1'][20 * i : 20 * i + 15 + 7 * (i % 9)]}\n" for i in range(60)]
+    (folder / "s.fa").write_text("".join(rows))
+    return folder
+
+
+CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
+    "predict tracks": ("predict -f g.fa -m tracks --head human --tracks 0-2 --part-size 3", "out"),
+    "predict tracks, batches": ("predict -f g.fa -m tracks --head mouse --batch-size 2 --part-size 4 -r chr1", "out.parquet"),
+    "predict classes": ("predict -f g.fa -m classes --step 7 --part-size 40 --calls {}.bed --threshold 0.1", "out"),
+    "predict sequences": ("predict s.fa -m classes --part-size 7", "out.tsv"),
+}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The outputs in a folder: their names and bytes."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def shard_words(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """Run a command whose words are also those of the process, as `merge` finds them."""
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.argv", ["genoformer", *words])
+        return run(*words)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_way_gives_the_same_bytes(case: str, folder: Path, tmp_path: Path, monkeypatch) -> None:
+    words, output = CASES[case]
+    monkeypatch.chdir(folder)
+
+    def command(name: str, *more: str) -> list[str]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        out = str(tmp_path / name / output)
+        return [*words.format(out).split(), "-o", out, "--device", "cpu", "--threads", "1", *more]
+
+    run_well(*command("whole"))
+    whole = files_of(tmp_path / "whole")
+    assert whole
+    run_well(*command("two", "--workers", "2"))
+    assert files_of(tmp_path / "two") == whole
+    _check_shards(command, folder, tmp_path / "shards", output, monkeypatch)
+    assert files_of(tmp_path / "shards") == whole
+    _interrupt(command("stopped"), monkeypatch)
+    assert [path for path in files_of(tmp_path / "stopped") if path.endswith(("00000000.npz", "00000000.json"))]
+    result = run_well(*command("stopped"))
+    assert files_of(tmp_path / "stopped") == whole
+    assert "of an earlier run were used" in result.stderr or "from an interrupted run" in result.stderr
+
+
+def _check_shards(
+    command: Callable[..., list[str]], folder: Path, place: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compute two of three shards, merge in vain, compute the third, and merge."""
+    for number in (3, 1):
+        result = shard_words(command("shards", "--shard", f"{number}/3"), monkeypatch)
+        assert result.exit_code == 0, (result.output, result.exception)
+        assert f"shard {number}/3: " in result.stderr
+        assert f"when all are: genoformer merge {place / output}" in result.stderr
+        assert not [path for path in place.iterdir() if not path.name.startswith(".")]
+    assert_refused(run("merge", place / output), "parts are missing (the first has number 2); run the missing shards")
+    assert shard_words(command("shards", "--shard=2/3"), monkeypatch).exit_code == 0
+    monkeypatch.chdir(place)  # `merge` returns to the folder of the shards
+    run_well("merge", place / output)
+    monkeypatch.chdir(folder)
+
+
+def _interrupt(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command that is interrupted after its second part."""
+    n_done = 0
+    true = compute_run.PartedRun._one_by_one
+
+    def stopped(self, stage):
+        nonlocal n_done
+        for part in true(self, stage):
+            n_done += 1
+            if n_done == 2:
+                raise KeyboardInterrupt
+            yield part
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compute_run.PartedRun, "_one_by_one", stopped)
+        result = run(*words)
+    assert result.exit_code == 130, (result.output, result.exception)
+    assert n_done == 2
+
+
+def test_merge_needs_unfinished_work(tmp_path: Path) -> None:
+    assert_refused(run("merge", tmp_path / "out.bw"), "there is no unfinished work for", "of a run with shards")
+    shutil.rmtree(tmp_path)
