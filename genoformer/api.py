@@ -105,8 +105,8 @@ def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
     `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome); for a track
     model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, context, step, threshold
-    (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; see
-    `PredictionRequest`.
+    (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; workers,
+    threads and engine as in the command; see `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
@@ -138,15 +138,15 @@ def embed(
     """Return one vector for each DNA sequence: [N, D], as `genoformer embed` writes it to a .npy.
 
     layer: number of layers, 0 for the embeddings, None for all; several give [N, n_layers, D]. options: pooling ("mean" over
-    the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size; see `EmbeddingRequest`. Vectors of
-    a track model are those of its bins, the input of its heads; option head names one of several.
+    the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size, workers, threads, engine; see
+    `EmbeddingRequest`. Vectors of a track model are those of its bins, the input of its heads; option head names one of several.
     Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
     (2, 160)
     """
     embedder = _embedder(model, layer, options)
-    values = embedder.vectors(encode_texts(sequences))
+    values = embedder.vectors_of(encode_texts(sequences))
     return values if isinstance(layer, Sequence) and len(embedder.layers) > 1 else values[:, 0]
 
 

@@ -25,9 +25,9 @@ from genoformer.inference.prediction_request import (
     PredictionFiles,
     PredictionRequest,
     request_fingerprint,
-    sha256_of_arrays,
 )
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
+from genoformer.inference.runtime import sha256_of_arrays
 from genoformer.inference.sequence_prediction import SequencePrediction, resolve_sequences
 from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import (

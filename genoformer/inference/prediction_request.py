@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
-
-from numpy.typing import NDArray
 
 from genoformer import __version__
 from genoformer.compute import IN_PROCESS, THREADS, Compute, resumed_threads
@@ -130,20 +128,10 @@ def runtime_fingerprint(request: PredictionRequest, n_threads: int) -> dict[str,
     runtime = request.runtime
     return {
         "strands": str(request.both_strands),
-        "precision": runtime.precision,
-        "device": runtime.device,
-        "batch size": str(runtime.batch_size or "auto"),
+        **runtime.fingerprint(),
         THREADS: str(n_threads) if runtime.device == "cpu" else "any",
         "version": __version__,
     }
-
-
-def sha256_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
-    """Return a hash of the shapes and numbers of arrays."""
-    sha256 = hashlib.sha256()
-    for array in arrays:
-        sha256.update(repr(array.shape).encode() + array.astype("<f8").tobytes())
-    return sha256.hexdigest()
 
 
 def _names(texts: Sequence[str]) -> list[str]:

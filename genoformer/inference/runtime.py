@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -89,6 +90,10 @@ class Runtime:
         check_choice("precision", self.precision, PRECISIONS)
         check_number("batch_size", self.batch_size, 1, "windows")
 
+    def fingerprint(self) -> dict[str, str]:
+        """Return the settings as text, for the folder of an interrupted run."""
+        return {"precision": self.precision, "device": self.device, "batch size": str(self.batch_size or "auto")}
+
 
 CPU = Runtime()
 R = TypeVar("R")
@@ -156,3 +161,11 @@ def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: 
             results[part] = values
             at = part.stop
     return results
+
+
+def sha256_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
+    """Return a hash of the shapes and numbers of arrays."""
+    sha256 = hashlib.sha256()
+    for array in arrays:
+        sha256.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()

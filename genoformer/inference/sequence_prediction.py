@@ -26,9 +26,8 @@ from genoformer.inference.prediction_request import (
     PredictionFiles,
     PredictionRequest,
     runtime_fingerprint,
-    sha256_of_arrays,
 )
-from genoformer.inference.runtime import Floats, Runtime, evaluating, threads
+from genoformer.inference.runtime import Floats, Runtime, evaluating, sha256_of_arrays, threads
 from genoformer.progress import ProgressCallback, Stage
 from genoformer.writers.class_tables import SUFFIXES, class_columns, key_columns, write_classes
 from genoformer.writers.embeddings import check_output

@@ -34,6 +34,10 @@ CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
     "predict tracks": ("predict -f g.fa -m tracks --head human --tracks 0-2 --part-size 3", "out"),
     "predict tracks, batches": ("predict -f g.fa -m tracks --head mouse --batch-size 2 --part-size 4 -r chr1", "out.parquet"),
     "predict classes": ("predict -f g.fa -m classes --step 7 --part-size 40 --calls {}.bed --threshold 0.1", "out"),
+    "embed": ("embed s.fa -m tokens --part-size 8 --layer 1 --layer 2", "out.npy"),
+    "embed and draw": ("embed s.fa -m classes --part-size 8 --pca {}.png", "out.parquet"),
+    "embed tokens": ("embed s.fa -m tokens --part-size 8 --pooling tokens", "out.parquet"),
+    "embed bins": ("embed s.fa -m tracks --head human --part-size 8", "out.npy"),
     "predict sequences": ("predict s.fa -m classes --part-size 7", "out.tsv"),
 }
 
