@@ -139,7 +139,7 @@ def embed(
 
     layer: number of layers, 0 for the embeddings, None for all; several give [N, n_layers, D]. options: pooling ("mean" over
     the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size, workers, threads, engine; see
-    `EmbeddingRequest`. Vectors of a track model are those of its bins, the input of its heads; option head names one of several.
+    `EmbeddingRequest`. Vectors of a track model are those of its bins, the input of its heads; head names one of several heads.
     Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
+from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.genome.reference import Genome
@@ -29,6 +30,7 @@ class AnnotationRequest:
     output: str | Path | Sink  # the suffix of a path gives the format: VCF, TSV or Parquet
     breakdown: bool = False  # also count records by frequency and element
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
+    compute: Compute = IN_PROCESS
 
     def __post_init__(self) -> None:
         if not self.annotations.all:

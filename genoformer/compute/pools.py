@@ -11,7 +11,8 @@ import multiprocessing.connection
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack
@@ -245,7 +246,7 @@ def run_local(
 
 
 def run_pool(
-    inputs: Iterable[Any],
+    inputs: Iterable[Input],
     pool: Pool,
     parts: PartStore[Any],
     stage: Stage | None = None,
@@ -253,36 +254,89 @@ def run_pool(
     size: Callable[[Any], int] = len,
 ) -> int:
     """Compute the missing parts with a pool; arguments and result are as in `run_local`."""
-    waiting: dict[Any, tuple[int, Any, int]] = {}
-    counted = stage or Stage(None, "")
-
-    def finish_one() -> None:
-        ticket = pool.next_done(list(waiting))
-        i, part, attempt = waiting.pop(ticket)
-        result = pool.result(ticket)
-        if result is not None:
-            parts.put(i, result)
-            counted.add(size(part))
-        elif attempt < _ATTEMPTS:
-            waiting[pool.submit(part)] = (i, part, attempt + 1)
-        else:
-            raise WorkerError(
-                f"the process of part {i} died {attempt} times (out of memory?); what is finished is kept; give fewer workers "
-                "and repeat the command."
-            )
-
-    n = 0
+    n, submitted, stage = 0, _Submitted(pool, parts), stage or Stage(None, "")
     with pool:
         for i, part in enumerate(inputs):
             n = i + 1
             if not in_shard(i):
                 continue
             if parts.get(i) is not None:
-                counted.add(size(part))
+                stage.add(size(part))
                 continue
-            while len(waiting) >= 2 * pool.n_workers:
-                finish_one()
-            waiting[pool.submit(part)] = (i, part, 1)
-        while waiting:
-            finish_one()
+            while len(submitted) >= 2 * pool.n_workers:
+                stage.add(size(submitted.store_one()))
+            submitted.add(i, part)
+        while submitted:
+            stage.add(size(submitted.store_one()))
     return n
+
+
+def pool_results(
+    inputs: Iterable[Input],
+    pool: Pool,
+    parts: PartStore[Result],
+    stage: Stage | None = None,
+    size: Callable[[Any], int] = len,
+) -> Iterator[tuple[Input, Result]]:
+    """Yield the input and the result of each part, in order, while a pool computes the missing parts that follow.
+
+    Memory holds the inputs of the parts that are being computed. Arguments are as in `run_local`.
+    """
+    submitted, stage = _Submitted(pool, parts), stage or Stage(None, "")
+    queue: deque[tuple[int, Input]] = deque()  # parts whose turn has not come
+    with pool:
+        for i, part in enumerate(inputs):
+            queue.append((i, part))
+            if parts.get(i) is not None:
+                stage.add(size(part))
+            else:
+                submitted.add(i, part)
+            while len(queue) > 4 * pool.n_workers or len(submitted) >= 2 * pool.n_workers:
+                if queue[0][0] in submitted.numbers:
+                    stage.add(size(submitted.store_one()))
+                else:
+                    yield queue[0][1], _stored(parts, queue.popleft()[0])
+        while queue:
+            while queue[0][0] in submitted.numbers:
+                stage.add(size(submitted.store_one()))
+            yield queue[0][1], _stored(parts, queue.popleft()[0])
+
+
+def _stored(parts: PartStore[Result], i: int) -> Result:
+    result = parts.get(i)
+    assert result is not None
+    return result
+
+
+class _Submitted:
+    """Parts that a pool computes."""
+
+    def __init__(self, pool: Pool, parts: PartStore[Any]) -> None:
+        self._pool, self._parts = pool, parts
+        self._tickets: dict[Any, tuple[int, Any, int]] = {}
+        self.numbers: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def add(self, i: int, part: Any) -> None:
+        """Submit part i."""
+        self._tickets[self._pool.submit(part)] = (i, part, 1)
+        self.numbers.add(i)
+
+    def store_one(self) -> Any:
+        """Wait until a part is finished, store its result, and return its input. Raises WorkerError."""
+        while True:
+            ticket = self._pool.next_done(list(self._tickets))
+            i, part, attempt = self._tickets.pop(ticket)
+            result = self._pool.result(ticket)
+            if result is not None:
+                self._parts.put(i, result)
+                self.numbers.remove(i)
+                return part
+            if attempt >= _ATTEMPTS:
+                raise WorkerError(
+                    f"the process of part {i} died {attempt} times (out of memory?); what is finished is kept; give fewer "
+                    "workers and repeat the command."
+                )
+            self._tickets[self._pool.submit(part)] = (i, part, attempt + 1)

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from genoformer.compute.partition import Partition
-from genoformer.compute.pools import LocalPool, PartStore, Pool, RayPool, Task, run_local, run_pool
+from genoformer.compute.pools import LocalPool, PartStore, Pool, RayPool, Task, pool_results, run_local, run_pool
 from genoformer.compute.settings import Compute
 from genoformer.errors import GenoformerError
 from genoformer.files import lock_folder
@@ -79,8 +80,8 @@ class PartedRun(Generic[Input, Result]):
     def results(self, stage: Stage) -> Iterator[tuple[Input, Result]]:
         """Yield the input and the result of each part, in order.
 
-        In one process, each part is computed when it is its turn. Otherwise a pool first computes the missing parts, and the
-        driver then reads one part at a time. Raises JobError if parts have to be there and one is missing.
+        In one process, each part is computed when it is its turn; a pool computes some parts ahead. Raises JobError if all
+        parts have to be there and one is missing.
         """
         if self.compute.assemble:
             self.partition.require(self.store)
@@ -88,11 +89,7 @@ class PartedRun(Generic[Input, Result]):
         if pool is None:
             yield from self._one_by_one(stage)
             return
-        run_pool(self.partition.parts(), pool, self.store, stage, size=self.size)
-        for i, part in enumerate(self.partition.parts()):
-            result = self.store.get(i)
-            assert result is not None
-            yield part, result
+        yield from pool_results(self.partition.parts(), pool, self.store, stage, self.size)
 
     def compute_shard(self, output: Path, stage: Stage) -> str:
         """Compute the missing parts of the shard of an output; return a sentence on the parts that are done."""
@@ -126,7 +123,15 @@ class PartedRun(Generic[Input, Result]):
     def _pool(self) -> Pool | None:
         """Return the pool that computes the missing parts; None if this process does."""
         compute = self.compute
+        if compute.assemble:
+            return None
         if compute.engine != "local":
             return RayPool(self.task, compute.address, compute.workers)
-        n_workers = min(compute.workers or 1, self.partition.n_missing(self.store)) if (compute.workers or 1) > 1 else 1
+        n_workers = self._count_missing(compute.workers) if (compute.workers or 1) > 1 else 1
         return LocalPool(self.task, n_workers) if n_workers > 1 else None
+
+    def _count_missing(self, most: int | None) -> int:
+        """Return the number of missing parts, counted up to `most`."""
+        stored, partition = self.store.numbers(), self.partition
+        missing = (i for i, _ in enumerate(partition.parts()) if partition.in_shard(i) and i not in stored)
+        return sum(1 for _ in islice(missing, most))

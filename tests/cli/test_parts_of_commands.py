@@ -27,6 +27,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry.save(small_encoder(BaseTokenizer(), context_length=40), folder / "tokens")
     rows = [f">s{i}\n{texts['chr1'][20 * i : 20 * i + 15 + 7 * (i % 9)]}\n" for i in range(60)]
     (folder / "s.fa").write_text("".join(rows))
+    (folder / "e.bed").write_text("".join(f"chr1\t{n}\t{n + 30}\te{n}\t{n % 7}\n" for n in range(0, 1400, 55)))
+    records = [(name, pos, text[pos - 1]) for name, text in texts.items() for pos in range(5, len(text), 11)]
+    lines = [f"{name}\t{pos}\t.\t{ref}\t{'ACGT'['ACGT'.index(ref) - 1]}\t.\t.\tAF=0.{pos}" for name, pos, ref in records]
+    header = ["##fileformat=VCFv4.3", "##contig=<ID=chr1>", "##contig=<ID=chr2>"]
+    header += ['##INFO=<ID=AF,Number=A,Type=Float,Description="AF">', "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    (folder / "v.vcf").write_text("\n".join([*header, *lines, ""]))
+    note = "x" * 16_000  # so that there are several blocks
+    (folder / "long.vcf").write_text("\n".join([*header, *(f"{line};NOTE={note}" for line in lines), ""]))
     return folder
 
 
@@ -34,6 +42,8 @@ CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
     "predict tracks": ("predict -f g.fa -m tracks --head human --tracks 0-2 --part-size 3", "out"),
     "predict tracks, batches": ("predict -f g.fa -m tracks --head mouse --batch-size 2 --part-size 4 -r chr1", "out.parquet"),
     "predict classes": ("predict -f g.fa -m classes --step 7 --part-size 40 --calls {}.bed --threshold 0.1", "out"),
+    "annotate": ("annotate long.vcf -a E=e.bed", "out.vcf.gz"),
+    "annotate a table": ("annotate long.vcf -a E=e.bed --figures {}.figures", "out.tsv"),
     "embed": ("embed s.fa -m tokens --part-size 8 --layer 1 --layer 2", "out.npy"),
     "embed and draw": ("embed s.fa -m classes --part-size 8 --pca {}.png", "out.parquet"),
     "embed tokens": ("embed s.fa -m tokens --part-size 8 --pooling tokens", "out.parquet"),
@@ -62,7 +72,8 @@ def test_every_way_gives_the_same_bytes(case: str, folder: Path, tmp_path: Path,
     def command(name: str, *more: str) -> list[str]:
         (tmp_path / name).mkdir(exist_ok=True)
         out = str(tmp_path / name / output)
-        return [*words.format(out).split(), "-o", out, "--device", "cpu", "--threads", "1", *more]
+        device = [] if words.startswith("annotate") else ["--device", "cpu"]
+        return [*words.format(out).split(), "-o", out, *device, "--threads", "1", *more]
 
     run_well(*command("whole"))
     whole = files_of(tmp_path / "whole")
@@ -71,9 +82,10 @@ def test_every_way_gives_the_same_bytes(case: str, folder: Path, tmp_path: Path,
     assert files_of(tmp_path / "two") == whole
     _check_shards(command, folder, tmp_path / "shards", output, monkeypatch)
     assert files_of(tmp_path / "shards") == whole
-    _interrupt(command("stopped"), monkeypatch)
+    keeping = ["--workers", "2"] if words.startswith("annotate") else []  # in one process it is as fast as its parts are read
+    _interrupt(command("stopped", *keeping), monkeypatch)
     assert [path for path in files_of(tmp_path / "stopped") if path.endswith(("00000000.npz", "00000000.json"))]
-    result = run_well(*command("stopped"))
+    result = run_well(*command("stopped", *keeping))
     assert files_of(tmp_path / "stopped") == whole
     assert "of an earlier run were used" in result.stderr or "from an interrupted run" in result.stderr
 
@@ -98,7 +110,7 @@ def _check_shards(
 def _interrupt(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a command that is interrupted after its second part."""
     n_done = 0
-    true = compute_run.PartedRun._one_by_one
+    true = compute_run.PartedRun.results
 
     def stopped(self, stage):
         nonlocal n_done
@@ -109,7 +121,7 @@ def _interrupt(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
             yield part
 
     with monkeypatch.context() as patch:
-        patch.setattr(compute_run.PartedRun, "_one_by_one", stopped)
+        patch.setattr(compute_run.PartedRun, "results", stopped)
         result = run(*words)
     assert result.exit_code == 130, (result.output, result.exception)
     assert n_done == 2
