@@ -152,7 +152,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     if options["shard"] and output == "-":
         raise OptionError("shard", "keeps its parts next to the output, found standard output; name a file with -o.")
     job = ScoringJob.from_names(vcf, genome, model_names, output, **given_options(ctx, *_NOT_OF_JOB))
-    job = replace(job, shard=options["shard"], assemble=options["assemble"], command=tuple(sys.argv[1:]))
+    job = replace(job, assemble=options["assemble"], command=tuple(sys.argv[1:]))
     printed: set[str] = set()  # notes of the preflight and of the annotations; the summary repeats them
 
     def tell(notes: Iterable[str]) -> None:
@@ -183,11 +183,15 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         return
     tell(summary.notes)
     if options["shard"]:
-        number, n_shards = options["shard"]
-        done = f"{summary.parts - summary.missing:,} of {summary.parts:,} parts are done"
-        print_note(f"shard {number}/{n_shards}: {done}; when all are: genoformer merge {shlex.quote(output)}")
+        print_shard(options["shard"], summary, output)
         return
     _print_summary(summary)
+
+
+def print_shard(shard: tuple[int, int], summary: Any, output: str) -> None:
+    """Print the number of finished parts, and the command that joins the shards."""
+    done = f"{summary.parts - summary.missing:,} of {summary.parts:,} parts are done"
+    print_note(f"shard {shard[0]}/{shard[1]}: {done}; when all are: genoformer merge {shlex.quote(output)}")
 
 
 def _print_summary(summary: Any) -> None:
@@ -204,7 +208,7 @@ def _print_summary(summary: Any) -> None:
 
 
 # Parameters of the command that are no options of the job, or are handled above
-_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "shard", "assemble", "only_preflight", "only_plan", "as_json")
+_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "assemble", "only_preflight", "only_plan", "as_json")
 
 
 @click.command(cls=Command)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genoformer.api_inputs import Fasta, loaded_model, one_region, opened, region_text
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import encode_texts
 from genoformer.genome.variants import Variant
 from genoformer.option_checks import check_choice, with_strand
@@ -90,6 +90,8 @@ def score(
     from genoformer.writers.tables import EXACT, TSVSink
     from genoformer.writers.variants import write_variants
 
+    if options.get("shard") is not None:
+        raise OptionError("shard", "keeps its parts next to an output, found a table in memory; leave it out.")
     with tempfile.TemporaryDirectory() as folder, opened(fasta) as genome:
         vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
         out = Path(folder, "out.tsv")

@@ -62,4 +62,4 @@ class FieldFolder(ResumeFolder):
         texts = json.dumps([(field.first, field.texts) for field in values]).encode()
         arrays = {f"records_{number}": field.records for number, field in enumerate(values)}
         with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
-            np.savez(file, texts=np.frombuffer(texts, dtype=np.uint8), **arrays)
+            np.savez(file, texts=np.frombuffer(texts, dtype=np.uint8), **arrays)  # type: ignore[arg-type]

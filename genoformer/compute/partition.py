@@ -79,7 +79,8 @@ def resumed_threads(output: Path | None) -> int | None:
 
 def resumed_command(output: Path) -> tuple[Path, list[str]]:
     """Return the working directory and the command of the unfinished work for an output; JobError if there is none."""
-    note = folder_of(output) / "command.json"
+    inner = sorted(output.with_name(f".{output.name}.work").glob(".*.parts/command.json"))  # of `calibrate`
+    note = (inner or [folder_of(output) / "command.json"])[0]
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
         return Path(noted["folder"]), [current_option(str(text)) for text in noted["command"]]

@@ -91,15 +91,17 @@ class RowFolder(ResumeFolder):
 
     ending = ".json"
 
-    def get_or_compute(self, i: int, make: Callable[[], Rows]) -> Rows:
-        """Return the stored part; compute and store it if it is missing or damaged."""
+    def get(self, i: int) -> Rows | None:
+        """Return the part; None if it is missing or damaged."""
         try:
             return Rows(**json.loads(self._name(i).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            made = make()
+            return None
+
+    def put(self, i: int, rows: Rows) -> None:
+        """Store a part."""
         with atomic_write(self._name(i), durable=True) as part:
-            part.write_text(json.dumps(made._asdict()), encoding="utf-8")
-        return made
+            part.write_text(json.dumps(rows._asdict()), encoding="utf-8")
 
 
 def part_size(operations: float, shared: int, longest: int = 1, limits: PartLimits = PART_LIMITS) -> PartSize:

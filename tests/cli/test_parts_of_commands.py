@@ -13,6 +13,7 @@ from small_models import small_classifier, small_encoder, small_enformer
 
 from genoformer.compute import run as compute_run
 from genoformer.models import registry
+from genoformer.scoring import plan
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 
@@ -33,6 +34,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     header = ["##fileformat=VCFv4.3", "##contig=<ID=chr1>", "##contig=<ID=chr2>"]
     header += ['##INFO=<ID=AF,Number=A,Type=Float,Description="AF">', "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     (folder / "v.vcf").write_text("\n".join([*header, *lines, ""]))
+    (folder / "r.bed").write_text("".join(f"chr1\t{n}\t{n + 60}\tr{n}\n" for n in range(200, 1000, 100)))
+    phased = [f"{line}\tGT\t{i % 2}|{i % 3 % 2}\t0|{i % 5 % 2}" for i, line in enumerate(lines)]
+    columns = f"{header[-1]}\tFORMAT\tS1\tS2"
+    form = '##FORMAT=<ID=GT,Number=1,Type=String,Description="GT">'
+    (folder / "phased.vcf").write_text("\n".join([*header[:-1], form, columns, *phased, ""]))
     note = "x" * 16_000  # so that there are several blocks
     (folder / "long.vcf").write_text("\n".join([*header, *(f"{line};NOTE={note}" for line in lines), ""]))
     return folder
@@ -44,6 +50,9 @@ CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
     "predict classes": ("predict -f g.fa -m classes --step 7 --part-size 40 --calls {}.bed --threshold 0.1", "out"),
     "annotate": ("annotate long.vcf -a E=e.bed", "out.vcf.gz"),
     "annotate a table": ("annotate long.vcf -a E=e.bed --figures {}.figures", "out.tsv"),
+    "haplotypes": ("haplotypes phased.vcf -f g.fa -b r.bed -m tracks --head human --strand forward", "out.tsv"),
+    "pairs": ("pairs v.vcf -f g.fa -m tracks --head human --strand forward --within 12 --part-size 20", "out.tsv"),
+    "calibrate": ("calibrate v.vcf -f g.fa -m tokens -s LLR --part-size 40", "out.npz"),
     "embed": ("embed s.fa -m tokens --part-size 8 --layer 1 --layer 2", "out.npy"),
     "embed and draw": ("embed s.fa -m classes --part-size 8 --pca {}.png", "out.parquet"),
     "embed tokens": ("embed s.fa -m tokens --part-size 8 --pooling tokens", "out.parquet"),
@@ -120,8 +129,18 @@ def _interrupt(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
                 raise KeyboardInterrupt
             yield part
 
+    scored = plan.score_records
+
+    def stopped_scores(*arguments):
+        nonlocal n_done
+        n_done += 1
+        if n_done == 2:
+            raise KeyboardInterrupt
+        return scored(*arguments)
+
     with monkeypatch.context() as patch:
         patch.setattr(compute_run.PartedRun, "results", stopped)
+        patch.setattr(plan, "score_records", stopped_scores)
         result = run(*words)
     assert result.exit_code == 130, (result.output, result.exception)
     assert n_done == 2
