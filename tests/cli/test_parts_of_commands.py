@@ -53,6 +53,8 @@ CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
     "haplotypes": ("haplotypes phased.vcf -f g.fa -b r.bed -m tracks --head human --strand forward", "out.tsv"),
     "pairs": ("pairs v.vcf -f g.fa -m tracks --head human --strand forward --within 12 --part-size 20", "out.tsv"),
     "calibrate": ("calibrate v.vcf -f g.fa -m tokens -s LLR --part-size 40", "out.npz"),
+    "ism": ("interpret ism r.bed -f g.fa -m tokens --length 12 --figures 1", "out"),
+    "ism of a class": ("interpret ism s.fa -m classes --figures 0", "out"),
     "embed": ("embed s.fa -m tokens --part-size 8 --layer 1 --layer 2", "out.npy"),
     "embed and draw": ("embed s.fa -m classes --part-size 8 --pca {}.png", "out.parquet"),
     "embed tokens": ("embed s.fa -m tokens --part-size 8 --pooling tokens", "out.parquet"),
