@@ -54,6 +54,7 @@ MAY_IMPORT = {
         "compute",
         "addresses",
         "files",
+        "resume_folder",
         "tables",
         "progress",
         "plots",
@@ -85,6 +86,7 @@ MAY_IMPORT = {
         "compute",
         "addresses",
         "files",
+        "resume_folder",
         "tables",
         "progress",
         "plots",
@@ -161,7 +163,19 @@ MAY_IMPORT = {
     "demo": ["errors", "files", "progress", "plots", "genome", "formats", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
 } | {name: ["errors", *BASICS] for name in BASICS}
-NO_TORCH = ["errors", "catalog", "genome", "formats", "writers", "annotation", "datasets", "tokenizers", "simulation", "plots"]
+NO_TORCH = [
+    "errors",
+    "compute",
+    "catalog",
+    "genome",
+    "formats",
+    "writers",
+    "annotation",
+    "datasets",
+    "tokenizers",
+    "simulation",
+    "plots",
+]
 ON_REQUEST = {"tokenizers.text": ("torch",)}  # imported inside a function, if its caller wants tensors
 MODULES = sorted(ROOT.rglob("*.py"))
 
