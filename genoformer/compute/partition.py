@@ -57,7 +57,7 @@ class Partition(ABC, Generic[InputOut]):
 
 @dataclass(frozen=True)
 class InputParts(Partition[Input]):
-    """Parts whose inputs a function makes anew on each call, always the same."""
+    """Parts whose inputs a function returns, the same on each call."""
 
     make: Callable[[], Iterable[Input]]
     shard: Shard | None = None

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from commands import assert_refused, run, run_well
 from small_models import small_classifier, small_encoder, small_enformer
 
+import genoformer as gf
 from genoformer.compute import run as compute_run
+from genoformer.errors import OptionError
 from genoformer.models import registry
 from genoformer.scoring import plan
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
@@ -28,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry.save(small_encoder(BaseTokenizer(), context_length=40), folder / "tokens")
     rows = [f">s{i}\n{texts['chr1'][20 * i : 20 * i + 15 + 7 * (i % 9)]}\n" for i in range(60)]
     (folder / "s.fa").write_text("".join(rows))
+    labelled = [f"{texts['chr1'][i : i + 30]},{'yes' if i % 2 else 'no'}" for i in range(40)]
+    (folder / "l.csv").write_text("\n".join(["sequence,label", *labelled, ""]))
     (folder / "e.bed").write_text("".join(f"chr1\t{n}\t{n + 30}\te{n}\t{n % 7}\n" for n in range(0, 1400, 55)))
     records = [(name, pos, text[pos - 1]) for name, text in texts.items() for pos in range(5, len(text), 11)]
     lines = [f"{name}\t{pos}\t.\t{ref}\t{'ACGT'['ACGT'.index(ref) - 1]}\t.\t.\tAF=0.{pos}" for name, pos, ref in records]
@@ -146,6 +151,54 @@ def _interrupt(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         result = run(*words)
     assert result.exit_code == 130, (result.output, result.exception)
     assert n_done == 2
+
+
+@pytest.mark.parametrize("case", ["predict tracks", "haplotypes", "embed", "annotate", "ism"])
+def test_a_ray_cluster_gives_the_same_bytes(case: str, folder: Path, tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install genoformer[ray]")
+    words, output = CASES[case]
+    monkeypatch.chdir(folder)
+    for name, engine in (("whole", []), ("ray", ["--engine", "ray", "--workers", "2"])):
+        (tmp_path / name).mkdir()
+        device = [] if case == "annotate" else ["--device", "cpu"]
+        run_well(*words.split(), "-o", tmp_path / name / output, *device, "--threads", "1", *engine)
+    assert files_of(tmp_path / "ray") == files_of(tmp_path / "whole")
+
+
+def test_calls_in_python_take_workers(folder: Path) -> None:
+    fasta, texts = folder / "g.fa", ["ACGTTGCATTAGC" * 3, "TTTTTTTTTTTTTAC", "GATTACA" * 5]
+    tracks = gf.predict(fasta, "chr1", folder / "tracks", head="human", part_size=2, threads=1, device="cpu")
+    several = gf.predict(fasta, "chr1", folder / "tracks", head="human", part_size=2, threads=1, device="cpu", workers=2)
+    pd.testing.assert_frame_equal(several, tracks)
+    vectors = gf.embed(texts, folder / "tokens", part_size=1, threads=1, device="cpu", workers=2)
+    np.testing.assert_array_equal(vectors, np.stack([gf.embed([text], folder / "tokens", device="cpu")[0] for text in texts]))
+    for call in (
+        lambda: gf.predict(fasta, "chr1", folder / "tracks", head="human", shard="1/2"),
+        lambda: gf.embed(texts, folder / "tokens", shard="1/2"),
+        lambda: gf.score(folder / "v.vcf", fasta, folder / "tokens", shard="1/2"),
+    ):
+        with pytest.raises(OptionError, match="option shard keeps its parts next to an output"):
+            call()
+    with pytest.raises(OptionError, match="option engine is 'spark', expected local, ray or ray:ADDRESS"):
+        gf.embed(texts, folder / "tokens", engine="spark")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("embed l.csv -m tokens --probe --shard 1/2", ("--shard keeps its parts next to an output, found no output file",)),
+        ("annotate v.vcf -a E=e.bed --shard 1/2", ("--shard keeps its parts next to an output, found standard output",)),
+        ("annotate v.vcf -a E=e.bed --workers 2", ("--workers keeps its parts next to an output file, found standard output",)),
+        ("predict -f g.fa -m classes -o {} --shard 3/2", ("--shard is 3/2, expected the number of the shard",)),
+        ("interpret ism r.bed -f g.fa -m tokens -o {} --engine spark", ("--engine is 'spark', expected local, ray or",)),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    words: str, parts: tuple[str, ...], folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert_refused(run(*words.format(tmp_path / "out").split()), *parts)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_merge_needs_unfinished_work(tmp_path: Path) -> None:
