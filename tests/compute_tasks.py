@@ -1,4 +1,4 @@
-"""Work of worker processes in tests of `genoformer.compute`, in a module that they can import."""
+"""Work of processes in tests of `genoformer.compute`, in a module that they can import."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from genoformer.progress import Stage
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,24 @@ class Adding:
             return sum(numbers)
 
         yield add
+
+
+def command_that_dies(arguments: Sequence[str]) -> None:
+    """genoformer, whose process kills itself when it has computed two more parts."""
+    from genoformer_cli.main import main
+
+    from genoformer.compute.run import PartedRun
+
+    true, n_done = PartedRun.results, 0
+
+    def results(self: PartedRun[Any, Any], stage: Stage) -> Iterator[tuple[Any, Any]]:
+        nonlocal n_done
+        stored = self.store.numbers()
+        for i, part in enumerate(true(self, stage)):
+            n_done += i not in stored
+            if n_done == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield part
+
+    PartedRun.results = results  # type: ignore[method-assign]
+    main(arguments)

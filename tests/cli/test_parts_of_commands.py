@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import assert_refused, run, run_well
+from compute_tasks import command_that_dies
+from processes import command as whole_command
+from processes import finished, started
 from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
@@ -151,6 +155,32 @@ def _interrupt(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         result = run(*words)
     assert result.exit_code == 130, (result.output, result.exception)
     assert n_done == 2
+
+
+@pytest.mark.parametrize("case", ["predict tracks", "embed", "haplotypes", "ism"])
+def test_a_command_that_is_killed_resumes_with_the_same_bytes(case: str, folder: Path, tmp_path: Path, monkeypatch) -> None:
+    words, output = CASES[case]
+    monkeypatch.chdir(folder)
+    said = tmp_path / "said"
+
+    def command(name: str) -> list[str]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return [*words.split(), "-o", str(tmp_path / name / output), "--device", "cpu", "--threads", "1"]
+
+    run_well(*command("whole"))
+    for n_parts in (2, 4):
+        child = started(command_that_dies, command("out"), said)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        assert not (tmp_path / "out" / output).exists() or not list((tmp_path / "out" / output).iterdir())
+        parts = (tmp_path / "out" / f".{output}.parts").iterdir()
+        assert len([path for path in parts if path.stem.isdecimal()]) == n_parts
+    finished(started(whole_command, command("out"), said), said)
+    made = files_of(tmp_path / "out")
+    assert {name: data for name, data in made.items() if not name.endswith(".part") and ".part/" not in name} == files_of(
+        tmp_path / "whole"
+    )  # kill -9 leaves the half of an output that was being written
+    assert not (tmp_path / "out" / f".{output}.parts").exists()
 
 
 @pytest.mark.parametrize("case", ["predict tracks", "haplotypes", "embed", "annotate", "ism"])
