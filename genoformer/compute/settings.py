@@ -44,6 +44,14 @@ class Compute:
         """Address of the Ray cluster; None for a new one."""
         return self.engine.partition(":")[2] or None
 
+    def refuse(self, found: str) -> None:
+        """Raise OptionError for several processes where they are not possible; `found` is the reason."""
+        if self.engine != "local":
+            raise OptionError("engine", f"is {self.engine}, found {found}; leave it out.")
+        if (self.workers or 1) > 1:
+            raise OptionError("workers", f"is {self.workers}, found {found}; leave it out.")
+        self.refuse_shard(found)
+
     def refuse_shard(self, found: str) -> None:
         """Raise OptionError if a shard is requested where its parts cannot be kept; `found` is what has no file."""
         if self.shard is not None or self.assemble:

@@ -108,14 +108,6 @@ class ValueFolder(ResumeFolder):
         with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
             np.savez(file, values=values)
 
-    def get_or_compute(self, i: int, shape: tuple[int, int], compute: Callable[[], Floats]) -> Floats:
-        """Return the values of a part, of this shape [n, C]; compute and store them if they are missing or damaged."""
-        values = self.get(i)
-        if values is None or values.shape != shape:
-            values = compute()
-            self.put(i, values)
-        return values
-
 
 @contextmanager
 def open_values(models: Sequence[Any], *, both_strands: bool | None, runtime: Runtime = CPU) -> Iterator[Values]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import get_args
+from typing import ClassVar, get_args
 
 from genoformer.annotation import Annotations
 from genoformer.compute import Compute
@@ -15,6 +15,7 @@ from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.genome.preflight import fixes_named
+from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.option_checks import (
     Strand,
     check_choice,
@@ -42,7 +43,7 @@ class ScorerOptions:
     share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
-    head: str | None = None  # None: the only head
+    head: str | Sequence[str] | None = None  # names or patterns, of which only `score` takes several; None: the only head
     gtf: str | Path | Genes | None = None  # for the scores of genes, such as LOGSED
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
@@ -54,6 +55,7 @@ class ScorerOptions:
     device: str = "auto"  # a GPU if there is one
     precision: str = "float32"
     batch_size: int | None = None
+    several_heads: ClassVar[bool] = False  # True: `head` may be several names, or a pattern
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value of another kind or out of its range."""
@@ -64,7 +66,10 @@ class ScorerOptions:
         check_flag("share_windows", self.share_windows)
         check_tracks("tracks", self.tracks)
         check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
-        check_kind("head", self.head, str, "the name of a head")
+        if self.several_heads:
+            check_names("head", self.head, "names of heads")
+        else:
+            check_kind("head", self.head, str, "the name of a head")
         check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
         AlleleComparison.parse(self.shifts, self.indels, self.anchor)
         if self.scale is not None:
@@ -103,7 +108,7 @@ class ProcessOptions(ScorerOptions):
 class ScoreOptions(ProcessOptions):
     """Options of `genoformer score` and `gf.score`, with their defaults."""
 
-    region: str | None = None  # "chr1:1-200,000", 1-based
+    region: Regions | None = None  # "chr1:1-200,000", 1-based, or the path of a BED, or several
     annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
     matrix: str | Path | None = None
     calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
@@ -112,10 +117,11 @@ class ScoreOptions(ProcessOptions):
     force: bool = False
     fix: str | Iterable[str] = ()
     part_size: int = PART_LIMITS.records
+    several_heads = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        region_sources(self.region)
         if not isinstance(self.annotations, Annotations):
             check_names("annotations", self.annotations, "NAME=FILE or Annotations")
         check_kind("matrix", self.matrix, (str, Path), "the path of a file")

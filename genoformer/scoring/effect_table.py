@@ -16,6 +16,7 @@ from genoformer.genome.fit import Fit
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.preflight_result import Preflight
 from genoformer.genome.reference import Genome
+from genoformer.genome.variant_input import VariantInput
 from genoformer.progress import ProgressCallback, Stage
 from genoformer.scoring.job import HaplotypeJob, PairsJob
 from genoformer.scoring.parts import RowFolder, Rows
@@ -74,6 +75,7 @@ class EffectTable(Generic[Input]):
     """A table to write: its columns, its parts, and what they depend on."""
 
     job: HaplotypeJob | PairsJob
+    variants: VariantInput
     settings: dict[str, str]  # on which the rows depend, such as the options and inputs of the scorer
     preflight: Preflight
     header: Sequence[str]
@@ -108,14 +110,14 @@ class EffectTable(Generic[Input]):
 
     def _summary(self, totals: Counter[str], folder: RowFolder, notes: Sequence[str] = ()) -> HaplotypeSummary:
         n_rows, n_sequences = totals.pop(N_ROWS, 0), totals.pop(N_SEQUENCES, 0)
-        findings = (*self.preflight.findings, *notes)
+        findings = (*self.variants.notes, *self.preflight.findings, *notes)
         return HaplotypeSummary(n_rows, n_sequences, dict(totals), folder.n_found, findings, {})
 
     def _fingerprint(self, n_threads: int) -> dict[str, str]:
         """Return what the rows depend on, for job.json."""
         fix, fit = self.job.checks.fix, self.preflight.fit()
         return {
-            "VCF": sha256_of(self.job.vcf),
+            "VCF": sha256_of(self.variants.path),
             "model": self.job.scoring.sha256,
             "scores": self.job.scoring.names,
             "FASTA": self.job.genome.signature,
@@ -131,9 +133,16 @@ def _one(part: object) -> int:
     return 1
 
 
-def check_input(job: HaplotypeJob | PairsJob, scorer: HaplotypeScorer) -> tuple[Preflight, Fit]:
+def check_input(job: HaplotypeJob | PairsJob, scorer: HaplotypeScorer, variants: VariantInput) -> tuple[Preflight, Fit]:
     """Compare the VCF with the genome, and return the result and how the records are read. Raises PreflightError."""
     checks = job.checks
-    checked = preflight(job.vcf, job.genome, max_length=scorer.longest_allele, fix=checks.fix, force=checks.force)
+    checked = preflight(
+        variants.path,
+        job.genome,
+        max_length=scorer.longest_allele,
+        name=variants.name,
+        fix=checks.fix,
+        force=checks.force,
+    )
     check_preflight(checked, force=checks.force)
     return checked, checked.fit()

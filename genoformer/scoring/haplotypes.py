@@ -13,6 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.contigs import join_names
 from genoformer.genome.haplotypes import drop_overlapping
+from genoformer.genome.variant_input import VariantInput, variant_file
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.carriers import Inside, Window, find_carriers, region_windows
@@ -39,17 +40,20 @@ def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) ->
     """
     left_out: Counter[str] = Counter()
     fixed: Counter[str] = Counter()
-    table, samples, parts = _read(job, left_out, fixed)
-    summary = table.write(lambda: parts, partial(_rows_of_region, samples), progress)
+    with variant_file(job.vcf, job.genome) as variants:
+        table, samples, parts = _read(job, variants, left_out, fixed)
+        summary = table.write(lambda: parts, partial(_rows_of_region, samples), progress)
     left_out.update(summary.left_out)
     return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
 
 
-def _read(job: HaplotypeJob, left_out: Counter[str], fixed: Counter[str]) -> tuple[EffectTable[Part], list[str], list[Part]]:
+def _read(
+    job: HaplotypeJob, variants: VariantInput, left_out: Counter[str], fixed: Counter[str]
+) -> tuple[EffectTable[Part], list[str], list[Part]]:
     """Return the table, the names of its samples, and the variants of each region; count what is left out and fixed."""
     with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
-        checked, fit = check_input(job, scorer)
-        with open_vcf(job.vcf) as file:
+        checked, fit = check_input(job, scorer, variants)
+        with open_vcf(variants.path, name=variants.name) as file:
             samples = _samples(job, file.samples)
             columns = [file.samples.index(name) for name in samples]
             windows = list(region_windows(scorer, job.genome, job.regions))
@@ -58,7 +62,7 @@ def _read(job: HaplotypeJob, left_out: Counter[str], fixed: Counter[str]) -> tup
         names = [column.name for column in scorer.columns]
         header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *names]
         settings = {"samples": ",".join(samples), "regions": regions} | scorer.options | scorer.inputs
-        table: EffectTable[Part] = EffectTable(job, settings, checked, header, "haplotypes", len(windows))
+        table: EffectTable[Part] = EffectTable(job, variants, settings, checked, header, "haplotypes", len(windows))
     return table, samples, list(zip(windows, inside, strict=True))
 
 
@@ -105,7 +109,7 @@ def _rows_of_region(samples: Sequence[str], scorer: HaplotypeScorer, part: Part)
 
 def _scores(scorer: HaplotypeScorer, window: Window, haplotypes: Sequence[Sequence[Variant]]) -> list[TrackScores]:
     """Return the scores of the reference chromosome, then of each haplotype, against the reference."""
-    if not all(score.zero_at_reference for score in scorer.scores):
+    if not all(score.zero_at_reference for score in scorer.scores) or (scorer.layout.of_genes and not haplotypes):
         return scorer.haplotypes(window.contig, window.start, window.centre, [[], *haplotypes])
     if haplotypes:
         scores = scorer.haplotypes(window.contig, window.start, window.centre, haplotypes)

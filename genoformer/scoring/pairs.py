@@ -14,6 +14,7 @@ from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import scorable
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.normalise import trimmed
+from genoformer.genome.variant_input import VariantInput, variant_file
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.effect_table import (
@@ -41,6 +42,11 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
     the corrected ones.
     Raises OptionError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
+    with variant_file(job.vcf, job.genome) as variants:
+        return _score_pairs(job, variants, progress)
+
+
+def _score_pairs(job: PairsJob, variants: VariantInput, progress: ProgressCallback) -> HaplotypeSummary:
     left_out: Counter[str] = Counter()
     fixed: Counter[str] = Counter()
     with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
@@ -51,15 +57,15 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
             raise OptionError(
                 "within", f"is {within:,}, expected 1 to {furthest:,}, {quarter}; give that, or a longer context."
             )
-        checked, fit = check_input(job, scorer)
+        checked, fit = check_input(job, scorer, variants)
         settings = {"within": str(within)} | scorer.options | scorer.inputs
-        table: EffectTable[list[_Pair]] = EffectTable(job, settings, checked, _header(scorer), "pairs", None)
+        table: EffectTable[list[_Pair]] = EffectTable(job, variants, settings, checked, _header(scorer), "pairs", None)
     n = job.runtime.parts.pairs
 
     def parts() -> Iterator[list[_Pair]]:
         left_out.clear()
         fixed.clear()
-        with open_vcf(job.vcf) as file:
+        with open_vcf(variants.path, name=variants.name) as file:
             pairs = _neighbour_pairs(scorable(file, job.genome, longest, left_out, fit, fixed), within, left_out)
             yield from iter(lambda: list(islice(pairs, n)), [])
 

@@ -18,7 +18,8 @@ from genoformer.compute.partition import Partition
 from genoformer.compute.pools import PartStore
 from genoformer.compute.settings import Shard
 from genoformer.files import atomic_write
-from genoformer.formats.vcf import Record, open_vcf, overlapping
+from genoformer.formats.vcf import Record, open_vcf
+from genoformer.formats.vcf_selection import overlapping
 from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
@@ -136,12 +137,12 @@ class RecordPartition(Partition[list[Record]]):
     """Division of the records of a VCF into parts."""
 
     vcf: Path
-    region: Interval | None  # only records that overlap it
+    regions: tuple[Interval, ...] | None  # only records that overlap one of them
     n_records: int
     size: PartSize
     shard: Shard | None = None
     cost: Callable[[Record], int] | None = None  # of a record, if `size.weighed`
-    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig name in `region`
+    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig names in `regions`
 
     @cached_property
     def n_parts(self) -> int:
@@ -151,7 +152,7 @@ class RecordPartition(Partition[list[Record]]):
     def parts(self) -> Iterator[list[Record]]:
         """Yield the records of each part; each call reads the VCF from the start."""
         with open_vcf(self.vcf) as file:
-            records = overlapping(file, self.region, self.contigs)
+            records = overlapping(file, self.regions, self.contigs)
             yield from chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 

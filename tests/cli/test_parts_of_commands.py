@@ -56,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
     "predict tracks": ("predict -f g.fa -m tracks --head human --tracks 0-2 --part-size 3", "out"),
     "predict tracks, batches": ("predict -f g.fa -m tracks --head mouse --batch-size 2 --part-size 4 -r chr1", "out.parquet"),
+    "predict bases": ("predict -f g.fa -m tokens --track entropy,constraint -r chr1:1-300 --part-size 40", "out"),
     "predict classes": ("predict -f g.fa -m classes --step 7 --part-size 40 --calls {}.bed --threshold 0.1", "out"),
     "annotate": ("annotate long.vcf -a E=e.bed", "out.vcf.gz"),
     "annotate a table": ("annotate long.vcf -a E=e.bed --figures {}.figures", "out.tsv"),
