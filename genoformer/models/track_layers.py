@@ -14,6 +14,8 @@ from genoformer.models.layers import Linear, linear
 
 _CACHE = 2 << 20  # bytes of the logits that are computed together
 _LEAST_ROWS = 64
+_LEAST_SUM = 1e-20  # of powers of logits; the largest of 4,096 is then above e^-55, and float32 holds e^-32 of that in full
+_LEAST_SHARING = 16  # distances that share features; with fewer a product of matrices is as fast
 _LARGEST = 80.0  # exponent whose power is finite in float32
 
 
@@ -56,7 +58,8 @@ class HeadProducts(NamedTuple):
     to_key: Tensor  # queries [M, K]
     keys: Tensor  # [K, T]
     to_position: Tensor  # queries [M, F]
-    positions: Tensor  # [F, 2 T - 1], a column per distance
+    positions: Tensor  # [F, 2 T - 1], a column per distance; [F, R] if distances share columns
+    column: Tensor | None  # [2 T - 1], the column of each distance; None: each has its own
     values: Tensor  # [T, V]
 
 
@@ -69,16 +72,48 @@ def attend_with_positions(head: HeadProducts, position: int, out: Tensor) -> Non
     size = rows_together(n_keys, out.element_size())
     weights = out.new_empty(min(size, n_queries), n_keys)
     space = out.new_empty(len(weights) * (n_keys + len(weights) - 1))
+    by_column = None if head.column is None else head.to_position @ head.positions  # [M, R]
     for first in range(0, n_queries, size):
         n = min(size, n_queries - first)
         n_distances = n_keys + n - 1
         by_distance = space[: n * n_distances].view(n, n_distances)
         left = n_keys - position - first - n  # column of the distance from the last of these rows to the first key
-        torch.mm(head.to_position[first : first + n], head.positions[:, left : left + n_distances], out=by_distance)
+        if by_column is None or head.column is None:
+            torch.mm(head.to_position[first : first + n], head.positions[:, left : left + n_distances], out=by_distance)
+        else:
+            torch.index_select(by_column[first : first + n], 1, head.column[left : left + n_distances], out=by_distance)
         logits = by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
         logits.addmm_(head.to_key[first : first + n], head.keys)
-        torch.softmax(logits, -1, out=weights[:n])
-        torch.mm(weights[:n], head.values, out=out[first : first + n])
+        _weighted_mean(logits, head.values, weights[:n], out[first : first + n])
+
+
+def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor) -> None:
+    """Write softmax(logits) values into out [M, V]; weights [M, T]: memory for the weights.
+
+    In float32 the powers are taken without subtracting the largest logit, and divided by their sum at last, in fewer passes over
+    memory; if a sum is so large or small that powers may overflow or vanish, the softmax is computed instead.
+    """
+    if logits.dtype == torch.float32:
+        sums = torch.exp(logits, out=weights).sum(-1, keepdim=True)
+        least, largest = torch.aminmax(sums)
+        if least > _LEAST_SUM and largest < 1 / _LEAST_SUM:  # false for NaN
+            torch.div(weights @ values, sums, out=out)
+            return
+    torch.softmax(logits, -1, out=weights)
+    torch.mm(weights, values, out=out)
+
+
+def columns_of_distances(basis: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the features of different distances, [R, F], and the row of each of the 2 T - 1 distances of basis [2 T - 1, F].
+
+    Neighbouring distances whose features are equal share a row; if few do, each has its own, and no rows are returned.
+    """
+    differs = (basis[1:] != basis[:-1]).any(1)
+    starts = torch.cat([differs.new_ones(1), differs])
+    n = int(starts.sum())
+    if n * _LEAST_SHARING > len(basis):
+        return basis, None
+    return basis[starts], starts.cumsum(0) - 1
 
 
 def rows_together(n_keys: int, n_bytes: int) -> int:
@@ -164,6 +199,7 @@ class RelativeAttention(nn.Module):
         query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
         key, value = self._heads(self.key(x)), self._heads(self.value(x))
         to_position = query + self.position_bias[:, None]  # [B, H, M, K]
+        basis, column = columns_of_distances(basis)
         if basis.shape[1] < query.shape[-1]:
             to_position = to_position @ self.position.weight.unflatten(0, (self.n_heads, -1))  # [B, H, M, F]
             columns = basis.T.contiguous().expand(self.n_heads, -1, -1)
@@ -173,7 +209,8 @@ class RelativeAttention(nn.Module):
         out = value.new_empty(len(x), query.shape[2], self.n_heads, value.shape[-1])  # [B, M, H, C/H]
         for b in range(len(x)):
             for h in range(self.n_heads):
-                head = HeadProducts(to_key[b, h], key[b, h].T, to_position[b, h], columns[h], value[b, h])
+                keys, values = key[b, h].T.contiguous(), value[b, h].contiguous()
+                head = HeadProducts(to_key[b, h], keys, to_position[b, h], columns[h], column, values)
                 attend_with_positions(head, rows.start or 0, out[b, :, h])
         return out.flatten(2)
 
