@@ -52,21 +52,29 @@ def relative_shift(x: Tensor, first: int = 0) -> Tensor:
     return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1 - first)
 
 
+class PositionProducts(NamedTuple):
+    """Factors of the products of queries with positions."""
+
+    columns: Tensor  # [H, F, 2 T - 1], a column per distance; [H, F, R] if distances share columns
+    column: Tensor | None  # [2 T - 1], the column of each distance; None: each has its own
+    to_features: Tensor | None  # [H, K, F], of queries to the features of a position, if these are fewer than K; else F = K
+
+
 class HeadProducts(NamedTuple):
     """Factors of the attention of one head of one sequence, without gradients."""
 
     to_key: Tensor  # queries [M, K]
     keys: Tensor  # [K, T]
     to_position: Tensor  # queries [M, F]
-    positions: Tensor  # [F, 2 T - 1], a column per distance; [F, R] if distances share columns
-    column: Tensor | None  # [2 T - 1], the column of each distance; None: each has its own
+    positions: Tensor  # [F, 2 T - 1] or [F, R], as in `PositionProducts`
+    column: Tensor | None  # [2 T - 1]
     values: Tensor  # [T, V]
 
 
-def attend_with_positions(head: HeadProducts, position: int, out: Tensor) -> None:
+def attend_with_positions(head: HeadProducts, position: int, out: Tensor, log_sums: Tensor | None = None) -> None:
     """Write softmax(queries keys + queries positions) values into out [M, V], for as many rows at a time as fit the cache.
 
-    position: of the first query among the keys.
+    position: of the first query among the keys. log_sums: [M], for the logarithms of the sums of the softmax.
     """
     n_keys, n_queries = len(head.values), len(head.to_key)
     size = rows_together(n_keys, out.element_size())
@@ -84,11 +92,15 @@ def attend_with_positions(head: HeadProducts, position: int, out: Tensor) -> Non
             torch.index_select(by_column[first : first + n], 1, head.column[left : left + n_distances], out=by_distance)
         logits = by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
         logits.addmm_(head.to_key[first : first + n], head.keys)
-        _weighted_mean(logits, head.values, weights[:n], out[first : first + n])
+        sums = _weighted_mean(logits, head.values, weights[:n], out[first : first + n])
+        if log_sums is not None:
+            log_sums[first : first + n] = logits.logsumexp(-1) if sums is None else sums[:, 0].log()
 
 
-def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor) -> None:
+def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor) -> Tensor | None:
     """Write softmax(logits) values into out [M, V]; weights [M, T]: memory for the weights.
+
+    Returns the sums [M, 1] of the powers, if they were taken.
 
     In float32 the powers are taken without subtracting the largest logit, and divided by their sum at last, in fewer passes over
     memory; if a sum is so large or small that powers may overflow or vanish, the softmax is computed instead.
@@ -98,9 +110,10 @@ def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor)
         least, largest = torch.aminmax(sums)
         if least > _LEAST_SUM and largest < 1 / _LEAST_SUM:  # false for NaN
             torch.div(weights @ values, sums, out=out)
-            return
+            return sums
     torch.softmax(logits, -1, out=weights)
     torch.mm(weights, values, out=out)
+    return None
 
 
 def columns_of_distances(basis: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -184,7 +197,7 @@ class RelativeAttention(nn.Module):
 
     def logits(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
         """Return the attention logits before the softmax, [B, H, M, T]: one row for each of M query bins."""
-        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
+        query = self._queries(x[:, rows])
         key = self._heads(self.key(x))
         position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
         content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
@@ -196,23 +209,39 @@ class RelativeAttention(nn.Module):
         The products with the positions are taken of the distances that these rows have, and those with the keys are added to
         them in place. Where a position has fewer features than a key has channels, the queries are projected to the features.
         """
-        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
+        query = self._queries(x[:, rows])
         key, value = self._heads(self.key(x)), self._heads(self.value(x))
-        to_position = query + self.position_bias[:, None]  # [B, H, M, K]
-        basis, column = columns_of_distances(basis)
-        if basis.shape[1] < query.shape[-1]:
-            to_position = to_position @ self.position.weight.unflatten(0, (self.n_heads, -1))  # [B, H, M, F]
-            columns = basis.T.contiguous().expand(self.n_heads, -1, -1)
-        else:
-            columns = self._heads(self.position(basis)[None])[0].mT.contiguous()  # [H, K, 2T-1]
-        to_key = query + self.content_bias[:, None]
+        positions = self.position_products(basis)
         out = value.new_empty(len(x), query.shape[2], self.n_heads, value.shape[-1])  # [B, M, H, C/H]
         for b in range(len(x)):
             for h in range(self.n_heads):
+                to_key, to_position = self.biased(query[b, h], h, positions)
                 keys, values = key[b, h].T.contiguous(), value[b, h].contiguous()
-                head = HeadProducts(to_key[b, h], keys, to_position[b, h], columns[h], column, values)
+                head = HeadProducts(to_key, keys, to_position, positions.columns[h], positions.column, values)
                 attend_with_positions(head, rows.start or 0, out[b, :, h])
         return out.flatten(2)
+
+    def project_rows(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the queries, scaled, the keys and the values of rows x [B, T, C]: each [B, H, T, K]."""
+        return self._queries(x), self._heads(self.key(x)), self._heads(self.value(x))
+
+    def position_products(self, basis: Tensor) -> PositionProducts:
+        """Return what the products with the positions basis [2 T - 1, F] need, for `biased` queries."""
+        basis, column = columns_of_distances(basis)
+        if basis.shape[1] < self.query.out_features // self.n_heads:
+            to_features = self.position.weight.unflatten(0, (self.n_heads, -1))  # [H, K, F]
+            return PositionProducts(basis.T.contiguous().expand(self.n_heads, -1, -1), column, to_features)
+        return PositionProducts(self._heads(self.position(basis)[None])[0].mT.contiguous(), column, None)  # [H, K, R]
+
+    def biased(self, query: Tensor, head: int, positions: PositionProducts) -> tuple[Tensor, Tensor]:
+        """Return the factors of the keys and of the positions for queries [M, K] of a head: [M, K] and [M, F]."""
+        to_position = query + self.position_bias[head]
+        if positions.to_features is not None:
+            to_position = to_position @ positions.to_features[head]
+        return query + self.content_bias[head], to_position
+
+    def _queries(self, x: Tensor) -> Tensor:
+        return self._heads(self.query(x)) * (self.query.out_features // self.n_heads) ** -0.5
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split the heads: [B, T, H K] -> [B, H, T, K]."""
