@@ -70,8 +70,8 @@ class TrackPredictor:
         """Predict the tracks of windows in one stretch of a contig, and of their edited copies.
 
         The windows of a stretch and their copies share work where the engine can. backward: the model reads the other strand;
-        bins are returned in the order of the forward strand, tracks in their own order. Yields the prediction of one sequence at
-        a time: for each window that of the unedited window, then that of each copy.
+        bins are returned in the order of the forward strand, tracks in their own order. Yields the prediction of one sequence
+        at a time: for each window that of the unedited window, then that of each copy.
 
         Parameters: codes [L_s], the stretch, a whole number of bins; windows, whose starts are whole bins from the start of the
         stretch; tracks, the numbers of the requested tracks of the head.

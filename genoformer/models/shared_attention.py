@@ -1,8 +1,8 @@
 """Attention with relative positions of a sequence, whose products and sums serve copies of it in which few rows differ.
 
 A query that did not change has the same products with all keys that did not. Its mean of values is updated: the terms of the
-changed keys in the sums above and below the fraction are taken out, and the new ones put in. The queries that changed, and those
-of which so little remains that the difference would round, are computed anew.
+changed keys in the sums above and below the fraction are taken out, and the new ones put in. The queries that changed, and
+those of which so little remains that the difference would round, are computed anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genoformer.models.track_layers import HeadProducts, PositionProducts, RelativeAttention, attend_with_positions
+from genoformer.models.track_layers import HeadProducts, RelativeAttention, attend_with_positions
 
 _LEAST_KEPT = 0.5  # of the weights of a query that must not change, so that no digits are lost
 _MOST_CHANGED = 64  # rows; with more, all queries are computed anew
@@ -77,14 +77,17 @@ class SharedAttention:
             torch.div(top, kept + added, out=mixed[:, h])
         return mixed, is_anew
 
-    def _compute(
-        self, rows: Span, query: Tensor, key: Tensor, value: Tensor, mixed: Tensor, log_sums: Tensor | None
-    ) -> None:
+    def _compute(self, rows: Span, query: Tensor, key: Tensor, value: Tensor, mixed: Tensor, log_sums: Tensor | None) -> None:
         """Write the means of values of some queries into mixed [T, H, V], and the logarithms of their sums [H, T]."""
         for h in range(len(key)):
             to_key, to_position = self.attention.biased(query[h, rows.start : rows.end], h, self.positions)
             head = HeadProducts(
-                to_key, key[h].T.contiguous(), to_position, self.positions.columns[h], self.positions.column, value[h].contiguous()
+                to_key,
+                key[h].T.contiguous(),
+                to_position,
+                self.positions.columns[h],
+                self.positions.column,
+                value[h].contiguous(),
             )
             sums = None if log_sums is None else log_sums[h, rows.start : rows.end]
             attend_with_positions(head, rows.start, mixed[rows.start : rows.end, h], sums)
@@ -98,5 +101,5 @@ def spans_of(is_in: Tensor) -> list[Span]:
     """
     at = is_in.nonzero()[:, 0].tolist()
     starts = [a for a, before in zip(at, [-2, *at], strict=False) if a != before + 1]
-    ends = [a + 1 for a, after in zip(at, [*at[1:], -2], strict=True) if after != a + 1]
+    ends = [a + 1 for a, after in zip(at, [*at[1:], -2], strict=False) if after != a + 1]
     return [Span(*pair) for pair in zip(starts, ends, strict=True)]

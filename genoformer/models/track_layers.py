@@ -102,8 +102,8 @@ def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor)
 
     Returns the sums [M, 1] of the powers, if they were taken.
 
-    In float32 the powers are taken without subtracting the largest logit, and divided by their sum at last, in fewer passes over
-    memory; if a sum is so large or small that powers may overflow or vanish, the softmax is computed instead.
+    In float32 the powers are taken without subtracting the largest logit, and divided by their sum at last, in fewer passes
+    over memory; if a sum is so large or small that powers may overflow or vanish, the softmax is computed instead.
     """
     if logits.dtype == torch.float32:
         sums = torch.exp(logits, out=weights).sum(-1, keepdim=True)

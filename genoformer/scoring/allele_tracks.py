@@ -28,7 +28,6 @@ from genoformer.scoring.score_inputs import AllelePair, ScoreInput, VariantPlace
 from genoformer.scoring.windows import Job, Windows
 from genoformer.writers import Floats
 
-
 _VALUES_AT_ONCE = 1 << 17  # tracks times bins that are converted to float64 together
 
 

@@ -203,7 +203,7 @@ class Borzoi(BinTransformer):
         return outputs
 
     def attend(self, x: Tensor, units: Bins | None = None, n_done: int = 0) -> Tensor:
-        """Apply the transformer after its first `n_done` blocks: [B, C, T] -> [B, M, C], the M bins `units` of it; None: all."""
+        """Apply the transformer from block `n_done` on: [B, C, T] -> [B, M, C], the M bins `units` of its output; None: all."""
         x = x.transpose(1, 2)
         positions = self.positions(x)
         rows = slice(None) if units is None else slice(units.first, units.first + units.n)
@@ -237,7 +237,7 @@ class Borzoi(BinTransformer):
         return self.decode_skipped(x, skipped, bins, n_units)
 
     def read_of_stages(self, bins: Bins, n_units: int) -> list[Bins]:
-        """Return the bins of the last stages of the tower that each step of the decoder reads, those of the last stage first."""
+        """Return the bins of the stages of the tower that each step of the decoder reads, those of the last stage first."""
         wanted = self._bins_of_steps(bins, n_units)
         return [read(wanted[i + 1], n_units << (i + 1)) for i in range(self.config.n_upsamples)]
 
