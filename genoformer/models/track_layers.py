@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genoformer.models.cpu_kernels import has_matrix_unit
 from genoformer.models.layers import Linear, linear
 
 _CACHE = 2 << 20  # bytes of the logits that are computed together
 _LEAST_ROWS = 64
+_ROWS_OF_SDPA = 512
 _LEAST_SUM = 1e-20  # of powers of logits; the largest of 4,096 is then above e^-55, and float32 holds e^-32 of that in full
 _LEAST_SHARING = 16  # distances that share features; with fewer a product of matrices is as fast
 _LARGEST = 80.0  # exponent whose power is finite in float32
@@ -74,27 +76,57 @@ class HeadProducts(NamedTuple):
 def attend_with_positions(head: HeadProducts, position: int, out: Tensor, log_sums: Tensor | None = None) -> None:
     """Write softmax(queries keys + queries positions) values into out [M, V], for as many rows at a time as fit the cache.
 
-    position: of the first query among the keys. log_sums: [M], for the logarithms of the sums of the softmax.
+    position: of the first query among the keys. log_sums: [M], for the logarithms of the sums of the softmax; not in bfloat16.
     """
+    if out.dtype == torch.bfloat16 and has_matrix_unit():
+        _attend_by_sdpa(head, position, out)
+        return
     n_keys, n_queries = len(head.values), len(head.to_key)
-    size = rows_together(n_keys, out.element_size())
-    weights = out.new_empty(min(size, n_queries), n_keys)
-    space = out.new_empty(len(weights) * (n_keys + len(weights) - 1))
+    size = min(rows_together(n_keys, out.element_size()), n_queries)
+    weights, space = out.new_empty(size, n_keys), out.new_empty(size * (n_keys + size - 1))
     by_column = None if head.column is None else head.to_position @ head.positions  # [M, R]
     for first in range(0, n_queries, size):
         n = min(size, n_queries - first)
-        n_distances = n_keys + n - 1
-        by_distance = space[: n * n_distances].view(n, n_distances)
-        left = n_keys - position - first - n  # column of the distance from the last of these rows to the first key
-        if by_column is None or head.column is None:
-            torch.mm(head.to_position[first : first + n], head.positions[:, left : left + n_distances], out=by_distance)
-        else:
-            torch.index_select(by_column[first : first + n], 1, head.column[left : left + n_distances], out=by_distance)
-        logits = by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
+        logits = _products_with_positions(head, by_column, slice(first, first + n), position, space)
         logits.addmm_(head.to_key[first : first + n], head.keys)
         sums = _weighted_mean(logits, head.values, weights[:n], out[first : first + n])
         if log_sums is not None:
             log_sums[first : first + n] = logits.logsumexp(-1) if sums is None else sums[:, 0].log()
+
+
+def _attend_by_sdpa(head: HeadProducts, position: int, out: Tensor) -> None:
+    """Write attention into out [M, V] in bfloat16 on a matrix unit: SDPA with the products with positions as a mask.
+
+    It takes half the time. Its softmax is in float32, and so are products with positions that distances share. It needs keys as
+    wide as values.
+    """
+    n_keys, n_queries = len(head.values), len(head.to_key)
+    size = min(_ROWS_OF_SDPA, n_queries)
+    width = max(head.values.shape[1], len(head.keys))
+    query, key, value = (F.pad(x, (0, width - x.shape[1]))[None, None] for x in (head.to_key, head.keys.T, head.values))
+    by_column = None if head.column is None else head.to_position.float() @ head.positions.float()
+    space = torch.empty(size * (n_keys + size - 1), dtype=torch.float32 if by_column is not None else out.dtype)
+    for first in range(0, n_queries, size):
+        rows = slice(first, min(first + size, n_queries))
+        mask = _products_with_positions(head, by_column, rows, position, space)
+        mixed = F.scaled_dot_product_attention(query[:, :, rows], key, value, attn_mask=mask[None, None], scale=1.0)
+        out[rows] = mixed[0, 0, :, : out.shape[1]]
+
+
+def _products_with_positions(head: HeadProducts, by_column: Tensor | None, rows: slice, position: int, space: Tensor) -> Tensor:
+    """Return the products of some queries with the positions of all keys, [n, T], in `space`.
+
+    by_column: [M, R], the products with the columns that distances share, if they share them.
+    """
+    n_keys, n = len(head.values), rows.stop - rows.start
+    n_distances = n_keys + n - 1
+    by_distance = space[: n * n_distances].view(n, n_distances)
+    left = n_keys - position - rows.stop  # column of the distance from the last of these rows to the first key
+    if by_column is None or head.column is None:
+        torch.mm(head.to_position[rows], head.positions[:, left : left + n_distances], out=by_distance)
+    else:
+        torch.index_select(by_column[rows], 1, head.column[left : left + n_distances], out=by_distance)
+    return by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
 
 
 def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor) -> Tensor | None:

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
-from genoformer.models.batch_norm import sync_batch_norm
+from genoformer.models.batch_norm import WideBatchNorm, sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
@@ -51,7 +51,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(n_in, eps=_EPSILON)
+        self.norm = WideBatchNorm(n_in, eps=_EPSILON)
         self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
