@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -130,3 +132,24 @@ def test_distances_with_equal_features_share_a_column() -> None:
 def test_runs_of_true() -> None:
     assert spans_of(torch.zeros(4, dtype=torch.bool)) == []
     assert spans_of(torch.tensor([False, True, True, False, True])) == [Span(1, 3), Span(4, 5)]
+
+
+@pytest.mark.parametrize("by_sdpa", [True, False])
+@pytest.mark.parametrize(("n_features", "key_width"), [(8, 16), (32, 16), (8, 4)])
+@torch.no_grad()
+def test_attention_in_bfloat16(monkeypatch, by_sdpa, n_features, key_width) -> None:
+    """On a matrix unit through SDPA, 64 queries at a time; positions with and without shared columns, narrow and wide keys."""
+    monkeypatch.setattr(track_layers, "has_matrix_unit", lambda: by_sdpa)
+    monkeypatch.setattr(track_layers, "_ROWS_OF_SDPA", 64)
+    torch.manual_seed(3)
+    shape = AttentionShape(24, n_heads=2, key_width=key_width, value_width=12, n_features=n_features)
+    attention = RelativeAttention(shape).eval()
+    torch.nn.init.normal_(attention.out.weight, std=0.2)
+    x = torch.randn(1, 200, 24)
+    half = copy.deepcopy(attention).to(torch.bfloat16)
+    for basis in (central_mask_features(200, n_features, 200), torch.randn(399, n_features)):
+        for rows in (slice(None), slice(30, 131)):
+            with torch.enable_grad():
+                expected = attention(x, basis, rows)  # the formula in whole matrices
+            found = half(x.bfloat16(), basis.bfloat16(), rows).float()
+            assert float((found - expected).abs().max() / expected.abs().max()) < 0.06
