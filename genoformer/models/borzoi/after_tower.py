@@ -15,6 +15,7 @@ from genoformer.models.base import Bins
 from genoformer.models.borzoi.model import Block, Borzoi
 from genoformer.models.borzoi.tiled_tower import Rows
 from genoformer.models.shared_attention import SharedAttention, Span
+from genoformer.models.track_layers import RelativeAttention
 
 
 class AfterTower:
@@ -64,6 +65,7 @@ class FirstBlock:
     def __init__(self, model: Borzoi, x: Tensor) -> None:
         block = model.blocks[0]
         assert isinstance(block, Block)
+        assert isinstance(block.attention, RelativeAttention)
         self.block, self.x = block, x
         self.attention = SharedAttention(block.attention, block.norm_attention(x), model.positions(x[None]))
 
