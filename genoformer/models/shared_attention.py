@@ -2,7 +2,7 @@
 
 A query that did not change has the same products with all keys that did not. Its mean of values is updated: the terms of the
 changed keys in the sums above and below the fraction are taken out, and the new ones put in. The queries that changed, and
-those of which so little remains that the difference would round, are computed anew.
+those of which so little remains that the difference would round, are recomputed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from genoformer.models.track_layers import HeadProducts, RelativeAttention, attend_with_positions
 
 _LEAST_KEPT = 0.5  # of the weights of a query that must not change, so that no digits are lost
-_MOST_CHANGED = 64  # rows; with more, all queries are computed anew
+_MOST_CHANGED = 64  # rows; with more, all queries are recomputed
 _LARGEST_NEW = 1e4  # weights of changed keys relative to the old sum
 
 
@@ -50,11 +50,11 @@ class SharedAttention:
                 heads[:, span.start : span.end] = new[0]
         at = torch.cat([torch.arange(*span, device=key.device) for span in spans])
         if len(at) > _MOST_CHANGED:
-            mixed, is_anew = torch.empty_like(self.mixed), torch.ones(len(self.mixed), dtype=torch.bool)
+            mixed, is_lost = torch.empty_like(self.mixed), torch.ones(len(self.mixed), dtype=torch.bool)
         else:
-            mixed, is_anew = self._updated(key[:, at], value[:, at], at)
-            is_anew[at] = True
-        for span in spans_of(is_anew):
+            mixed, is_lost = self._updated(key[:, at], value[:, at], at)
+            is_lost[at] = True
+        for span in spans_of(is_lost):
             self._compute(span, query, key, value, mixed, None)
         return self.attention.out(mixed.flatten(1))
 
@@ -63,7 +63,7 @@ class SharedAttention:
 
         The second result [T] is True for the queries of which too little is kept.
         """
-        mixed, is_anew = torch.empty_like(self.mixed), torch.zeros(len(self.mixed), dtype=torch.bool, device=at.device)
+        mixed, is_lost = torch.empty_like(self.mixed), torch.zeros(len(self.mixed), dtype=torch.bool, device=at.device)
         distances = at - torch.arange(len(mixed), device=at.device)[:, None] + len(mixed) - 1  # [T, n]
         columns = distances if self.positions.column is None else self.positions.column[distances]
         for h in range(len(keys)):
@@ -72,10 +72,10 @@ class SharedAttention:
             by_position -= self.log_sums[h, :, None]
             old, new = (torch.exp(torch.addmm(by_position, to_key, of.T)) for of in (self.key[h, at], keys[h]))
             kept, added = 1 - old.sum(1, keepdim=True), new.sum(1, keepdim=True)
-            is_anew |= ~((kept >= _LEAST_KEPT) & (added <= _LARGEST_NEW))[:, 0]
+            is_lost |= ~((kept >= _LEAST_KEPT) & (added <= _LARGEST_NEW))[:, 0]
             top = torch.addmm(self.mixed[:, h], old, self.value[h, at], alpha=-1).addmm_(new, values[h])
             torch.div(top, kept + added, out=mixed[:, h])
-        return mixed, is_anew
+        return mixed, is_lost
 
     def _compute(self, rows: Span, query: Tensor, key: Tensor, value: Tensor, mixed: Tensor, log_sums: Tensor | None) -> None:
         """Write the means of values of some queries into mixed [T, H, V], and the logarithms of their sums [H, T]."""

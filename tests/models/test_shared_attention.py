@@ -68,7 +68,7 @@ def test_copies_have_the_attention_of_the_formula(n_features, scale, spans) -> N
 
 
 @torch.no_grad()
-def test_few_queries_are_computed_anew(monkeypatch) -> None:
+def test_few_queries_are_recomputed(monkeypatch) -> None:
     """Of weak attention only the changed rows; of strong attention also the queries that had most of their weight there."""
     computed = []
     original = SharedAttention._compute

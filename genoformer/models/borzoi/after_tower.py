@@ -1,7 +1,7 @@
 """Transformer and decoder of a window and of its edited copies: outputs of the tower -> embeddings of bins.
 
 An edit changes a few bins of the input of the transformer. The first attention of a copy is updated from that of the window
-(`SharedAttention`), and what the decoder adds of the tower is computed anew where the edit reaches. All other steps are whole.
+(`SharedAttention`), and what the decoder adds of the tower is recomputed where the edit reaches. All other steps are whole.
 """
 
 from __future__ import annotations
