@@ -73,7 +73,10 @@ def refuse_file(folder: str, option: str) -> None:
     help="Folder for figures and a table of variants by frequency and element.",
 )
 @click.option(
-    "-f", "--fasta", type=click.Path(), help="Genome FASTA, needed for a table with effect and other allele, to tell REF."
+    "-f",
+    "--fasta",
+    type=shared.PathOrAddress(),
+    help="Genome FASTA, needed for a table with effect and other allele, to tell REF.",
 )
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 def annotate(

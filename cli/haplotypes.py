@@ -40,7 +40,7 @@ _common = shared.option_group(
 
 
 @click.command(cls=Command)
-@click.argument("vcf", type=click.Path())
+@click.argument("vcf", type=shared.PathOrAddress())
 @_common
 @click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
 @shared.columns

@@ -206,7 +206,7 @@ def open_plan(
     region = select_regions(job.region, job.genome.contigs, job.genome.name)
     scoring = _with_matrix(job, sink)
     with (
-        variant_file(job.vcf, job.genome, job.name) as (vcf, shown, input_notes),
+        variant_file(job.vcf, job.genome, job.name, regions=region.intervals if region else None) as (vcf, shown, input_notes),
         open_scorer(job.genome, scoring, job.runtime) as scorer,
         ExitStack() as lock,
     ):
