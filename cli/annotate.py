@@ -13,9 +13,10 @@ element_option = click.option(
     "-a",
     "--annotation",
     "files",
-    metavar="NAME=FILE",
+    metavar="NAME=FILE[:FIELDS]",
     multiple=True,
-    help="Elements (BED, peaks, segmentation or table) or genes (GTF or GFF3; NAME is ignored); may be repeated.",
+    help="Elements (BED, peaks, segmentation or table), genes (GTF or GFF3; NAME is ignored), or a file that is looked up by "
+    "allele or position (VCF, BCF, table, bigWig; also NAME=FILE:FIELD,...); may be repeated.",
 )
 
 
@@ -67,38 +68,40 @@ def refuse_file(folder: str, option: str) -> None:
 @annotation_options
 @shared.variant_output
 @click.option(
+    "-f",
+    "--fasta",
+    type=shared.PathOrAddress(),
+    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, and tells REF of a table with effect "
+    "and other allele.",
+)
+@click.option(
     "--figures",
     type=click.Path(),
     metavar="FOLDER",
     help="Folder for figures and a table of variants by frequency and element.",
 )
-@click.option(
-    "-f",
-    "--fasta",
-    type=shared.PathOrAddress(),
-    help="Genome FASTA, needed for a table with effect and other allele, to tell REF.",
-)
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 def annotate(
-    vcf: str | tuple[str, ...], output: str, figures: str | None, af_key: str, fasta: str | None, **options: Any
+    vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any
 ) -> None:
-    """Write every record of VCF (or BCF, or a table; - is stdin) with the elements and genes that its REF overlaps.
+    """Write every record of VCF (or BCF, or a table; - is stdin) with elements, genes and values of its alleles.
 
     \b
     genoformer annotate in.vcf.gz -a CTCF=ctcf.narrowPeak.gz -a STATE=states.bed \\
         --gtf genes.gtf.gz -o out.vcf.gz
     bcftools view in.bcf | genoformer annotate - -a BLACKLIST=blacklist.bed \\
         | bcftools view -e 'BLACKLIST!="."'
+    genoformer annotate in.vcf.gz -f hg38.fa -a CLINVAR=clinvar.vcf.gz:ID,CLNSIG \\
+        -a CADD=cadd.tsv.gz:PHRED -a PHYLOP=phylop.bw -o out.vcf.gz
 
     INFO gets NAME (names, labels or positions of the elements), and NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance)
     if the file has them; for genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record covers its REF; a symbolic allele
     covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
     In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
-    names (docs/files.md).
+    names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT (docs/lookups.md).
     """
     from pathlib import Path
 
-    from genoformer.annotation.figures import write_breakdown
     from genoformer.annotation.request import AnnotationRequest
     from genoformer.annotation.run import run_annotation
     from genoformer.genome.reference import Genome
@@ -109,17 +112,16 @@ def annotate(
     lock_outputs(figures)
     if figures is not None:
         refuse_file(figures, "--figures")
-    request = AnnotationRequest(
-        vcf,
-        read_annotation_options(options),
-        output,
-        breakdown=figures is not None,
-        af_key=af_key,
-        genome=Genome(fasta) if fasta else None,
-    )
+    genome = Genome(fasta) if fasta is not None else None
+    for note in genome.notes if genome is not None else ():
+        print_note(note)
+    annotations = read_annotation_options(options)
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:
+        from genoformer.annotation.figures import write_breakdown
+
         write_breakdown(Path(figures), summary.breakdown, request.annotations)
     for note in summary.notes:
         print_note(note)
@@ -127,3 +129,5 @@ def annotate(
     print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")
     for name, n in (summary.overlapping | summary.parts).items():
         print_note(f"  {name:24} {n:>10,} {n / max(summary.records, 1):>7.1%}")
+    for sentence in summary.found:
+        print_note(f"  {sentence}")

@@ -195,6 +195,13 @@ contexts = click.option(
 )
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
 head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
+heads = click.option(
+    "--head",
+    metavar="NAME",
+    multiple=True,
+    help="Head of the model, such as human, if it has several heads. Several heads (--head A --head B, or a pattern such as "
+    "'human_*_1bp') have columns named by head.",
+)
 
 
 columns = click.option(

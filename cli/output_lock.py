@@ -60,7 +60,8 @@ def refuse_addresses(ctx: click.Context) -> None:
         for text in values if files or parameter.type.name == "model" else ():
             if isinstance(text, str | os.PathLike):
                 expected = "folder" if parameter.type.name == "model" else "file"
-                readable = isinstance(parameter.type, PathOrAddress)
+                is_bigwig = parameter.name == "files" and os.fspath(text).lower().endswith((".bw", ".bigwig"))
+                readable = isinstance(parameter.type, PathOrAddress) or is_bigwig
                 refuse_address(text, to_write=parameter.name in _OUTPUTS, expected=expected, readable=readable)
 
 

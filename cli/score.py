@@ -13,7 +13,7 @@ import click
 from . import options as shared
 from .annotate import element_option
 from .explain import ExplainsModels, explain
-from .track_options import class_options, given_options, track_options
+from .track_options import class_options, given_options, options_of_heads
 from .verbosity import Command, print_note
 
 
@@ -47,7 +47,7 @@ from .verbosity import Command, print_note
 @shared.device
 @shared.precision
 @shared.batch_size
-@track_options
+@options_of_heads
 @class_options
 @element_option
 @click.option(

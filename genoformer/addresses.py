@@ -95,7 +95,7 @@ def refuse_address(
     """
     text = os.fspath(path)
     address = address_in(text) or (address_in(text.partition("=")[2]) if "=" in text.partition(":")[0] else None)
-    if address is None or (readable and not to_write and readable_address(text) is not None):
+    if address is None or (readable and not to_write and readable_address(address) is not None):
         return
     if to_write:
         raise MissingFileError(

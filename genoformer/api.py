@@ -106,22 +106,24 @@ def predict(fasta: Fasta | None, region: Regions | None, model: str | Path | Mod
 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
     `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole genome, or bed or contigs of the
-    options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes,
-    context, step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand, device,
-    precision, batch_size; see `PredictionRequest`.
+    options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a language model track
+    ("entropy", "information", "logprob", "constraint"; bins are bases) and stride; for a fine-tuned model classes, context,
+    step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision,
+    batch_size; see `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
     >>> list(table.columns[:3]), len(table.columns) - 3
     (['chrom', 'start', 'end'], 3)
+    >>> list(predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6002", "demo", track="entropy").columns)
+    ['chrom', 'start', 'end', 'entropy']
     """
     from genoformer.inference import with_runtime
     from genoformer.inference.predict import open_prediction
     from genoformer.inference.prediction_request import PredictionRequest
-    from genoformer.models.base import Classifies, PredictsTracks
 
     options = with_strand(options) | {
-        "model": model if isinstance(model, str | Path) else loaded_model(model, (PredictsTracks, Classifies)),
+        "model": model if isinstance(model, str | Path) else loaded_model(model),
         "region": region,
     }
     with ExitStack() as stack:

@@ -30,11 +30,11 @@ class AnnotationRequest:
     output: str | Path | Sink  # the suffix of a path gives the format: VCF, TSV or Parquet
     breakdown: bool = False  # also count records by frequency and element
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
-    genome: Genome | None = None  # tells REF of a table with effect and other allele, and the lengths of contigs
+    genome: Genome | None = None  # aligns indels that are looked up by allele; tells REF of effect and other allele
 
     def __post_init__(self) -> None:
-        if not self.annotations.all:
-            raise ConfigError("found no annotation, expected at least one; give a file of elements (NAME=FILE) or genes.")
+        if not self.annotations.all and not self.annotations.lookups:
+            raise ConfigError("found no annotation, expected at least one; give a file (NAME=FILE) or genes.")
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class EnrichmentRequest:
             raise ConfigError(
                 "found no annotation with elements or gene parts, expected at least one; give elements (NAME=FILE) or genes."
             )
+        if self.annotations.lookups:
+            name = self.annotations.lookups[0].name
+            raise ConfigError(f"{name} is looked up by allele or position and has no intervals; give it to annotate or score.")
         for option, least in (("n_resamplings", 1), ("n_controls", 1), ("prune", 0), ("seed", 0)):
             check_number(option, getattr(self, option), least)
         if self.score is not None and not all(0 < top < 1 for top in self.tops):

@@ -98,7 +98,8 @@ STATUS_MEANING: dict[Status, str] = {
     "show that it is of the forward strand.",
     Status.NO_SCORE: "None of the chosen scores is defined for this allele. They may be for other alleles: of a masked model "
     "LLR is for substitutions and PLL for insertions and deletions, of BPE tokens PLL and of a causal model LLR for both. Or "
-    "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion.",
+    "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion. Or no gene, "
+    "transcript or site that a score of genes compares lies in reach.",
     Status.EITHER_ALLELE: "Effect and other allele of a table both match the reference at that place, which does not tell REF.",
     Status.IMPRECISE: "The breakpoints of a symbolic ALT are not known to the base: IMPRECISE, CIPOS or CIEND, or END "
     "and SVLEN contradict each other.",

@@ -102,7 +102,7 @@ def _rows_of_region(scorer: HaplotypeScorer, window: Window, inside: Inside, sam
 
 def _scores(scorer: HaplotypeScorer, window: Window, haplotypes: Sequence[Sequence[Variant]]) -> list[TrackScores]:
     """Return the scores of the reference chromosome, then of each haplotype, against the reference."""
-    if not all(score.zero_at_reference for score in scorer.scores):
+    if not all(score.zero_at_reference for score in scorer.scores) or (scorer.layout.of_genes and not haplotypes):
         return scorer.haplotypes(window.contig, window.start, window.centre, [[], *haplotypes])
     if haplotypes:
         scores = scorer.haplotypes(window.contig, window.start, window.centre, haplotypes)

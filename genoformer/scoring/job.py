@@ -16,7 +16,7 @@ from genoformer.genome.region_sources import Regions
 from genoformer.genome.variant_input import VariantSource
 from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
-from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.calibration import FILE, Calibration, calibration_file
 from genoformer.scoring.options import (
     CalibrateOptions,
     ModelName,
@@ -29,8 +29,8 @@ from genoformer.scoring.options import (
     parse_options,
     read_calibration,
     read_elements,
-    read_scoring,
 )
+from genoformer.scoring.scoring_choices import read_scoring
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.writers import Sink
 
@@ -93,11 +93,12 @@ class ScoringJob:
         ('LLR,PLL', False, 'demo')
         """
         opened, named, parsed, scoring = _read(ScoreOptions, genome, models, options)
+        calibration = read_calibration(parsed.calibration, named, scoring)
         return cls(
             vcf,
             opened,
             scoring,
-            Outputs(output, parsed.matrix, read_calibration(parsed.calibration, named), read_elements(parsed.annotations)),
+            Outputs(output, parsed.matrix, calibration, read_elements(parsed.annotations)),
             parsed.runtime,
             Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
             parsed.region,
@@ -137,7 +138,7 @@ class CalibrationJob:
             raise ConfigError(
                 "the calibration of other contexts does not belong into the folder of the model; name an output file."
             )
-        path = calibration_path(named.names[0]) if output is None else Path(output)
+        path = calibration_path(named.names[0], scoring) if output is None else Path(output)
         return cls(background, opened, scoring, path, parsed.runtime, model_name="+".join(map(str, named.names)) or "model")
 
 
@@ -216,6 +217,7 @@ def _read(
     return opened, named, parsed, read_scoring(opened, named.models, parsed)
 
 
-def calibration_path(model: str | Path) -> Path:
-    """Return the path of the calibration that a model's folder holds or gets."""
-    return folders.resolve_model(model) / FILE
+def calibration_path(model: str | Path, scoring: Scoring | None = None) -> Path:
+    """Return the path of the calibration that a model's folder gets; without scores that of the first one."""
+    folder = folders.resolve_model(model)
+    return folder / FILE if scoring is None else calibration_file(folder, scoring.head, scoring.names.split(","))

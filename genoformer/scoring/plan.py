@@ -25,7 +25,7 @@ from genoformer.genome.variant_input import input_name, variant_file
 from genoformer.genome.variants import Status
 from genoformer.models import folders
 from genoformer.progress import ProgressCallback, Stage
-from genoformer.scoring.assembly import AddedColumns, check_unique_info_keys, count_fixes, write_parts
+from genoformer.scoring.assembly import AddedColumns, OpenAnnotations, check_unique_info_keys, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.matrix import MatrixFile
@@ -157,14 +157,19 @@ class Plan:
         lengths = {use.name: self.job.genome.contigs[use.reference] for use in self.preflight.contigs if use.reference}
         header, stage = self._header(added, lengths), Stage(self.progress, "write", self.preflight.n_records)
         # the matrix gets its final name before the output, so that a finished output implies a finished matrix
-        with self.sink.writing(header) as output, self.matrix.writing() if self.matrix else nullcontext() as matrix:
-            lists = self.partition.parts()
-            counts = write_parts(lists, self.parts, output, matrix, added, annotations, stage)
-        scores = [score.name for score in self.scorer.scores] if self.flags else []
+        with ExitStack() as closing:
+            output = closing.enter_context(self.sink.writing(header))
+            matrix = closing.enter_context(self.matrix.writing()) if self.matrix else None
+            opened = None
+            if annotations is not None:
+                opened = OpenAnnotations(annotations, closing.enter_context(annotations.open_lookups(self.job.genome)))
+            counts = write_parts(self.partition.parts(), self.parts, output, matrix, added, opened, stage)
+        scores = [score.name for score in self.scorer.scores if score.zero_at_reference] if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
         if annotations is not None:
             notes += _annotation_notes(annotations, self.preflight, lengths, Path(input_name(self.job.vcf)).name)
+            notes += [*opened.lookups.sentences(), *opened.lookups.notes()] if opened is not None else []
         n_scores = len(self.scorer.columns)
         fixed = count_fixes(self.parts, self.n_parts, n_scores) if self.job.checks.fix else {}
         self.is_complete = True
@@ -210,7 +215,7 @@ def open_plan(
         open_scorer(job.genome, scoring, job.runtime) as scorer,
         ExitStack() as lock,
     ):
-        flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
+        flags = flag_columns(scorer) if scorer.has_noise_floor and checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
         layout = scorer.matrix_layout
         matrix = MatrixFile(outputs.matrix, layout) if outputs.matrix is not None and layout else None
@@ -279,11 +284,13 @@ def _check_sink(job: ScoringJob, sink: Sink, checked: Preflight, columns: Sequen
 def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tuple[Quantiles | None, list[str]]:
     """Return the quantile columns, if the job has a calibration that applies, and notes on it."""
     notes = []
-    if job.runtime.precision == "bfloat16" and scorer.layout is not None:
+    if job.runtime.precision == "bfloat16" and scorer.matrix_layout is not None:
         notes.append("bfloat16: its rounding can be as large as the effect of a base; the option verify measures the error.")
     calibration = job.outputs.calibration
     if calibration is None:
         return None, notes
+    if scoring.parts:
+        return None, [*notes, "no quantiles: a calibration is of one head; score a head alone for them."]
     if reason := calibration.incompatibility(scorer, scoring.sha256):
         return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate again."]
     return quantile_columns(scorer, calibration), [*notes, *calibration.notes(scorer)]

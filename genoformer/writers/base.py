@@ -74,7 +74,8 @@ class Field(NamedTuple):
     key: str
     type: Literal["String", "Integer", "Float"]
     meaning: str
-    many: bool = True  # True: Number=., False: Number=1
+    many: bool = True  # True: a list of values, False: one
+    number: str = "."  # Number in the VCF header if there are many: "." any, A per ALT, R per allele, G per genotype
 
 
 class Source(NamedTuple):
@@ -84,6 +85,7 @@ class Source(NamedTuple):
     file: str
     sha256: str
     keys: tuple[str, ...]
+    hashed: str = "sha256"  # "index_sha256" of the index of a very large file, "header_sha256" of a file at an address
 
 
 class WriteError(GenoformerError, OSError):

@@ -74,7 +74,7 @@ class VCFWriter(TextWriter):
             text = f"Why genoformer scored this record not or only in part, of its first such ALT: {reasons}"
             yield f'##INFO=<ID={STATUS_KEY},Number=1,Type=String,Description="{text}">'
         for field in self.header.fields:
-            n = "." if field.many else "1"
+            n = field.number if field.many else "1"
             yield f'##INFO=<ID={field.key},Number={n},Type={field.type},Description="{quoted(field.meaning)}">'
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
@@ -176,7 +176,7 @@ def _origin(header: Header) -> Iterator[str]:
     origin = header.provenance
     yield f"##genoformer_version={origin.version}"
     for source in header.sources:
-        of = f'Keys="{",".join(source.keys)}",File="{quoted(source.file)}",sha256="{source.sha256}"'
+        of = f'Keys="{",".join(source.keys)}",File="{quoted(source.file)}",{source.hashed}="{source.sha256}"'
         yield f"##genoformer_annotation=<ID={source.name},{of}>"
     if header.columns:
         name = re.sub(r"[^\w.+-]", "_", origin.model)  # characters that the VCF specification allows in an ID

@@ -171,3 +171,14 @@ def test_a_command_reads_genome_and_variants_at_addresses(
     assert "\nchr1\t1000\t" in (tmp_path / "o.vcf").read_text()
     scored = gf.score(f"{server.address}/v.tsv", f"{server.address}/g.fa", tiny_model_folder)
     assert scored.equals(gf.score(tmp_path / "v.tsv", path, tiny_model_folder))
+
+
+def test_annotate_looks_up_a_bigwig_at_an_address(server: FolderServer, tmp_path: Path) -> None:
+    write_bigwig(tmp_path / "a.bw", {"chr1": 1_000}, [("chr1", [10, 20], [20, 30], [0.5, 2.0])])
+    address = server.put("a.bw", (tmp_path / "a.bw").read_bytes())
+    for source, name in ((address, "remote"), (tmp_path / "a.bw", "local")):
+        run_well("annotate", "chr1:15:A:G", "chr1:25:A:G", "-a", f"P={source}", "-o", tmp_path / f"{name}.tsv")
+    assert (tmp_path / "remote.tsv").read_bytes() == (tmp_path / "local.tsv").read_bytes()
+    assert "\t0.5\n" in (tmp_path / "local.tsv").read_text()
+    run_well("annotate", "chr1:15:A:G", "-a", f"P={address}", "-o", tmp_path / "o.vcf")
+    assert 'File="a.bw",header_sha256="' in (tmp_path / "o.vcf").read_text()
