@@ -54,12 +54,12 @@ def open_track(path: str | os.PathLike[str], column: str = "") -> TrackSource:
 
     Raises: MissingFileError, FileFormatError; ConfigError for an unknown suffix or column.
     """
+    refuse_address(path)
     path = Path(path)
     suffixes = [suffix[1:].lower() for suffix in path.suffixes]
     while suffixes and suffixes[-1] in ("gz", "bgz"):
         suffixes.pop()
     suffix = suffixes[-1] if suffixes else ""
-    refuse_address(path, readable=suffix in SOURCES and SOURCES[suffix] is BigWig)
     if suffix not in SOURCES:
         problem = f"ends in .{suffix}" if suffix else "has no suffix"
         raise ConfigError(

@@ -38,7 +38,7 @@ def test_the_example_in_the_help_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 0 < found.tracks.mean(dtype=float) < 1
 
 
-@pytest.mark.parametrize("address", ["gs://a.org/x.bw", "s3://bucket/x.bed"])
+@pytest.mark.parametrize("address", ["https://a.org/x.bw", "s3://bucket/x.bed"])
 def test_an_address_in_the_table_is_refused_as_it_was_written(tmp_path: Path, address: str) -> None:
     (tmp_path / "targets.tsv").write_text(f"identifier\tfile\nx\t{address}\n")
     result = run(
@@ -46,7 +46,7 @@ def test_an_address_in_the_table_is_refused_as_it_was_written(tmp_path: Path, ad
         *("--length", 320, "--bin", 32, "--valid", "S2"),
     )
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith(f"Error: {address} is an address, and only local files")
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {address} is an address, and only local files can be read")
 
 
 def test_options_are_passed_on_and_notes_are_on_stderr(tmp_path: Path, table: Path) -> None:
