@@ -178,8 +178,6 @@ def resolve_pairs(
     for option in ("targets", "contexts", "scale"):
         if getattr(request, option) is not None:
             raise OptionError(option, f"is for heads of tracks, found {name}; leave it out.")
-    if request.compute.shard is not None or request.compute.assemble:
-        raise OptionError("shard", f"is for tracks and classes, found the head {name}; leave it out, and give each job a BED.")
     head = heads[name]
     known = head.table or TrackTable(tuple(Track(i, f"{name}_{i}", strand_pair=i) for i in range(head.n_tracks)))
     numbers = known.choose(request.tracks) if request.tracks is not None else range(len(known))
