@@ -111,6 +111,7 @@ TESTED_IN = {  # module without a file of its own -> the file with its tests
     "scoring/score_inputs": "scoring/test_allele_features.py",
     "scoring/score_types": "scoring/test_allele_features.py",
     "scoring/scored_heads": "scoring/test_allele_junctions.py",
+    "scoring/scoring_choices": "scoring/test_heads_scorer.py",
     "scoring/scorers": "scoring/test_class_scorer.py",
     "scoring/scores": "scoring/test_allele_features.py",
     "scoring/sequence_scorer": "scoring/test_allele_features.py",
