@@ -52,6 +52,21 @@ def read_annotation_options(options: dict[str, Any]) -> Any:
     return read_annotations(**{key: options.pop(key) for key in keys})
 
 
+def _read_motifs(motifs: str | None, fasta: str | None, threshold: float) -> Any:
+    """Return the motif annotation of --motifs and -f, or None without --motifs."""
+    from pathlib import Path
+
+    from genoformer.annotation.motif_changes import MotifAnnotation
+    from genoformer.errors import OptionError
+    from genoformer.genome.reference import Genome
+
+    if motifs is None:
+        return None
+    if fasta is None:
+        raise OptionError("motifs", "needs the bases around each variant; give the reference genome with -f.")
+    return MotifAnnotation(Path(motifs), Genome(fasta), threshold)
+
+
 def refuse_file(folder: str, option: str) -> None:
     """Raise ConfigError if the path of an output folder is a file."""
     from pathlib import Path
@@ -72,6 +87,21 @@ def refuse_file(folder: str, option: str) -> None:
     metavar="FOLDER",
     help="Folder for figures and a table of variants by frequency and element.",
 )
+@click.option("-f", "--fasta", type=click.Path(), help="Reference FASTA, for --motifs.")
+@click.option(
+    "--motifs",
+    type=click.Path(),
+    metavar="FILE",
+    help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO): adds the most gained and the most lost motif of each ALT.",
+)
+@click.option(
+    "--motif-p",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-4,
+    show_default=True,
+    metavar="P",
+    help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
+)
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options: Any) -> None:
     """Write every record of VCF (or BCF; - is stdin) with the elements and genes that its REF overlaps.
@@ -87,6 +117,9 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
     In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
     names (docs/files.md).
+
+    --motifs adds GF_MOTIF_GAINED and GF_MOTIF_LOST with one value for each ALT: the motif whose best score over the changed
+    bases rises or falls most and is a hit in ALT or REF; _REF and _ALT (both scores, in bits) and _P (docs/motif-changes.md).
     """
     from pathlib import Path
 
@@ -100,7 +133,8 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     lock_outputs(figures)
     if figures is not None:
         refuse_file(figures, "--figures")
-    request = AnnotationRequest(vcf, read_annotation_options(options), output, breakdown=figures is not None, af_key=af_key)
+    motifs = _read_motifs(options.pop("motifs"), options.pop("fasta"), options.pop("motif_p"))
+    request = AnnotationRequest(vcf, read_annotation_options(options), output, figures is not None, af_key, motifs)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:

@@ -187,7 +187,7 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
     """Raise ContigError if a VCF has contigs and no annotation has any of them."""
-    if contigs and not any(source.has(name) for name in contigs for source in annotations.all):
+    if contigs and annotations.all and not any(source.has(name) for name in contigs for source in annotations.all):
         names = dict.fromkeys(name for source in annotations.all for name in source.contigs)
         raise ContigError(
             f"no annotation has a contig of {vcf} ({join_names(contigs)}); but they have {join_names(names)}. "

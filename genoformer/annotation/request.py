@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genoformer.annotation.matching import MEANING
+from genoformer.annotation.motif_changes import MotifAnnotation
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
@@ -29,10 +30,13 @@ class AnnotationRequest:
     output: str | Path | Sink  # the suffix of a path gives the format: VCF, TSV or Parquet
     breakdown: bool = False  # also count records by frequency and element
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
+    motifs: MotifAnnotation | None = None  # also the motifs that each allele changes
 
     def __post_init__(self) -> None:
-        if not self.annotations.all:
-            raise ConfigError("found no annotation, expected at least one; give a file of elements (NAME=FILE) or genes.")
+        if not self.annotations.all and self.motifs is None:
+            raise ConfigError(
+                "found no annotation, expected at least one; give a file of elements (NAME=FILE), genes or motifs."
+            )
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def annotate_variants(
     A record covers REF and its symbolic ALTs (`reach`); an element overlaps it if they share a base. Records are read in
     blocks and written in input order.
 
-    Parameters: see `AnnotationRequest`; options are its other fields, breakdown and af_key.
+    Parameters: see `AnnotationRequest`; options are its other fields, breakdown, af_key and motifs.
 
     Raises: FileFormatError with the line number; ConfigError if there are no annotations or INFO already has one of their
     keys; ContigError if no annotation has a contig of the VCF.
@@ -72,17 +72,25 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
     counts = _Counts(annotations, Breakdown(request.af_key) if request.breakdown else None)
     with open_vcf(request.variants) as file, sink.reserved():
         require_shared(annotations, file.contig_lengths, file.name)
-        header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
+        fields, sources, motifs = list(annotations.fields), list(annotations.sources), request.motifs
+        if motifs is not None:
+            fields, sources = fields + motifs.fields, [*sources, motifs.source]
+        header = Header(file.header, {}, (), Provenance(__version__), fields, sources)
+        keys = [field.key for field in fields]
         with sink.writing(header) as out:
             for block in iter_blocks(file):
                 values = list(_field_values(annotations, block))
-                _write(file, block, values, annotations, out, first=not counts.n)
+                if motifs is not None:
+                    records = list(file.parse_block(block.number, block.text))
+                    values += motifs.values(records, len(annotations.fields))
+                _write(file, block, values, keys, out, first=not counts.n)
                 counts.add(block, values, file)
                 if progress:
                     progress(Progress("annotate", counts.n, None))
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
         notes = [note for source in annotations.all for note in source.notes]
-        notes += [*file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name), *sink.notes]
+        notes += [*file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
+        notes += [*(motifs.notes() if motifs is not None else ()), *sink.notes]
     return counts.summary(time.monotonic() - began, notes)
 
 
@@ -125,7 +133,7 @@ def _field_values(annotations: Annotations, block: Block) -> Iterator[FieldValue
 
 
 def _write(
-    file: VariantFile, block: Block, values: Sequence[FieldValues], annotations: Annotations, out: RecordWriter, *, first: bool
+    file: VariantFile, block: Block, values: Sequence[FieldValues], keys: Sequence[str], out: RecordWriter, *, first: bool
 ) -> None:
     """Write a block of records with their annotations; the first block is checked for keys missing in the header.
 
@@ -134,7 +142,7 @@ def _write(
     if isinstance(out, VCFWriter) and not out.stale and (block.info >= 0).all():
         if first:
             out.refuse_undeclared(block.text)
-        out.write_text(_inserted(block, values, annotations.keys))
+        out.write_text(_inserted(block, values, keys))
         for name, i, j in block.contigs:
             positions = block.starts[i:j] + 1
             rising = bool((np.diff(positions) >= 0).all())
