@@ -13,9 +13,10 @@ element_option = click.option(
     "-a",
     "--annotation",
     "files",
-    metavar="NAME=FILE",
+    metavar="NAME=FILE[:FIELDS]",
     multiple=True,
-    help="Elements (BED, peaks, segmentation or table) or genes (GTF or GFF3; NAME is ignored); may be repeated.",
+    help="Elements (BED, peaks, segmentation or table), genes (GTF or GFF3; NAME is ignored), or a file that is looked up by "
+    "allele or position (VCF, BCF, table, bigWig; also NAME=FILE:FIELD,...); may be repeated.",
 )
 
 
@@ -52,19 +53,18 @@ def read_annotation_options(options: dict[str, Any]) -> Any:
     return read_annotations(**{key: options.pop(key) for key in keys})
 
 
-def _read_motifs(motifs: str | None, fasta: str | None, threshold: float) -> Any:
+def _read_motifs(path: str | None, threshold: float, genome: Any) -> Any:
     """Return the motif annotation of --motifs and -f, or None without --motifs."""
     from pathlib import Path
 
     from genoformer.annotation.motif_changes import MotifAnnotation
     from genoformer.errors import OptionError
-    from genoformer.genome.reference import Genome
 
-    if motifs is None:
+    if path is None:
         return None
-    if fasta is None:
+    if genome is None:
         raise OptionError("motifs", "needs the bases around each variant; give the reference genome with -f.")
-    return MotifAnnotation(Path(motifs), Genome(fasta), threshold)
+    return MotifAnnotation(Path(path), genome, threshold)
 
 
 def refuse_file(folder: str, option: str) -> None:
@@ -78,16 +78,22 @@ def refuse_file(folder: str, option: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("vcf", type=click.Path())
+@shared.variants
 @annotation_options
 @shared.variant_output
+@click.option(
+    "-f",
+    "--fasta",
+    type=click.Path(),
+    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, tells REF of a table with effect "
+    "and other allele, and has the bases around motifs.",
+)
 @click.option(
     "--figures",
     type=click.Path(),
     metavar="FOLDER",
     help="Folder for figures and a table of variants by frequency and element.",
 )
-@click.option("-f", "--fasta", type=click.Path(), help="Reference FASTA, for --motifs.")
 @click.option(
     "--motifs",
     type=click.Path(),
@@ -103,29 +109,33 @@ def refuse_file(folder: str, option: str) -> None:
     help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
 )
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
-def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options: Any) -> None:
-    """Write every record of VCF (or BCF; - is stdin) with the elements and genes that its REF overlaps.
+def annotate(
+    vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any
+) -> None:
+    """Write every record of VCF (or BCF, or a table; - is stdin) with elements, genes and values of its alleles.
 
     \b
     genoformer annotate in.vcf.gz -a CTCF=ctcf.narrowPeak.gz -a STATE=states.bed \\
         --gtf genes.gtf.gz -o out.vcf.gz
     bcftools view in.bcf | genoformer annotate - -a BLACKLIST=blacklist.bed \\
         | bcftools view -e 'BLACKLIST!="."'
+    genoformer annotate in.vcf.gz -f hg38.fa -a CLINVAR=clinvar.vcf.gz:ID,CLNSIG \\
+        -a CADD=cadd.tsv.gz:PHRED -a PHYLOP=phylop.bw -o out.vcf.gz
 
     INFO gets NAME (names, labels or positions of the elements), and NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance)
     if the file has them; for genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record covers its REF; a symbolic allele
     covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
     In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
-    names (docs/files.md).
+    names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT (docs/lookups.md).
 
     --motifs adds GF_MOTIF_GAINED and GF_MOTIF_LOST with one value for each ALT: the motif whose best score over the changed
     bases rises or falls most and is a hit in ALT or REF; _REF and _ALT (both scores, in bits) and _P (docs/motif-changes.md).
     """
     from pathlib import Path
 
-    from genoformer.annotation.figures import write_breakdown
     from genoformer.annotation.request import AnnotationRequest
     from genoformer.annotation.run import run_annotation
+    from genoformer.genome.reference import Genome
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -133,11 +143,17 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     lock_outputs(figures)
     if figures is not None:
         refuse_file(figures, "--figures")
-    motifs = _read_motifs(options.pop("motifs"), options.pop("fasta"), options.pop("motif_p"))
-    request = AnnotationRequest(vcf, read_annotation_options(options), output, figures is not None, af_key, motifs)
+    genome = Genome(fasta) if fasta is not None else None
+    for note in genome.notes if genome is not None else ():
+        print_note(note)
+    motifs = _read_motifs(options.pop("motifs"), options.pop("motif_p"), genome)
+    annotations = read_annotation_options(options)
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:
+        from genoformer.annotation.figures import write_breakdown
+
         write_breakdown(Path(figures), summary.breakdown, request.annotations)
     for note in summary.notes:
         print_note(note)
@@ -145,3 +161,5 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")
     for name, n in (summary.overlapping | summary.parts).items():
         print_note(f"  {name:24} {n:>10,} {n / max(summary.records, 1):>7.1%}")
+    for sentence in summary.found:
+        print_note(f"  {sentence}")

@@ -25,11 +25,11 @@ from .verbosity import Command, print_note
     "--output",
     type=click.Path(),
     help="Output: .bw (one track or class), .parquet, .png, or a folder for one bigWig per track or class; of DATA: .tsv or "
-    ".parquet.",
+    ".parquet; of contact maps: .npz, .tsv, .parquet, .png or a folder; of splice junctions: .tsv or .parquet.",
 )
 @click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
 @shared.columns
-@click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
+@shared.regions("Predict")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
 @click.option(
     "--track",
@@ -120,6 +120,10 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does not
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
 
+    A head of contact maps or splice junctions (AlphaGenome): each region is predicted in one window around its middle, and is
+    at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites
+    of the region, as introns (0-based, half-open) with a read count for each tissue.
+
     A fine-tuned model in regions: bins begin at multiples of --step, and the value of a bin is the probability (or value) of
     the one window with the same centre. The window has the length of the model's training, or of --context, and reads N beyond
     the contig. A bin has no value if fewer than half of the bases of its window are known. Calls are whole windows, cut at the
@@ -148,7 +152,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
-    with open_prediction(with_runtime(PredictionRequest, **with_strand(options))) as prediction:
+    with open_prediction(with_runtime(PredictionRequest, **with_strand(shared.with_regions(options)))) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")
         if output is None or plan:

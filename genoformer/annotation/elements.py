@@ -26,7 +26,7 @@ from genoformer.annotation.element_tables import read_table
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import sha256_of
 from genoformer.formats.bed import bed_rows, named_file
-from genoformer.formats.bed_columns import Columns, columns_by_file
+from genoformer.formats.bed_columns import Columns
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bed_layout import KIND, Layout
 from genoformer.genome.contigs import ContigIndex, without_chr
@@ -143,20 +143,25 @@ class Elements:
         return next(islice(bed_rows(self.path, zero_length=True, layout=self.layout), number, None)).line
 
 
-def read_files(files: Sequence[str | os.PathLike[str]], columns: Sequence[str] = ()) -> list[Elements]:
+def require_key(name: str, file: str | os.PathLike[str]) -> None:
+    """Raise ConfigError if the name of an annotation is not a valid INFO key."""
+    if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_.]*", name) or RESERVED.fullmatch(name):
+        raise ConfigError(
+            f"{os.fspath(file)}: {name!r} cannot be a key of INFO (letters, digits, _ and points, no key that VCF "
+            "reserves, and not GF_...); give NAME=FILE with another name."
+        )
+
+
+def read_files(files: Sequence[str | os.PathLike[str]], columns: Columns | None = None) -> list[Elements]:
     """Read the elements of NAME=FILE ...; ConfigError for a name that is not a valid INFO key or occurs twice.
 
-    columns: layout of the files, KEY=COLUMN,... for all files, or NAME:KEY=COLUMN,... for one.
+    columns: layouts of the files.
     """
     all_elements: list[Elements] = []
-    layouts: Columns = columns_by_file(columns, (named_file(file)[0] for file in files))
+    layouts = columns or Columns()
     for file in files:
         name, path = named_file(file)
-        if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_.]*", name) or RESERVED.fullmatch(name):
-            raise ConfigError(
-                f"{os.fspath(file)}: {name!r} cannot be a key of INFO (letters, digits, _ and points, no key that VCF "
-                "reserves, and not GF_...); give NAME=FILE with another name."
-            )
+        require_key(name, file)
         if not path.exists() and "=" not in os.fspath(file):
             raise MissingFileError(f"{path} does not exist, expected an existing file or NAME=FILE; give one.")
         elements = read_elements(path, name, layouts.for_file(name))

@@ -4,37 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.annotation.elements import Elements
+from genoformer.annotation.field_values import FieldValues
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
+from genoformer.annotation.lookups import Lookup, OpenLookups, open_lookups
 from genoformer.errors import ContigError
 from genoformer.formats.reach import reach
 from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.contigs import ContigMap, join_names, without_chr
+from genoformer.genome.reference import Genome
 from genoformer.writers import Cells, Field, Source
 
 Integers = NDArray[np.int64]
 
 
-class FieldValues(NamedTuple):
-    """Field values of one annotation: parallel texts, one row per element (or gene) of a record."""
-
-    first: int  # index of its first field
-    records: Integers  # [m], ascending
-    texts: list[list[str]]  # of each field, [m]
-
-
 class Annotations:
-    """Elements and genes with lookup by the contig names of a VCF; indexes are built per contig."""
+    """Elements and genes with lookup by the contig names of a VCF, and files that are looked up by allele or position.
 
-    def __init__(self, elements: Sequence[Elements], genes: GeneMap | None = None) -> None:
-        self.elements, self.genes = tuple(elements), genes
+    Indexes of elements and genes are built per contig.
+    """
+
+    def __init__(self, elements: Sequence[Elements], genes: GeneMap | None = None, lookups: Sequence[Lookup] = ()) -> None:
+        self.elements, self.genes, self.lookups = tuple(elements), genes, tuple(lookups)
         self.fields: list[Field] = [field for each in elements for field in each.fields] + (genes.fields if genes else [])
+        self._first_lookup = len(self.fields)
+        self.fields += [field for each in lookups for field in each.fields]
         self.sources: list[Source] = [each.source for each in elements] + ([genes.source] if genes else [])
+        self.sources += [each.source for each in lookups]
         self._firsts = np.cumsum([0, *(len(each.fields) for each in elements)]).tolist()
         self.keys: list[str] = [field.key for field in self.fields]
         self._offsets = np.cumsum([0, *(len(each) for each in elements)])  # row offset of each annotation
@@ -43,7 +46,12 @@ class Annotations:
 
     @property
     def all(self) -> list[Elements | GeneMap]:
+        """Elements and genes."""
         return [*self.elements, *([self.genes] if self.genes else [])]
+
+    def open_lookups(self, genome: Genome | None) -> AbstractContextManager[OpenLookups]:
+        """Open the files that are looked up, for one pass over the records; genome: for the alignment of indels."""
+        return open_lookups(self.lookups, self._first_lookup, genome)
 
     def overlaps(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
         """Return pairs of an interval [start, end) and an element that shares a base with it.
@@ -172,8 +180,8 @@ def text_cells(values: Iterable[FieldValues]) -> dict[int, Cells]:
     return dict(cells)
 
 
-def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dict[int, Cells]:
-    """Annotate some records; return a dict: index of a record -> field -> texts."""
+def cells_of_records(annotations: Annotations, lookups: OpenLookups, records: Sequence[Record]) -> dict[int, Cells]:
+    """Annotate consecutive records; return a dict: index of a record -> field -> texts."""
     rows: dict[str, list[int]] = {}
     for i, record in enumerate(records):
         rows.setdefault(record.chrom, []).append(i)
@@ -182,12 +190,16 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
     for contig, of_contig in rows.items():
         numbers = np.array(of_contig, dtype=np.int64)
         values += annotations.field_values(contig, numbers, intervals[numbers, 0], intervals[numbers, 1])
+    if annotations.lookups:
+        lines = (f"{r.chrom}\t{r.pos}\t.\t{r.ref}\t{','.join(r.alts) or '.'}\n" for r in records)
+        values += lookups.values("".join(lines).encode(ENCODING, ERRORS))
     return text_cells(values)
 
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
     """Raise ContigError if a VCF has contigs and no annotation has any of them."""
-    if contigs and annotations.all and not any(source.has(name) for name in contigs for source in annotations.all):
+    is_any = any(source.has(name) for name in contigs for source in annotations.all)
+    if contigs and annotations.all and not annotations.lookups and not is_any:
         names = dict.fromkeys(name for source in annotations.all for name in source.contigs)
         raise ContigError(
             f"no annotation has a contig of {vcf} ({join_names(contigs)}); but they have {join_names(names)}. "

@@ -12,6 +12,7 @@ from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.genome.reference import Genome
+from genoformer.genome.variant_input import VariantSource
 from genoformer.option_checks import check_number
 from genoformer.writers import Sink
 
@@ -25,18 +26,17 @@ class AnnotationRequest:
     Raises: ConfigError if there are no annotations.
     """
 
-    variants: str | Path  # VCF or BCF; "-" is standard input
+    variants: VariantSource  # VCF, BCF, table of variants or ids such as chr20:1050100:A:G; "-" is standard input
     annotations: Annotations
     output: str | Path | Sink  # the suffix of a path gives the format: VCF, TSV or Parquet
     breakdown: bool = False  # also count records by frequency and element
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
+    genome: Genome | None = None  # aligns indels that are looked up by allele; tells REF of effect and other allele
     motifs: MotifAnnotation | None = None  # also the motifs that each allele changes
 
     def __post_init__(self) -> None:
-        if not self.annotations.all and self.motifs is None:
-            raise ConfigError(
-                "found no annotation, expected at least one; give a file of elements (NAME=FILE), genes or motifs."
-            )
+        if not self.annotations.all and not self.annotations.lookups and self.motifs is None:
+            raise ConfigError("found no annotation, expected at least one; give a file (NAME=FILE), genes or motifs.")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ class EnrichmentRequest:
             raise ConfigError(
                 "found no annotation with elements or gene parts, expected at least one; give elements (NAME=FILE) or genes."
             )
+        if self.annotations.lookups:
+            name = self.annotations.lookups[0].name
+            raise ConfigError(f"{name} is looked up by allele or position and has no intervals; give it to annotate or score.")
         for option, least in (("n_resamplings", 1), ("n_controls", 1), ("prune", 0), ("seed", 0)):
             check_number(option, getattr(self, option), least)
         if self.score is not None and not all(0 < top < 1 for top in self.tops):

@@ -1,4 +1,4 @@
-"""annotate_variants(): VCF -> blocks of records -> overlaps -> VCF, TSV or Parquet with every record."""
+"""annotate_variants(): VCF -> blocks of records -> overlaps, look-ups -> VCF, TSV or Parquet with every record."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 
 from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
-from genoformer.annotation.overlap import Annotations, FieldValues, contig_notes, require_shared, text_cells
+from genoformer.annotation.field_values import FieldValues
+from genoformer.annotation.lookups import LookupCounts, OpenLookups
+from genoformer.annotation.overlap import Annotations, contig_notes, require_shared, text_cells
 from genoformer.annotation.request import AnnotationRequest
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, iter_blocks
+from genoformer.genome.variant_input import VariantSource, input_name, variant_file
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
 Integers = NDArray[np.int64]
+
+_TAB, _DOT = b"\t."
 
 
 class Summary(NamedTuple):
@@ -34,22 +39,24 @@ class Summary(NamedTuple):
     seconds: float
     notes: tuple[str, ...]
     breakdown: Breakdown | None  # if requested
+    lookups: dict[str, LookupCounts]  # file that is looked up -> numbers of ALTs found and not found
+    found: tuple[str, ...]  # a sentence for each of them
 
 
 def annotate_variants(
-    variants: str | Path,
+    variants: VariantSource,
     annotations: Annotations,
     output: str | Path | Sink,
     *,
     progress: ProgressCallback = None,
     **options: Any,
 ) -> Summary:
-    """Write every record of a VCF or BCF ("-" is standard input) with its annotations.
+    """Write every record of a VCF, BCF or table of variants ("-" is standard input) with its annotations.
 
     A record covers REF and its symbolic ALTs (`reach`); an element overlaps it if they share a base. Records are read in
     blocks and written in input order.
 
-    Parameters: see `AnnotationRequest`; options are its other fields, breakdown, af_key and motifs.
+    Parameters: see `AnnotationRequest`; options are its other fields, breakdown, af_key, genome and motifs.
 
     Raises: FileFormatError with the line number; ConfigError if there are no annotations or INFO already has one of their
     keys; ContigError if no annotation has a contig of the VCF.
@@ -61,16 +68,17 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
     """Read the records of a VCF in blocks and write them with their annotations; errors: see `annotate_variants`."""
     annotations = request.annotations
     sink = request.output if isinstance(request.output, Sink) else open_sink(request.output)
-    if (
-        sink.path is not None
-        and sink.path.exists()
-        and Path(request.variants).exists()
-        and sink.path.samefile(request.variants)
-    ):
+    source = Path(input_name(request.variants))
+    if sink.path is not None and sink.path.exists() and source.exists() and sink.path.samefile(source):
         raise ConfigError(f"{sink.path} is the input, which the output would replace; give another file with -o.")
     began = time.monotonic()
     counts = _Counts(annotations, Breakdown(request.af_key) if request.breakdown else None)
-    with open_vcf(request.variants) as file, sink.reserved():
+    with (
+        variant_file(request.variants, request.genome) as given,
+        open_vcf(given.path, name=given.name) as file,
+        sink.reserved(),
+        annotations.open_lookups(request.genome) as lookups,
+    ):
         require_shared(annotations, file.contig_lengths, file.name)
         fields, sources, motifs = list(annotations.fields), list(annotations.sources), request.motifs
         if motifs is not None:
@@ -80,18 +88,18 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
         with sink.writing(header) as out:
             for block in iter_blocks(file):
                 values = list(_field_values(annotations, block))
+                of_alleles = lookups.values(block.text)
                 if motifs is not None:
-                    records = list(file.parse_block(block.number, block.text))
-                    values += motifs.values(records, len(annotations.fields))
-                _write(file, block, values, keys, out, first=not counts.n)
+                    of_alleles += motifs.values(list(file.parse_block(block.number, block.text)), len(annotations.fields))
+                _write(file, block, [*values, *of_alleles], keys, out, first=not counts.n)
                 counts.add(block, values, file)
                 if progress:
                     progress(Progress("annotate", counts.n, None))
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
         notes = [note for source in annotations.all for note in source.notes]
-        notes += [*file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
-        notes += [*(motifs.notes() if motifs is not None else ()), *sink.notes]
-    return counts.summary(time.monotonic() - began, notes)
+        notes += [*given.notes, *file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
+        notes += [*lookups.notes(), *(motifs.notes() if motifs is not None else ()), *sink.notes]
+    return counts.summary(time.monotonic() - began, notes, lookups)
 
 
 class _Counts:
@@ -118,8 +126,17 @@ class _Counts:
             self.contigs.setdefault(name, file.contig_lengths.get(name, 0))
         self.n += len(block.starts)
 
-    def summary(self, seconds: float, notes: Sequence[str]) -> Summary:
-        return Summary(self.n, self._overlapping, dict(self._parts), seconds, tuple(notes), self._breakdown)
+    def summary(self, seconds: float, notes: Sequence[str], lookups: OpenLookups) -> Summary:
+        return Summary(
+            self.n,
+            self._overlapping,
+            dict(self._parts),
+            seconds,
+            tuple(notes),
+            self._breakdown,
+            dict(lookups.counts),
+            lookups.sentences(),
+        )
 
 
 def _field_values(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
@@ -166,19 +183,23 @@ def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) 
             edges = np.flatnonzero(np.diff(field.records, prepend=-1, append=-1)).tolist()
             rows = [[",".join(texts[i:j]) for i, j in pairwise(edges)] for texts in rows]
             records = [records[i] for i in edges[:-1]]
-        for record, row in zip(records, map(template.__mod__, zip(*rows, strict=True)), strict=True):
-            added[record] = added.get(record, "") + row
+        texts_of_records = map(template.__mod__, zip(*rows, strict=True))
+        if not added:
+            added = dict(zip(records, texts_of_records, strict=True))
+            continue
+        for record, new in zip(records, texts_of_records, strict=True):
+            added[record] = added.get(record, "") + new
+    annotated = np.array(sorted(added), dtype=np.int64)
+    ends = block.info[annotated]
+    letters = np.frombuffer(block.text, dtype=np.uint8)
+    is_dot = (letters[ends - 1] == _DOT) & (letters[ends - 2] == _TAB)
+    is_empty = letters[ends - 1] == _TAB
+    starts = (is_dot | is_empty).astype(np.int64).tolist()  # 1: without the first semicolon
     text, done = memoryview(block.text), 0
     pieces: list[bytes | memoryview] = []
-    for record in sorted(added):
-        end = int(block.info[record])
-        new = added[record]
-        if block.text[end - 2 : end] == b"\t.":  # INFO is a dot
-            pieces += [text[done : end - 1], new[1:].encode()]
-        elif block.text[end - 1 : end] == b"\t":
-            pieces += [text[done:end], new[1:].encode()]
-        else:
-            pieces += [text[done:end], new.encode()]
+    cuts = zip(annotated.tolist(), (ends - is_dot).tolist(), ends.tolist(), starts, strict=True)
+    for record, cut, end, start in cuts:
+        pieces += (text[done:cut], added[record][start:].encode())
         done = end
     return [*pieces, text[done:]]
 

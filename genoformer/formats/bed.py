@@ -19,7 +19,9 @@ from genoformer.genome.digits import WHOLE, is_count
 
 Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
 
-_SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|gappedpeak|txt|tsv|xls|merged))+$", re.IGNORECASE)
+_SUFFIXES = re.compile(
+    r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|gappedpeak|txt|tsv|xls|merged|vcf|bcf|bw|bigwig))+$", re.IGNORECASE
+)
 
 
 class Region(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from genoformer.errors import FileFormatError, OptionError
 
 ROLES = ("chrom", "start", "end", "name", "score", "strand", "signal", "summit", "blocks")
+ALLELE_ROLES = ("pos", "ref", "alt")  # of a table of alleles or positions
 NONE = "none"
 _NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case; the first match is used
     "chrom": (
@@ -92,6 +93,11 @@ _NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case;
     "colour": ("itemrgb", "item_rgb", "rgb", "reserved"),
     "width": ("width", "length"),
 }
+_ALLELE_NAMES = {  # role -> names in the header of a table of alleles, lower case
+    "pos": ("pos", "position", "bp", "base_pair_location", "genomic_position", "pos_hg38", "hg38_pos"),
+    "ref": ("ref", "reference", "ref_allele", "reference_allele", "refallele", "reference_base"),
+    "alt": ("alt", "alternate", "alternative", "alt_allele", "alternate_allele", "altallele", "alternative_allele", "mutation"),
+}
 _BLOCKS = (  # number, sizes and starts of blocks
     ("blockcount", "block_count", "blocks"),
     ("blocksizes", "block_sizes"),
@@ -123,11 +129,11 @@ def parse_columns(text: str) -> Asked:
     base: int | None = None
     for part in text.split(","):
         key, sign, value = (piece.strip() for piece in part.partition("="))
-        if not sign or not value or key not in (*ROLES, "base") or key in columns:
+        if not sign or not value or key not in (*ROLES, *ALLELE_ROLES, "base") or key in columns:
             raise OptionError(
                 "columns",
-                f"{text}: {part.strip()!r} is not KEY=COLUMN, each key once; keys are {', '.join(ROLES)} and base, "
-                "a column is a number from 1, a name of the header, or none.",
+                f"{text}: {part.strip()!r} is not KEY=COLUMN, each key once; keys are "
+                f"{', '.join((*ROLES, *ALLELE_ROLES))} and base, a column is a number from 1, a name of the header, or none.",
             )
         if key == "base":
             if value not in ("0", "1") or base is not None:
@@ -183,6 +189,15 @@ def plain_names(fields: Sequence[str]) -> list[str]:
     ['peakid', 'chr']
     """
     return [re.sub(r"\s*\(.*", "", name.strip().lstrip("#").strip()).lower() for name in fields]
+
+
+def names_of_role(role: str) -> tuple[str, ...]:
+    """Return the names that a column with this role has in headers, lower case.
+
+    >>> names_of_role("pos")[:2]
+    ('pos', 'position')
+    """
+    return _ALLELE_NAMES[role] if role in _ALLELE_NAMES else _NAMES[role]
 
 
 def is_header(fields: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genoformer.errors import FileFormatError
+from genoformer.errors import FileFormatError, OptionError
 from genoformer.formats import bed_columns
 from genoformer.formats.bed_layout import (
     HOMER_STRANDS,
@@ -282,6 +282,8 @@ def _asked(layout: Layout, requested: bed_columns.Asked, where: str, n_columns: 
     """Apply --columns to a layout; columns that it does not name stay unchanged."""
     changes: dict[str, Any] = {}
     for role, text in requested.columns.items():
+        if role in bed_columns.ALLELE_ROLES:
+            raise OptionError("columns", f"{role}={text}: {where} holds regions, which have no {role}; leave it out.")
         at = None if text == bed_columns.NONE else bed_columns.column_number(text, layout.header, where)
         last = at if at is None or role != "blocks" else at + 2
         if last is not None and n_columns and last >= n_columns:

@@ -8,11 +8,12 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
@@ -27,6 +28,7 @@ Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n
 _BIGBED = 0x8789F2EB
 _INDEX_BYTES = 48  # smallest possible size of an index
 _BYTES_WRITTEN = 24  # at most, per interval: 12 for data, the rest for zoom levels and indexes
+_NEAR = 4_096  # bases between intervals that are read together
 _AHEAD = 1 << 18  # intervals for which disk space is reserved at a time
 
 
@@ -72,6 +74,22 @@ class BigWig:
         """Return the intervals with a value in [start, end), clipped to it: (start, end, value), sorted by position."""
         return list(zip(*(column.tolist() for column in self._found(chrom, start, end)), strict=True))
 
+    def means(self, chrom: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the mean of each interval [start, end) over its bases with a value, [n]; NaN if it has none.
+
+        Intervals near each other are read together, so give many at once.
+        """
+        means = np.full(len(starts), np.nan)
+        order = np.argsort(starts, kind="stable")
+        first, last = starts[order], ends[order]
+        reach = np.maximum.accumulate(last) if len(last) else last
+        cuts = np.flatnonzero(first[1:] - reach[:-1] > _NEAR) + 1
+        edges = [0, *cuts.tolist(), len(order)]
+        for i, j in pairwise(edges if len(order) else []):
+            rows = self._found(chrom, int(first[i]), int(reach[j - 1]))
+            means[order[i:j]] = _means_of_intervals(rows, first[i:j], last[i:j])
+        return means
+
     def _found(self, chrom: str, start: int, end: int) -> Intervals:
         name = own_name(chrom, self.contigs, self._names, self.path)
         first, last = max(start, 0), min(end, self.contigs[name] if name is not None else 0)
@@ -87,6 +105,25 @@ class BigWig:
         if self._file is None:
             self._file = BigWigBytes(self.path)
         return self._file
+
+
+def _means_of_intervals(rows: Intervals, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean value of sorted intervals (starts, ends, values) in each [start, end), NaN where there is none."""
+    known = ~np.isnan(rows[2])
+    first, last, values = rows[0][known].astype(np.int64), rows[1][known].astype(np.int64), rows[2][known].astype(np.float64)
+    means = np.full(len(starts), np.nan)
+    if not len(first):
+        return means
+    at = np.maximum(np.searchsorted(first, starts, side="right") - 1, 0)
+    inside = (first[at] <= starts) & (ends <= last[at])  # the usual case: one value for all bases
+    means[inside] = values[at[inside]]
+    for row in np.flatnonzero(~inside).tolist():
+        start, end = int(starts[row]), int(ends[row])
+        i, j = int(np.searchsorted(last, start, side="right")), int(np.searchsorted(first, end))
+        widths = np.minimum(last[i:j], end) - np.maximum(first[i:j], start)
+        if widths.sum() > 0:
+            means[row] = float((values[i:j] * widths).sum() / widths.sum())
+    return means
 
 
 def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], path: Path) -> str | None:

@@ -18,6 +18,7 @@ from genoformer.genome.reference import Genome
 from genoformer.inference.base_prediction import BasePrediction, refuse_options_of_others, resolve_base_tracks
 from genoformer.inference.base_tracks import BASE_TRACKS
 from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
+from genoformer.inference.pair_prediction import PairPrediction, resolve_pairs
 from genoformer.inference.prediction_request import OF_BASES, OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
@@ -100,7 +101,7 @@ class TrackPrediction:
         return [*notes, f"{files.output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
 
 
-Prediction = TrackPrediction | ClassPrediction | SequencePrediction | BasePrediction
+Prediction = TrackPrediction | PairPrediction | ClassPrediction | SequencePrediction | BasePrediction
 
 
 @contextmanager
@@ -141,7 +142,9 @@ def open_prediction(request: PredictionRequest) -> Iterator[Prediction]:
             yield _resolve_tracks(request, model, genome, regions)
 
 
-def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions) -> TrackPrediction:
+def _resolve_tracks(
+    request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions
+) -> TrackPrediction | PairPrediction:
     """Check the options of a track model."""
     is_loaded = not isinstance(model, str | Path)
     config = model.config if is_loaded else registry.load_config(model, PredictsTracks)
@@ -153,12 +156,9 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
             raise CheckpointError(f"{'the model' if is_loaded else model} has no contexts; give {remedy(TakesContexts)}.")
         config = kind.config_with_contexts(config, contexts)
         heads = kind.heads_of(config)
-    if request.head not in {None, *heads} and has(families.class_of(config), PredictsPairs):
-        names = ", ".join(heads)
-        problem = (
-            f"is {request.head}, expected a head of tracks: {names}; `score` reads those of contact maps and junctions, too."
-        )
-        raise OptionError("head", problem)
+    kind = families.class_of(config)
+    if has(kind, PredictsPairs) and request.head in kind.pair_heads_of(config):
+        return resolve_pairs(request, genome, regions.intervals, config, [*genome.notes, *regions.notes])
     head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
     known = head_tracks(heads, request.head, table)

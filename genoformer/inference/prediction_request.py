@@ -12,6 +12,7 @@ from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.inference.runtime import CPU, Runtime
 from genoformer.models.base import Model
 from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
@@ -31,7 +32,7 @@ class PredictionRequest:
 
     fasta: str | Path | Genome | None
     model: str | Path | Model
-    region: str | None = None  # chr1:1-200,000, 1-based as in samtools
+    region: Regions | None = None  # chr1:1-200,000, 1-based as in samtools, or the path of a BED, or several
     bed: str | Path | None = None
     columns: str | None = None  # columns of the BED, as in --columns
     contigs: Sequence[str] = ()  # names; one text may hold several, separated by commas
@@ -53,7 +54,7 @@ class PredictionRequest:
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value of another kind or out of its range."""
-        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        region_sources(self.region)
         check_kind("bed", self.bed, (str, Path), "the path of a file")
         check_kind("columns", self.columns, str, "text such as 'chrom=1,start=2,end=3'")
         check_names("contigs", self.contigs, "names of contigs")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from genoformer.annotation.lookups import OpenLookups
 from genoformer.annotation.overlap import Annotations, cells_of_records
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
@@ -27,6 +28,13 @@ class AddedColumns(Protocol):
     def values(self, records: Sequence[Record], values: Floats) -> Floats: ...  # [ALTs, columns] -> [ALTs, added]
 
 
+class OpenAnnotations(NamedTuple):
+    """Annotations, and those of their files that are looked up, open for one pass over the records."""
+
+    annotations: Annotations
+    lookups: OpenLookups
+
+
 def check_unique_info_keys(columns: Sequence[Column]) -> None:
     """Raise ConfigError if two columns would have the same INFO key."""
     seen: dict[str, str] = {}
@@ -42,7 +50,7 @@ def write_parts(
     output: RecordWriter,
     matrix: MatrixWriter | None,
     added: Sequence[AddedColumns],
-    annotations: Annotations | None,
+    annotations: OpenAnnotations | None,
     stage: Stage,
 ) -> Counter[Status]:
     """Write the records of all parts with their scores; return the number of ALTs by status."""
@@ -53,7 +61,7 @@ def write_parts(
         values = np.hstack([part.values, *(of.values(records, part.values) for of in added)])
         statuses = [STATUSES[n] for n in part.statuses]
         counts.update(statuses)
-        cells = cells_of_records(annotations, records) if annotations else {}
+        cells = cells_of_records(*annotations, records) if annotations else {}
         first = 0  # row of the record's first ALT
         for j, record in enumerate(records):
             rows = slice(first, first + max(1, len(record.alts)))

@@ -20,7 +20,7 @@ from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.files import atomic_write, locked, partial_path, resolve_link
 from genoformer.formats.vcf import Record
-from genoformer.formats.vcf_text import ENCODING, ERRORS
+from genoformer.formats.vcf_text import ENCODING, ERRORS, escaped
 from genoformer.genome.variants import Status
 from genoformer.tables import MISSING, rounded
 
@@ -74,7 +74,8 @@ class Field(NamedTuple):
     key: str
     type: Literal["String", "Integer", "Float"]
     meaning: str
-    many: bool = True  # True: Number=., False: Number=1
+    many: bool = True  # True: a list of values, False: one
+    number: str = "."  # Number in the VCF header if there are many: "." any, A per ALT, R per allele, G per genotype
 
 
 class Source(NamedTuple):
@@ -84,6 +85,7 @@ class Source(NamedTuple):
     file: str
     sha256: str
     keys: tuple[str, ...]
+    hashed: str = "sha256"  # "index_sha256" if the sha256 is that of the index of a very large file
 
 
 class WriteError(GenoformerError, OSError):
@@ -291,11 +293,6 @@ def info_text(column: Column) -> Callable[[float], str]:
         return number
     words = [escaped(word) for word in column.words]
     return lambda value: "." if value != value else words[int(value)]
-
-
-def escaped(word: str) -> str:
-    """Escape a word for INFO: separators and white space become %XX."""
-    return re.sub(r"[\s,;=%]", lambda match: f"%{ord(match.group()):02X}", word)
 
 
 def quoted(text: str) -> str:

@@ -30,6 +30,7 @@ BENCHMARKS = {
     "interpretation": "Mutagenesis, and the memory of attention",
     "motifs": "Planted motifs found again",
     "annotation": "Annotation beside bedtools",
+    "lookups": "Look-ups of alleles beside bcftools",
     "enrichment": "Enrichment: what was planted, and lead SNPs of the GWAS catalog",
     "families": "Forward passes of the published families",
     "loading": "Memory of loading",

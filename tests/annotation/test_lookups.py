@@ -1,0 +1,486 @@
+"""Look-ups of alleles: against a dictionary of changed sequences, bcftools, and what the test wrote into the files."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pysam
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genoformer.annotation import read_annotations
+from genoformer.annotation.run import Summary, annotate_variants
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
+from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.genome.reference import Genome
+
+HEAD = """\
+##fileformat=VCFv4.2
+##contig=<ID={contig},length={length}>
+##INFO=<ID=N,Number=A,Type=Integer,Description="number of the allele">
+##INFO=<ID=R,Number=R,Type=Integer,Description="per allele">
+##INFO=<ID=G,Number=G,Type=Integer,Description="per genotype">
+##INFO=<ID=ONE,Number=1,Type=Float,Description="one value">
+##INFO=<ID=ANY,Number=.,Type=String,Description="any \\"number\\"">
+##INFO=<ID=FLAG,Number=0,Type=Flag,Description="a flag">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
+"""
+ROW = tuple[int, str, str]  # POS, REF, ALT
+
+
+def write_vcf(path: Path, rows: Sequence[str], contig: str = "chr1", length: int = 1000, head: str = HEAD) -> Path:
+    """Write lines of a VCF; with the suffix .gz as bgzip with an index, with .bcf as BCF with an index."""
+    text = head.format(contig=contig, length=length) + "".join(f"{row}\n" for row in rows)
+    plain = path.with_name(f"{path.name}.txt")
+    plain.write_text(text)
+    if path.suffix == ".gz":
+        pysam.tabix_compress(str(plain), str(path), force=True)
+        pysam.tabix_index(str(path), preset="vcf", force=True)
+    elif path.suffix == ".bcf":
+        with pysam.VariantFile(str(plain)) as source, pysam.VariantFile(str(path), "wb", header=source.header) as out:
+            for record in source:
+                out.write(record)
+        pysam.tabix_index(str(path), preset="bcf", force=True)
+    else:
+        path.write_text(text)
+    return path
+
+
+def write_fasta(path: Path, sequence: str, contig: str = "chr1") -> Path:
+    path.write_text(f">{contig}\n{sequence}\n")
+    return path
+
+
+def annotate(vcf: Path, sources: Sequence[str], out: Path, genome: Path | None = None, columns: Sequence[str] = ()) -> Summary:
+    opened = Genome(genome) if genome is not None else None
+    return annotate_variants(vcf, read_annotations(sources, columns=columns), out, genome=opened)
+
+
+def info_texts(path: Path) -> list[str]:
+    with open_vcf(path) as file:
+        return [record.line.split("\t")[7] for record in file]
+
+
+def header_of(path: Path) -> list[str]:
+    with open_vcf(path) as file:
+        return file.header
+
+
+def infos(path: Path) -> list[dict[str, str]]:
+    with open_vcf(path) as file:
+        return [parse_info(record) for record in file]
+
+
+# --- a dictionary of changed sequences
+
+
+@st.composite
+def alleles(draw: st.DrawFn, sequence: str) -> ROW:
+    """A change of a sequence, spelled with up to three bases around it."""
+    start = draw(st.integers(0, len(sequence) - 1))
+    end = draw(st.integers(start, min(start + 4, len(sequence))))
+    inserted = draw(st.text("ACG", max_size=4))
+    before, behind = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    low, high = max(start - before, 0), min(end + behind, len(sequence))
+    ref, alt = sequence[low:high], sequence[low:start] + inserted + sequence[end:high]
+    if not ref or not alt:  # VCF has an anchor base
+        if low > 0:
+            low -= 1
+            ref, alt = sequence[low] + ref, sequence[low] + alt
+        else:
+            ref, alt = ref + sequence[high : high + 1], alt + sequence[high : high + 1]
+    return (low + 1, ref or "A", alt or "A")
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[str, list[tuple[int, str, list[str]]], list[tuple[int, str, list[str]]]]:
+    """A sequence with repeats, and records of two VCFs on it, some with several ALTs."""
+    unit = draw(st.text("ACG", min_size=1, max_size=3))
+    sequence = draw(st.text("ACG", min_size=1, max_size=4)) + unit * draw(st.integers(1, 6)) + draw(st.text("ACG", max_size=6))
+    files = []
+    for _ in range(2):
+        by_place: dict[tuple[int, str], list[str]] = {}
+        for pos, ref, alt in draw(st.lists(alleles(sequence), min_size=1, max_size=12)):
+            together = by_place.setdefault((pos, ref), [])
+            if ref != alt and alt not in together:
+                together.append(alt)
+        files.append(sorted((pos, ref, alts) for (pos, ref), alts in by_place.items() if alts))
+    return sequence, files[0], files[1]
+
+
+def changed(sequence: str, pos: int, ref: str, alt: str) -> str:
+    assert sequence[pos - 1 : pos - 1 + len(ref)] == ref
+    return sequence[: pos - 1] + alt + sequence[pos - 1 + len(ref) :]
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds(), st.sampled_from((".vcf", ".vcf.gz", ".bcf")))
+def test_an_allele_is_found_if_it_gives_the_same_sequence(tmp_path_factory, world, suffix: str) -> None:
+    sequence, queries, sources = world
+    folder = tmp_path_factory.mktemp("look")
+    fasta = write_fasta(folder / "g.fa", sequence)
+    numbers: dict[str, set[str]] = {}  # changed sequence -> numbers of its alleles
+    rows, n = [], 0
+    for pos, ref, alts in sources:
+        for i, alt in enumerate(alts):
+            numbers.setdefault(changed(sequence, pos, ref, alt), set()).add(str(n + i))
+        rows.append(f"chr1\t{pos}\t.\t{ref}\t{','.join(alts)}\t.\t.\tN={','.join(str(n + i) for i in range(len(alts)))}")
+        n += len(alts)
+    source = write_vcf(folder / f"s{suffix}", rows, length=len(sequence))
+    vcf = write_vcf(
+        folder / "q.vcf", [f"1\t{pos}\t.\t{ref}\t{','.join(alts)}\t.\t.\t." for pos, ref, alts in queries], "1", len(sequence)
+    )
+    summary = annotate(vcf, [f"S={source}:N"], folder / "out.vcf", fasta)
+    n_found = 0
+    for (pos, ref, alts), info in zip(queries, infos(folder / "out.vcf"), strict=True):
+        values = info.get("S_N", ",".join("." * len(alts))).split(",")
+        for alt, value in zip(alts, values, strict=True):
+            expected = numbers.get(changed(sequence, pos, ref, alt), {"."})
+            assert value in expected
+            n_found += value != "."
+    counts = summary.lookups["S"]
+    assert (counts.matched, counts.alleles) == (n_found, sum(len(alts) for _, _, alts in queries))
+    assert counts.not_matched == counts.alleles - n_found
+
+
+# --- values
+
+
+SOURCES = [
+    "chr1\t10\trs1;rs2\tA\tC,G\t7\tPASS\tN=1,2;R=90,91,92;G=0,1,2,3,4,5;ONE=0.5;ANY=x,y%2Cz;FLAG",
+    "chr1\t20\t.\tA\tT\t.\tq10;s50\tN=3;R=5,6;G=7,8,9;ANY=.",
+    "chr1\t20\tagain\tA\tT\t.\tPASS\tN=4",
+    "chr1\t30\t.\tC\t<DEL>\t.\tPASS\tN=5",
+]
+
+
+@pytest.mark.parametrize("suffix", [".vcf", ".vcf.gz"])
+def test_values_of_each_number_and_type(tmp_path: Path, suffix: str) -> None:
+    source = write_vcf(tmp_path / f"s{suffix}", SOURCES)
+    rows = [
+        "1\t10\t.\tA\tG\t.\t.\t.",
+        "1\t10\t.\tA\tT,C,G\t.\t.\tX=1",
+        "1\t20\t.\tA\tT\t.\t.\t.",
+        "1\t30\t.\tC\t<DEL>,T\t.\t.\t.",
+    ]
+    vcf = write_vcf(tmp_path / "q.vcf", rows, "1")
+    out = tmp_path / "out.vcf"
+    summary = annotate(vcf, [f"S={source}:*,ID,QUAL,FILTER"], out)
+    assert info_texts(out) == [
+        "S_N=2;S_R=90,92;S_G=0,3,5;S_ONE=0.5;S_ANY=x,y%2Cz;S_FLAG=1;S_ID=rs1,rs2;S_QUAL=7;S_FILTER=PASS",
+        "X=1;S_N=.,1,2;S_R=90,.,91,92;S_G=0,.,.,1,.,2,3,.,.,5;S_ONE=.,0.5,0.5;S_ANY=.,x&y%2Cz,x&y%2Cz;S_FLAG=.,1,1;"
+        "S_ID=.,rs1&rs2,rs1&rs2;S_QUAL=.,7,7;S_FILTER=.,PASS,PASS",
+        "S_N=3;S_R=5,6;S_G=7,8,9;S_FLAG=0;S_FILTER=q10,s50",
+        ".",
+    ]
+    counts = summary.lookups["S"]
+    assert (counts.alleles, counts.matched, counts.ambiguous, counts.no_sequence) == (7, 4, 1, 1)
+    assert "4 of 7 alleles found in" in summary.found[0]
+    assert "S: contig 1 of the VCF is chr1 in" in " ".join(summary.notes)
+    declared = {line.split(",")[0]: line for line in header_of(out) if line.startswith("##INFO=<ID=S_")}
+    for key, number, kind in (("N", "A", "Integer"), ("R", "R", "Integer"), ("G", "G", "Integer"), ("ONE", "A", "Float")):
+        assert f"Number={number},Type={kind}" in declared[f"##INFO=<ID=S_{key}"]
+    assert f'ANY of the same allele in {source.name}: any \\"number\\"' in declared["##INFO=<ID=S_ANY"]
+    with pysam.VariantFile(str(out)) as typed:  # htslib agrees with the header
+        first, second, *_ = typed
+        assert (first.info["S_N"], first.info["S_R"], second.info["S_ONE"]) == ((2,), (90, 92), (None, 0.5, 0.5))
+    annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.tsv")
+    assert tmp_path.joinpath("out.tsv").read_text().splitlines()[1].split("\t")[-2:] == ["2", "x,y;z"]
+    annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.parquet")
+    import pyarrow.parquet as pq
+
+    assert pq.read_table(tmp_path / "out.parquet").to_pydict()["S_N"][:2] == [[2], [None, 1, 2]]
+
+
+def test_without_fields_the_id_or_the_record_is_named(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "dbsnp.vcf", SOURCES)
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t.", "1\t20\t.\tA\tT\t.\t.\t."], "1")
+    annotate(vcf, [str(source)], tmp_path / "out.vcf")
+    assert [info["dbsnp"] for info in infos(tmp_path / "out.vcf")] == ["rs1,rs2", "chr1:20:A:T"]
+
+
+def test_several_files_of_all_kinds_in_one_run(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf.gz", SOURCES)
+    table = tmp_path / "cadd.tsv"
+    table.write_text(
+        "## CADD\n#Chrom\tPos\tRef\tAlt\tRawScore\tPHRED\n1\t10\tA\tC\t0.25\t3.5\n1\t10\tA\tG\t0.5\t12\n1\t20\tA\tT\tNA\t7\n"
+    )
+    write_bigwig(tmp_path / "phylop.bw", {"chr1": 1000}, [("chr1", [9, 20], [10, 24], [1.5, 2.0])])
+    (tmp_path / "e.bed").write_text("chr1\t5\t15\tpeak\n")
+    vcf = write_vcf(
+        tmp_path / "q.vcf", ["1\t10\t.\tA\tG,C\t.\t.\t.", "1\t20\t.\tA\tT\t.\t.\t.", "1\t20\t.\tACGTAC\tA\t.\t.\t."], "1"
+    )
+    sources = [f"E={tmp_path}/e.bed", f"S={source}:N", f"CADD={table}", f"PHYLOP={tmp_path}/phylop.bw"]
+    summary = annotate(vcf, sources, tmp_path / "out.vcf")
+    assert info_texts(tmp_path / "out.vcf") == [
+        "E=peak;S_N=2,1;CADD_RawScore=0.5,0.25;CADD_PHRED=12,3.5;PHYLOP=1.5,1.5",
+        "S_N=3;CADD_PHRED=7",
+        "PHYLOP=2",  # mean of the deleted bases 21-25 that have a value
+    ]
+    assert summary.overlapping == {"E": 1}
+    assert {name: of.matched for name, of in summary.lookups.items()} == {"S": 3, "CADD": 3, "PHYLOP": 3}
+    header = header_of(tmp_path / "out.vcf")
+    assert sum("##genoformer_annotation=<ID=" in line and "sha256=" in line for line in header) == 4
+
+
+def test_bigwig_means(tmp_path: Path) -> None:
+    runs = [("chr1", [0, 1, 3, 4], [1, 3, 4, 5], [1.0, 2.0, 4.0, 8.0])]
+    write_bigwig(tmp_path / "v.bw", {"chr1": 1000}, runs)
+    rows = [
+        "1\t1\t.\tA\tC\t.\t.\t.",  # 1
+        "1\t1\t.\tAC\tA\t.\t.\t.",  # base 2: 2
+        "1\t3\t.\tG\tGT\t.\t.\t.",  # between 3 and 4: 2 and 4
+        "1\t3\t.\tGTA\tG\t.\t.\t.",  # bases 4 and 5: 4 and 8
+        "1\t4\t.\tTAG\tCCC\t.\t.\t.",  # bases 4, 5 and 6, which has none
+        "1\t7\t.\tA\tG\t.\t.\t.",
+    ]
+    vcf = write_vcf(tmp_path / "q.vcf", rows, "1")
+    annotate(vcf, [f"V={tmp_path}/v.bw"], tmp_path / "out.vcf")
+    assert [info.get("V") for info in infos(tmp_path / "out.vcf")] == ["1", "2", "3", "6", "6", None]
+
+
+def test_positions_of_a_table_without_alleles(tmp_path: Path) -> None:
+    (tmp_path / "c.tsv").write_text("chrom\tposition\tvalue\tclass\nchr1\t5\t0.5\ta\nchr1\t6\tnone\tb\nchr1\t8\t2\ta,b\n")
+    rows = ["1\t5\t.\tA\tC\t.\t.\t.", "1\t5\t.\tAC\tA\t.\t.\t.", "1\t8\t.\tA\tAT\t.\t.\t."]
+    vcf = write_vcf(tmp_path / "q.vcf", rows, "1")
+    annotate(vcf, [f"C={tmp_path}/c.tsv:value,class"], tmp_path / "out.vcf")
+    expected = [{"C_value": "0.5", "C_class": "a"}, {"C_value": "none", "C_class": "b"}, {"C_value": "2", "C_class": "a%2Cb"}]
+    assert infos(tmp_path / "out.vcf") == expected
+
+
+def test_values_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
+    rows = "".join(f"chr1\t{i}\tA\tC\t{i}\n" for i in range(1, 1_500)) + "chr1\t1600\tA\tC\tbad\n"
+    (tmp_path / "t.tsv").write_text("#chrom\tpos\tref\talt\tscore\n" + rows)
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t7\t.\tA\tC\t.\t.\t.", "1\t1600\t.\tA\tC\t.\t.\t."], "1")
+    summary = annotate(vcf, [f"T={tmp_path}/t.tsv"], tmp_path / "out.vcf")
+    assert infos(tmp_path / "out.vcf") == [{"T_score": "7"}, {".": ""}]
+    assert "T: values that are no numbers were left out of the columns score (1)." in summary.notes
+
+
+def test_columns_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("7\tchr1\t3\tA\tC\n8\tchr1\t4\tA\tC\n")
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t4\t.\tA\tC\t.\t.\t.", "1\t5\t.\tA\tC\t.\t.\t."], "1")
+    columns = ["T:chrom=2,pos=3,ref=4,alt=5,base=0"]
+    annotate(vcf, [f"T={tmp_path}/t.tsv:1"], tmp_path / "out.vcf", columns=columns)
+    assert infos(tmp_path / "out.vcf") == [{"T_column1": "7"}, {"T_column1": "8"}]
+    with pytest.raises(OptionError, match="no line of it names the columns"):
+        read_annotations(f"T={tmp_path}/t.tsv:1")
+
+
+# --- order
+
+
+def sources_by_place(n: int, seed: int = 0) -> list[str]:
+    rng = random.Random(seed)
+    places = sorted(rng.sample(range(1, 3_000_000), n))
+    return [
+        f"chr{c}\t{pos}\t.\tA\tC\t.\t.\tN={i};ANY={'x' * rng.randrange(60)}" for c in (1, 2, 10) for i, pos in enumerate(places)
+    ]
+
+
+MANY = HEAD.replace("##contig", "##contig=<ID=chr2>\n##contig=<ID=chr10>\n##contig", 1)
+
+
+@pytest.mark.parametrize("suffix", [".vcf.gz", ".bcf"])
+@pytest.mark.parametrize("order", ["sorted", "shuffled", "few", "other contigs first"])
+def test_an_index_serves_variants_in_any_order(tmp_path: Path, suffix: str, order: str) -> None:
+    lines = sources_by_place(12_000)
+    source = write_vcf(tmp_path / f"s{suffix}", lines, length=3_000_000, head=MANY)
+    rng = random.Random(1)
+    chosen = rng.sample(range(len(lines)), 20 if order == "few" else 500)
+    chosen = chosen if order == "shuffled" else sorted(chosen)
+    if order == "other contigs first":
+        chosen.sort(key=lambda i: (-(i // 12_000), i))
+    rows = [lines[i].split("\tN=")[0] + "\t." for i in chosen]
+    vcf = write_vcf(tmp_path / "q.vcf", rows, length=3_000_000, head=MANY)
+    summary = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
+    assert [info["S_N"] for info in infos(tmp_path / "out.vcf")] == [str(i % 12_000) for i in chosen]
+    assert summary.lookups["S"].matched == len(chosen)
+
+
+def test_without_an_index_the_same_order_is_needed(tmp_path: Path) -> None:
+    lines = sources_by_place(2_000)
+    source = write_vcf(tmp_path / "s.vcf", lines, length=3_000_000, head=MANY)
+    rows = [lines[i].rsplit("\t", 1)[0] + "\t." for i in (5, 100, 2_100, 5_900)]
+    vcf = write_vcf(tmp_path / "q.vcf", rows, length=3_000_000, head=MANY)
+    annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
+    assert [info["S_N"] for info in infos(tmp_path / "out.vcf")] == ["5", "100", "100", "1900"]
+    write_vcf(tmp_path / "q.vcf", rows[::-1], length=3_000_000, head=MANY)
+    with pytest.raises(FileFormatError, match=r"s.vcf has no index, and its records at 1:.* sort the variants"):
+        annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
+
+
+def test_a_contig_that_the_file_lacks_does_not_read_it_to_the_end(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf", [*sources_by_place(100)[:100], "chr10\t5\t.\tA\tC\t.\t.\tN=7"], head=MANY)
+    rows = ["chr2\t5\t.\tA\tC\t.\t.\t.", "chrX\t5\t.\tA\tC\t.\t.\t.", "chr10\t5\t.\tA\tC\t.\t.\t."]
+    vcf = write_vcf(tmp_path / "q.vcf", [rows[0], rows[2], rows[1]], head=MANY)
+    source.write_text(
+        source.read_text()
+        .replace("##contig=<ID=chr1,length=1000>\n", "")
+        .replace("##contig", "##contig=<ID=chr1>\n##contig", 1)
+    )
+    summary = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
+    assert [info.get("S_N") for info in infos(tmp_path / "out.vcf")] == [None, "7", None]
+    assert summary.lookups["S"].no_contig == 1  # chr2 is in the header
+
+
+def test_an_unsorted_source_is_refused(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf", SOURCES[::-1])
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t."], "1")
+    with pytest.raises(FileFormatError, match=r"s.vcf, chr1:20: the lines are not sorted"):
+        annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
+    assert not (tmp_path / "out.vcf").exists()
+
+
+# --- wrong input
+
+
+def test_wrong_files_and_fields(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf", SOURCES)
+    write_bigwig(tmp_path / "v.bw", {"chr1": 1000}, [("chr1", [9], [10], [1.5])])
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t."], "1")
+    with pytest.raises(ConfigError, match="has no INFO key 'AF'; name some of N, R, G, ONE, ANY, FLAG, ID, QUAL or FILTER"):
+        read_annotations(f"S={source}:AF")
+    with pytest.raises(ConfigError, match="is a bigWig, which has one value per base and no fields"):
+        read_annotations(f"V={tmp_path}/v.bw:x")
+    with pytest.raises(MissingFileError, match="does not exist or is no file"):
+        read_annotations(f"S={tmp_path}/none.vcf.gz")
+    with pytest.raises(ConfigError, match="another has the key S_N"):
+        read_annotations([f"S={source}:N", f"S={source}:N"])
+    with pytest.raises(ConfigError, match="cannot be a key of INFO"):
+        read_annotations(f"AF={source}:N")
+    (tmp_path / "t.tsv").write_text("chrom\tpos\tref\talt\tx\nchr1\tten\tA\tC\t1\n")
+    with pytest.raises(FileFormatError, match=r"the line .*ten.* is not readable"):
+        annotate(vcf, [f"T={tmp_path}/t.tsv"], tmp_path / "out.vcf")
+    (tmp_path / "e.bed").write_text("chr1\t5\t15\tpeak\n")
+    with pytest.raises(OptionError, match="holds regions, which have no ref"):
+        read_annotations(f"E={tmp_path}/e.bed", columns=["E:end=3,ref=4"])
+
+
+def test_ref_that_the_genome_does_not_have_is_compared_as_it_is(tmp_path: Path) -> None:
+    fasta = write_fasta(tmp_path / "g.fa", "GCACACACATTT")
+    source = write_vcf(tmp_path / "s.vcf", ["chr1\t1\t.\tGCA\tG\t.\t.\tN=1", "chr1\t4\t.\tGGA\tGA\t.\t.\tN=2"], length=12)
+    rows = ["chr1\t7\t.\tACA\tA\t.\t.\t.", "chr1\t4\t.\tGGA\tGA\t.\t.\t."]
+    vcf = write_vcf(tmp_path / "q.vcf", rows, length=12)
+    summary = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf", fasta)
+    assert [info.get("S_N") for info in infos(tmp_path / "out.vcf")] == ["1", "2"]
+    assert summary.lookups["S"].not_aligned == 1
+    summary = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")  # without a genome
+    assert [info.get("S_N") for info in infos(tmp_path / "out.vcf")] == [None, "2"]
+    assert "2 insertions and deletions without a FASTA were compared without shifting them" in " ".join(summary.notes)
+
+
+# --- bcftools on real records
+
+needs_bcftools = pytest.mark.skipif(shutil.which("bcftools") is None, reason="bcftools is not installed")
+KEYS = ("AC", "AN", "AF", "EAS_AF", "VT", "NS")
+
+
+def bcftools(*arguments: object) -> None:
+    subprocess.run(["bcftools", *map(str, arguments)], check=True, capture_output=True)
+
+
+@needs_bcftools
+def test_all_records_of_1000_genomes_equal_bcftools(tmp_path: Path, real_data: Path) -> None:
+    """96,711 records: two thirds as they are and one third with another ALT get the values that bcftools gives them."""
+    source, vcf = tmp_path / "s.vcf.gz", tmp_path / "q.vcf"
+    original = real_data / "hg38" / "1000G.chr21-22.sites.vcf.gz"
+    bcftools("norm", "-m-", original, "-Oz", "-o", source)
+    bcftools("index", "-t", source)
+    with open_vcf(original) as file:
+        lines = [record.line.split("\t")[:7] for record in file]
+    for i in range(0, len(lines), 3):
+        lines[i][4] = lines[i][3] + "ACGTACGTAC"  # insertions that the file does not have
+    head = [line for line in header_of(original) if not line.startswith("##INFO")]
+    vcf.write_text("\n".join(head) + "\n" + "".join("\t".join([*line, "."]) + "\n" for line in lines))
+    bcftools("view", vcf, "-Oz", "-o", tmp_path / "q.vcf.gz")
+    bcftools("index", "-t", tmp_path / "q.vcf.gz")
+    bcftools(
+        "annotate", "-a", source, "-c", ",".join(f"INFO/{key}" for key in KEYS), f"{vcf}.gz", "-o", tmp_path / "theirs.vcf"
+    )
+    summary = annotate(vcf, [f"K={original}:{','.join(KEYS)}"], tmp_path / "ours.vcf")  # plain gzip, a stream
+    theirs, ours = by_record(tmp_path / "theirs.vcf"), by_record(tmp_path / "ours.vcf", "K_")
+    assert len(ours) == 96_711
+    assert ours == theirs
+    assert summary.lookups["K"].matched == sum("AC=" in info for _, info in theirs) > 60_000
+    annotate(vcf, [f"K={source}:{','.join(KEYS)}"], tmp_path / "indexed.vcf")
+    assert by_record(tmp_path / "indexed.vcf", "K_") == ours
+
+
+def by_record(path: Path, prefix: str = "") -> list[tuple[tuple[str, ...], str]]:
+    """Return the first five columns and INFO of each record, sorted: bcftools reorders records of one position."""
+    with open_vcf(path) as file:
+        lines = [record.line.split("\t") for record in file]
+    return sorted((tuple(line[:5]), line[7].replace(prefix, "")) for line in lines)
+
+
+@needs_bcftools
+def test_records_in_other_spellings_equal_bcftools_norm_and_annotate(tmp_path: Path, real_data: Path) -> None:
+    """28,998 records of chr20, joined to multi-allelic ones and moved to the right in their repeats."""
+    original = real_data / "hg19" / "1000G.chr20_1000001-2000000.vcf.gz"
+    fasta = real_data / "hg19" / "hg19.sparse.fa.gz"
+    genome = Genome(fasta)
+    rng = random.Random(0)
+    moved = []
+    with open_vcf(original) as file:
+        for record in file:
+            ref, alt, pos = record.ref, record.alts[0], record.pos
+            if len(record.alts) == 1 and len(ref) != len(alt) and min(len(ref), len(alt)) == 1 and alt[0] != "<":
+                while rng.random() < 0.8:
+                    behind = genome.extract(_Place("chr20", pos - 1 + len(ref), pos + len(ref)))
+                    ref, alt = ref + behind, alt + behind
+                    if ref[0] == alt[0]:
+                        ref, alt, pos = ref[1:], alt[1:], pos + 1
+                    if min(len(ref), len(alt)) == 0 or ref[0] != alt[0]:
+                        ref, alt, pos = record.ref, record.alts[0], record.pos
+                        break
+            moved.append((pos, record.id, ref, ",".join((alt, *record.alts[1:]))))
+    moved.sort()
+    lines = [f"chr20\t{pos}\t{name}\t{ref}\t{alt}\t.\t.\t.\n" for pos, name, ref, alt in moved if "<" not in alt]
+    vcf = tmp_path / "q.vcf"
+    vcf.write_text(
+        "##fileformat=VCFv4.2\n##contig=<ID=chr20,length=63025520>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        + "".join(lines)
+    )
+    renamed, split, plain = tmp_path / "renamed.vcf.gz", tmp_path / "s.vcf.gz", tmp_path / "plain.vcf.gz"
+    (tmp_path / "names.txt").write_text("20 chr20\n")
+    bcftools("annotate", "--rename-chrs", tmp_path / "names.txt", original, "-Oz", "-o", renamed)
+    bcftools("norm", "-m-", "-f", fasta, renamed, "-Oz", "-o", split)
+    bcftools("norm", "-m-", "-f", fasta, vcf, "-Oz", "-o", plain)
+    for path in (split, plain):
+        bcftools("index", "-t", path)
+    bcftools("annotate", "-a", split, "-c", "INFO/AC,INFO/AF", plain, "-o", tmp_path / "theirs.vcf")
+    joined = tmp_path / "joined.vcf"
+    bcftools("norm", "-m+any", vcf, "-o", joined)
+    summary = annotate(joined, [f"K={original}:AC,AF"], tmp_path / "ours.vcf", fasta)
+    theirs: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    with open_vcf(tmp_path / "theirs.vcf") as file:
+        for record in file:
+            theirs.setdefault((str(record.pos), record.ref, record.alts[0]), []).append(parse_info(record))
+    bcftools("norm", "-m-", "-f", fasta, tmp_path / "ours.vcf", "-o", tmp_path / "ours.split.vcf")
+    n = 0
+    with open_vcf(tmp_path / "ours.split.vcf") as file:
+        for record in file:
+            mine = {key.removeprefix("K_"): value for key, value in parse_info(record).items() if value != "."}
+            assert mine in [
+                {key: value for key, value in of.items() if value != "."}
+                for of in theirs[str(record.pos), record.ref, record.alts[0]]
+            ]
+            n += "AC" in mine
+    assert n == summary.lookups["K"].matched > 28_900
+
+
+class _Place:
+    """Interval of `Genome.extract`."""
+
+    def __init__(self, chrom: str, start: int, end: int) -> None:
+        self.chrom, self.start, self.end = chrom, start, end
+
+    def width(self) -> int:
+        return self.end - self.start
