@@ -22,7 +22,6 @@ from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.writers import Field, Source
-from genoformer.writers.vcf import escaped
 
 NAME = "GF_MOTIF"
 LONGEST = 1_000  # bases of an allele
@@ -131,7 +130,6 @@ class MotifAnnotation:
             raise OptionError("motif_p", f"is {self.threshold:g}, expected a number between 0 and 1; give one such as 1e-4.")
         matrices = read_matrices(self.path)
         self.motifs = MotifSet(matrices, self.threshold)
-        self._texts = [escaped(name) for name in self.motifs.names]
         self._names: dict[str, str | None] = {}
 
     @property
@@ -180,7 +178,7 @@ class MotifAnnotation:
 
     def _columns(self, changes: MotifChange) -> list[list[str]]:
         numbers = [[f"{value:.2f}" for value in of.tolist()] for of in (changes.ref, changes.alt)]
-        names = [self._texts[motif] for motif in changes.motif.tolist()]
+        names = [self.motifs.names[motif] for motif in changes.motif.tolist()]
         return [names, *numbers, [f"{value:.2g}" for value in changes.p.tolist()]]
 
     def contig(self, name: str) -> str | None:

@@ -18,6 +18,7 @@ from genoformer.formats.motif_files import write_meme
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.variants import Variant
+from genoformer.writers import escaped
 
 THRESHOLD = 0.02  # short motifs have no rarer hits
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
@@ -168,7 +169,7 @@ def test_p_of_an_indel_is_that_of_two_independent_windows(genome, contig) -> Non
 
 @pytest.fixture
 def files(tmp_path: Path, genome, contig) -> dict[str, Path]:
-    write_meme(tmp_path / "motifs.meme", made_motifs())
+    write_meme(tmp_path / "motifs.meme", [motif._replace(name=f"{motif.name} TF;A") for motif in made_motifs()])
     ref = contig[199]
     others = [base for base in "ACGT" if base != ref]
     lines = [
@@ -208,7 +209,7 @@ def test_annotate_writes_a_value_for_each_alt(tmp_path: Path, files, genome) -> 
                 of = changes[alt][number] if alt != "*" else None
                 has_motif = of is not None and of.motif[0] >= 0
                 text = (
-                    [motifs.names[of.motif[0]], *(f"{x[0]:.2f}" for x in of[1:3]), f"{of.p[0]:.2g}"] if has_motif else ["."] * 4
+                    [escaped(motifs.names[of.motif[0]]), *(f"{x[0]:.2f}" for x in of[1:3]), f"{of.p[0]:.2g}"] if has_motif else ["."] * 4
                 )
                 expected.append(text)
                 n_values += has_motif
@@ -224,7 +225,7 @@ def test_annotate_writes_a_value_for_each_alt(tmp_path: Path, files, genome) -> 
     assert records["b"] == records["c"] == {}
     run_well(*common, "-o", tmp_path / "out.tsv")
     table = {row["id"]: row for row in rows_of(tmp_path / "out.tsv")}
-    assert table["d"]["GF_MOTIF_LOST"] == records["d"].get("GF_MOTIF_LOST", ".")
+    assert escaped(table["d"]["GF_MOTIF_LOST"]) == records["d"].get("GF_MOTIF_LOST", ".")
 
 
 def test_wrong_motif_options_are_refused(tmp_path: Path, files) -> None:
