@@ -208,10 +208,11 @@ def test_annotate_writes_a_value_for_each_alt(tmp_path: Path, files, genome) -> 
             for alt in record.alts:
                 of = changes[alt][number] if alt != "*" else None
                 has_motif = of is not None and of.motif[0] >= 0
-                text = (
-                    [escaped(motifs.names[of.motif[0]]), *(f"{x[0]:.2f}" for x in of[1:3]), f"{of.p[0]:.2g}"] if has_motif else ["."] * 4
-                )
-                expected.append(text)
+                if has_motif:
+                    scores = [f"{of.ref[0]:.2f}", f"{of.alt[0]:.2f}", f"{of.p[0]:.2g}"]
+                    expected.append([escaped(motifs.names[of.motif[0]]), *scores])
+                else:
+                    expected.append(["."] * 4)
                 n_values += has_motif
             keys = [f"GF_MOTIF_{word}{end}" for end in ("", "_REF", "_ALT", "_P")]
             if all(text == ["."] * 4 for text in expected):
