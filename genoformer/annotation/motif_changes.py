@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from genoformer.errors import ContigError, OptionError
 from genoformer.files import sha256_of
 from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.codes import Codes, encode
 from genoformer.genome.fit import check_fit
 from genoformer.genome.normalise import normalise, trimmed
@@ -26,8 +28,6 @@ from genoformer.writers import Field, Source
 NAME = "GF_MOTIF"
 LONGEST = 1_000  # bases of an allele
 _AT_ONCE = 2_048  # variants
-
-DIRECTIONS = ("GAINED", "LOST")
 
 
 class MotifChange(NamedTuple):
@@ -114,72 +114,59 @@ def _windows(flank: int, genome: Genome, variants: Sequence[Variant]) -> tuple[C
 
 @dataclass
 class MotifAnnotation:
-    """Motif changes as INFO fields, one value for each ALT: read from a motif file, with the genome of the variants.
-
-    Alleles without a sequence, on unknown contigs, or whose REF disagrees with the genome have no value; `notes` counts them.
-    """
+    """Motif changes as INFO fields, one value for each ALT: read from a motif file, with the genome of the variants."""
 
     path: Path
     genome: Genome
     threshold: float = 1e-4  # largest P of a hit
-    _left_out: dict[str, int] = field(default_factory=dict)
-    _n_alleles: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise OptionError("motif_p", f"is {self.threshold:g}, expected a number between 0 and 1; give one such as 1e-4.")
-        matrices = read_matrices(self.path)
-        self.motifs = MotifSet(matrices, self.threshold)
+        self.motifs = MotifSet(read_matrices(self.path), self.threshold)
         self._names: dict[str, str | None] = {}
 
     @property
     def fields(self) -> list[Field]:
         rows = []
-        for word in DIRECTIONS:
-            rises = "rises" if word == "GAINED" else "falls"
+        for word, moves in (("GAINED", "rises"), ("LOST", "falls")):
             rows += [
-                Field(f"{NAME}_{word}", "String", f"motif of {self.path.name} whose best score {rises} most, for each ALT"),
+                Field(f"{NAME}_{word}", "String", f"motif of {self.path.name} whose best score {moves} most, for each ALT"),
                 Field(f"{NAME}_{word}_REF", "Float", "its best score over REF, in bits"),
                 Field(f"{NAME}_{word}_ALT", "Float", "its best score over ALT, in bits"),
                 Field(f"{NAME}_{word}_P", "Float", "P of a change like this in a random window"),
             ]
-        return rows
+        return [*rows, Field(f"{NAME}_STATUS", "String", "reason why an ALT was not scanned for motifs, for each ALT")]
 
     @property
     def source(self) -> Source:
         return Source(NAME, self.path.name, sha256_of(self.path), tuple(field.key for field in self.fields))
 
-    def values(self, records: Sequence[Record], first: int) -> Iterator[FieldValues]:
-        """Yield the field values of records, which are numbered from 0; first: index of the first field."""
+    def values(self, text: bytes, first: int) -> list[FieldValues]:
+        """Return the field values of the records of a block, whole lines of a VCF; first: index of the first field.
+
+        An allele that does not have the status OK (`Status`) has this status in place of motifs.
+        """
+        records = list(_records(text))
         checked = check_fit(records, self.genome, _Contigs(self), LONGEST)
-        places, variants = [], []
+        places: list[tuple[int, int]] = []
+        variants, reasons = [], _Rows(records)
         for i, (record, statuses) in enumerate(zip(checked.records, checked.statuses, strict=True)):
+            chrom = self.contig(record.chrom)
             for j, (alt, status) in enumerate(zip(record.alts, statuses, strict=True)):
-                self._n_alleles += 1
-                if status is not Status.OK:
-                    self._left_out[status] = self._left_out.get(status, 0) + 1
+                if status is not Status.OK or chrom is None:
+                    reasons.add((i, j), (str(status),))
                 elif record.ref.upper() != alt.upper():
-                    chrom = self.contig(record.chrom)
-                    assert chrom is not None
                     places.append((i, j))
                     variants.append(Variant(chrom, record.pos, record.ref.upper(), alt.upper()))
-        if not variants:
-            return
-        for number, changes in enumerate(motif_changes(self.motifs, self.genome, variants)):
-            texts = self._columns(changes)
-            rows: dict[int, list[tuple[str, ...]]] = {}
-            for (i, j), has_motif, of in zip(places, changes.motif >= 0, zip(*texts, strict=True), strict=True):
-                if has_motif:
-                    rows.setdefault(i, [(".",) * 4] * len(records[i].alts))[j] = of
-            flat = [of for i in rows for of in rows[i]]
-            if flat:
-                index = np.repeat(np.array(list(rows)), [len(of) for of in rows.values()])
-                yield FieldValues(first + 4 * number, index, [list(column) for column in zip(*flat, strict=True)])
-
-    def _columns(self, changes: MotifChange) -> list[list[str]]:
-        numbers = [[f"{value:.2f}" for value in of.tolist()] for of in (changes.ref, changes.alt)]
-        names = [self.motifs.names[motif] for motif in changes.motif.tolist()]
-        return [names, *numbers, [f"{value:.2g}" for value in changes.p.tolist()]]
+        values = []
+        for number, changes in enumerate(motif_changes(self.motifs, self.genome, variants) if variants else ()):
+            rows = _Rows(records)
+            for at in np.flatnonzero(changes.motif >= 0).tolist():
+                scores = (f"{changes.ref[at]:.2f}", f"{changes.alt[at]:.2f}", f"{changes.p[at]:.2g}")
+                rows.add(places[at], (self.motifs.names[changes.motif[at]], *scores))
+            values += rows.values(first + 4 * number)
+        return [*values, *reasons.values(first + 8)]
 
     def contig(self, name: str) -> str | None:
         """Return the genome's name of a contig of the VCF, or None."""
@@ -190,12 +177,49 @@ class MotifAnnotation:
                 self._names[name] = None
         return self._names[name]
 
+
+class LeftOut:
+    """Counts of the alleles that were not scanned for motifs, by status; first: index of the first motif field."""
+
+    def __init__(self, first: int) -> None:
+        self._field, self._n = first + 8, Counter[str]()
+
+    def add(self, values: Sequence[FieldValues]) -> None:
+        """Count the alleles in the field values of a block."""
+        for field in values:
+            if field.first == self._field:
+                self._n.update(text for text in field.texts[0] if text != ".")
+
     def notes(self) -> list[str]:
-        """Return a note on the alleles without motif changes, by reason."""
-        if not self._left_out:
+        """Return a note if there are some."""
+        if not self._n:
             return []
-        reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(self._left_out.items()))
-        return [f"{sum(self._left_out.values()):,} of {self._n_alleles:,} alleles were not scanned for motifs: {reasons}."]
+        reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(self._n.items()))
+        return [f"{self._n.total():,} alleles were not scanned for motifs: {reasons}."]
+
+
+class _Rows:
+    """Texts of some alleles of records, with a dot for the other alleles of these records."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+        self._texts: dict[int, list[tuple[str, ...]]] = {}
+
+    def add(self, place: tuple[int, int], texts: tuple[str, ...]) -> None:
+        """Add the texts of an allele: the number of its record, and its own among the ALTs."""
+        record, alt = place
+        if record not in self._texts:
+            self._texts[record] = [(".",) * len(texts)] * len(self._records[record].alts)
+        self._texts[record][alt] = texts
+
+    def values(self, first: int) -> list[FieldValues]:
+        """Return the texts as values of the fields from number `first` on, by record."""
+        if not self._texts:
+            return []
+        rows = sorted(self._texts)
+        flat = [texts for row in rows for texts in self._texts[row]]
+        records = np.repeat(np.array(rows, dtype=np.int64), [len(self._texts[row]) for row in rows])
+        return [FieldValues(first, records, [list(column) for column in zip(*flat, strict=True)])]
 
 
 class _Contigs:
@@ -206,3 +230,12 @@ class _Contigs:
 
     def get(self, name: str, /) -> str | None:
         return self._annotation.contig(name)
+
+
+def _records(text: bytes) -> Iterator[Record]:
+    """Yield the records of a block, whose lines have been checked."""
+    for line in text.decode(ENCODING, ERRORS).split("\n"):
+        if not line:
+            continue
+        chrom, pos, name, ref, alt = line.split("\t", 5)[:5]
+        yield Record(line, chrom, int(pos), name, ref, () if alt == "." else tuple(alt.split(",")))

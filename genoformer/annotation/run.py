@@ -16,6 +16,7 @@ from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.field_values import FieldValues
 from genoformer.annotation.lookups import LookupCounts, OpenLookups
+from genoformer.annotation.motif_changes import LeftOut
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared, text_cells
 from genoformer.annotation.request import AnnotationRequest
 from genoformer.errors import ConfigError
@@ -84,13 +85,14 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
         if motifs is not None:
             fields, sources = fields + motifs.fields, [*sources, motifs.source]
         header = Header(file.header, {}, (), Provenance(__version__), fields, sources)
-        keys = [field.key for field in fields]
+        keys, left_out = [field.key for field in fields], LeftOut(len(annotations.fields))
         with sink.writing(header) as out:
             for block in iter_blocks(file):
                 values = list(_field_values(annotations, block))
                 of_alleles = lookups.values(block.text)
                 if motifs is not None:
-                    of_alleles += motifs.values(list(file.parse_block(block.number, block.text)), len(annotations.fields))
+                    of_alleles += motifs.values(block.text, len(annotations.fields))
+                left_out.add(of_alleles)
                 _write(file, block, [*values, *of_alleles], keys, out, first=not counts.n)
                 counts.add(block, values, file)
                 if progress:
@@ -98,7 +100,7 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
         notes = [note for source in annotations.all for note in source.notes]
         notes += [*given.notes, *file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
-        notes += [*lookups.notes(), *(motifs.notes() if motifs is not None else ()), *sink.notes]
+        notes += [*lookups.notes(), *left_out.notes(), *sink.notes]
     return counts.summary(time.monotonic() - began, notes, lookups)
 
 
