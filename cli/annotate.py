@@ -109,6 +109,7 @@ def refuse_file(folder: str, option: str) -> None:
     help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
 )
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
+@shared.compute_options()
 def annotate(
     vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any
 ) -> None:
@@ -126,7 +127,8 @@ def annotate(
     if the file has them; for genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record covers its REF; a symbolic allele
     covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
     In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
-    names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT (docs/lookups.md).
+    names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT (docs/lookups.md). With
+    --workers, --engine ray or --shard, finished parts are kept, and the same command resumes.
 
     --motifs adds GF_MOTIF_GAINED and GF_MOTIF_LOST with one value for each ALT: the motif whose best score over the changed
     bases rises or falls most and is a hit in ALT or REF; _REF and _ALT (both scores, in bits) and _P (docs/motif-changes.md).
@@ -140,7 +142,8 @@ def annotate(
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(figures)
+    compute = shared.take_compute(options)
+    lock_outputs(None if compute.shard else figures)
     if figures is not None:
         refuse_file(figures, "--figures")
     genome = Genome(fasta) if fasta is not None else None
@@ -148,7 +151,7 @@ def annotate(
         print_note(note)
     motifs = _read_motifs(options.pop("motifs"), options.pop("motif_p"), genome)
     annotations = read_annotation_options(options)
-    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs)
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:
@@ -157,6 +160,8 @@ def annotate(
         write_breakdown(Path(figures), summary.breakdown, request.annotations)
     for note in summary.notes:
         print_note(note)
+    if compute.shard:
+        return
     rate = summary.records / max(summary.seconds, 1e-9)
     print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")
     for name, n in (summary.overlapping | summary.parts).items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.motif_changes import MotifAnnotation
 from genoformer.annotation.overlap import Annotations
+from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.genome.reference import Genome
@@ -33,6 +34,7 @@ class AnnotationRequest:
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
     genome: Genome | None = None  # aligns indels that are looked up by allele; tells REF of effect and other allele
     motifs: MotifAnnotation | None = None  # also the motifs that each allele changes
+    compute: Compute = IN_PROCESS
 
     def __post_init__(self) -> None:
         if not self.annotations.all and not self.annotations.lookups and self.motifs is None:
