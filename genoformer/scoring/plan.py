@@ -173,8 +173,7 @@ class Plan:
             contigs = {use.name: lengths.get(use.name, 0) for use in self.preflight.contigs}
             notes += contig_notes(annotations, contigs, Path(input_name(self.job.vcf)).name)
             notes += [*opened.lookups.sentences(), *opened.lookups.notes()] if opened is not None else []
-        n_scores = len(self.scorer.columns)
-        fixed = count_fixes(self.parts, self.n_parts, n_scores) if self.job.checks.fix else {}
+        fixed = count_fixes(self.parts, self.n_parts, len(self.scorer.columns)) if self.job.checks.fix else {}
         self.is_complete = True
         n_scored = counts.pop(Status.OK, 0)
         skipped = {status.value: counts[status] for status in STATUSES if counts[status]}
