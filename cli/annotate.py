@@ -53,6 +53,20 @@ def read_annotation_options(options: dict[str, Any]) -> Any:
     return read_annotations(**{key: options.pop(key) for key in keys})
 
 
+def _read_motifs(path: str | None, threshold: float, genome: Any) -> Any:
+    """Return the motif annotation of --motifs and -f, or None without --motifs."""
+    from pathlib import Path
+
+    from genoformer.annotation.motif_changes import MotifAnnotation
+    from genoformer.errors import OptionError
+
+    if path is None:
+        return None
+    if genome is None:
+        raise OptionError("motifs", "needs the bases around each variant; give the reference genome with -f.")
+    return MotifAnnotation(Path(path), genome, threshold)
+
+
 def refuse_file(folder: str, option: str) -> None:
     """Raise ConfigError if the path of an output folder is a file."""
     from pathlib import Path
@@ -71,14 +85,28 @@ def refuse_file(folder: str, option: str) -> None:
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, and tells REF of a table with effect "
-    "and other allele.",
+    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, tells REF of a table with effect "
+    "and other allele, and has the bases around motifs.",
 )
 @click.option(
     "--figures",
     type=click.Path(),
     metavar="FOLDER",
     help="Folder for figures and a table of variants by frequency and element.",
+)
+@click.option(
+    "--motifs",
+    type=click.Path(),
+    metavar="FILE",
+    help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO): adds the most gained and the most lost motif of each ALT.",
+)
+@click.option(
+    "--motif-p",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-4,
+    show_default=True,
+    metavar="P",
+    help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
 )
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 @shared.compute_options()
@@ -101,6 +129,9 @@ def annotate(
     In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
     names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT (docs/lookups.md). With
     --workers, --engine ray or --shard, finished parts are kept, and the same command resumes.
+
+    --motifs adds GF_MOTIF_GAINED and GF_MOTIF_LOST with one value for each ALT: the motif whose best score over the changed
+    bases rises or falls most and is a hit in ALT or REF; _REF and _ALT (both scores, in bits) and _P (docs/motif-changes.md).
     """
     from pathlib import Path
 
@@ -118,8 +149,9 @@ def annotate(
     genome = Genome(fasta) if fasta is not None else None
     for note in genome.notes if genome is not None else ():
         print_note(note)
+    motifs = _read_motifs(options.pop("motifs"), options.pop("motif_p"), genome)
     annotations = read_annotation_options(options)
-    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, compute)
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:

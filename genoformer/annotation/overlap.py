@@ -202,7 +202,8 @@ def cells_of_records(annotations: Annotations, lookups: OpenLookups, records: Se
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
     """Raise ContigError if a VCF has contigs and no annotation has any of them."""
-    if contigs and not annotations.lookups and not any(source.has(name) for name in contigs for source in annotations.all):
+    is_any = any(source.has(name) for name in contigs for source in annotations.all)
+    if contigs and annotations.all and not annotations.lookups and not is_any:
         names = dict.fromkeys(name for source in annotations.all for name in source.contigs)
         raise ContigError(
             f"no annotation has a contig of {vcf} ({join_names(contigs)}); but they have {join_names(names)}. "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.annotation.motif_changes import MotifAnnotation
 from genoformer.annotation.overlap import Annotations, FieldValues
 from genoformer.files import atomic_write
 from genoformer.formats.vcf_blocks import Block
@@ -22,13 +23,18 @@ class AnnotationTask:
     """Field values of the records of a block."""
 
     annotations: Annotations
+    motifs: MotifAnnotation | None = None
     device: str = "cpu"
     threads: int = 1  # of a process
 
     @contextmanager
     def open(self) -> Iterator[Callable[[Block], list[FieldValues]]]:
         """Yield the function from a block to its field values."""
-        yield lambda block: list(field_values(self.annotations, block))
+        yield self._values
+
+    def _values(self, block: Block) -> list[FieldValues]:
+        values = list(field_values(self.annotations, block))
+        return values if self.motifs is None else values + self.motifs.values(block.text, len(self.annotations.fields))
 
 
 def field_values(annotations: Annotations, block: Block) -> Iterator[FieldValues]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genoformer.annotation.matching import MEANING
+from genoformer.annotation.motif_changes import MotifAnnotation
 from genoformer.annotation.overlap import Annotations
 from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import ConfigError, OptionError
@@ -32,11 +33,12 @@ class AnnotationRequest:
     breakdown: bool = False  # also count records by frequency and element
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
     genome: Genome | None = None  # aligns indels that are looked up by allele; tells REF of effect and other allele
+    motifs: MotifAnnotation | None = None  # also the motifs that each allele changes
     compute: Compute = IN_PROCESS
 
     def __post_init__(self) -> None:
-        if not self.annotations.all and not self.annotations.lookups:
-            raise ConfigError("found no annotation, expected at least one; give a file (NAME=FILE) or genes.")
+        if not self.annotations.all and not self.annotations.lookups and self.motifs is None:
+            raise ConfigError("found no annotation, expected at least one; give a file (NAME=FILE), genes or motifs.")
 
 
 @dataclass(frozen=True)

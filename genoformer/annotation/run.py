@@ -17,6 +17,7 @@ from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.field_values import FieldValues
 from genoformer.annotation.lookups import LookupCounts, OpenLookups
+from genoformer.annotation.motif_changes import LeftOut
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared, text_cells
 from genoformer.annotation.parts import AnnotationTask, FieldFolder
 from genoformer.annotation.request import AnnotationRequest
@@ -60,7 +61,7 @@ def annotate_variants(
     A record covers REF and its symbolic ALTs (`reach`); an element overlaps it if they share a base. Records are read in
     blocks and written in input order.
 
-    Parameters: see `AnnotationRequest`; options are its other fields, breakdown, af_key and genome.
+    Parameters: see `AnnotationRequest`; options are its other fields, breakdown, af_key, genome and motifs.
 
     Raises: FileFormatError with the line number; ConfigError if there are no annotations or INFO already has one of their
     keys; ContigError if no annotation has a contig of the VCF.
@@ -90,21 +91,27 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
     ):
         require_shared(annotations, file.contig_lengths, file.name)
         blocks = _Blocks(given, file, keeps=store is not None)
-        parts = InputParts(blocks.blocks, compute.shard)
-        run = PartedRun(parts, AnnotationTask(annotations), store or MemoryStore(), compute, n_records)
+        parts, motifs, n_fields = InputParts(blocks.blocks, compute.shard), request.motifs, len(annotations.fields)
+        run = PartedRun(parts, AnnotationTask(annotations, motifs), store or MemoryStore(), compute, n_records)
         if compute.shard is not None:
             assert sink.path is not None  # the store has refused it
             return _shard_summary(run.compute_shard(sink.path, stage), began)
-        header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
+        fields, sources = list(annotations.fields), list(annotations.sources)
+        if motifs is not None:
+            fields, sources = fields + motifs.fields, [*sources, motifs.source]
+        header = Header(file.header, {}, (), Provenance(__version__), fields, sources)
+        keys, left_out = [field.key for field in fields], LeftOut(n_fields)
         with sink.reserved(), sink.writing(header) as out:
-            for block, values in run.results(stage):
-                _write(file, block, [*values, *lookups.values(block.text)], annotations, out, first=not counts.n)
+            for block, both in run.results(stage):
+                values, of_motifs = ([of for of in both if (of.first < n_fields) == is_first] for is_first in (True, False))
+                left_out.add(of_motifs)
+                _write(file, block, [*values, *lookups.values(block.text), *of_motifs], keys, out, first=not counts.n)
                 counts.add(block, values, file)
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
         notes = [f"{store.n_found} parts were there from an interrupted run"] if store is not None and store.n_found else []
         notes += [note for of_source in annotations.all for note in of_source.notes]
         notes += [*given.notes, *blocks.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
-        notes += [*lookups.notes(), *sink.notes]
+        notes += [*lookups.notes(), *left_out.notes(), *sink.notes]
     return counts.summary(time.monotonic() - began, notes, lookups)
 
 
@@ -146,6 +153,9 @@ def _store(request: AnnotationRequest, variants: VariantInput, sink: Sink) -> It
         "annotations": repr((request.annotations.sources, request.annotations.fields)),
         "version": __version__,
     }
+    if request.motifs is not None:
+        job["motifs"] = repr((request.motifs.source, request.motifs.threshold))
+        job["FASTA"] = request.motifs.genome.signature
     with resumable(FieldFolder(sink.path, job), sink.path, compute) as folder:
         yield folder
 
@@ -193,7 +203,7 @@ class _Counts:
 
 
 def _write(
-    file: VariantFile, block: Block, values: Sequence[FieldValues], annotations: Annotations, out: RecordWriter, *, first: bool
+    file: VariantFile, block: Block, values: Sequence[FieldValues], keys: Sequence[str], out: RecordWriter, *, first: bool
 ) -> None:
     """Write a block of records with their annotations; the first block is checked for keys missing in the header.
 
@@ -202,7 +212,7 @@ def _write(
     if isinstance(out, VCFWriter) and not out.stale and (block.info >= 0).all():
         if first:
             out.refuse_undeclared(block.text)
-        out.write_text(_inserted(block, values, annotations.keys))
+        out.write_text(_inserted(block, values, keys))
         for name, i, j in block.contigs:
             positions = block.starts[i:j] + 1
             rising = bool((np.diff(positions) >= 0).all())

@@ -19,6 +19,8 @@ from small_models import small_classifier, small_encoder, small_enformer
 import genoformer as gf
 from genoformer.compute import run as compute_run
 from genoformer.errors import OptionError
+from genoformer.formats.motif_files import write_meme
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.models import registry
 from genoformer.scoring import plan
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
@@ -48,6 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = f"{header[-1]}\tFORMAT\tS1\tS2"
     form = '##FORMAT=<ID=GT,Number=1,Type=String,Description="GT">'
     (folder / "phased.vcf").write_text("\n".join([*header[:-1], form, columns, *phased, ""]))
+    motifs = [Matrix(f"m{i}", random.dirichlet([0.4] * 4, size=4 + i % 5)) for i in range(8)]
+    write_meme(folder / "m.meme", motifs)
     note = "x" * 16_000  # so that there are several blocks
     (folder / "long.vcf").write_text("\n".join([*header, *(f"{line};NOTE={note}" for line in lines), ""]))
     return folder
@@ -59,6 +63,7 @@ CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
     "predict bases": ("predict -f g.fa -m tokens --track entropy,constraint -r chr1:1-300 --part-size 40", "out"),
     "predict classes": ("predict -f g.fa -m classes --step 7 --part-size 40 --calls {}.bed --threshold 0.1", "out"),
     "annotate": ("annotate long.vcf -a E=e.bed", "out.vcf.gz"),
+    "annotate motifs": ("annotate long.vcf -f g.fa --motifs m.meme --motif-p 0.01 -a E=e.bed", "out.vcf.gz"),
     "annotate a table": ("annotate long.vcf -a E=e.bed --figures {}.figures", "out.tsv"),
     "haplotypes": ("haplotypes phased.vcf -f g.fa -b r.bed -m tracks --head human --strand forward", "out.tsv"),
     "pairs": ("pairs v.vcf -f g.fa -m tracks --head human --strand forward --within 12 --part-size 20", "out.tsv"),

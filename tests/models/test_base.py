@@ -11,7 +11,7 @@ from scoring_jobs import scorer_of
 from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
-from genoformer.errors import CheckpointError
+from genoformer.errors import CheckpointError, OptionError
 from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_probabilities import predict_bases
@@ -100,6 +100,16 @@ def test_a_model_without_tokens_predicts_bases() -> None:
     for row, before in zip(found, codes[:8], strict=True):
         expected = [np.log2(1.1 / 1.4) if base == before else np.log2(0.1 / 1.4) for base in range(4)]
         np.testing.assert_allclose(row, expected, atol=1e-6)
+
+
+def test_tracks_of_a_model_without_tokens(make_fasta) -> None:
+    text = "ACCGTTACGG" * 6
+    genome = Genome(make_fasta(chr1=text))
+    table = gf.predict(genome, "chr1:21-40", Flat(), track="logprob", strand="forward")
+    expected = [np.log2((1.1 if text[i] == text[i - 1] else 0.1) / 1.4) for i in range(20, 40)]
+    np.testing.assert_allclose(table.logprob, expected, atol=1e-6)
+    with pytest.raises(OptionError, match="stride masks tokens, and this model reads none"):
+        gf.predict(genome, "chr1:21-40", Flat(), track="logprob", stride=4)
 
 
 def test_scores_and_embeddings_of_many_sequences_need_a_token_model(make_fasta) -> None:
