@@ -64,7 +64,7 @@ def split_fields(file: str | os.PathLike[str]) -> tuple[str, Path, tuple[str, ..
     """
     name, path = named_file(file)
     before, colon, after = str(path).rpartition(":")
-    if not colon or not after or path.exists() or not Path(before).is_file():
+    if not colon or not after or path.exists() or not (Path(before).is_file() or _VCF.search(before)):
         return name, path, ()
     if "=" not in os.fspath(file):
         name, _ = named_file(before)

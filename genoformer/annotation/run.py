@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VC
 Integers = NDArray[np.int64]
 
 _TAB, _DOT = b"\t."
+_ESCAPED = "".join(letter for letter in map(chr, range(128)) if escaped(letter) != letter)
 
 
 class Summary(NamedTuple):
@@ -171,14 +172,14 @@ def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) 
     """Return the text of a block in pieces, with KEY=VALUE,VALUE added at the end of INFO of annotated records."""
     added: dict[int, str] = {}
     for field in values:
-        template = "".join(f";{key}=%s" for key in keys[field.first : field.first + len(field.texts)])
+        names = [repeat(f";{key}=") for key in keys[field.first : field.first + len(field.texts)]]
         rows = [_all_escaped(texts) for texts in field.texts]
         records = field.records.tolist()
         if len(field.records) and (np.diff(field.records) == 0).any():
             edges = np.flatnonzero(np.diff(field.records, prepend=-1, append=-1)).tolist()
             rows = [[",".join(texts[i:j]) for i, j in pairwise(edges)] for texts in rows]
             records = [records[i] for i in edges[:-1]]
-        texts_of_records = map(template.__mod__, zip(*rows, strict=True))
+        texts_of_records = map("".join, zip(*chain.from_iterable(zip(names, rows, strict=True)), strict=False))
         if not added:
             added = dict(zip(records, texts_of_records, strict=True))
             continue
@@ -201,4 +202,6 @@ def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) 
 
 def _all_escaped(texts: list[str]) -> list[str]:
     joined = "".join(texts)
-    return texts if escaped(joined) == joined else list(map(escaped, texts))
+    if joined.isascii() and not any(letter in joined for letter in _ESCAPED):  # a few times as fast as a pattern
+        return texts
+    return list(map(escaped, texts))

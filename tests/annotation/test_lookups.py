@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import random
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pysam
 import pytest
 from hypothesis import given, settings
@@ -191,11 +193,18 @@ def test_values_of_each_number_and_type(tmp_path: Path, suffix: str) -> None:
         first, second, *_ = typed
         assert (first.info["S_N"], first.info["S_R"], second.info["S_ONE"]) == ((2,), (90, 92), (None, 0.5, 0.5))
     annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.tsv")
-    assert tmp_path.joinpath("out.tsv").read_text().splitlines()[1].split("\t")[-2:] == ["2", "x,y;z"]
-    annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.parquet")
-    import pyarrow.parquet as pq
-
-    assert pq.read_table(tmp_path / "out.parquet").to_pydict()["S_N"][:2] == [[2], [None, 1, 2]]
+    with (tmp_path / "out.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [(row["alt"], row["S_N"], row["S_ANY"]) for row in rows[:4]] == [
+        ("G", "2", "x,y;z"),
+        ("T", "", ".,x&y;z,x&y;z"),
+        ("C", "1", ".,x&y;z,x&y;z"),
+        ("G", "2", ".,x&y;z,x&y;z"),
+    ]
+    annotate(vcf, [f"S={source}:N,R"], tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet").to_pydict()
+    assert table["S_N"] == [2, None, 1, 2, 3, None, None]  # a row per ALT
+    assert table["S_R"][:2] == [[90, 92], [90, None, 91, 92]]
 
 
 def test_without_fields_the_id_or_the_record_is_named(tmp_path: Path) -> None:
