@@ -154,9 +154,9 @@ def _column_reader(column: int) -> Reader:
 
 
 _COLUMNS = {
-    "ID": SourceField("ID", ".", "String", "ID", _column_reader(ID)),
-    "QUAL": SourceField("QUAL", "A", "Float", "QUAL", _column_reader(QUAL)),
-    "FILTER": SourceField("FILTER", ".", "String", "FILTER", _column_reader(FILTER)),
+    "ID": SourceField("ID", ".", "String", "Names of the record", _column_reader(ID)),
+    "QUAL": SourceField("QUAL", "A", "Float", "Quality of the record", _column_reader(QUAL)),
+    "FILTER": SourceField("FILTER", ".", "String", "PASS, or the filters that the record fails", _column_reader(FILTER)),
 }
 
 
