@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -48,8 +49,23 @@ SHAPE: dict[str, Any] = {
 }
 
 
+_MADE: dict[str, tuple[AlphaGenome, Tensor]] = {}
+
+
 def small_alphagenome(seed: int = 0, **fields: Any) -> AlphaGenome:
-    """An AlphaGenome in eval mode; nothing in it is 0 or 1 as it is before training."""
+    """An AlphaGenome in eval mode; nothing in it is 0 or 1 as it is before training.
+
+    Each is made once, copied, and torch's generator left as making it leaves it.
+    """
+    key = f"{seed} {sorted(fields.items())}"
+    if key not in _MADE:
+        _MADE[key] = _small_alphagenome(seed, **fields), torch.get_rng_state()
+    model, state = _MADE[key]
+    torch.set_rng_state(state)
+    return copy.deepcopy(model)
+
+
+def _small_alphagenome(seed: int, **fields: Any) -> AlphaGenome:
     torch.manual_seed(seed)
     model = AlphaGenome(AlphaGenomeConfig(**{**SHAPE, **fields})).eval()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A run that is killed at random moments, twenty times, with a track model: the bytes are those of an undisturbed run."""
+"""A run that is killed at random moments, again and again, with a track model: the bytes are those of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amounts import FULL
 from processes import command, finished, started
 from small_models import small_enformer
 
 from genoformer.models import registry
 
-KILLS = 20
+KILLS = 20 if FULL else 10
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["score", str(folder / "in.vcf"), "-f", str(folder / "g.fa"), *options]
 
 
-def test_killed_twenty_times(arguments: list[str], tmp_path: Path) -> None:
+def test_killed_again_and_again(arguments: list[str], tmp_path: Path) -> None:
     said = tmp_path / "said"
 
     def outputs(name: str) -> list[str]:
