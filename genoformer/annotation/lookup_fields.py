@@ -111,6 +111,8 @@ def _info_reader(key: str, number: str) -> Reader:
 
 def _split(values: list[str], number: str, matched: MatchedLines) -> Texts:
     """Return the entries that belong to one ALT each; None for missing values and for values with too few entries."""
+    if number == "1" and "," in "".join(values):
+        values = [value.replace(",", "%2C") for value in values]  # one value, which the writer escapes
     if number not in ("A", "R", "G") or (number == "A" and "," not in "".join(values)):
         return _without_missing(values)
     out: Texts = []

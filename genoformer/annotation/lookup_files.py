@@ -25,7 +25,15 @@ from genoformer.annotation.lookup_fields import (
 from genoformer.annotation.source_stream import VCF_LAYOUT, LineLayout
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
 from genoformer.formats.bed import named_file
-from genoformer.formats.bed_columns import ALLELE_ROLES, Asked, column_number, names_of_role, parse_columns, plain_names
+from genoformer.formats.bed_columns import (
+    ALLELE_ROLES,
+    Asked,
+    column_number,
+    is_header,
+    names_of_role,
+    parse_columns,
+    plain_names,
+)
 from genoformer.formats.text import numbered_lines
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.digits import is_count
@@ -86,8 +94,9 @@ def is_lookup(path: Path, fields: Sequence[str] = (), columns: str | None = None
 
 
 def _has_alleles(names: Sequence[str]) -> bool:
+    """True if the names of columns are those of a table of alleles, and not of a table of regions that has some as well."""
     plain = plain_names(names)
-    return all(any(name in plain for name in names_of_role(role)) for role in ("pos", "ref", "alt"))
+    return not is_header(names) and all(any(name in plain for name in names_of_role(role)) for role in ("pos", "ref", "alt"))
 
 
 def _head(path: Path) -> bytes:

@@ -277,6 +277,21 @@ def test_values_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
     assert "T: values that are no numbers were left out of the columns score (1)." in summary.notes
 
 
+def test_one_value_with_a_comma_stays_one(tmp_path: Path) -> None:
+    head = HEAD.replace("Number=1,Type=Float", "Number=1,Type=String")
+    source = write_vcf(tmp_path / "s.vcf", ["chr1\t10\t.\tA\tC\t.\t.\tONE=a,b%3Bc"], head=head)
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tC\t.\t.\t.", "1\t10\t.\tA\tG,C\t.\t.\t."], "1")
+    annotate(vcf, [f"S={source}:ONE"], tmp_path / "out.vcf")
+    assert info_texts(tmp_path / "out.vcf") == ["S_ONE=a%2Cb%3Bc", "S_ONE=.,a%2Cb%3Bc"]
+
+
+def test_a_table_of_regions_with_alleles_has_elements(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("chrom\tstart\tend\tname\tpos\tref\talt\nchr1\t5\t15\tpeak\t6\tA\tC\n")
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tC\t.\t.\t."], "1")
+    annotate(vcf, [f"T={tmp_path}/t.tsv"], tmp_path / "out.vcf")
+    assert info_texts(tmp_path / "out.vcf") == ["T=peak"]
+
+
 def test_columns_without_a_header(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("7\tchr1\t3\tA\tC\n8\tchr1\t4\tA\tC\n")
     vcf = write_vcf(tmp_path / "q.vcf", ["1\t4\t.\tA\tC\t.\t.\t.", "1\t5\t.\tA\tC\t.\t.\t."], "1")
