@@ -46,11 +46,11 @@ annotation_options = shared.option_group(
 
 
 def read_annotation_options(options: dict[str, Any]) -> Any:
-    """Read the annotations of -a, --gtf and --tss, and remove these keys from the options."""
+    """Read the annotations of -a, --gtf, --tss and --motifs, and remove these keys from the options."""
     from genoformer.annotation import read_annotations
 
-    keys = ("files", "gtf", "tss", "promoter", "flank", "columns")
-    return read_annotations(**{key: options.pop(key) for key in keys})
+    keys = ("files", "gtf", "tss", "promoter", "flank", "columns", "motifs", "motif_p")
+    return read_annotations(**{key: options.pop(key) for key in keys if key in options})
 
 
 def refuse_file(folder: str, option: str) -> None:
@@ -74,6 +74,20 @@ def refuse_file(folder: str, option: str) -> None:
     help="Reference FASTA, which aligns insertions and deletions of files that are looked up by allele.",
 )
 @click.option(
+    "--motifs",
+    type=click.Path(),
+    metavar="FILE",
+    help="Motifs (MEME, TRANSFAC, JASPAR ...): each allele gets the motif that it gains and loses most; needs -f.",
+)
+@click.option(
+    "--motif-p",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-4,
+    show_default=True,
+    metavar="P",
+    help="Largest P of the better allele of a motif.",
+)
+@click.option(
     "--figures",
     type=click.Path(),
     metavar="FOLDER",
@@ -95,7 +109,8 @@ def annotate(vcf: str, output: str, fasta: str | None, figures: str | None, af_k
     if the file has them; for genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record covers its REF; a symbolic allele
     covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
     In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
-    names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT (docs/lookups.md).
+    names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT; --motifs gives
+    GF_MOTIF_GAINED and GF_MOTIF_LOST with scores and P (docs/lookups.md).
     """
     from pathlib import Path
 

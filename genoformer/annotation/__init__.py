@@ -9,6 +9,7 @@ from genoformer.annotation.elements import read_files, require_key
 from genoformer.annotation.genes import FLANK, PROMOTER, read_gene_map, read_sites
 from genoformer.annotation.lookup_files import describe_file, is_lookup, split_fields
 from genoformer.annotation.lookups import Lookup
+from genoformer.annotation.motif_changes import P_VALUE, read_motif_lookup
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
 from genoformer.formats.bed import named_file
@@ -29,13 +30,15 @@ def read_annotations(
     promoter: tuple[int, int] = PROMOTER,
     flank: int = FLANK,
     columns: Sequence[str] = (),
+    motifs: str | PathLike[str] | None = None,
+    motif_p: float = P_VALUE,
 ) -> Annotations:
     """Read the elements of one or several files (NAME=FILE, or FILE) and the genes of a GTF or GFF3.
 
     files: may include the GTF or GFF3, and files that are looked up by allele or position (VCF, BCF, bigWig, table; also
     NAME=FILE:FIELD,...), of which only the headers are read now. columns: layout of the files, as in `--columns`
     (docs/files.md). tss: a BED of TSSs, instead of a GTF. promoter: bases upstream and downstream of each TSS. flank: bases
-    beyond a gene.
+    beyond a gene. motifs: a file of motifs, of which each allele gets the one that it gains and loses most; motif_p: largest P.
 
     Raises: MissingFileError; FileFormatError with the line number; ConfigError for a name that is not a valid INFO key.
     """
@@ -51,7 +54,8 @@ def read_annotations(
     lookups = [file for file in others if is_lookup(*split_fields(file)[1:], layouts.for_file(split_fields(file)[0]))]
     elements = read_files([file for file in others if file not in lookups], layouts)
     keys = [field.key for of in elements for field in of.fields]
-    return Annotations(elements, genes, read_lookups(lookups, layouts, keys))
+    changes = [] if motifs is None else [read_motif_lookup(fspath(motifs), motif_p)]
+    return Annotations(elements, genes, [*read_lookups(lookups, layouts, keys), *changes])
 
 
 def read_lookups(files: Sequence[str | PathLike[str]], layouts: Columns, taken: Sequence[str] = ()) -> list[Lookup]:

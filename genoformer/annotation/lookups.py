@@ -83,6 +83,14 @@ class Lookup:
             fields.append(Field(key, of.type, text, number=of.number))
         return fields
 
+    def open(self, genome: Genome | None) -> Reader:
+        """Open the file; genome: for the alignment of insertions and deletions."""
+        return open_reader(self.file, genome)
+
+    def sentence(self, counts: LookupCounts) -> str:
+        """Return a sentence on what was found."""
+        return f"{self.name}: {counts.text(self.file.path.name)}"
+
     @cached_property
     def source(self) -> Source:
         kind, digest = identifying_hash(self.file.path, index_path(self.file.path))
@@ -155,7 +163,7 @@ class OpenLookups:
 
     def sentences(self) -> tuple[str, ...]:
         """Return a sentence for each file on what was found."""
-        return tuple(f"{of.lookup.name}: {self.counts[of.lookup.name].text(of.lookup.file.path.name)}" for of in self._opened)
+        return tuple(of.lookup.sentence(self.counts[of.lookup.name]) for of in self._opened)
 
     def notes(self) -> list[str]:
         """Return sentences on contigs with other names, and on values and alleles that could not be used."""
@@ -198,7 +206,7 @@ def open_lookups(lookups: Sequence[Lookup], first: int, genome: Genome | None) -
     with ExitStack() as closing:
         opened = []
         for lookup in lookups:
-            reader = open_reader(lookup.file, genome)
+            reader = lookup.open(genome)
             closing.callback(reader.close)
             opened.append(_Opened(lookup, first, reader))
             first += len(lookup.fields)
