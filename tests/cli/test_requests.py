@@ -17,7 +17,7 @@ from genoformer.datasets.request import DatasetRequest, TrackSetRequest
 @pytest.mark.parametrize(
     ("command", "request_type", "other_names"),
     [
-        (annotate, AnnotationRequest, {"variants": "vcf", "annotations": "files", "breakdown": "figures"}),
+        (annotate, AnnotationRequest, {"variants": "vcf", "annotations": "files", "breakdown": "figures", "genome": "fasta"}),
         (enrich, EnrichmentRequest, {"annotations": "files", "genome": "fasta", "match_on": "match"}),
         (build, DatasetRequest, {"genome": "fasta"}),
         (tracks, TrackSetRequest, {"genome": "fasta"}),
