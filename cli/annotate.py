@@ -64,14 +64,15 @@ def refuse_file(folder: str, option: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("vcf", type=click.Path())
+@shared.variants
 @annotation_options
 @shared.variant_output
 @click.option(
     "-f",
     "--fasta",
     type=click.Path(),
-    help="Reference FASTA, which aligns insertions and deletions of files that are looked up by allele.",
+    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, and tells REF of a table with effect "
+    "and other allele.",
 )
 @click.option(
     "--motifs",
@@ -94,8 +95,10 @@ def refuse_file(folder: str, option: str) -> None:
     help="Folder for figures and a table of variants by frequency and element.",
 )
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
-def annotate(vcf: str, output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any) -> None:
-    """Write every record of VCF (or BCF; - is stdin) with elements and genes that it overlaps, and values of its alleles.
+def annotate(
+    vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any
+) -> None:
+    """Write every record of VCF (or BCF, or a table; - is stdin) with elements, genes and values of its alleles.
 
     \b
     genoformer annotate in.vcf.gz -a CTCF=ctcf.narrowPeak.gz -a STATE=states.bed \\

@@ -29,9 +29,7 @@ from .verbosity import Command, print_note
     metavar="NAMES",
     help="Scores, separated by commas.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
-@click.option(
-    "-o", "--output", type=click.Path(), metavar="FILE", help="File to write.  [default: calibration.npz in the model's folder]"
-)
+@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="File to write.  [default: in the model's folder]")
 @shared.context
 @shared.strand
 @shared.phases
@@ -51,7 +49,8 @@ def calibrate(
     genoformer score in.vcf.gz -f hg38.fa -m my_model/ -o out.vcf.gz      # now with GF_SAD_Q
 
     `score` with the same settings then adds the empirical quantile of each score: the fraction of background scores of the
-    same track that are not larger.
+    same track that are not larger. The folder keeps a calibration for each head and set of scores; the same ones again replace
+    theirs.
     """
     from genoformer.scoring.background import calibrate as score_background
     from genoformer.scoring.job import CalibrationJob, calibration_path

@@ -12,7 +12,6 @@ from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
-    click.argument("vcf", type=click.Path()),
     shared.reference,
     click.option(
         "-m",
@@ -41,6 +40,7 @@ _common = shared.option_group(
 
 
 @click.command(cls=Command)
+@click.argument("vcf", type=click.Path())
 @_common
 @click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
 @shared.columns
@@ -82,6 +82,7 @@ def haplotypes(
 
 
 @click.command(cls=Command)
+@shared.variants
 @_common
 @click.option(
     "--within",
@@ -92,7 +93,7 @@ def haplotypes(
 @track_options
 @class_options
 @click.pass_context
-def pairs(ctx: click.Context, vcf: str, output: str, within: int | None, **options: Any) -> None:
+def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: int | None, **options: Any) -> None:
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
 
     \b

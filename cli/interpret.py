@@ -37,7 +37,8 @@ _common = shared.option_group(
         "--length",
         type=click.IntRange(min=1),
         metavar="BASES",
-        help="Length of the maps in bases, around the middle of each region or variant.",
+        help="Length of the maps in bases, around the middle of each region or variant.  [default: that of a region; attention "
+        "and attribution of a track model widen it to whole bins]",
     ),
     shared.columns,
     shared.fix,

@@ -60,8 +60,6 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     from dataclasses import asdict
 
     from genoformer.models import cost, folders, registry
-    from genoformer.scoring.calibration import Calibration
-    from genoformer.scoring.job import calibration_path
 
     if (entry := _catalog_state(model, catalog)) is not None:
         click.echo(json.dumps(entry, indent=1))
@@ -77,13 +75,24 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
         **_reads(loaded),
         "config": asdict(loaded.config),
         "manifest": folders.read_manifest(model),
-        **({"calibration": Calibration.load(path).about} if (path := calibration_path(model)).is_file() else {}),
+        **_calibrations(model),
     }
     if as_json:
         shown["card"] = card
     elif card is not None:
         click.echo(card)
     click.echo(json.dumps(shown, indent=1))
+
+
+def _calibrations(model: str) -> dict[str, Any]:
+    """Return what the calibrations in the folder of a model were made from: one alone, or several by file."""
+    from genoformer.models import folders
+    from genoformer.scoring.calibration import calibrations_in
+
+    known = {path.name: one.about for path, one in calibrations_in(folders.resolve_model(model)).items()}
+    if len(known) > 1:
+        return {"calibrations": known}
+    return {"calibration": next(iter(known.values()))} if known else {}
 
 
 def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
@@ -238,6 +247,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     from genoformer.formats.track_table import read_targets
     from genoformer.inference.track_prediction import head_tracks
     from genoformer.models.base import PredictsTracks, has
+    from genoformer.models.track_model import named_heads
 
     if not named:
         return
@@ -246,7 +256,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     for text in named:
         head, _, path = text.partition("=")
         if not path:
-            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.track_heads)}.")
+            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {named_heads(model.track_heads)}.")
         if is_metadata(path):
             model.targets.update(model.tables_of_metadata(head, read_metadata(path)))
         else:

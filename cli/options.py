@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
-NAMES = {"spec": "tracks", "files": "annotations", "match": "match_on"}  # name of a parameter -> name of the option in Python
+NAMES = {
+    "spec": "tracks",
+    "files": "annotations",
+    "match": "match_on",
+    "region_files": "region",
+}  # name of a parameter -> name of the option in Python
 
 
 class _ModelName(click.ParamType):
@@ -31,6 +37,19 @@ def starting(names: Iterable[str], incomplete: str) -> list[str]:
 
 MODEL = _ModelName()
 
+
+def _variants(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return one path, or several ids of variants; refuse several paths."""
+    if len(values) == 1:
+        return values[0]
+    from genoformer.genome.variant_input import is_variant
+
+    if files := [value for value in values if not is_variant(value)]:
+        raise click.BadParameter(f"found {len(values)} arguments with {files[0]!r}, expected one file, or variants alone.")
+    return values
+
+
+variants = click.argument("vcf", metavar="VCF", type=click.Path(), nargs=-1, required=True, callback=_variants)
 reference = click.option(
     "-f", "--fasta", required=True, type=click.Path(), help="Reference genome: FASTA, plain, gzipped or bgzipped."
 )
@@ -119,6 +138,38 @@ fix = click.option(
     help="Treat records whose REF disagrees as corrected, if that explains 90 % of them: swap (exchange REF and ALT), "
     "strand (alleles are those of the other strand), shift (positions are counted from 0); separate several with commas.",
 )
+
+
+def regions(text: str) -> Callable[[Command], Command]:
+    """Return -r and -R for a command; `text` says what is done in the regions."""
+    return option_group(
+        click.option(
+            "-r",
+            "--region",
+            "region",
+            multiple=True,
+            metavar="CHR[:FROM-TO]",
+            help=f"{text} this region (1-based, inclusive); may be repeated, and overlaps count once.",
+        ),
+        click.option(
+            "-R",
+            "--regions-file",
+            "region_files",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="BED",
+            help="Regions of a BED, peaks or a table, in addition to those of -r; may be repeated.",
+        ),
+    )
+
+
+def with_regions(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with the regions of -r and -R as the one option `region` of Python."""
+    options = dict(options)
+    chosen = (*options.pop("region", ()), *options.pop("region_files", ()))
+    return options | {"region": chosen if len(chosen) > 1 else chosen[0]} if chosen else options
+
+
 TRACKS_HELP = "Tracks by number, name or pattern: 5, 0-10, CAGE, '*liver*'.  [default: all]"
 tracks = click.option("--tracks", "spec", metavar="SPEC", help=TRACKS_HELP)
 scale = click.option(
@@ -136,6 +187,13 @@ contexts = click.option(
 )
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
 head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
+heads = click.option(
+    "--head",
+    metavar="NAME",
+    multiple=True,
+    help="Head of the model, such as human, if it has several heads. Several heads (--head A --head B, or a pattern such as "
+    "'human_*_1bp') have columns named by head.",
+)
 
 
 columns = click.option(

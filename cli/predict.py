@@ -18,19 +18,33 @@ from .verbosity import Command, print_note
     "--model",
     type=shared.MODEL,
     required=True,
-    help="Track model or fine-tuned model: a folder, or a name from `models list`.",
+    help="Track model, fine-tuned model or language model: a folder, or a name from `models list`.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(),
     help="Output: .bw (one track or class), .parquet, .png, or a folder for one bigWig per track or class; of DATA: .tsv or "
-    ".parquet.",
+    ".parquet; of contact maps: .npz, .tsv, .parquet, .png or a folder; of splice junctions: .tsv or .parquet.",
 )
 @click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
 @shared.columns
-@click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
+@shared.regions("Predict")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
+@click.option(
+    "--track",
+    metavar="NAMES",
+    multiple=True,
+    help="Tracks of a language model, one value for each base: entropy, information, logprob or constraint; several with "
+    "commas; may be repeated.",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    metavar="BASES",
+    help="Mask the bases of a window at this distance together in one pass of a language model: faster; the change of the "
+    "values is measured on a sample and printed.  [default: one base in each pass]",
+)
 @click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
 @shared.targets
 @shared.head
@@ -47,7 +61,8 @@ from .verbosity import Command, print_note
     "--context",
     type=int,
     metavar="BASES",
-    help="Length of the windows of a fine-tuned model, at most its own.  [default: that of its training]",
+    help="Length of the windows of a fine-tuned model, at most its own, or of a language model.  "
+    "[default: that of its training]",
 )
 @click.option(
     "--step",
@@ -62,7 +77,8 @@ from .verbosity import Command, print_note
     "--threshold", type=float, metavar="VALUE", help="Least probability (or value) of a call.  [default: 0.5 for probabilities]"
 )
 @shared.strand_with_default(
-    "forward for tracks, where both needs a table of strand pairs; a fine-tuned model: as in its training"
+    "forward for tracks, where both needs a table of strand pairs; both for a language model; a fine-tuned model: as in its "
+    "training"
 )
 @shared.device
 @shared.precision
@@ -71,18 +87,23 @@ from .verbosity import Command, print_note
     "--part-size",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Windows (or sequences) that a fine-tuned model predicts and saves together.  [default: chosen automatically]",
+    help="Windows (or sequences) that a fine-tuned model, or bases that a language model, predicts and saves together.  "
+    "[default: chosen automatically]",
 )
 @click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the tracks of a .png.")
 @click.option(
     "--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the tracks of a .png; may be repeated."
 )
 @click.option(
-    "--force", is_flag=True, help="Replace an existing folder, and existing outputs of a fine-tuned model in regions."
+    "--force",
+    is_flag=True,
+    help="Replace an existing folder, and existing outputs of a fine-tuned or language model in regions.",
 )
 @click.option("--plan", is_flag=True, help="Print parameters, windows and, for tracks, memory and time, then exit.")
 def predict(output: str | None, calls: str | None, plan: bool, force: bool, **options: Any) -> None:
     """Predict tracks or classes for regions, whole contigs or a genome, or the classes of the sequences in DATA.
+
+    A language model predicts tracks of its own with --track, such as the entropy of each base.
 
     \b
     genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' \\
@@ -93,10 +114,15 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     genoformer predict peaks.bed -f hg38.fa -m FINE_TUNED -o peaks.tsv
     genoformer predict -f hg38.fa -m FINE_TUNED --contigs chr20 --step 50 -o promoters.bw \\
         --calls promoters.bed --threshold 0.9
+    genoformer predict -f ecoli.fa -m LANGUAGE_MODEL --track entropy,constraint -o ecoli_tracks
 
     Bins begin at multiples of the model's bin size; the first and last bin of a region are cut to it. Windows overlap, and only
     the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does not
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
+
+    A head of contact maps or splice junctions (AlphaGenome): each region is predicted in one window around its middle, and is
+    at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites
+    of the region, as introns (0-based, half-open) with a read count for each tissue.
 
     A fine-tuned model in regions: bins begin at multiples of --step, and the value of a bin is the probability (or value) of
     the one window with the same centre. The window has the length of the model's training, or of --context, and reads N beyond
@@ -104,6 +130,10 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     ends of the contig. Their BED has the columns chrom, start, end, class, score (the largest probability times 1,000; 0 for a
     regression), a dot, and the largest value. An interrupted run resumes with the same command. Existing outputs are kept
     unless --force is given.
+
+    A language model: each base is masked in the middle of its window as in `score`, so that the values are those of the scores
+    ENTROPY and LLR. All tracks share the passes. A base has no value if it is N, or if N hide the bases around it. With
+    --stride a pass masks several bases of the middle half of a window. Runs resume, as those of a fine-tuned model.
 
     DATA: a FASTA, a CSV or TSV with a column sequence, or a BED with -f. The table has the name of each sequence (of a BED:
     chrom, start, end, name and strand) and a column for each class. Logits of the windows of a long sequence are averaged.
@@ -122,7 +152,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
-    with open_prediction(with_runtime(PredictionRequest, **with_strand(options))) as prediction:
+    with open_prediction(with_runtime(PredictionRequest, **with_strand(shared.with_regions(options)))) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")
         if output is None or plan:

@@ -20,6 +20,7 @@ from .verbosity import Command, print_note
     multiple=True,
     help="Model (with -f) to draw its predictions for both alleles of the strongest variants; several form an ensemble.",
 )
+@shared.contexts
 @click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Number of variants to draw.")
 @click.option(
     "--flank",
@@ -29,7 +30,14 @@ from .verbosity import Command, print_note
     help="Bases to draw on either side of a variant.",
 )
 def report(
-    scored: str, output: str, title: str | None, fasta: str | None, model: tuple[str, ...], top: int, flank: int
+    scored: str,
+    output: str,
+    title: str | None,
+    fasta: str | None,
+    model: tuple[str, ...],
+    contexts: str | None,
+    top: int,
+    flank: int,
 ) -> None:
     """Write an HTML page of a scored VCF with summary, distributions, table and figures; it needs no server and no network.
 
@@ -39,7 +47,7 @@ def report(
 
     The table can be sorted and filtered; its columns include the INFO keys that most records have. The figures use the windows,
     strands, shifts and tracks of the scores, as given in the header. Track scores below the noise floor are grey, and are
-    drawn only if no score is above it.
+    drawn only if no score is above it. --contexts draws the contexts that the scores were made with.
     """
     from pathlib import Path
 
@@ -49,9 +57,8 @@ def report(
     from .progress import progress_bar
 
     lock_outputs(output)
-    request = ReportRequest(
-        Path(scored), Path(output), title, models=model, fasta=Path(fasta) if fasta else None, top=top, flank=flank
-    )
+    genome, table = (Path(path) if path else None for path in (fasta, contexts))
+    request = ReportRequest(Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, contexts=table)
     with progress_bar("variants") as watch:
         summary = make_report(request, progress=watch)
     drawn = f", {summary.n_figures} drawn" if summary.n_figures else ""

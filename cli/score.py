@@ -13,12 +13,12 @@ import click
 from . import options as shared
 from .annotate import element_option
 from .explain import ExplainsModels, explain
-from .track_options import class_options, given_options, track_options
+from .track_options import class_options, given_options, options_of_heads
 from .verbosity import Command, print_note
 
 
 @click.command(cls=ExplainsModels)
-@click.argument("vcf", type=click.Path())
+@shared.variants
 @shared.reference
 @click.option(
     "-m",
@@ -39,9 +39,7 @@ from .verbosity import Command, print_note
     "for the head.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
-@click.option(
-    "-r", "--region", metavar="CHR[:FROM-TO]", help="Score only records whose REF overlaps this region (1-based, inclusive)."
-)
+@shared.regions("Score only records whose REF overlaps")
 @shared.context
 @shared.strand
 @shared.phases
@@ -49,7 +47,7 @@ from .verbosity import Command, print_note
 @shared.device
 @shared.precision
 @shared.batch_size
-@track_options
+@options_of_heads
 @class_options
 @element_option
 @click.option(
@@ -131,15 +129,22 @@ from .verbosity import Command, print_note
     help="Explain scores and statuses, and with -m which scores the model supports and why not the others; then exit.",
 )
 @click.pass_context
-def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str, **options: Any) -> None:
-    """Score the variants of VCF (or BCF; - is stdin) and write every record back with its scores.
+def score(
+    ctx: click.Context, vcf: str | tuple[str, ...], fasta: str, model_names: tuple[str, ...], output: str, **options: Any
+) -> None:
+    """Score the variants of VCF (or BCF, a table, or variants themselves; - is stdin) and write every record with its scores.
 
     \b
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m my_promoters/ -o out.vcf.gz
+    genoformer score chr20:1050100:A:G chr20-1050200-T-TA -f hg38.fa -o out.tsv
+    genoformer score gwas.tsv.gz -f hg38.fa -o out.tsv
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
+
+    A table has columns of contig, position and alleles under their usual names (docs/files.md), or an id such as
+    chr20:1050100:A:G on each line; its further columns are kept. Of effect and other allele the FASTA tells which is REF.
 
     With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
     score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.
@@ -264,9 +269,9 @@ def merge(ctx: click.Context, output: str) -> None:
         score.invoke(inner)
 
 
-def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
-    from genoformer.formats.vcf_text import seekable_copy
+def _preflight_only(vcf: str | tuple[str, ...], genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.preflight import preflight
+    from genoformer.genome.variant_input import variant_file
 
     from .progress import progress_bar
 
@@ -279,17 +284,17 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
         models = load_models(options["model_names"]).models
         scoring = Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False)
         longest = make_scorer(genome, scoring).longest_allele
-    with progress_bar("records") as watch, seekable_copy(vcf) as path:
+    with progress_bar("records") as watch, variant_file(vcf, genome) as given:
         checked = preflight(
-            path,
+            given.path,
             genome,
             max_length=longest,
-            region=options["region"],
-            name=vcf,
+            region=shared.with_regions(options).get("region"),
+            name=given.name,
             fix=options["fix"],
             force=options["force"],
             progress=watch,
-        )
+        ).with_notes(given.notes)
     click.echo(json.dumps(checked.to_dict()) if options["as_json"] else checked.table())
     problem = checked.problem()
     if problem and not options["force"]:

@@ -45,21 +45,20 @@ class_options = shared.option_group(
     ),
     tile,
 )
+_gtf = click.option("--gtf", type=click.Path(), help="Gene annotation (GTF or GFF3), for the scores of genes, such as LOGSED.")
 track_options = shared.option_group(
-    shared.tracks,
-    shared.targets,
-    shared.head,
-    shared.scale,
-    shared.contexts,
-    click.option("--gtf", type=click.Path(), help="Gene annotation (GTF or GFF3), for the scores of genes, such as LOGSED."),
-    window_options,
+    shared.tracks, shared.targets, shared.head, shared.scale, shared.contexts, _gtf, window_options
+)
+options_of_heads = shared.option_group(  # the same for several heads
+    shared.tracks, shared.targets, shared.heads, shared.scale, shared.contexts, _gtf, window_options
 )
 
 
 def given_options(ctx: click.Context, *others: str) -> dict[str, Any]:
     """Return the options that the user gave, by the names of a job's options; defaults and `others` are left out."""
-    return {
-        shared.NAMES.get(name, name): value
+    given = {
+        name: value
         for name, value in ctx.params.items()
         if name not in others and ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
+    return {shared.NAMES.get(name, name): value for name, value in shared.with_regions(given).items()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from genoformer.api_inputs import Fasta, loaded_model, one_region, opened, region_text
+from genoformer.api_inputs import Fasta, loaded_model, one_region, opened
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode_texts
 from genoformer.genome.variants import Variant
@@ -24,6 +24,7 @@ from genoformer.option_checks import check_choice, with_strand
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genoformer.genome.region_sources import Regions
     from genoformer.inference import Floats, TokenEmbeddings
     from genoformer.inference.embedder import Embedder
     from genoformer.interpretation.ism import Mutagenesis
@@ -56,7 +57,7 @@ def pull(name: str) -> list[Path]:
 
 
 def score(
-    variants: str | Path | Iterable[Variant] | pd.DataFrame,
+    variants: str | Path | Iterable[Variant | str] | pd.DataFrame,
     fasta: Fasta,
     model: str | Path | Model | Sequence[str | Path | Model] = "mini-human",
     scores: str | Sequence[str] | None = None,
@@ -64,8 +65,9 @@ def score(
 ) -> pd.DataFrame:
     """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it, scores unrounded.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
-    model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
+    variants: a VCF, BCF or table of variants, a text such as "chr20:1050100:A:G" or several, `Variant(chrom, pos, ref, alt)`
+    objects, pos 1-based, or a DataFrame with these columns or others of docs/files.md, whose further columns are kept. model:
+    one model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
     language model, SAD and SAR501 for a track model, LOGIT and DIFF for a fine-tuned model. options: those of the command, such
     as region, strand, tracks, gtf, shifts, classes, tile, matrix, noise_places, fix, force, device (see
     `scoring.options.ScoreOptions`); a file may also be the object read from it.
@@ -88,39 +90,41 @@ def score(
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.plan import score_variants
     from genoformer.writers.tables import EXACT, TSVSink
-    from genoformer.writers.variants import write_variants
+    from genoformer.writers.variants import variants_of
 
     with tempfile.TemporaryDirectory() as folder, opened(fasta) as genome:
-        vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
+        source = variants_of(variants, Path(folder, "in.vcf"), genome)
         out = Path(folder, "out.tsv")
-        job = ScoringJob.from_names(vcf, genome, model, TSVSink(out, EXACT), scores=scores, **options)
-        job = job if vcf is variants else replace(job, name="the variants given")
+        job = ScoringJob.from_names(source, genome, model, TSVSink(out, EXACT), scores=scores, **options)
+        job = job if source is variants else replace(job, name="the variants given")
         score_variants(job, on_preflight=warn_of_findings)
         return read_score_table(out)
 
 
-def predict(fasta: Fasta | None, region: str | None, model: str | Path | Model, **options: Any) -> pd.DataFrame:
-    """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based): a row for each bin.
+def predict(fasta: Fasta | None, region: Regions | None, model: str | Path | Model, **options: Any) -> pd.DataFrame:
+    """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based), or several: a row for each bin.
 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
-    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome); for a track
-    model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a fine-tuned model classes, context, step, threshold
-    (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; see
-    `PredictionRequest`.
+    `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole genome, or bed or contigs of the
+    options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a language model track
+    ("entropy", "information", "logprob", "constraint"; bins are bases) and stride; for a fine-tuned model classes, context,
+    step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision,
+    batch_size; see `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
     >>> list(table.columns[:3]), len(table.columns) - 3
     (['chrom', 'start', 'end'], 3)
+    >>> list(predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6002", "demo", track="entropy").columns)
+    ['chrom', 'start', 'end', 'entropy']
     """
     from genoformer.inference import with_runtime
     from genoformer.inference.predict import open_prediction
     from genoformer.inference.prediction_request import PredictionRequest
-    from genoformer.models.base import Classifies, PredictsTracks
 
     options = with_strand(options) | {
-        "model": model if isinstance(model, str | Path) else loaded_model(model, (PredictsTracks, Classifies)),
-        "region": None if region is None else region_text(region),
+        "model": model if isinstance(model, str | Path) else loaded_model(model),
+        "region": region,
     }
     with ExitStack() as stack:
         genome = None if fasta is None else stack.enter_context(opened(fasta))

@@ -24,19 +24,17 @@ def opened(fasta: Fasta) -> AbstractContextManager[Genome]:
     return Genome(fasta)
 
 
-def region_text(region: Any) -> str:
-    """Return the text of a region; ConfigError for another kind of value."""
-    if not isinstance(region, str):
-        raise ConfigError(f"region is {region!r}; give a text such as 'chr1:1-200,000', from 1.")
-    return region
-
-
 def one_region(genome: Genome, region: str) -> tuple[str, int, int]:
-    """Return contig, start and end (0-based half-open) of one region of a genome."""
+    """Return contig, start and end (0-based half-open) of one region of a genome; ConfigError for several."""
     from genoformer.inference.regions import resolve_regions
 
-    ((chrom, rows),) = resolve_regions(genome, region=region_text(region)).intervals.items()
-    return chrom, int(rows[0, 0]), int(rows[0, 1])
+    if not isinstance(region, str):
+        raise ConfigError(f"region is {region!r}; give one text such as 'chr1:1-200,000', from 1.")
+    resolved = resolve_regions(genome, region=region).intervals
+    rows = [(chrom, start, end) for chrom, intervals in resolved.items() for start, end in intervals.tolist()]
+    if len(rows) > 1:
+        raise ConfigError(f"{region} has {len(rows):,} regions, expected one; call the function for each.")
+    return rows[0]
 
 
 def loaded_model(model: Any, *needs: Need) -> Any:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from genoformer import plots
 from genoformer.evaluation import Estimate, auroc, bootstrap
-from genoformer.files import make_folder, save_figure
+from genoformer.files import make_folder, save_figures
 from genoformer.formats.vcf import open_vcf, parse_info
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_probabilities import posteriors_in
@@ -92,42 +92,48 @@ def draw(path: Path, snvs: list[Case], estimate: Estimate, genome: Genome, model
 
     Panels: predicted bases at a motif, the two score distributions, the ROC curve, score against bits lost.
     """
-    from matplotlib.figure import Figure
     from scipy.stats import spearmanr
 
     breaking = [case for case in snvs if case.breaking]
     case, start, end, name = _most_broken(breaking, motifs)
     log2_p = posteriors_in(model, genome, case.chrom, start - _LOGO_FLANK, end + _LOGO_FLANK)
-    figure = Figure(figsize=(10, 5.6), layout="constrained")
+    figure = plots.new_figure(1.35 * plots.PAGE, 5.4)
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.7))
     top = plots.logo(figure.add_subplot(grid[0, :]), plots.information(log2_p), first=start - _LOGO_FLANK + 1)
     top.axvspan(start + 0.5, end + 0.5, color=plots.GREY, alpha=0.18, lw=0)
     top.axvspan(case.pos - 0.5, case.pos + 0.5, fill=False, ec="black", lw=1)
     top.set_title(
-        f"Predicted probability of each base of {case.chrom} when it is masked. Shaded: a planted {name} site; "
-        f"boxed: an SNV with LLR {case.score:.1f}",
+        f"Predicted probability of each masked base. Shaded: an {name} site; box: an SNV of LLR {_minus(case.score, 1)}",
         loc="left",
         fontsize="medium",
     )
-    top.ticklabel_format(axis="x", useOffset=False, style="plain")
-    groups = {"breaks a motif": [c.score for c in breaking], "neutral": [c.score for c in snvs if not c.breaking]}
+    plots.coordinates(top, start - _LOGO_FLANK, end + _LOGO_FLANK, case.chrom)
+    plots.panel_letter(top, "A")
+    groups = {"motif-disrupting": [c.score for c in breaking], "neutral": [c.score for c in snvs if not c.breaking]}
     bars = plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)")
-    bars.set_title("SNVs by LLR", loc="left")
+    bars.set_title("LLR of SNVs", loc="left", fontsize="medium")
+    plots.panel_letter(bars, "B")
     bars.locator_params(axis="x", integer=True, nbins=6)
     label = f"AUROC {estimate.value:.3f}\n[{estimate.low:.3f}, {estimate.high:.3f}]"
     curve = plots.roc(figure.add_subplot(grid[1, 1]), [c.breaking for c in snvs], [-c.score for c in snvs], label=label)
-    curve.set_title("Breaking against neutral", loc="left")
-    curve.set_aspect("auto")  # same height as the other panels
+    curve.set_title("motif-disrupting vs. neutral", loc="left", fontsize="medium")
+    plots.panel_letter(curve, "C")
     dots = plots.scatter(
         figure.add_subplot(grid[1, 2]),
         [c.bits for c in breaking],
         [c.score for c in breaking],
-        xlabel="bits lost in the motif's matrix",
+        xlabel="PWM score loss (bits)",
         ylabel="LLR (bits)",
     )
     rho = float(spearmanr([c.bits for c in breaking], [c.score for c in breaking]).statistic)
-    dots.set_title(f"Spearman {rho:.2f}", loc="left")
-    save_figure(figure, path)
+    dots.set_title(f"Spearman's ρ {_minus(rho, 2)}, n = {len(breaking):,}", loc="left", fontsize="medium")
+    plots.panel_letter(dots, "D")
+    save_figures(figure, path)
+
+
+def _minus(value: float, digits: int) -> str:
+    """Return a number with a minus sign in place of a hyphen."""
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def _most_broken(breaking: list[Case], motifs: Path) -> tuple[Case, int, int, str]:

@@ -17,6 +17,7 @@ from typing import Any
 from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, GenoformerError
 
+_TEXT = 10.1  # points of figures' text; "x-small", the smallest, is then 7 points
 _METADATA = {"png": {"Software": None}}  # of matplotlib, left out; of other formats the date
 
 
@@ -160,7 +161,7 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
+def save_figure(figure: Any, path: Path, *, dpi: int = 300) -> Path:
     """Write a matplotlib figure completely or not at all, in the format of its suffix (PNG, SVG), and return the path.
 
     The same figure gives the same bytes: the metadata of matplotlib (version, date) are left out, and the ids of an SVG are
@@ -169,9 +170,20 @@ def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
     import matplotlib
 
     kind = path.suffix[1:].lower()
-    with atomic_write(path) as part, matplotlib.rc_context({"svg.hashsalt": "genoformer"}):
+    with atomic_write(path) as part, matplotlib.rc_context({"svg.hashsalt": "genoformer", "font.size": _TEXT}):
         figure.savefig(part, dpi=dpi, format=kind, metadata=_METADATA.get(kind, {"Date": None}))
     return path
+
+
+def save_figures(figure: Any, path: Path) -> list[Path]:
+    """Write a figure as PNG, 300 dots per inch, and next to it as SVG, and return both paths; the layout is made once."""
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": _TEXT}):
+        for _ in range(2):  # panels inside of others are in place after the first
+            figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return [save_figure(figure, path.with_suffix(suffix)) for suffix in (".png", ".svg")]
 
 
 class BusyError(GenoformerError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from genoformer.genome.codes import decode
@@ -35,12 +37,22 @@ EXONS = {  # gene -> strand and transcripts
     "forward": ("+", [[(4100, 4180), (4490, 4600)], [(4300, 4330), (4590, 4700)], [(1000, 1100), (4620, 4800)]]),
     "backward": ("-", [[(4200, 4530), (4900, 4960)], [(4205, 4400), (4900, 4940)]]),
     "elsewhere": (".", [[(4000, 4010), (5200, 5300)]]),
+    "through": ("+", [[(3000, 3100), (7000, 7100)]]),  # from before the variants to behind their window, which ends at 6,528
+    "last": ("+", [[(6490, 6560)]]),
+    "ending": ("-", [[(6400, 6528)]]),
+    "touching": ("-", [[(2300, 2432)]]),  # ends where the window begins
 }
+CODING = ("forward", "backward")
 
 
-def _genes() -> Genes:
-    number, genes = len(EXONS), []
-    for i, (name, (strand, transcripts)) in enumerate(EXONS.items()):
+def biotype(name: str) -> str:
+    return "protein_coding" if name in CODING else "lncRNA"
+
+
+def _genes(names: Sequence[str]) -> Genes:
+    number, genes = len(names), []
+    for i, name in enumerate(names):
+        strand, transcripts = EXONS[name]
         made = []
         for j, exons in enumerate(transcripts):
             made.append(Transcript(number, f"{name}-{j}", np.array(exons)))
@@ -52,11 +64,12 @@ def _genes() -> Genes:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], union, [0]])))
         ends = sorted({exons[0][0] if strand == "-" else exons[-1][1] - 1 for exons in transcripts})
         sites = tuple(ends[::-1] if strand == "-" else ends)
-        genes.append(Gene(i, name, edges.reshape(-1, 2), strand, tuple(made), sites))
+        genes.append(Gene(i, name, edges.reshape(-1, 2), strand, tuple(made), sites, biotype(name)))
     return Genes({"c1": genes})
 
 
-GENES = _genes()
+GENES = _genes(list(EXONS))
+NEAR = _genes(["forward", "backward", "elsewhere"])  # none of which lies over most of the window
 
 
 def body(name: str) -> tuple[int, int]:

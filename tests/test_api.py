@@ -227,7 +227,9 @@ def test_variants_by_hand_have_no_file_that_messages_could_name() -> None:
 def test_variants_of_a_table() -> None:
     rows = [("chrS1", 6_000, "G", "A"), ("chrS1", 6_100, "T", "TG")]
     table = pd.DataFrame(rows, columns=["chrom", "pos", "ref", "alt"]).assign(more=1)
-    pd.testing.assert_frame_equal(gf.score(table, FASTA, "demo"), gf.score(rows, FASTA, "demo"))  # type: ignore[arg-type]
+    scored = gf.score(table, FASTA, "demo")
+    assert scored["more"].tolist() == [1, 1]  # further columns stay
+    pd.testing.assert_frame_equal(scored.drop(columns="more"), gf.score(rows, FASTA, "demo"))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="the table of variants has no column ref, alt"):
         gf.score(table[["chrom", "pos"]], FASTA, "demo")
 

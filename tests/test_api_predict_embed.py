@@ -127,15 +127,27 @@ def test_embed_tokens(tmp_path: Path, table: Path, tiny_model_folder: Path) -> N
 
 
 def test_requests_have_the_options_of_the_commands() -> None:
-    """Outputs, inputs and what is drawn around them are no options of the numbers; both_strands is the older strand."""
+    """Outputs, inputs and what is drawn around them are no options; both_strands is the older strand, -R adds to region."""
     runtime = {field.name for field in fields(Runtime)}
     for request, command, others in (
-        (PredictionRequest, predict_command, {"output", "calls", "gtf", "elements", "force", "plan"}),
+        (PredictionRequest, predict_command, {"output", "calls", "gtf", "elements", "force", "plan", "region_files"}),
         (EmbeddingRequest, embed_command, {"data", "fasta", "label", "probe", "task", "valid"}),
     ):
         names = {field.name for field in fields(request)} - {"runtime"} | runtime
         given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug", "both_strands"}
         assert given - others == names
+
+
+def test_predict_takes_several_regions_and_files(tmp_path: Path, fasta: Path, tracks: Path) -> None:
+    bed = tmp_path / "a.bed"
+    bed.write_text("chr1\t300\t400\nchr1\t350\t500\n")
+    run_well(
+        "predict", "-f", fasta, "-m", tracks, "-r", "chr1:101-200", "-r", "chr1:1-150", "-R", bed, "-o", tmp_path / "o.parquet"
+    )
+    table = gf.predict(fasta, ["chr1:101-200", "chr1:1-150", bed], tracks)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "o.parquet"), table, check_dtype=False)
+    alone = pd.concat([gf.predict(fasta, region, tracks) for region in ("chr1:1-200", "chr1:301-500")])
+    np.testing.assert_array_equal(table.to_numpy(), alone.to_numpy())
 
 
 @pytest.mark.parametrize("chosen", ["1,3", [1, 3], (1, 3, 1), np.array([1, 3])])

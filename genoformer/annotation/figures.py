@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,13 @@ import numpy as np
 from genoformer import plots
 from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.element_labels import STATES
-from genoformer.annotation.enrichment import Enrichment, overlap_ratio
+from genoformer.annotation.enrichment import overlap_ratio
 from genoformer.annotation.genes import PARTS
 from genoformer.annotation.mass import SignalShare
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
-from genoformer.files import make_folder, save_figure, write_text
+from genoformer.files import make_folder, save_figures, write_text
 from genoformer.genome.natural import natural
 from genoformer.tables import rounded, tsv_line
 
@@ -31,7 +32,9 @@ _PART_COLOURS = dict(
     zip(PARTS, ("#D55E00", "#E69F00", "#F0C75E", "#CC79A7", "#FF6969", "#56B4E9", "#A9C4D8", "#C9C9C9"), strict=True)
 )
 _FREQUENCY_COLOURS = {"common": "#08306B", "low": "#4292C6", "rare": "#C6DBEF", "unknown": "#C9C9C9"}
-_TITLE = 105  # letters per line of a title
+_FREQUENCIES = {"common": "common (>= 5%)", "low": "low-frequency (0.5 to 5%)", "rare": "rare (< 0.5%)", "unknown": "unknown"}
+_BARS = {"all": "all records", "low": "low-frequency"}  # names of bars
+_TITLE = 108  # letters per line of a heading
 _MOST_ROWS = 40  # rows of a figure
 _TO_SEE = 0.5  # an annotation without overlaps is drawn only from this number of expected overlaps on
 _WHOLE = 0.5  # labels are drawn as a composition if more than this fraction of records has one
@@ -39,52 +42,56 @@ _TABLE = ("annotation", "kind", "frequency", "records", "of")
 
 
 def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations) -> list[Path]:
-    """Write breakdown.tsv and .png, and NAME.png for each annotation whose labels have colours or cover most records."""
+    """Write breakdown.tsv, .png and .svg, and NAME.png and .svg of annotations whose labels have colours or are frequent."""
     make_folder(folder)
     written = [_table(folder / "breakdown.tsv", [_TABLE, *breakdown.rows()])]
     elements = elements_by_frequency(breakdown, annotations)
     if elements is not None:
-        written.append(save_figure(elements, folder / "breakdown.png"))
+        written += save_figures(elements, folder / "breakdown.png")
     colours = {each.name: each.colours for each in annotations.elements if each.labels}
     n = sum(breakdown.totals.values())
     for name in colours | {"GF_PART": {}}:
         kinds = breakdown.first.get(name, {})
         if sum(sum(of.values()) for of in kinds.values()) > _WHOLE * n or colours.get(name):
             figure = composition(breakdown, name, colours.get(name) or (_PART_COLOURS if name == "GF_PART" else {}))
-            written.append(save_figure(figure, folder / f"{'gene_parts' if name == 'GF_PART' else name}.png"))
+            written += save_figures(figure, folder / f"{'gene_parts' if name == 'GF_PART' else name}.png")
     return written
 
 
 def write_study(folder: Path, study: Study) -> list[Path]:
-    """Write enrichment.tsv and .png, matching.tsv, enrichment.json and, with traits, traits.tsv and .png."""
+    """Write enrichment.tsv, .png and .svg, matching.tsv, enrichment.json and, with traits, traits.tsv, .png and .svg."""
     make_folder(folder)
     written = [_table(folder / "enrichment.tsv", enrichment_rows(study)), _table(folder / "matching.tsv", matching_rows(study))]
     for i, comparison in enumerate(study.compared):
         if not comparison.enrichment.observed.any() and not comparison.enrichment.expected.any():
             continue  # nothing to draw
         name = "enrichment.png" if len(study.compared) == 1 else f"enrichment_{i + 1}.png"
-        written.append(save_figure(controls_figure(study, comparison), folder / name))
+        written += save_figures(controls_figure(study, comparison), folder / name)
     if study.matrix is not None:
         written.append(_table(folder / "traits.tsv", trait_rows(study)))
         figure = trait_figure(study)
-        written += [save_figure(figure, folder / "traits.png")] if figure is not None else []
+        written += save_figures(figure, folder / "traits.png") if figure is not None else []
     write_text(folder / "enrichment.json", json.dumps({"settings": study.settings, "said": describe(study)}, indent=1) + "\n")
     return [*written, folder / "enrichment.json"]
 
 
 def write_mass(folder: Path, mass: SignalShare, track: str) -> list[Path]:
-    """Write mass.tsv and mass.png."""
+    """Write mass.tsv, mass.png and mass.svg."""
     make_folder(folder)
     written = [_table(folder / "mass.tsv", mass_rows(mass))]
     kept = [i for i, n in enumerate(mass.bases.tolist()) if n]
-    figure = _figure(8.4, 1.3 + 0.36 * len(kept))
+    figure = plots.new_figure(plots.PAGE, 1.5 + 0.3 * len(kept))
     ax = figure.subplots()
-    notes = [f"{mass.share[i]:.1%} in {mass.expected[i]:.1%} of bases, P {_p(mass.p[i])}" for i in kept]
+    notes = {
+        "signal": [f"{mass.share[i]:.1%}" for i in kept],
+        "bases": [f"{mass.expected[i]:.1%}" for i in kept],
+        "P": [_p(mass.p[i], mass.controls.shape[1]) for i in kept],
+    }
     relative = [mass.controls[i] / mass.expected[i] for i in kept]
-    what = "share of the track in elements / share of bases"
+    what = "fraction of the signal / fraction of the bases"
     plots.over_controls(ax, [mass.annotations[i] for i in kept], mass.fold[kept], relative, notes, xlabel=what)
-    ax.set_title(f"{track}, {mass.n_bases:,} bases; grey: the same elements rotated", loc="left", fontsize="medium")
-    return [*written, save_figure(figure, folder / "mass.png")]
+    _heading(ax, f"{track}, {mass.n_bases:,} bases. Red: observed; grey: {mass.controls.shape[1]:,} rotations of the elements")
+    return [*written, *save_figures(figure, folder / "mass.png")]
 
 
 def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
@@ -147,24 +154,49 @@ def mass_rows(mass: SignalShare) -> list[tuple[object, ...]]:
 
 
 def controls_figure(study: Study, compared: Compared) -> Figure:
-    """Draw observed overlaps (red) and boxes of matched controls for each annotation, relative to the expected number."""
-    e = compared.enrichment
+    """Draw the observed fold of each annotation with its interval (red) over a box of matched controls, on a log2 axis.
+
+    Annotations of one file stand together, the most enriched first.
+    """
+    e, n_sets = compared.enrichment, compared.enrichment.controls.shape[1]
     drawn = (e.expected > 0) & ((e.expected >= _TO_SEE) | (e.observed > 0))
-    kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if drawn[i]][:_MOST_ROWS]
-    figure = _figure(8.4, 1.5 + 0.36 * max(1, len(kept)))
+    files = {name: i for i, name in reversed(list(enumerate(map(_file_of, study.annotations))))}
+    order = sorted(np.flatnonzero(drawn).tolist(), key=lambda i: (files[_file_of(study.annotations[i])], -e.fold[i]))
+    kept = order[:_MOST_ROWS]
+    figure = plots.new_figure(plots.PAGE, 1.9 + 0.27 * max(1, len(kept)))
     ax = figure.subplots()
-    notes = [_told(e, i) for i in kept]
-    boxes = [e.controls[i] / e.expected[i] for i in kept]
-    names = [study.annotations[i] for i in kept]
-    plots.over_controls(ax, names, e.fold[kept], boxes, notes, xlabel="overlaps, relative to matched controls")
-    ax.axvline(1, color="black", lw=0.8, ls=":", zorder=0)
+    notes = {
+        "observed": [f"{e.observed[i]:,} of {e.n[i]:,}" for i in kept],
+        "expected": [f"{e.expected[i]:,.1f}" for i in kept],
+        "P": [_p(e.p_depletion[i] if e.observed[i] < e.expected[i] else e.p[i], n_sets) for i in kept],
+        "q": ["" if e.observed[i] < e.expected[i] else _p(e.q[i], 0) for i in kept],
+    }
+    names, boxes = [study.annotations[i] for i in kept], [e.controls[i] / e.expected[i] for i in kept]
+    bounds = np.stack([e.low[kept], e.high[kept]], axis=1)
+    plots.over_controls(ax, names, e.fold[kept], boxes, notes, xlabel="observed / expected overlaps", intervals=bounds)
+    for row, (i, j) in enumerate(pairwise(kept)):
+        if _file_of(study.annotations[i]) != _file_of(study.annotations[j]):
+            ax.axhline(row + 0.5, color="#BBBBBB", lw=0.8)
     what = f"{compared.n_compared:,} variants" + ("" if compared.name == "all" else f", {compared.name}")
     matched = ", ".join(MEANING[key] for key in study.matched_on) or "length and contigs only"
-    title = f"{what} of {study.settings['variants']}; red: observed\n"
-    grey = f"grey: {e.controls.shape[1]:,} sets of controls of {study.settings['controls']}, matched on {matched}"
-    title += textwrap.fill(grey, _TITLE)
-    ax.set_title(title, loc="left", fontsize="small")
+    text = f"{what}, of {study.settings['variants']}. Red: observed, with 95 % interval. Grey: {n_sets:,} sets of controls of "
+    text += f"{study.settings['controls']}, matched on {matched} (box: middle half; line: 95 %). "
+    text += "P is that of fewer overlaps where there are fewer than expected."
+    n_hidden = len(study.annotations) - len(kept)
+    if n_hidden:
+        text += f" {n_hidden:,} annotations with fewer than {_TO_SEE:g} expected overlaps are in the table only."
+    _heading(ax, text)
     return figure
+
+
+def _file_of(annotation: str) -> str:
+    """Return the file of an annotation's name, such as STATE of STATE:E; the parts of genes are of one file."""
+    return "genes" if annotation in PARTS else annotation.partition(":")[0]
+
+
+def _heading(ax: Any, text: str) -> None:
+    """Write a text above the panel, from the left edge of the figure, wrapped to its width."""
+    ax.figure.suptitle(textwrap.fill(text, _TITLE), x=0.01, ha="left", fontsize="small")
 
 
 def trait_figure(study: Study) -> Figure | None:
@@ -177,7 +209,7 @@ def trait_figure(study: Study) -> Figure | None:
     rows = rows[most[rows] > 0]
     if not len(rows) or not len(columns):
         return None
-    figure = _figure(5.2 + 0.42 * len(columns), 2.6 + 0.25 * len(rows))
+    figure = plots.new_figure(5.2 + 0.42 * len(columns), 2.6 + 0.25 * len(rows))
     ax = figure.subplots()
     cut = np.ix_(rows, columns)
     names = [f"{study.traits[t]} (n = {m.n[t].max():,})" for t in rows.tolist()]
@@ -199,15 +231,9 @@ def trait_figure(study: Study) -> Figure | None:
     return figure
 
 
-def _told(e: Enrichment, i: int) -> str:
-    """Return a text with observed of n, expected, and P of enrichment, or of depletion if fewer than expected."""
-    fewer = e.observed[i] < e.expected[i]
-    p = f"P of fewer {_p(e.p_depletion[i])}" if fewer else f"P {_p(e.p[i])}, q {_p(e.q[i])}"
-    return f"{e.observed[i]:,} of {e.n[i]:,}, expected {e.expected[i]:,.1f}; {p}"
-
-
-def _p(value: float) -> str:
-    return f"{value:.2g}"
+def _p(value: float, n_controls: int) -> str:
+    """Return a P as text; the smallest that n_controls sets of controls can show is a bound."""
+    return f"≤ {1 / (n_controls + 1):.1g}" if n_controls and value <= 1.001 / (n_controls + 1) else f"{value:.2g}"
 
 
 def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
@@ -230,13 +256,11 @@ def elements_by_frequency(breakdown: Breakdown, annotations: Annotations) -> Fig
     if len(counts) == 1:
         return None
     ordered = {name: {of: of_classes[of] for of in breakdown.classes if of_classes[of]} for name, of_classes in counts.items()}
-    figure = _figure(7.2, 1.2 + 0.44 * len(counts))
+    figure = plots.new_figure(plots.PAGE, 1.2 + 0.34 * len(counts))
     ax = figure.subplots()
-    plots.stacked_fractions(
-        ax, ordered, {name: sum(of_classes.values()) for name, of_classes in counts.items()}, _FREQUENCY_COLOURS
-    )
-    known = "common: minor allele at 5 % or more; low: 0.5 to 5 %; rare: below 0.5 %"
-    ax.set_xlabel(f"share of records, by frequency ({known})", fontsize="small")
+    totals = {name: sum(of_classes.values()) for name, of_classes in counts.items()}
+    plots.stacked_fractions(ax, ordered, totals, _FREQUENCY_COLOURS, names=_FREQUENCIES, legend="minor allele frequency")
+    ax.set_xlabel("fraction of the records that overlap")
     return figure
 
 
@@ -250,9 +274,13 @@ def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Fig
         records = {kind: (sum(kinds[kind].values()) if of == "all" else kinds[kind][of]) for kind in _in_order(kinds)}
         n_none = totals[of] - sum(records.values())
         counts[of] = records | ({"none": n_none} if n_none else {})
-    figure = _figure(8.2, max(2.2, 1.1 + 0.5 * len(counts), 0.6 + 0.2 * len(kinds)))
+    figure = plots.new_figure(plots.PAGE, max(2.2, 1.1 + 0.5 * len(counts), 0.6 + 0.2 * len(kinds)))
     ax = figure.subplots()
-    plots.stacked_fractions(ax, counts, totals, colours | {"none": "#EFEFEF"})
+    meanings = {kind: f"{kind}: {STATES[kind][1]}" for kind in kinds if set(kinds) <= set(STATES)}
+    named = {_BARS.get(of, of): records for of, records in counts.items()}
+    plots.stacked_fractions(
+        ax, named, {_BARS.get(of, of): n for of, n in totals.items()}, colours | {"none": "#EFEFEF"}, names=meanings
+    )
     ax.set_title("parts of genes" if name == "GF_PART" else name, loc="left", fontsize="medium")
     return figure
 
@@ -261,9 +289,3 @@ def _in_order(kinds: Any) -> list[str]:
     """Return ENCODE's states and gene parts in their own order, other labels by name."""
     known = [kind for kind in (*STATES, *PARTS) if kind in kinds] if set(kinds) <= {*STATES, *PARTS} else []
     return known or sorted(kinds, key=natural)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", dpi=150)

@@ -27,9 +27,9 @@ EDGES: dict[str, tuple[float, ...]] = {
     "gc": (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65),  # fraction of G and C
 }
 MEANING = {
-    "af": "frequency of the minor allele",
-    "tss": "bases to the nearest TSS",
-    "gc": "share of G and C within 500 bases",
+    "af": "minor allele frequency",
+    "tss": "TSS distance",
+    "gc": "GC content within 500 bp",
 }
 WIDEST = 4  # largest number of bins of EDGES that are merged into one
 MOST_UNMATCHED = 0.05  # bins are widened if a larger fraction of the variants has too few controls

@@ -11,6 +11,7 @@ from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.genome.reference import Genome
+from genoformer.genome.variant_input import VariantSource
 from genoformer.option_checks import check_number
 from genoformer.writers import Sink
 
@@ -24,12 +25,12 @@ class AnnotationRequest:
     Raises: ConfigError if there are no annotations.
     """
 
-    variants: str | Path  # VCF or BCF; "-" is standard input
+    variants: VariantSource  # VCF, BCF, table of variants or ids such as chr20:1050100:A:G; "-" is standard input
     annotations: Annotations
     output: str | Path | Sink  # the suffix of a path gives the format: VCF, TSV or Parquet
     breakdown: bool = False  # also count records by frequency and element
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
-    genome: Genome | None = None  # aligns insertions and deletions of files that are looked up by allele
+    genome: Genome | None = None  # aligns indels that are looked up by allele; tells REF of effect and other allele
 
     def __post_init__(self) -> None:
         if not self.annotations.all and not self.annotations.lookups:

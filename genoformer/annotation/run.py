@@ -21,6 +21,7 @@ from genoformer.annotation.request import AnnotationRequest
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, iter_blocks
+from genoformer.genome.variant_input import VariantSource, input_name, variant_file
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
@@ -44,14 +45,14 @@ class Summary(NamedTuple):
 
 
 def annotate_variants(
-    variants: str | Path,
+    variants: VariantSource,
     annotations: Annotations,
     output: str | Path | Sink,
     *,
     progress: ProgressCallback = None,
     **options: Any,
 ) -> Summary:
-    """Write every record of a VCF or BCF ("-" is standard input) with its annotations.
+    """Write every record of a VCF, BCF or table of variants ("-" is standard input) with its annotations.
 
     A record covers REF and its symbolic ALTs (`reach`); an element overlaps it if they share a base. Records are read in
     blocks and written in input order.
@@ -68,17 +69,14 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
     """Read the records of a VCF in blocks and write them with their annotations; errors: see `annotate_variants`."""
     annotations = request.annotations
     sink = request.output if isinstance(request.output, Sink) else open_sink(request.output)
-    if (
-        sink.path is not None
-        and sink.path.exists()
-        and Path(request.variants).exists()
-        and sink.path.samefile(request.variants)
-    ):
+    source = Path(input_name(request.variants))
+    if sink.path is not None and sink.path.exists() and source.exists() and sink.path.samefile(source):
         raise ConfigError(f"{sink.path} is the input, which the output would replace; give another file with -o.")
     began = time.monotonic()
     counts = _Counts(annotations, Breakdown(request.af_key) if request.breakdown else None)
     with (
-        open_vcf(request.variants) as file,
+        variant_file(request.variants, request.genome) as given,
+        open_vcf(given.path, name=given.name) as file,
         sink.reserved(),
         annotations.open_lookups(request.genome) as lookups,
     ):
@@ -93,7 +91,7 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
                     progress(Progress("annotate", counts.n, None))
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
         notes = [note for source in annotations.all for note in source.notes]
-        notes += [*file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
+        notes += [*given.notes, *file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
         notes += [*lookups.notes(), *sink.notes]
     return counts.summary(time.monotonic() - began, notes, lookups)
 

@@ -11,7 +11,7 @@ from genoformer.formats.text import numbered_lines
 from genoformer.genome.digits import WHOLE
 
 SEQUENCE_COLUMNS = ("sequence", "seq")
-_SUFFIX = re.compile(r"\.(bed\d*|narrowpeak|broadpeak|gappedpeak|bedgraph|bdg)", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(bed\d*|narrowpeak|broadpeak|gappedpeak|bedgraph|bdg|bg)", re.IGNORECASE)
 
 
 def has_bed_suffix(path: Path) -> bool:

@@ -16,7 +16,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.cases import Cases, Floats
 from genoformer.evaluation.intervals import Estimate, estimate, or_none
 from genoformer.evaluation.task_metrics import METRICS, collapsed
-from genoformer.files import check_overwrite, make_folder, save_figure, write_text
+from genoformer.files import check_overwrite, make_folder, save_figures, write_text
 from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 REPORT = "metrics.json"
-FILES = (REPORT, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
+_FIGURES = ("comparison", "confusion", "roc", "pr", "calibration", "scatter")
+FILES = (REPORT, *(f"{name}.{suffix}" for name in _FIGURES for suffix in ("png", "svg")))
+_NAMES = {"kmer_regression": "k-mer regression", "cnn": "CNN", "lstm_attention": "LSTM with attention"}  # in figures
 _PANELS = 6  # most classes, labels or targets in a figure, to keep it legible
 
 
@@ -47,8 +49,8 @@ def evaluate(
     the same metrics for the model and for each baseline. The "difference" of a baseline is the model's MCC (Pearson for
     values, AUROC if no label is called) minus the baseline's, over the same bootstrap samples; it is above 0 if the model
     is better.
-    out: a folder, created if missing, for metrics.json, comparison.png, and confusion.png, roc.png, pr.png and
-    calibration.png, or scatter.png for values; they replace an earlier report, and no other files.
+    out: a folder, created if missing, for metrics.json and figures as PNG and SVG: comparison, and confusion, roc,
+    pr and calibration, or scatter for values; they replace an earlier report, and no other files.
     Raises ConfigError for input that does not fit.
 
     >>> from genoformer.tasks import Classification
@@ -101,13 +103,13 @@ def write_json(out: Path, record: Mapping[str, Any]) -> None:
 
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:
     model = data[MODEL]
-    figure, ax = _figure(5.2, 1.1 + 0.42 * len(data))
+    figure, ax = _figure(5.2, 1.0 + 0.34 * len(data))
     label = {"mcc": "MCC", "auroc": "AUROC", "pearson": "Pearson's r"}[main]
     label += f" with 95 % interval (n = {len(model.truth):,})"
-    points = {name: estimate(values[main]) for name, values in draws.items()}
+    points = {_NAMES.get(name, name): estimate(values[main]) for name, values in draws.items()}
     chance = 0.5 if main == "auroc" else 0.0
     plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
-    save_figure(figure, out / "comparison.png")
+    save_figures(figure, out / "comparison.png")
     _PREDICTIONS[type(model.task)](out, model)
     if METRICS[type(model.task)].has_calls:
         _draw_curves(out, data, draws)
@@ -117,11 +119,12 @@ def _draw_classes(out: Path, model: Cases) -> None:
     side = 3.4 if len(model.names) <= 4 else 5.5
     figure, ax = _figure(side, side)
     plots.confusion(ax, metrics.confusion(model), model.names)
-    save_figure(figure, out / "confusion.png")
+    save_figures(figure, out / "confusion.png")
     figure, ax = _figure(4.2, 4.6)
-    plots.calibration(ax, model.predicted.max(1), (model.true & model.called).any(1))
+    low = 1 / len(model.names)  # the smallest probability that the most probable class can have
+    plots.calibration(ax, model.predicted.max(1), (model.true & model.called).any(1), low=low)
     ax.set_title(f"most probable class, n = {len(model.truth):,}", loc="left", fontsize="small")
-    save_figure(figure, out / "calibration.png")
+    save_figures(figure, out / "calibration.png")
 
 
 def _draw_labels(out: Path, model: Cases) -> None:
@@ -129,7 +132,7 @@ def _draw_labels(out: Path, model: Cases) -> None:
 
     def calibration(ax: Axes, i: int) -> None:
         pair = model.predicted[:, i], model.true[:, i]
-        plots.calibration(ax, *pair, xlabel="probability", ylabel="fraction of true cases")
+        plots.calibration(ax, *pair, xlabel="probability", ylabel="observed fraction")
         ax.set_title(model.names[i], loc="left", fontsize="small")
 
     _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
@@ -151,7 +154,7 @@ def _draw_curves(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[
     model = data[MODEL]
     for name, draw, metric in (("roc.png", plots.roc_curves, "auroc"), ("pr.png", plots.precision_recall, "auprc")):
         curves = _curves(data, draws, metric)
-        figure, ax = _figure(4.6, 4.9 + 0.2 * len(curves))
+        figure, ax = _figure(4.2, 4.2 + 0.2 * len(curves))
         draw(ax, curves, first_leads=model.task.binary)
         title = f"n = {len(model.truth):,}"
         if model.task.binary:
@@ -159,7 +162,7 @@ def _draw_curves(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[
         elif len(curves) < len(model.names):
             title += f", the {len(curves)} most frequent of {len(model.names)} classes"
         ax.set_title(title if curves else "not defined: the truth holds one class only", loc="left", fontsize="small")
-        save_figure(figure, out / name)
+        save_figures(figure, out / name)
 
 
 def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], metric: str) -> dict[str, tuple[Any, Any]]:
@@ -173,7 +176,11 @@ def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], m
     label = "{}, " + metric.upper() + " {:.3f}"
     if model.task.binary:
         of_last = {name: (one.true[:, 1], one.predicted[:, 1]) for name, one in data.items()}
-        return {label.format(name, draws[name][metric][0]): pair for name, pair in of_last.items()} if varies else {}
+        return (
+            {label.format(_NAMES.get(name, name), draws[name][metric][0]): pair for name, pair in of_last.items()}
+            if varies
+            else {}
+        )
     most = sorted(varies, key=lambda i: -model.truth[:, i].sum())[:_PANELS]
     keys = [metric if len(model.names) == 1 else f"{metric}:{model.names[i]}" for i in most]
     values = [draws[MODEL][key][0] for key in keys]
@@ -188,21 +195,17 @@ def _near(estimates: Mapping[str, Estimate], chance: float) -> bool:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = plots.new_figure(width, height)
     return figure, figure.add_subplot()
 
 
 def _each(path: Path, model: Cases, draw: Any, high: float = 3.4) -> None:
     """Draw a panel for each of the first labels or targets, three per row."""
-    from matplotlib.figure import Figure
-
     n = min(len(model.names), _PANELS)
     columns = min(n, 3)
-    figure = Figure(figsize=(3.4 * columns, high * -(-n // columns)), layout="constrained")
+    figure = plots.new_figure(3.4 * columns, high * -(-n // columns))
     for i in range(n):
         draw(figure.add_subplot(-(-n // columns), columns, i + 1), i)
     if n < len(model.names):
         figure.suptitle(f"the first {n} of {len(model.names)}", fontsize="small")
-    save_figure(figure, path)
+    save_figures(figure, path)

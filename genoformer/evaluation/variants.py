@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
-from genoformer.files import check_overwrite, make_folder, save_figure, write_text
+from genoformer.files import check_overwrite, make_folder, save_figures, write_text
 from genoformer.formats.text import long_fields, numbered_lines
 from genoformer.formats.vcf import open_vcf, parse_info
 from genoformer.genome.contigs import canonical_key, join_names
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Key = tuple[str, int, str, str]  # contig under any naming scheme; POS; REF; ALT
 
 ALL = "all"
-FIGURE, METRICS = "variants.png", "metrics.json"
+FIGURE, METRICS = "variants.png", "metrics.json"  # and the figure as variants.svg
 _PLACE = {"chrom": ("chrom", "#chrom", "chr", "contig"), "pos": ("pos", "position"), "ref": ("ref",), "alt": ("alt",)}
 _SCORE = re.compile(r"[A-Z][A-Z0-9]*")  # excludes quantiles (SAD_Q) and single tracks (SAD_CNhs1)
 _FEW = 10  # an element with fewer variants is not evaluated
@@ -319,7 +319,7 @@ def write_evaluation(out: Path, evaluation: VariantEvaluation) -> None:
 
     from genoformer import plots
 
-    check_overwrite(out, (METRICS, FIGURE), METRICS, lambda old: "not_in_truth" in old)
+    check_overwrite(out, (METRICS, FIGURE, "variants.svg"), METRICS, lambda old: "not_in_truth" in old)
     make_folder(out)
     binary = any("auroc" in of[ALL] for of in evaluation.metrics.values())
     metric = "auroc" if binary else "spearman_abs"
@@ -338,5 +338,5 @@ def write_evaluation(out: Path, evaluation: VariantEvaluation) -> None:
     ax = figure.subplots()
     label = "AUROC of |score|" if binary else "Spearman correlation of |score| and |effect|"
     plots.intervals_by_row(ax, columns, xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)
-    save_figure(figure, out / FIGURE)
+    save_figures(figure, out / FIGURE)
     write_text(out / METRICS, json.dumps(evaluation.to_dict(), indent=1) + "\n")

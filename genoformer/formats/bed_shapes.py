@@ -23,6 +23,7 @@ _BY_NAME = {  # suffix, or type= of a track line -> layout, number of columns
     "bed12": (Layout("BED12", blocks=(9, 10, 11)), 12),
     "bedgraph": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
     "bdg": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
+    "bg": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
 }
 _IDR = 20  # columns of IDR's narrowPeak: ten of narrowPeak, local and global IDR, and four of each replicate
 _MANY = 10  # number of narrowPeak rows that include a value with decimals or a missing one

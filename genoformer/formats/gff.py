@@ -67,6 +67,7 @@ class Family(NamedTuple):
     gene: str
     name: str
     transcript: str
+    biotype: str = ""  # of the gene
 
 
 def parents_of(attributes: Mapping[str, str]) -> tuple[str, ...]:
@@ -78,6 +79,14 @@ def node_of(kind: str, text: str) -> tuple[str, Node] | None:
     attributes = attributes_of(text)
     own = unquote(attributes.get("ID", ""))
     return (own, Node(kind, parents_of(attributes), attributes)) if own else None
+
+
+BIOTYPES = ("gene_type", "gene_biotype", "biotype")  # of GENCODE, of RefSeq and GTFs of Ensembl, of GFF3s of Ensembl
+
+
+def biotype_of(attributes: Mapping[str, str]) -> str:
+    """Return the biotype of a gene, such as protein_coding; empty if its line has none."""
+    return next((attributes[key] for key in BIOTYPES if attributes.get(key)), "")
 
 
 def is_gene(kind: str) -> bool:
@@ -96,10 +105,11 @@ def family_of(parent: str, nodes: Mapping[str, Node]) -> Family | None:
         at, n_steps = above, n_steps + 1
     gene = nodes[at]
     if is_gene(gene.kind):
-        return Family(at, name_of(at, gene.attributes), parent)
+        return Family(at, name_of(at, gene.attributes), parent, biotype_of(gene.attributes))
     own = gene.attributes  # a transcript without a gene
     gene_id = next((unquote(own[key]) for key in ("gene_id", "gene") if own.get(key)), at)
-    return Family(gene_id, unquote(own.get("gene_name") or own.get("gene") or "") or bare(gene_id), parent)
+    name = unquote(own.get("gene_name") or own.get("gene") or "") or bare(gene_id)
+    return Family(gene_id, name, parent, biotype_of(own))
 
 
 def own_family(attributes: Mapping[str, str], parent: str) -> Family | None:
@@ -109,7 +119,7 @@ def own_family(attributes: Mapping[str, str], parent: str) -> Family | None:
     if not gene:
         return None
     name = unquote(attributes.get("gene_name") or attributes.get("gene") or "") or bare(gene)
-    return Family(gene, name, parent or unquote(attributes.get("transcript_id", "")) or gene)
+    return Family(gene, name, parent or unquote(attributes.get("transcript_id", "")) or gene, biotype_of(attributes))
 
 
 def families(attributes: Mapping[str, str], nodes: Mapping[str, Node]) -> list[Family]:

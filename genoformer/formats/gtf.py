@@ -138,6 +138,7 @@ class GeneRow(NamedTuple):
     gene: str
     name: str  # display name of the gene
     transcript: str
+    biotype: str = ""  # of the gene
     made: bool = False  # an inferred exon, without a line in the file
 
     @property
@@ -201,7 +202,8 @@ def _of_gtf(path: Path, lines: _Lines) -> Iterator[GeneRow]:
         gene = attributes.get("gene_id")
         if not gene:
             raise FileFormatError(f"{path}, line {number}: {kind} without gene_id; give a GTF whose lines say their gene.")
-        yield _row(number, fields, gff.Family(gene, gene_name(attributes, gene), transcript_of(attributes)))
+        names = (gene, gene_name(attributes, gene), transcript_of(attributes))
+        yield _row(number, fields, gff.Family(*names, gff.biotype_of(attributes)))
 
 
 def _of_gff(path: Path, lines: _Lines) -> Iterator[GeneRow]:

@@ -233,6 +233,7 @@ SOURCES: dict[str, Callable[[Path], TrackSource]] = {
     "bigwig": BigWig,
     "bedgraph": BedGraph,
     "bdg": BedGraph,
+    "bg": BedGraph,
     "bed": Peaks,
     "narrowpeak": Peaks,
     "broadpeak": Peaks,

@@ -20,9 +20,7 @@ from typing import NamedTuple, NoReturn
 from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError
 from genoformer.formats.vcf_text import ENCODING, ERRORS, MAX_BATCH_BYTES, VcfText, seekable_copy
-from genoformer.genome.contigs import ContigIndex, canonical_key
 from genoformer.genome.digits import DIGITS
-from genoformer.genome.region_text import Interval
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
@@ -293,34 +291,6 @@ def parse_info(record: Record) -> dict[str, str]:
     """
     fields = record.line.split("\t", 8)
     return dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
-
-
-def overlapping(records: Iterable[Record], region: Interval | None, contigs: Iterable[str] = ()) -> Iterator[Record]:
-    """Yield the records whose REF overlaps the region; None selects all.
-
-    Names that match the same one of `contigs` (the reference contigs) are equal: 20, chr20 and NC_000020.11. Other names are
-    equal if they name the same chromosome.
-    """
-    if region is None:
-        yield from records
-        return
-    index = ContigIndex(contigs)
-    same: dict[str, bool] = {}
-    for record in records:
-        is_same = same.get(record.chrom)
-        if is_same is None:
-            is_same = same[record.chrom] = _one_contig(record.chrom, region.chrom, index)
-        start = record.pos - 1
-        if is_same and start < region.end and start + len(record.ref) > region.start:
-            yield record
-
-
-def _one_contig(name: str, other: str, index: ContigIndex) -> bool:
-    """True if two names refer to the same contig."""
-    first, others = index.get(name), index.get(other)
-    if first is None and others is None:
-        return name == other or (canonical_key(name) == canonical_key(other) and not index.candidates(name))
-    return first == others
 
 
 def _unix(block: bytes) -> bytes:

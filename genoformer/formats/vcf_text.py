@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import stat
 import sys
@@ -23,6 +24,8 @@ ENCODING = "utf-8"
 ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and encoding unchanged
 
 MAX_BATCH_BYTES = 1 << 26  # characters of records in one batch; few records fit if alleles have 1 MB
+_NOT_IN_INFO = re.compile(r"[\s,;=%]")
+_ESCAPED = re.compile(r"%([0-9A-F]{2})")
 _CHUNK = 1 << 20  # bytes read at a time: large enough that work per chunk is negligible compared with work per line
 _BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 
@@ -145,6 +148,20 @@ class VcfText:
                 lines, size = [], 0
             if record is None:
                 return
+
+
+def escaped(word: str) -> str:
+    """Escape a word for INFO: separators and white space become %XX, as in VCF 4.3."""
+    return _NOT_IN_INFO.sub(lambda match: f"%{ord(match.group()):02X}", word)
+
+
+def unescaped(word: str) -> str:
+    """Return a word of INFO with %XX read as `escaped` writes it.
+
+    >>> unescaped(escaped("a b;c=5%"))
+    'a b;c=5%'
+    """
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), word)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from genoformer.genome.readings import (
     shifted,
     turned,
 )
+from genoformer.genome.structural import spell_out, states_of_spelled, with_reasons
 from genoformer.genome.variants import ContigNames, RefState, Status, Variant, combine_statuses, compare_refs
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Checked(NamedTuple):
 def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_length: int) -> Checked:
     """Return records as read by the Fit, with the statuses of their alleles; a plain contig map or dict applies no fixes.
 
-    The raw lines of the records stay unchanged. max_length: the longest REF or ALT that a model accepts, in bases.
+    Symbolic alleles of a known sequence are spelled in bases (`structural`). The raw lines of the records stay unchanged.
+    max_length: the longest REF or ALT that a model accepts, in bases.
     """
     if not isinstance(fit, Fit):
         fit = Fit({record.chrom: name for record in records if (name := fit.get(record.chrom)) is not None})
@@ -84,11 +86,17 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
     states = compare_refs(records, genome, fit)
     if fit.others:
         states[[record.chrom in fit.others for record in records]] = RefState.OTHER_SEQUENCE
+    spelled = spell_out(records, states, genome, fit, max_length)
+    records, states = states_of_spelled(spelled, records, states, genome, fit)
     either: list[int] = []  # indices of records
     if fit.fixes:
         records = list(records)
-        either = _mirrored(records, states, fit)
-        differ = [i for i in np.flatnonzero(states >= RefState.DIFFERS).tolist() if _is_asked(records[i], states[i], fit)]
+        either = [i for i in _mirrored(records, states, fit) if i not in spelled]
+        differ = [
+            i
+            for i in np.flatnonzero(states >= RefState.DIFFERS).tolist()
+            if i not in spelled and _is_asked(records[i], states[i], fit)
+        ]
         flags = readings([records[i] for i in differ], genome, fit)
         for i, flag in zip(differ, flags.tolist(), strict=True):
             chrom = records[i].chrom
@@ -103,7 +111,7 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
         for i, record in enumerate(records):
             if (moved := fit.fixes.get(record.chrom, Reading.NONE) & ON_POSITION) and states[i] == RefState.AGREES:
                 fixes[i] = _NUMBER[moved]
-    statuses = combine_statuses(records, states, max_length)
+    statuses = with_reasons(combine_statuses(records, states, max_length), spelled)
     for i in either:
         if fixes[i] < 0:
             statuses[i] = statuses_of_either_strand(records[i], statuses[i])

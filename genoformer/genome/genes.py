@@ -40,6 +40,7 @@ class Gene(NamedTuple):
     strand: str = "."
     transcripts: tuple[Transcript, ...] = ()  # if they were read
     polya_sites: tuple[int, ...] = ()  # last bases of transcripts in order of transcription, if transcripts were read
+    biotype: str = ""  # such as protein_coding; empty if the file does not say
 
     @property
     def span(self) -> tuple[int, int]:
@@ -57,10 +58,15 @@ class Genes:
         self.names = tuple(gene.name for gene in ordered)
         transcripts = sorted((one for gene in ordered for one in gene.transcripts), key=lambda one: one.number)
         self.item_names = (*self.names, *(transcript.name for transcript in transcripts))
+        self._has_biotypes = any(gene.biotype for gene in ordered)
         self._genes = {contig: sorted(genes, key=lambda gene: int(gene.exons[0, 0])) for contig, genes in genes.items()}
         self._starts = {contig: np.array([gene.exons[0, 0] for gene in genes]) for contig, genes in self._genes.items()}
         ends = {contig: np.array([gene.exons[-1, 1] for gene in genes]) for contig, genes in self._genes.items()}
         self._reach = {contig: np.maximum.accumulate(of) for contig, of in ends.items()}
+
+    def is_coding(self, gene: Gene) -> bool:
+        """True for a gene that codes for a protein, and for every gene of a file without biotypes."""
+        return not self._has_biotypes or gene.biotype == PROTEIN_CODING
 
     def over(self, contig: str, start: int, end: int) -> Iterator[Gene]:
         """Yield the genes with an exon that overlaps [start, end), ordered by first base."""
@@ -79,6 +85,7 @@ class Genes:
                 yield gene
 
 
+PROTEIN_CODING = "protein_coding"
 POLYA_KIND = "polyA_site"  # kind of line, as in GENCODE's file of poly(A) features
 _POLYA_REACH = 50  # bases beyond the ends of a gene in which a site still belongs to it (borzoi_sed_paqtl_cov.py, --paext)
 
@@ -95,11 +102,13 @@ def read_genes(path: str | os.PathLike[str], genome: Genome, *, transcripts: boo
     spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
     names: dict[tuple[str, str], str] = {}
     strands: dict[tuple[str, str], str] = {}
+    biotypes: dict[tuple[str, str], str] = {}
     of_transcripts: dict[tuple[str, str], dict[str, list[tuple[int, int]]]] = {}
     for row in gene_rows(path):
         key = (row.contig, row.gene)
         names.setdefault(key, row.name)
         strands.setdefault(key, row.strand)
+        biotypes.setdefault(key, row.biotype)
         if row.is_exon:
             spans.setdefault(key, []).append((row.start, row.end))
             if transcripts:
@@ -113,7 +122,8 @@ def read_genes(path: str | os.PathLike[str], genome: Genome, *, transcripts: boo
     for contig, gene in names:  # in the order of first lines
         if (name := names_in_genome.get(contig)) is not None:
             exons = merge(np.array(spans[contig, gene], dtype=np.int64))
-            genes.setdefault(name, []).append(Gene(number, names[contig, gene], exons, strands[contig, gene]))
+            key = (contig, gene)
+            genes.setdefault(name, []).append(Gene(number, names[key], exons, strands[key], biotype=biotypes[key]))
             kept.append((contig, gene))
             number += 1
     if not genes:

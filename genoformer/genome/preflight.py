@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genoformer.errors import ConfigError, PreflightError
-from genoformer.formats.vcf import batches, open_vcf, overlapping
+from genoformer.formats.vcf import batches, open_vcf
+from genoformer.formats.vcf_selection import overlapping
 from genoformer.genome.agreement import Evidence, Judgement, judge
 from genoformer.genome.assemblies import BUILDS
 from genoformer.genome.causes import chance_agreement
@@ -27,7 +28,7 @@ from genoformer.genome.contigs import (
 )
 from genoformer.genome.preflight_result import N_NAMES, ContigUse, LengthDifference, Preflight
 from genoformer.genome.readings import Reading
-from genoformer.genome.region_text import Interval, parse_region
+from genoformer.genome.region_sources import Regions, Selection, select_regions
 from genoformer.genome.sample import Sample
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState
@@ -54,7 +55,7 @@ def preflight(
     genome: Genome,
     *,
     max_length: int,
-    region: str | Interval | None = None,
+    region: Regions | Selection | None = None,
     name: str | Path | None = None,
     fix: Sequence[str] = (),
     force: bool = False,
@@ -63,12 +64,12 @@ def preflight(
     """Read a VCF once and compare it with the reference; only a malformed file or a region outside its contig is refused.
 
     Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, count only records whose REF
-    overlaps it; name, the name of the VCF in messages if `vcf` is a copy of it; fix, names from FIXES: requested readings
-    of records whose REF disagrees; force, score contigs that do not belong, too; progress, called with the number of records
-    read so far.
+    overlaps it, or one of several; name, the name of the VCF in messages if `vcf` is a copy of it; fix, names from FIXES:
+    requested readings of records whose REF disagrees; force, score contigs that do not belong, too; progress, called with the
+    number of records read so far.
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
-    region = parse_region(region, genome.contigs) if isinstance(region, str) else region
+    chosen = region if isinstance(region, Selection) else select_regions(region, genome.contigs, genome.name)
     tally = Tally(genome, max_length, swaps="swap" in fix, strands="strand" in fix, shifts="shift" in fix)
     n_records = n_alts = longest = 0
     stage = Stage(progress, "preflight")
@@ -76,7 +77,7 @@ def preflight(
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
-        records = overlapping(file, region, genome.contigs)
+        records = overlapping(file, chosen.intervals if chosen else None, genome.contigs)
         for batch in batches(records, _BATCH):
             longest = max(longest, max(len(record.line) for record in batch))
             tally.add(batch)
@@ -85,14 +86,8 @@ def preflight(
             n_alts += sum(len(record.alts) for record in batch)
             stage.report(n_records)
         sha256 = file.sha256
-    if region and not n_records:
-        reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
-        if region.start >= genome.contigs[reference]:
-            raise ConfigError(
-                f"the region begins at {reference}:{region.start + 1:,}, and {reference} has "
-                f"{genome.contigs[reference]:,} bases in {genome.name}; give one that lies on it."
-            )
-        notes = [*notes, f"no record of {shown} lies in the region."]
+    if chosen:
+        notes = [*notes, *chosen.notes, *_check_named(chosen, genome, tally, shown, n_records)]
     n_on = tally.n_records
     notes = [*notes, *ContigMap(n_on, genome.contigs).remarks(genome.name)]
     renaming = _renaming(tally.names, lengths, genome)
@@ -128,6 +123,21 @@ def preflight(
         longest=longest,
         renaming=renaming,
     )
+
+
+def _check_named(chosen: Selection, genome: Genome, tally: Tally, shown: str, n_records: int) -> list[str]:
+    """Refuse a region beyond its contig that selects no record, and return the note on a selection without records."""
+    for region in chosen.named if not n_records or len(chosen.intervals) > 1 else ():
+        if n_records and region.chrom in tally.names:
+            continue
+        reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
+        if region.start >= genome.contigs[reference]:
+            raise ConfigError(
+                f"the region begins at {reference}:{region.start + 1:,}, and {reference} has "
+                f"{genome.contigs[reference]:,} bases in {genome.name}; give one that lies on it."
+            )
+    where = "the region" if len(chosen.intervals) == 1 else "the regions"
+    return [] if n_records else [f"no record of {shown} lies in {where}."]
 
 
 def fixes_named(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from genoformer.errors import printable
@@ -106,6 +107,10 @@ class Preflight:
     def contig_map(self) -> dict[str, str]:
         """Contig name in the VCF -> contig name in the FASTA."""
         return {use.name: use.reference for use in self.contigs if use.reference is not None}
+
+    def with_notes(self, notes: Sequence[str]) -> Preflight:
+        """Return the same with further notes, before the others."""
+        return dataclasses.replace(self, notes=(*notes, *self.notes)) if notes else self
 
     def fit(self) -> Fit:
         """Return the fit, which defines how the records are read."""

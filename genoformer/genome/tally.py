@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.formats.vcf import Record
 from genoformer.genome.agreement import ENOUGH, Judgement
@@ -14,6 +15,7 @@ from genoformer.genome.causes import Counts, add_reading
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.mirrored import is_mirrored, statuses_of_either_strand
 from genoformer.genome.readings import FLIPPED, Reading, as_meant, is_indel, is_read, readings, shifted
+from genoformer.genome.structural import spell_out, states_of_spelled, with_reasons
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Tally:
             self.names.update((name, contigs.get(name)) for name in new)
             self._sampled.update((name, Counts()) for name in new)
         states = compare_refs(batch, self._genome, self.names)
-        statuses = combine_statuses(batch, states, self._max_length)
+        statuses = self._statuses(batch, states)
         self._kinds.update(zip(chroms, states.tolist(), statuses, strict=True))
         outside = np.flatnonzero(states == RefState.OUTSIDE).tolist()
         self._before.update(chroms[i] for i in outside if batch[i].pos < 1 and Status.OUTSIDE in statuses[i])
@@ -75,7 +77,7 @@ class Tally:
             self._sample((batch[i] for i in agree if not _COUNTED.isdisjoint(statuses[i])), room)
         for way, counts in self._moved.items():
             moved = [shifted(record, way) for record in batch]
-            moved_statuses = combine_statuses(moved, compare_refs(moved, self._genome, self.names), self._max_length)
+            moved_statuses = self._statuses(moved, compare_refs(moved, self._genome, self.names))
             counts.update(zip(chroms, moved_statuses, strict=True))
         both_ways: set[int] = set()
         if self._swaps:
@@ -88,6 +90,12 @@ class Tally:
             both_ways = {i for i, flag in zip(indels, flags, strict=True) if flag & Reading.SWAP}
         if self._strands:
             self._count_strands(agree, both_ways, batch, statuses)
+
+    def _statuses(self, batch: Sequence[Record], states: NDArray[np.uint8]) -> list[Statuses]:
+        """Return the statuses of records as they are written; symbolic alleles of a known sequence are spelled in bases."""
+        spelled = spell_out(batch, states, self._genome, self.names, self._max_length)
+        meant, states = states_of_spelled(spelled, batch, states, self._genome, self.names)
+        return with_reasons(combine_statuses(meant, states, self._max_length), spelled)
 
     def _count_strands(
         self, agree: Sequence[int], both_ways: Collection[int], batch: Sequence[Record], statuses: Sequence[Statuses]

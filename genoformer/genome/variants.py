@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.input_columns import REASON_KEY
 from genoformer.formats.vcf import Record
 from genoformer.genome.codes import Codes, N, encode
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Align = Literal["left", "right", "symmetric"]
 
 _ACGT = "ACGTacgt"
+_REASON = f"{REASON_KEY}="
+_BEFORE_INFO = 1_024  # letters of a record that are searched; an allele that is not determined is short
 
 
 class ContigNames(Protocol):
@@ -72,13 +75,15 @@ class Status(enum.StrEnum):
     REF_MISMATCH = "REF_MISMATCH"
     EITHER_STRAND = "EITHER_STRAND"
     NO_SCORE = "NO_SCORE"
+    EITHER_ALLELE = "EITHER_ALLELE"
+    IMPRECISE = "IMPRECISE"
 
 
 # In order of precedence: the first status that applies is used.
 STATUS_MEANING: dict[Status, str] = {
     Status.OK: "The allele can be scored.",
     Status.NO_ALT: "The record has no alternative allele (ALT is '.').",
-    Status.SYMBOLIC: "ALT is symbolic (<DEL>, <*>, <NON_REF> ...) and does not spell a sequence.",
+    Status.SYMBOLIC: "ALT is symbolic (<*>, <NON_REF>, <CNV>, <INS> without its bases ...) and does not determine a sequence.",
     Status.BREAKEND: "ALT is a breakend, which joins two places of the genome.",
     Status.STAR: "ALT is '*': the base is missing because of a deletion in another record.",
     Status.NOT_ACGT: "REF or ALT holds a letter other than A, C, G, T (N in ALT included).",
@@ -89,10 +94,15 @@ STATUS_MEANING: dict[Status, str] = {
     Status.TOO_LONG: "REF or ALT is longer than the window of the model.",
     Status.REF_MISMATCH: "REF differs from the reference at that place.",
     Status.EITHER_STRAND: "REF is its own reverse complement (TA, CG), and --fix strand reads records of the contig on the "
-    "other strand: the allele may be of either.",
+    "other strand: the allele may be of either. Or effect and other allele of a table pair (A/T, C/G), and the table does not "
+    "show that it is of the forward strand.",
     Status.NO_SCORE: "None of the chosen scores is defined for this allele. They may be for other alleles: of a masked model "
     "LLR is for substitutions and PLL for insertions and deletions, of BPE tokens PLL and of a causal model LLR for both. Or "
-    "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion.",
+    "too few known bases lie around: an N, or the end of the contig within the length of an insertion or deletion. Or no gene, "
+    "transcript or site that a score of genes compares lies in reach.",
+    Status.EITHER_ALLELE: "Effect and other allele of a table both match the reference at that place, which does not tell REF.",
+    Status.IMPRECISE: "The breakpoints of a symbolic ALT are not known to the base: IMPRECISE, CIPOS or CIEND, or END "
+    "and SVLEN contradict each other.",
 }
 
 
@@ -228,12 +238,23 @@ def combine_statuses(records: Sequence[Record], states: NDArray[np.uint8], max_l
     """
     out = []
     for record, state in zip(records, states.tolist(), strict=True):
-        ref, alts = record[4], record[5]
+        line, ref, alts = record[0], record[4], record[5]
         if len(alts) == 1 and len(ref) + len(alts[0]) < 16:
-            out.append(_combine_short(ref, alts, state, max_length))
+            statuses = _combine_short(ref, alts, state, max_length)
         else:
-            out.append(_combine(ref, alts, state, max_length))
+            statuses = _combine(ref, alts, state, max_length)
+        if line.find(_REASON, 0, _BEFORE_INFO) >= 0:
+            statuses = _with_reason(line, statuses)
+        out.append(statuses)
     return out
+
+
+def _with_reason(line: str, statuses: tuple[Status, ...]) -> tuple[Status, ...]:
+    """Return the statuses of a record of a table that does not determine its alleles."""
+    reason = next(
+        (status for status in (Status.EITHER_STRAND, Status.EITHER_ALLELE) if f"{_REASON}{status.value}" in line), None
+    )
+    return statuses if reason is None else tuple(reason if status is Status.OK else status for status in statuses)
 
 
 # Alleles in a window

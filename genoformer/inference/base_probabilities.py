@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,10 @@ from torch import Tensor
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, choose_batch_size, run_batched, to_device, tokens_at_once
-from genoformer.models.token_model import TokenModel
+from genoformer.models.base import has
+from genoformer.models.predicts_sliding import PredictsSliding
+from genoformer.models.token_model import TokenModel, base_posteriors
+from genoformer.tokenizers.base import MaskedWindows, Tokenizer
 
 
 def posteriors(
@@ -29,6 +33,47 @@ def posteriors(
         return model.base_log2_probs(codes[part], target[part], end[part])
 
     return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
+
+
+def sliding_posteriors(model: Any, codes: Codes, target: NDArray[np.int64], *, batch_size: int | None = None) -> Floats:
+    """Return the same as `posteriors`; windows that follow each other base by base share work if the model can."""
+    is_sliding = has(model, PredictsSliding) and len(target) > 1 and (target == target[0]).all()
+
+    def run(part: slice) -> Tensor:
+        log2_p = model.sliding_log2_probs(codes[part], int(target[0])) if is_sliding else None
+        return model.base_log2_probs(codes[part], target[part], target[part] + 1) if log2_p is None else log2_p
+
+    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
+
+
+def posteriors_together(
+    model: TokenModel, codes: Codes, targets: NDArray[np.int64], *, batch_size: int | None = None
+) -> Floats:
+    """Return log2 P(A, C, G, T) at several bases of each window, which one pass masks together; [B, L] -> [B, m, 4].
+
+    targets: their positions [B, m], so far apart that no token covers two of them. NaN at an N, which is not masked.
+    """
+
+    def run(part: slice) -> Tensor:
+        masked = _mask_together(model.tokenizer, codes[part], targets[part])
+        ids, rows, candidates, valid = (to_device(model, field) for field in masked)
+        return base_posteriors(model, ids, rows, candidates, valid, model.keep(ids))
+
+    shape = (targets.shape[1], 4)
+    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), shape)
+
+
+def _mask_together(tokenizer: Tokenizer, codes: Codes, targets: NDArray[np.int64]) -> MaskedWindows:
+    """Return windows with several masked bases: rows [B, m, M], candidates [B, m, M, ...] and valid [B, m, M]."""
+    ids = tokenizer.encode(codes).ids
+    known = np.take_along_axis(codes, targets, axis=1) < N  # [B, m]
+    each = [tokenizer.mask_bases(codes, target) for target in targets.T]
+    for masked, is_known in zip(each, known.T, strict=True):
+        ids = np.where(is_known[:, None] & (masked.ids == tokenizer.mask_id), tokenizer.mask_id, ids)
+    rows = np.stack([masked.rows for masked in each], axis=1)
+    candidates = np.stack([masked.candidates for masked in each], axis=1)
+    valid = np.stack([masked.valid for masked in each], axis=1) & known[..., None]
+    return MaskedWindows(ids, rows, candidates, valid)
 
 
 def predict_bases(

@@ -45,7 +45,7 @@ class EmbeddingRequest:
     head: str | None = None  # of a track model, whose bins have the vectors; None: any, if all have the same bins
     strand: Strand = "forward"  # "both": mean of a sequence and its reverse complement
     output: str | Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
-    pca: str | Path | None = None  # .png
+    pca: str | Path | None = None  # .png or .svg
     runtime: Runtime = CPU
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class EmbeddingRequest:
         if self.output:
             check_output(Path(self.output), SUFFIXES if self.pooling != "tokens" else (".parquet",))
         if self.pca:
-            check_output(Path(self.pca), (".png",))
+            check_output(Path(self.pca), (".png", ".svg"))
 
     @property
     def both_strands(self) -> bool:

@@ -15,8 +15,11 @@ from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
+from genoformer.inference.base_prediction import BasePrediction, refuse_options_of_others, resolve_base_tracks
+from genoformer.inference.base_tracks import BASE_TRACKS
 from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
-from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
+from genoformer.inference.pair_prediction import PairPrediction, resolve_pairs
+from genoformer.inference.prediction_request import OF_BASES, OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
 from genoformer.inference.track_plan import plan_prediction
 from genoformer.inference.track_prediction import Predicted, TrackSelection, head_tracks, predict_tracks
@@ -25,11 +28,11 @@ from genoformer.models.base import (
     Classifies,
     Head,
     Model,
+    PredictsBases,
     PredictsPairs,
     PredictsTracks,
     has,
     remedy,
-    require,
 )
 from genoformer.models.folders import member_names, resolve_model
 from genoformer.models.takes_contexts import TakesContexts, with_contexts
@@ -98,19 +101,27 @@ class TrackPrediction:
         return [*notes, f"{files.output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
 
 
+Prediction = TrackPrediction | PairPrediction | ClassPrediction | SequencePrediction | BasePrediction
+
+
 @contextmanager
-def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | ClassPrediction | SequencePrediction]:
+def open_prediction(request: PredictionRequest) -> Iterator[Prediction]:
     """Resolve and check a request; the genome is open in the block, and stays open if it was.
 
     Raises: ConfigError for tracks or classes that the model does not have, for options of another kind of model, and for both
     strands if no table has the strand pairs of the tracks; the errors of `resolve_regions`, `read_sequences` and
     `registry.load`.
     """
-    model, is_classifier = request.model, has(_kind_of(request.model), Classifies)
-    if is_classifier:
+    model, has_bases = request.model, bool(request.track_names)
+    is_classifier = not has_bases and has(_kind_of(request.model), Classifies)
+    if has_bases:
+        refuse_options_of_others(request)
+    elif is_classifier:
         request.refuse(OF_TRACKS, "needs a track model, found a fine-tuned model")
+        request.refuse(OF_BASES, "needs a language model, found a fine-tuned model")
     else:
         request.refuse(OF_CLASSES, "needs a fine-tuned model, found a track model")
+        request.refuse(OF_BASES, "needs a language model, found a track model")
     if request.data is not None:
         yield resolve_sequences(request)
         return
@@ -123,13 +134,17 @@ def open_prediction(request: PredictionRequest) -> Iterator[TrackPrediction | Cl
             genome, bed=request.bed, region=request.region, contigs=request.contig_names, columns=request.columns
         )
         notes = [*genome.notes, *regions.notes]
-        if is_classifier:
+        if has_bases:
+            yield resolve_base_tracks(request, genome, regions.intervals, notes)
+        elif is_classifier:
             yield resolve_windows(request, genome, regions.intervals, notes)
         else:
             yield _resolve_tracks(request, model, genome, regions)
 
 
-def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions) -> TrackPrediction:
+def _resolve_tracks(
+    request: PredictionRequest, model: Any, genome: Genome, regions: ResolvedRegions
+) -> TrackPrediction | PairPrediction:
     """Check the options of a track model."""
     is_loaded = not isinstance(model, str | Path)
     config = model.config if is_loaded else registry.load_config(model, PredictsTracks)
@@ -141,12 +156,9 @@ def _resolve_tracks(request: PredictionRequest, model: Any, genome: Genome, regi
             raise CheckpointError(f"{'the model' if is_loaded else model} has no contexts; give {remedy(TakesContexts)}.")
         config = kind.config_with_contexts(config, contexts)
         heads = kind.heads_of(config)
-    if request.head not in {None, *heads} and has(families.class_of(config), PredictsPairs):
-        names = ", ".join(heads)
-        problem = (
-            f"is {request.head}, expected a head of tracks: {names}; `score` reads those of contact maps and junctions, too."
-        )
-        raise OptionError("head", problem)
+    kind = families.class_of(config)
+    if has(kind, PredictsPairs) and request.head in kind.pair_heads_of(config):
+        return resolve_pairs(request, genome, regions.intervals, config, [*genome.notes, *regions.notes])
     head = heads[head_named(heads, request.head)]
     table = open_targets(request.targets)
     known = head_tracks(heads, request.head, table)
@@ -166,11 +178,12 @@ def _kind_of(model: str | Path | Model) -> Any:
     """Return the class of a model that predicts tracks or classes, without reading weights."""
     needs = (PredictsTracks, Classifies)
     if not isinstance(model, str | Path):
-        require(model, needs)
-        return model
-    folder = resolve_model(model)
-    member = folder / member_names(folder)[0] if member_names(folder) else model
-    kind = families.class_of(registry.load_config(member))
+        kind: Any = model
+    else:
+        folder = resolve_model(model)
+        kind = families.class_of(registry.load_config(folder / member_names(folder)[0] if member_names(folder) else model))
     if not has(kind, needs):
-        raise CheckpointError(f"{model} {kind.purpose}; give {remedy(needs)}.")
+        name = str(model) if isinstance(model, str | Path) else "the model"
+        or_track = f"; name a track ({', '.join(BASE_TRACKS)}), or" if has(kind, PredictsBases) else ";"
+        raise CheckpointError(f"{name} {kind.purpose}{or_track} give {remedy(needs)}.")
     return kind

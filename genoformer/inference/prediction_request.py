@@ -12,45 +12,49 @@ from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.inference.runtime import CPU, Runtime
 from genoformer.models.base import Model
 from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
 
 OF_TRACKS = ("tracks", "targets", "head", "scale", "contexts")  # options that need a track model
 OF_CLASSES = ("data", "classes", "context", "step", "threshold", "part_size")  # options that need a fine-tuned model
+OF_BASES = ("track", "stride")  # options that need a language model
 OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
 
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """Predictions of a track model or a fine-tuned model in regions, or of a fine-tuned model for sequences.
+    """Predictions of a track model, a fine-tuned or a language model in regions, or of a fine-tuned model for sequences.
 
     Regions are one of `region`, `bed` and `contigs`, or the whole genome; sequences are in `data`.
     """
 
     fasta: str | Path | Genome | None
     model: str | Path | Model
-    region: str | None = None  # chr1:1-200,000, 1-based as in samtools
+    region: Regions | None = None  # chr1:1-200,000, 1-based as in samtools, or the path of a BED, or several
     bed: str | Path | None = None
     columns: str | None = None  # columns of the BED, as in --columns
     contigs: Sequence[str] = ()  # names; one text may hold several, separated by commas
     tracks: str | Sequence[int] | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
     targets: str | Path | TrackTable | None = None  # table of the head's tracks, for a model without its own
     head: str | None = None  # None: the only head
-    strand: Strand | None = None  # None: forward for tracks, for a fine-tuned model the strands of its training
+    strand: Strand | None = None  # None: forward for a track model, both for a language model, as trained for a fine-tuned one
     scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
     classes: Sequence[str] = ()  # names as in `contigs`; (): all, but in regions of two classes the second
-    context: int | None = None  # bases of a window of a fine-tuned model, at most those of the model; None: those of the model
+    track: str | Sequence[str] = ()  # of a language model: entropy, information, logprob, constraint; several as in `contigs`
+    stride: int | None = None  # bases of a window at this distance are masked together; None: one base in each pass
+    context: int | None = None  # bases of a window of a fine-tuned or language model; None: those of the model
     step: int | None = None  # bases from window to window, and of a bin; None: half of the window
     threshold: float | None = None  # least value of a call; None: 0.5 for probabilities
-    part_size: int | None = None  # windows or sequences predicted together; None: chosen for the window of the model
+    part_size: int | None = None  # windows, sequences or bases predicted together; None: chosen automatically
     contexts: str | Path | ContextTable | None = None  # for a model with contexts; None: those of its training
     runtime: Runtime = CPU
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value of another kind or out of its range."""
-        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        region_sources(self.region)
         check_kind("bed", self.bed, (str, Path), "the path of a file")
         check_kind("columns", self.columns, str, "text such as 'chrom=1,start=2,end=3'")
         check_names("contigs", self.contigs, "names of contigs")
@@ -63,6 +67,8 @@ class PredictionRequest:
             check_choice("scale", self.scale, SCALES)
         check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         check_names("classes", self.classes, "names of classes")
+        check_names("track", self.track, "names of tracks of a language model")
+        check_number("stride", self.stride, 1, "bases")
         check_number("context", self.context, 1, "bases")
         check_number("part_size", self.part_size, 1, "windows")
 
@@ -85,6 +91,13 @@ class PredictionRequest:
             raise OptionError("classes", "names no classes; name some, or leave it out.")
         return names
 
+    @property
+    def track_names(self) -> list[str]:
+        names = _names(self.track)
+        if self.track and not names:
+            raise OptionError("track", "names no tracks; name some, or leave it out.")
+        return names
+
     def refuse(self, options: Sequence[str], reason: str) -> None:
         """Raise OptionError if one of these options is set; `reason` completes "option NAME ..."."""
         empty: tuple[Any, ...] = (None, ())
@@ -104,6 +117,6 @@ class PredictionFiles:
     force: bool = False  # replace existing outputs
 
 
-def _names(texts: Sequence[str]) -> list[str]:
+def _names(texts: str | Sequence[str]) -> list[str]:
     texts = [texts] if isinstance(texts, str) else texts
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]

@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genoformer.errors import ConfigError, ContigError
-from genoformer.formats.bed import Intervals, read_bed
-from genoformer.formats.bed_kinds import layout_of
+from genoformer.errors import ConfigError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.beyond import first_beyond
-from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions, read_bed_rows, region_sources
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.regions import merge, on_reference
 
@@ -31,48 +30,52 @@ def resolve_regions(
     genome: Genome,
     *,
     bed: str | os.PathLike[str] | None = None,
-    region: str | None = None,
+    region: Regions | None = None,
     contigs: Sequence[str] = (),
     columns: str | None = None,
 ) -> ResolvedRegions:
-    """Resolve the rows of a BED, or one region (chr1:1-200,000, 1-based as in samtools), or contigs, or the whole genome.
+    """Resolve the rows of a BED, or regions (chr1:1-200,000, 1-based as in samtools), or contigs, or the whole genome.
 
-    Contigs may have any known name. An interval that reaches beyond the end of its contig is cut there, and rows of a BED that
-    lie beyond the end are left out; both are noted. columns: the columns of the BED, as in `--columns`.
+    region: one or several, also paths of BED files; their union counts. Contigs may have any known name. An interval that
+    reaches beyond the end of its contig is cut there, and rows of a BED that lie beyond the end are left out; both are noted.
+    columns: the columns of the BED files, as in `--columns`.
 
     Raises: ContigError if no contig matches; ConfigError for more than one of the three, for a region beyond its contig, and
     for a BED without any remaining region; FileFormatError for a malformed BED.
     """
     if (bed is not None) + (region is not None) + bool(contigs) > 1:
-        raise ConfigError("regions are given in more than one way; give a BED, or one region, or contigs.")
+        raise ConfigError("regions are given in more than one way; give a BED, or regions, or contigs.")
     notes: list[str] = []
     parts: dict[str, list[Intervals]] = {}
-    if bed is not None:
-        rows = read_bed(bed, columns)
-        notes += [f"{Path(bed).name}: {note}" for note in layout_of(Path(bed), columns).notes]
-        if not rows:
-            raise ConfigError(f"{bed} has no regions; give some, or leave it out for the whole genome.")
-        contig_map = ContigMap(rows, genome.contigs)
-        if contig_map.renamed or contig_map.unmatched or contig_map.ambiguous:
-            notes.append(contig_map.describe(str(bed), genome.name))
-        parts = {name: [intervals] for name, intervals in on_reference(rows, genome).items()}
-        if not parts:
-            raise ContigError(
-                f"no contig of {bed} ({join_names(rows)}) is in {genome.name} ({join_names(genome.contigs)}). "
-                "Is it the right FASTA?"
-            )
-    elif region is not None:
-        one = parse_region(region, genome.contigs)
-        name = genome.resolve(one.chrom)
-        end = genome.contigs[name] if one.end == sys.maxsize else one.end
-        parts[name] = [np.array([[one.start, end]], dtype=np.int64)]
-    else:
+    beds = [Path(bed)] if bed is not None else []
+    for source in region_sources(region):
+        if isinstance(source, Path):
+            beds.append(source)
+        else:
+            _add_region(source, genome, parts)
+    if place := _beyond(genome, parts):
+        raise ConfigError(f"{place}.")
+    for path in beds:
+        rows = read_bed_rows(path, genome.contigs, genome.name, columns)
+        notes += rows.notes
+        for name, intervals in on_reference(rows.intervals, genome).items():
+            parts.setdefault(name, []).append(intervals)
+    if not beds and region is None:
         for name in dict.fromkeys(map(genome.resolve, contigs)) if contigs else genome.contigs:
             parts[name] = [np.array([[0, genome.contigs[name]]], dtype=np.int64)]
-    if region is not None and (place := _beyond(genome, parts)):
-        raise ConfigError(f"{place}.")
-    first = (lambda: first_beyond(bed, genome, columns)) if bed is not None else (lambda: None)
-    return ResolvedRegions(_inside(genome, parts, notes, first), notes)
+
+    def first_row_beyond() -> str | None:
+        return next(filter(None, (first_beyond(path, genome, columns) for path in beds)), None)
+
+    return ResolvedRegions(_inside(genome, parts, notes, first_row_beyond), notes)
+
+
+def _add_region(text: str, genome: Genome, parts: dict[str, list[Intervals]]) -> None:
+    """Add the interval of one region under the genome's name of its contig."""
+    one = parse_region(text, genome.contigs)
+    name = genome.resolve(one.chrom)
+    end = genome.contigs[name] if one.end == sys.maxsize else one.end
+    parts.setdefault(name, []).append(np.array([[one.start, end]], dtype=np.int64))
 
 
 def _beyond(genome: Genome, parts: dict[str, list[Intervals]]) -> str | None:

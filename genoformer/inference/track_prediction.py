@@ -19,7 +19,7 @@ from genoformer.genome.regions import overlapping_rows
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.base import Head
-from genoformer.models.track_model import TrackModel, head_named
+from genoformer.models.track_model import TrackModel, head_named, named_heads
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers.tracks import BinnedTracks, TrackSink
 
@@ -128,7 +128,7 @@ def head_tracks(heads: Mapping[str, Head], head: str | None = None, table: Track
     head = head_named(heads, head)
     n = heads[head].n_tracks
     if table is not None and len(table) != n:
-        known = ", ".join(f"{name}: {one.n_tracks:,}" for name, one in heads.items())
+        known = named_heads(f"{name}: {one.n_tracks:,}" for name, one in heads.items())
         raise ConfigError(
             f"the table has {len(table):,} tracks, but head {head} has {n:,} (the model has {known}); give the table of {head}."
         )

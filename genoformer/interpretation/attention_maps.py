@@ -19,7 +19,7 @@ from genoformer.interpretation.loci import MATRICES, Locus, batches_of_equal_len
 from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import NO_MOTIFS, AttentionOptions, InterpretationRequest, MotifOptions, Profile
 from genoformer.interpretation.sanity_checks import check_loci
-from genoformer.interpretation.session import Result, Session, merge, open_session
+from genoformer.interpretation.session import Result, Session, in_whole_bins, merge, open_session
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import READS_TOKENS, Model, PredictsTracks, has
 from genoformer.progress import ProgressCallback, Stage
@@ -30,6 +30,13 @@ PROFILES: dict[str, str] = {
     "received": "attention that each token or bin receives from all queries: mean over heads and layers",
     "rollout": "attention rollout of [CLS], or of the middle bin, through all layers",
     "entropy": "entropy of the attention of each token or bin in bits: mean over heads and layers",
+}
+_LABELS = {  # of the y axis
+    "viz": "attention from [CLS]\n(DNABERT-viz)",
+    "cls": "attention of query",
+    "received": "attention received",
+    "rollout": "attention rollout",
+    "entropy": "entropy (bits)",
 }
 MAX_UNITS = 2_048  # maximum number of tokens or bins of a drawn attention matrix
 
@@ -124,7 +131,7 @@ def map_attention(
     max_units: number of tokens or bins up to which a matrix is drawn.
     Raises the errors of `open_session` and `attention_profiles`, and OptionError for the query "tss" without TSSs.
     """
-    session = open_session(request, motifs, progress)
+    session = in_whole_bins(open_session(request, motifs, progress))
     if options.query == "tss":
         session = _with_tss(session)
 
@@ -137,7 +144,7 @@ def map_attention(
         session.opened,
         report,
         session.write(maps, f"attention {profile_of(options, session.model)}"),
-        session.draw(maps, maps_of, "attention", [one.text() for one in checks]),
+        session.draw(maps, maps_of, _LABELS[profile_of(options, session.model)], [one.text() for one in checks]),
         _draw_matrices(session, options, max_units),
         find_motifs(session, maps, motifs),
     )

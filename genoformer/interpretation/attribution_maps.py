@@ -12,7 +12,7 @@ from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import N_STEPS, NO_MOTIFS, AttributionOptions, InterpretationRequest, MotifOptions
 from genoformer.interpretation.sanity_checks import check_loci
-from genoformer.interpretation.session import Result, join_notes, merge, open_session
+from genoformer.interpretation.session import Result, in_whole_bins, join_notes, merge, open_session
 from genoformer.interpretation.targets import choose_target
 from genoformer.models.base import Model
 from genoformer.progress import ProgressCallback
@@ -31,7 +31,7 @@ def map_attribution(
 
     Raises the errors of `open_session`, `choose_target` and `attributions`.
     """
-    session = open_session(request, motifs, progress)
+    session = in_whole_bins(open_session(request, motifs, progress))
     target = choose_target(session.model, output=options.output, tracks=options.tracks, head=options.head)
 
     def attribute(model: Model, loci: Sequence[Locus], progress: ProgressCallback = None) -> list[Attribution]:

@@ -21,6 +21,7 @@ from genoformer.inference import Floats
 from genoformer.interpretation.explain import VariantExplanation
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.loci import Locus
+from genoformer.scoring.scores import SCORES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,11 +82,13 @@ def draw_mutagenesis(
     figure, axes = _panels(locus, visible, [1.35, 1.2])
     axes[-2].sharex(axes[-1])
     importance = mutagenesis.importance[0].sum(-1)
-    _letters_or_curve(axes[-2], locus, importance, "importance")
+    score = mutagenesis.names[0].partition(" ")[0].rstrip(",:")
+    unit = f" ({SCORES[score].unit})" if score in SCORES and "units" not in SCORES[score].unit else ""
+    _letters_or_curve(axes[-2], locus, importance, f"−mean {score}\n{unit.strip()}".rstrip())
     axes[-2].tick_params(labelbottom=False)
     if shaded is not None:
         axes[-2].axvspan(shaded[0] + 0.5, shaded[1] + 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
-    plots.heat_map(axes[-1], mutagenesis.values[0], mutagenesis.codes, first=locus.start + 1, label=mutagenesis.names[0])
+    plots.heat_map(axes[-1], mutagenesis.values[0], mutagenesis.codes, first=locus.start + 1, label=f"{score}{unit}")
     axes[-1].set_xlim(axes[-2].get_xlim())
     _title(axes[0], f"{locus.name}: {mutagenesis.names[0]}", note)
     _coordinates(axes[-1], locus)
@@ -102,6 +105,7 @@ def draw_attention(
     elements = {name: intervals + 0.5 for name, intervals in visible.elements.items()} if visible else None
     plots.attention_map(ax, weights, at, at, elements=elements)
     _coordinates(ax, locus)
+    ax.set_xlabel(f"key position, {ax.get_xlabel()}", fontsize="small")
     figure.suptitle(f"{locus.name}\n{note}", x=0.01, ha="left", fontsize="small")
     return _save(figure, path)
 
@@ -122,7 +126,9 @@ def draw_contacts(
     return _save(figure, path)
 
 
-def draw_explained(path: Path, explanation: VariantExplanation, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+def draw_explained(
+    path: Path, explanation: VariantExplanation, suffixes: Sequence[str] = SUFFIXES, dpi: int = 300
+) -> list[Path]:
     """Draw the logos of both alleles and, for a track model, the track above them, in the format of each suffix."""
     locus, tracks = explanation.locus, explanation.tracks
     alleles = locus.alleles
@@ -144,7 +150,7 @@ def draw_explained(path: Path, explanation: VariantExplanation, suffixes: Sequen
     for ax, allele in zip(axes, explanation.shown, strict=True):
         ax.texts[-1].set_text(f"{ax.texts[-1].get_text()} {allele}")
     plots.allele_coordinates(axes, first, len(explanation.alt), changed, locus.chrom, alt_start=alt_start)
-    return _save(figure, path, suffixes)
+    return _save(figure, path, suffixes, dpi)
 
 
 def draw_motif(path: Path, matrix: Matrix, title: str) -> list[Path]:
@@ -205,6 +211,6 @@ def _coordinates(ax: Axes, locus: Locus) -> None:
     plots.coordinates(ax, locus.start, locus.end, locus.chrom)
 
 
-def _save(figure: Figure, path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+def _save(figure: Figure, path: Path, suffixes: Sequence[str] = SUFFIXES, dpi: int = 300) -> list[Path]:
     """Write the figure in the format of each suffix, and return the paths."""
-    return [save_figure(figure, path.with_name(f"{path.name}.{suffix}"), dpi=200) for suffix in suffixes]
+    return [save_figure(figure, path.with_name(f"{path.name}.{suffix}"), dpi=dpi) for suffix in suffixes]

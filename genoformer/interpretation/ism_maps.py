@@ -23,9 +23,9 @@ from genoformer.interpretation.targets import AttributionTarget, choose_target
 from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
 from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
-from genoformer.scoring.options import read_score_genes
 from genoformer.scoring.scorers import default_scores, open_scorer
 from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.scoring_choices import read_score_genes
 from genoformer.scoring.settings import ClassOptions, Runtime, Scoring, TrackOptions
 
 

@@ -26,6 +26,7 @@ from genoformer.genome.codes import Codes
 from genoformer.genome.fit import scorable
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome, require_bases
+from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
 
 if TYPE_CHECKING:  # loci can be read without torch
@@ -163,7 +164,8 @@ def _read_vcf(path: Path, genome: Genome, length: int, fix: Sequence[str], force
                     continue
                 start = centred_start(variant, length)
                 placed = place_alleles(genome, variant, start, length)
-                name = str(variant._replace(chrom=record.chrom))
+                spelled = str(variant._replace(chrom=record.chrom))
+                name = f"{record.chrom}:{record.pos}:{','.join(record.alts)}" if is_symbolic(record) else spelled
                 loci.append(Locus(name, variant.chrom, start, placed.ref, placed, variant))
     reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(omitted.items()))
     if omitted and not loci:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from genoformer.interpretation import figures
 from genoformer.interpretation.loci import MANIFEST, MAPS, Loci, Locus, read_loci, write_map_track, write_maps
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.models import registry
-from genoformer.models.base import READS_TOKENS, has
+from genoformer.models.base import READS_TOKENS, PredictsTracks, has
 from genoformer.models.takes_contexts import with_contexts
 from genoformer.progress import ProgressCallback
 
@@ -160,6 +160,30 @@ def open_session(
         others,
         progress,
     )
+
+
+def in_whole_bins(session: Session) -> Session:
+    """Return the session with regions of a track model that are no whole number of bins widened around their middle.
+
+    A note has their number. Regions of a given length, variants and sequences without a genome stay as they are.
+    """
+    genome, model = session.genome, session.model
+    if genome is None or session.request.length is not None or not has(model, PredictsTracks):
+        return session
+    unit = model.window_unit_of(model.config)
+    loci, n_widened = [], 0
+    for locus in session.loci:
+        more = -len(locus.codes) % unit
+        if more and locus.chrom and locus.alleles is None:
+            start, length = locus.start - more // 2, len(locus.codes) + more
+            locus = locus._replace(start=start, codes=genome.window(locus.chrom, start, length))
+            n_widened += 1
+        loci.append(locus)
+    if not n_widened:
+        return session
+    regions = "1 region is" if n_widened == 1 else f"{n_widened:,} regions are"
+    note = f"{regions} widened around the middle to whole bins, a multiple of {unit:,} bases; give a length for another size."
+    return replace(session, loci=loci, notes=(*session.notes, note))
 
 
 def _read_loci(request: InterpretationRequest, genome: Genome | None) -> Loci:

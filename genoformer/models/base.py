@@ -238,6 +238,8 @@ class PredictsPairs(Protocol):
 
     @property
     def pair_heads(self) -> Mapping[str, Head]: ...
+    @staticmethod
+    def pair_heads_of(config: Any) -> Mapping[str, Head]: ...  # of a configuration, without names of tracks
     def contacts(self, onehot: Tensor, head: str) -> Tensor: ...  # [B, 4, L] -> contact maps [B, K, P, P] of P bins
     def contact_engine(self, head: str) -> Any: ...  # a TrackEngine whose windows have contacts(sequences) -> contact maps
     def base_head(self, head: str) -> str: ...  # head of tracks of one base, whose embedding a head of junctions reads

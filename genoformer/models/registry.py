@@ -21,7 +21,19 @@ import torch
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
-from genoformer.models.base import Classifies, Embeds, Head, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.base import (
+    Classifies,
+    Embeds,
+    Head,
+    Model,
+    Need,
+    Origin,
+    PredictsPairs,
+    PredictsTracks,
+    has,
+    remedy,
+    require,
+)
 from genoformer.models.export import HF, OWN_CLASSES, fitting_layout
 from genoformer.models.families import (
     FAMILIES,
@@ -320,3 +332,14 @@ def read_heads(name: str | Path) -> dict[str, Head]:
     heads: dict[str, Head] = class_of(config).heads_of(config)
     tables = read_track_tables(heads, resolve_model(name))
     return {name: head._replace(table=tables.get(name, head.table)) for name, head in heads.items()}
+
+
+def read_pair_heads(name: str | Path) -> dict[str, Head]:
+    """Return the heads of contact maps and junctions of a model, as `read_heads` those of tracks; empty if it has none."""
+    config = load_config(name, PredictsTracks)
+    kind: Any = class_of(config)
+    if not has(kind, PredictsPairs):
+        return {}
+    heads = dict(kind.pair_heads_of(config))
+    tables = read_track_tables({**kind.heads_of(config), **heads}, resolve_model(name))
+    return {name: head._replace(table=tables.get(name)) for name, head in heads.items()}

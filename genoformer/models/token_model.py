@@ -263,15 +263,39 @@ def base_posterior(
     log-probabilities are averaged over the tokens, and the average is renormalised. For k = 1 this is the plain masked
     marginal. NaN if no token is valid (N all around).
     """
+    logits = model.logits_at(ids, rows, as_candidates(candidates), keep)
+    return posterior_of_logits(logits, candidates, valid)
+
+
+def base_posteriors(
+    model: TokenModel, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor, keep: Tensor | None = None
+) -> Tensor:
+    """Return log2 P(base) at m targets of each window, [B, m, 4], all masked in one forward pass; see `base_posterior`.
+
+    rows: [B, m, M]; candidates: [B, m, M, ...]; valid: [B, m, M].
+    """
+    flat = candidates.flatten(1, 2)  # [B, m M, ...]
+    logits = model.logits_at(ids, rows.flatten(1), as_candidates(flat), keep).unflatten(1, rows.shape[1:])
+    log2_p = posterior_of_logits(logits.flatten(0, 1), candidates.flatten(0, 1), valid.flatten(0, 1))
+    return log2_p.unflatten(0, rows.shape[:2])
+
+
+def as_candidates(candidates: Tensor) -> Tensor | None:
+    """Return candidates [B, M, 4] for `TokenModel.head`; None for [B, M, 4, G], which need the logits of all tokens."""
+    return candidates if candidates.dim() == 3 else None
+
+
+def posterior_of_logits(logits: Tensor, candidates: Tensor, valid: Tensor) -> Tensor:
+    """Return log2 P(base) [B, 4] from the logits of candidates [B, M, 4], or of all tokens [B, M, V] for [B, M, 4, G].
+
+    See `base_posterior`.
+    """
+    logits = logits.float()
     if candidates.dim() == 4:
-        logits = model.logits_at(ids, rows, keep=keep).float()  # [B, M, V]
-        log_p = logits.gather(-1, candidates.flatten(2)).unflatten(-1, candidates.shape[2:]).logsumexp(-1).log_softmax(-1)
-    else:
-        log_p = model.logits_at(ids, rows, candidates, keep).float().log_softmax(-1)  # [B, M, 4]
+        logits = logits.gather(-1, candidates.flatten(2)).unflatten(-1, candidates.shape[2:]).logsumexp(-1)
     weight = valid.float() / valid.sum(1, keepdim=True)  # NaN where nothing is valid
-    return (log_p * weight[..., None]).nan_to_num(nan=0.0).sum(1).log_softmax(-1).where(
-        valid.any(1)[:, None], torch.nan
-    ) / math.log(2)
+    log_p = logits.log_softmax(-1).masked_fill(~valid[..., None], 0) * weight.nan_to_num(nan=0.0)[..., None]
+    return log_p.sum(1).log_softmax(-1).where(valid.any(1)[:, None], torch.nan) / math.log(2)
 
 
 def window_log2_likelihood(model: TokenModel, tokenizer: Any, ids: Tensor) -> Tensor:

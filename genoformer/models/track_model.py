@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -16,6 +17,7 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Bins, Head, Model, TrackEngine
+from genoformer.models.shared_work import SharedWork
 
 
 class NewHead(NamedTuple):
@@ -111,7 +113,7 @@ class TrackModel(Model):
 
     def describe(self) -> str:
         heads = list(self.track_heads)
-        return f"is a track model with the head{'s' if len(heads) > 1 else ''} {', '.join(heads)}"
+        return f"is a track model with the head{'s' if len(heads) > 1 else ''} {named_heads(heads)}"
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of bins, the input of a head: one-hot [B, 4, L] -> [B, D, N].
@@ -140,6 +142,21 @@ class TrackModel(Model):
     def recommended_scores(self, head: str) -> tuple[str, ...]:
         """Return the names of the scores that the authors of the model recommend for a head; empty if there are none."""
         return ()
+
+    def output_of(self, head: str) -> str:
+        """Return the kind of measurement that all tracks of a head are of, such as rna_seq; empty if it is not known."""
+        return ""
+
+    shared_work: SharedWork | None = None
+
+    @contextmanager
+    def sharing(self, work: SharedWork) -> Iterator[None]:
+        """Let the engines of all heads keep what they have in common in `work` while the block runs."""
+        before, self.shared_work = self.shared_work, work
+        try:
+            yield
+        finally:
+            self.shared_work = before
 
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return the way to compute embeddings of codes for a head: `PlainEngine`, if the family has no faster one."""
@@ -248,8 +265,24 @@ def head_named(heads: Mapping[str, Any], head: str | None) -> str:
         return next(iter(heads))
     if head is None or head not in heads:
         problem = "no head was named" if head is None else f"there is no head {head!r}"
-        raise ConfigError(f"{problem}; this model has {', '.join(heads)}; name one of them (head).")
+        raise ConfigError(f"{problem}; this model has {named_heads(heads)}; name one of them (head).")
     return head
+
+
+MOST_NAMED = 6  # heads that a message names
+
+
+def named_heads(heads: Iterable[str]) -> str:
+    """Return the names of heads for a message: all of them, or the first 6 and the number of the others.
+
+    >>> named_heads(f"h{i}" for i in range(9))
+    'h0, h1, h2, h3, h4, h5 and 3 more (genoformer models info MODEL lists them)'
+    """
+    names = list(heads)
+    if len(names) <= MOST_NAMED + 1:
+        return ", ".join(names)
+    more = len(names) - MOST_NAMED
+    return f"{', '.join(names[:MOST_NAMED])} and {more} more (genoformer models info MODEL lists them)"
 
 
 def one_hot(codes: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from genoformer.plots.locus import (
     allele_coordinates,
     allele_tracks,
     attention_map,
+    contact_map,
     contacts,
     coordinates,
     landmarks,
@@ -26,14 +27,16 @@ from genoformer.plots.metrics import (
     two_histograms,
 )
 from genoformer.plots.sequence import allele_logos, heat_map, information, letters, logo
-from genoformer.plots.style import BASE_COLOURS, BLUE, GREY, MANY, ORANGE, RED, plain
+from genoformer.plots.style import BASE_COLOURS, BLUE, COLUMN, GREY, MANY, ORANGE, PAGE, RED, new_figure, panel_letter, plain
 
 __all__ = [
     "BASE_COLOURS",
     "BLUE",
+    "COLUMN",
     "GREY",
     "MANY",
     "ORANGE",
+    "PAGE",
     "RED",
     "agreement",
     "allele_coordinates",
@@ -43,6 +46,7 @@ __all__ = [
     "calibration",
     "comparison",
     "confusion",
+    "contact_map",
     "contacts",
     "context_curve",
     "coordinates",
@@ -54,7 +58,9 @@ __all__ = [
     "logo",
     "loss_with_trend",
     "n_rows",
+    "new_figure",
     "over_controls",
+    "panel_letter",
     "plain",
     "precision_recall",
     "principal_components",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from genoformer.plots.style import GREY, MANY, RED, plain
 
@@ -37,15 +37,23 @@ _TWENTY = (  # matplotlib's tab20
     "#17BECF",
     "#9EDAE5",
 )
+_LETTER = 5.2  # width of a letter of the notes in points
 _NARROW = 0.03  # smallest fraction of a bar that gets a label
 
 
 def stacked_fractions(
-    ax: Axes, counts: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], colours: Mapping[str, str] | None = None
+    ax: Axes,
+    counts: Mapping[str, Mapping[str, int]],
+    totals: Mapping[str, int],
+    colours: Mapping[str, str] | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    legend: str = "",
 ) -> Axes:
     """Draw stacked bars of the fractions counts[bar][kind] / totals[bar]; the label of each bar has its n.
 
-    colours: colours of kinds; other kinds get default colours. Kinds are drawn in the order of their first appearance.
+    colours: colours of kinds; other kinds get default colours. names: kinds as the legend describes them; legend: its title.
+    Kinds are drawn in the order of their first appearance.
     """
     kinds = list(dict.fromkeys(kind for by_kind in counts.values() for kind in by_kind))
     palette = MANY if len(kinds) <= len(MANY) else _TWENTY
@@ -54,7 +62,8 @@ def stacked_fractions(
     left = np.zeros(len(counts))
     for kind in kinds:
         fractions = np.array([by_kind.get(kind, 0) / max(1, totals[bar]) for bar, by_kind in counts.items()])
-        ax.barh(rows, fractions, left=left, color=colour[kind], label=kind, height=0.72, edgecolor="white", lw=0.6)
+        label = (names or {}).get(kind, kind)
+        ax.barh(rows, fractions, left=left, color=colour[kind], label=label, height=0.72, edgecolor="white", lw=0.6)
         for y, (x, width) in enumerate(zip(left.tolist(), fractions.tolist(), strict=True)):
             if width > _NARROW:
                 ax.text(x + width / 2, y, f"{width:.0%}", ha="center", va="center", fontsize="x-small", color=_on(colour[kind]))
@@ -64,37 +73,78 @@ def stacked_fractions(
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.tick_params(axis="y", length=0)
     n_columns = 1 if len(kinds) > 4 else len(kinds)
+    look: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": legend or None, "title_fontsize": "small"}
     if n_columns == 1:
-        ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), alignment="left", **look)
     else:
-        ax.legend(frameon=False, fontsize="small", ncols=n_columns, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
+        ax.legend(ncols=n_columns, alignment="left", loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, **look)
     return plain(ax)
 
 
 def over_controls(
-    ax: Axes, names: Sequence[str], observed: ArrayLike, controls: Sequence[ArrayLike], notes: Sequence[str], *, xlabel: str
+    ax: Axes,
+    names: Sequence[str],
+    folds: ArrayLike,
+    controls: Sequence[ArrayLike],
+    notes: Mapping[str, Sequence[str]],
+    *,
+    xlabel: str,
+    intervals: ArrayLike | None = None,
 ) -> Axes:
-    """Draw a row for each name: a box of the controls (middle half, whiskers 2.5 to 97.5 %) and the observed value in red.
+    """Draw a row for each name on a log2 axis: the observed fold in red, and behind it a box of the controls.
 
-    observed [A] and controls [A][R] have the same unit. notes: text at the end of each row.
+    folds [A] and controls [A][R] are relative to the expected value. intervals: bounds of the folds [A, 2], drawn as lines.
+    The box is the middle half of the controls, its whiskers 2.5 to 97.5 %. What is 0, or beyond the axis, is an arrowhead at
+    its end. notes: columns of text to the right of the axis, heading -> text of each row.
     """
-    values_observed = np.asarray(observed, dtype=float)
+    observed = np.asarray(folds, dtype=float)
+    bounds = None if intervals is None else np.asarray(intervals, dtype=float)
+    quantiles = np.array([np.percentile(np.asarray(values, dtype=float), [2.5, 25, 50, 75, 97.5]) for values in controls])
+    low, high = _limits(np.concatenate([observed, quantiles.ravel()]))
     rows = np.arange(len(names))
-    for y, values in zip(rows.tolist(), controls, strict=True):
-        low, quarter, middle, three, high = np.percentile(np.asarray(values, dtype=float), [2.5, 25, 50, 75, 97.5])
-        ax.plot([low, high], [y, y], color=GREY, lw=1.2, zorder=1)
-        ax.barh(y, three - quarter, left=quarter, height=0.5, color="#D9D9D9", edgecolor=GREY, lw=0.8, zorder=2)
-        ax.plot([middle, middle], [y - 0.25, y + 0.25], color="black", lw=1.2, zorder=3)
-    ax.scatter(values_observed, rows, color=RED, s=34, zorder=4, clip_on=False, label="observed")
+    for y, (least, quarter, middle, three, most) in zip(rows.tolist(), np.clip(quantiles, low, high).tolist(), strict=True):
+        ax.plot([least, most], [y, y], color=GREY, lw=1.2, zorder=1)
+        ax.barh(y, three - quarter, left=quarter, height=0.56, color="#E3E3E3", edgecolor=GREY, lw=0.8, zorder=2)
+        ax.plot([middle, middle], [y - 0.28, y + 0.28], color=GREY, lw=1.6, zorder=3)
+    if bounds is not None:
+        ax.hlines(rows, *np.clip(np.nan_to_num(bounds, nan=1.0, posinf=high), low, high).T, color=RED, lw=1.4, zorder=4)
+    inside = (observed >= low) & (observed <= high)
+    ax.scatter(observed[inside], rows[inside], color=RED, s=30, zorder=5, clip_on=False, label="observed")
+    for marker, end, beyond in (("<", low, observed < low), (">", high, observed > high)):
+        at = np.full(int(beyond.sum()), end)
+        ax.scatter(at, rows[beyond], facecolor="white", edgecolor=RED, marker=marker, s=34, zorder=5, clip_on=False)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
+    ax.axvline(1, color="black", lw=0.8, ls=":", zorder=0)
     ax.set_yticks(rows, names)
-    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=xlabel)
-    ax.set_xlim(left=0)
-    for y, note in zip(rows.tolist(), notes, strict=True):
-        ax.text(1.01, y, note, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
-    ax.tick_params(axis="y", length=0)
+    ax.set(xlim=(low, high), ylim=(len(names) - 0.4, -0.6), xlabel=xlabel)
+    indent = 12.0
+    for heading, texts in notes.items():
+        for height, text in zip([-0.9, *rows.tolist()], [heading, *texts], strict=True):
+            ax.annotate(
+                text,
+                (1, height),
+                (indent, 0),
+                xycoords=ax.get_yaxis_transform(),
+                textcoords="offset points",
+                va="center",
+                fontsize="small",
+                weight="bold" if text == heading else "normal",
+                annotation_clip=False,
+            )
+        indent += (max(len(text) for text in (heading, *texts)) + 2) * _LETTER
+    ax.tick_params(axis="y", length=0, pad=7)  # room for arrowheads
     ax.grid(axis="x", color="#EEEEEE", zorder=0)
     ax.set_axisbelow(True)
     return plain(ax)
+
+
+def _limits(folds: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of a log2 axis of folds: powers of 2, from 1/2 and 2 to 1/16 and 64; values of 0 need a power more."""
+    positive = folds[np.isfinite(folds) & (folds > 0)]
+    low = np.floor(np.log2(min(0.5, positive.min(initial=1.0))))
+    high = np.ceil(np.log2(max(2.0, positive.max(initial=1.0))))
+    return float(2.0 ** max(low, -4.0)), float(2.0 ** min(high, 6.0))
 
 
 def trait_matrix(

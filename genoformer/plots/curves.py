@@ -23,10 +23,10 @@ def context_curve(
     (NaN without one).
     """
     if one_sided:
-        ax.plot(list(one_sided), list(one_sided.values()), "o-", color=BLUE, ms=4, lw=1.5, label="Markov baseline, k before")
+        ax.plot(list(one_sided), list(one_sided.values()), "o-", color=BLUE, ms=4, lw=1.5, label="order-k Markov model")
     if two_sided:
         widths = [2 * m for m in two_sided]
-        ax.plot(widths, list(two_sided.values()), "s--", color=ORANGE, ms=4.5, lw=1.5, label="Markov baseline, m + m around")
+        ax.plot(widths, list(two_sided.values()), "s--", color=ORANGE, ms=4.5, lw=1.5, label="k-mer model, m + m around")
         for m, bits in two_sided.items():
             ax.annotate(
                 f"{m}+{m}",
@@ -37,7 +37,6 @@ def context_curve(
                 va="top",
                 fontsize="x-small",
                 color=ORANGE,
-                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
             )
     for (name, (bits, error)), style in zip(trained.items(), ("-", "-.", ":", (0, (6, 2))) * len(trained), strict=False):
         ax.axhline(bits, color="black", lw=1.5, ls=style, label=f"{name}: {bits:.3f}")

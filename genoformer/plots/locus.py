@@ -16,23 +16,39 @@ if TYPE_CHECKING:
 
 
 def tracks(
-    axes: Sequence[Axes], edges: ArrayLike, values: ArrayLike, *, labels: Sequence[str], chrom: str, groups: Sequence[str] = ()
+    axes: Sequence[Axes],
+    edges: ArrayLike,
+    values: ArrayLike,
+    *,
+    labels: Sequence[str],
+    chrom: str,
+    groups: Sequence[str] = (),
+    minus: Sequence[int] = (),
 ) -> Sequence[Axes]:
-    """Draw tracks [K, N], one panel each, over the bin edges on a contig [N + 1], 0-based; tracks of a group have one colour.
+    """Draw tracks [K, N], one panel each, over the bin edges on a contig [N + 1], 0-based.
 
-    The axes share x, and the last axis has the coordinates. Each panel has its own scale, labelled on the left.
+    Tracks of a group have one colour and one scale, so that their panels are comparable; tracks without a group have scales
+    of their own. minus: indices of tracks of the minus strand, drawn downwards. The axes share x, and the last axis has the
+    coordinates.
     """
     x, rows = np.asarray(edges, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    kinds = list(dict.fromkeys(groups))
+    kinds, of = list(dict.fromkeys(groups)), list(groups) or [str(i) for i in range(len(rows))]
     for i, (ax, row, label) in enumerate(zip(axes, rows, labels, strict=True)):
         colour = MANY[(kinds.index(groups[i]) if len(kinds) > 1 else 0) % len(MANY)]
+        same = rows[[j for j, group in enumerate(of) if group == of[i]]]
+        top, bottom = max(float(same.max(initial=0)), 0.0) or 1.0, min(float(same.min(initial=0)), 0.0)
+        down = i in minus
         ax.stairs(row, x, fill=True, color=colour, lw=0)
-        top, bottom = max(float(row.max(initial=0)), 0.0) or 1.0, min(float(row.min(initial=0)), 0.0)
-        ax.set(xlim=(x[0], x[-1]), ylim=(1.1 * bottom, 1.35 * top))  # room for the label
+        limits = (1.1 * bottom, 1.35 * top)  # room for the label
+        ax.set(xlim=(x[0], x[-1]), ylim=limits[::-1] if down else limits)
         ax.set_yticks([0, top], ["0", f"{top:,.0f}" if top >= 100 else f"{top:.3g}"], fontsize="x-small")
-        ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
+        y, va = (0.03, "bottom") if down else (0.97, "top")
+        ax.text(0.004, y, label, transform=ax.transAxes, va=va, fontsize="small")
         ax.tick_params(labelbottom=i == len(rows) - 1)
         plain(ax)
+        if down:
+            ax.spines["bottom"].set_visible(i == len(rows) - 1)
+            ax.axhline(0, color="black", lw=0.8)
     coordinates(axes[-1], x[0], x[-1], chrom)
     return axes
 
@@ -184,7 +200,8 @@ def attention_map(
 ) -> Axes:
     """Draw attention weights, query x key [M, K], over their edges in bases, [M + 1] and [K + 1]; queries are rows.
 
-    The colour scale ends at the 99.5th percentile. elements: name -> intervals [n, 2], drawn as bars at the top and left.
+    The colour scale ends at the 99.5th percentile, with a point where there are values beyond. elements: name -> intervals
+    [n, 2], drawn as bars at the top and left.
     """
     matrix, y, x = np.asarray(weights, dtype=float), np.asarray(queries, dtype=float), np.asarray(keys, dtype=float)
     top = float(np.quantile(matrix, 0.995)) or 1.0
@@ -229,9 +246,25 @@ def attention_map(
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     ax.yaxis.set_major_formatter(FuncFormatter(_grouped))
     ax.tick_params(axis="y", labelsize="small", pad=3 + 3.5 * len(elements or {}))
-    ax.set_ylabel("query base", fontsize="small")
+    ax.set_ylabel("query position", fontsize="small")
+    ax.set_xlabel(f"key position on {chrom}" if chrom else "key position", fontsize="small")
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045, extend="max" if (matrix > top).any() else "neither")
+    bar.set_label("attention weight (rows sum to 1)", fontsize="small")
+    bar.ax.tick_params(labelsize="x-small")
+    return ax
+
+
+def contact_map(ax: Axes, edges: ArrayLike, values: ArrayLike, *, label: str = "", chrom: str = "") -> Axes:
+    """Draw contacts of consecutive bins, [n, n], with the edges [n + 1] on both axes; the scale is symmetric around 0."""
+    bins, matrix = np.asarray(edges, dtype=float), np.asarray(values, dtype=float)
+    top = float(np.abs(matrix).max(initial=0)) or 1.0
+    image = ax.pcolormesh(bins, bins, matrix, cmap="RdBu_r", vmin=-top, vmax=top, rasterized=True)
+    ax.set(aspect="equal", xlim=(bins[0], bins[-1]), ylim=(bins[-1], bins[0]), title=label)
+    ax.title.set_fontsize("small")
+    coordinates(ax, bins[0], bins[-1], chrom)
+    ax.set_yticks([])
+    ax.tick_params(labelsize="x-small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
-    bar.set_label("attention", fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
     return ax
 

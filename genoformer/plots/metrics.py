@@ -102,16 +102,18 @@ def calibration(
     correct: ArrayLike,
     *,
     n_bins: int = 15,
-    xlabel: str = "confidence",
-    ylabel: str = "fraction correct",
+    xlabel: str = "predicted probability",
+    ylabel: str = "observed accuracy",
+    low: float = 0.0,
 ) -> Axes:
     """Draw the fraction of correct cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927); counts are below.
 
-    Bins of fewer than 5 cases are pale and not part of the line. Both axes are 0 to 1, so that panels are comparable.
+    Bins of fewer than 5 cases are pale and not part of the line. low: the smallest possible confidence, where the axes begin;
+    they end at 1.
     """
     p, hit = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
-    edges = np.linspace(0, 1, n_bins + 1)
-    bins = np.clip(np.ceil(p * n_bins).astype(int) - 1, 0, n_bins - 1)
+    edges = np.linspace(low, 1, n_bins + 1)
+    bins = np.clip(np.ceil((p - low) / (1 - low) * n_bins).astype(int) - 1, 0, n_bins - 1)
     n, hits, sums = (np.bincount(bins, weights=w, minlength=n_bins) for w in (np.ones_like(p), hit, p))
     filled = n > 0
     n, fraction, mean = n[filled], hits[filled] / n[filled], sums[filled] / n[filled]
@@ -123,10 +125,12 @@ def calibration(
     for rows, line, alpha in ((few, "o", 0.3), (~few, "o-", 1.0)):
         ax.vlines(mean[rows], (middle - half)[rows], (middle + half)[rows], color=BLUE, lw=1.2, alpha=alpha)
         ax.plot(mean[rows], fraction[rows], line, color=BLUE, ms=4.5, lw=1.2, alpha=alpha, mew=0)
-    ax.set(ylabel=ylabel, xlim=(0, 1), ylim=(-0.02, 1.02))  # room for the points at 0 and 1
+    bottom = min(low, float((middle - half).min(initial=1.0)))
+    room = 0.02 * (1 - bottom)
+    ax.set(ylabel=ylabel, xlim=(low, 1), ylim=(bottom - room, 1 + room))  # room for the points at 0 and 1
     ax.tick_params(labelbottom=False)
     below = ax.inset_axes((0, -0.3, 1, 0.25), sharex=ax)
-    below.bar(edges[:-1][filled], n, width=1 / n_bins, align="edge", color=GREY, edgecolor="white", lw=0.5)
+    below.bar(edges[:-1][filled], n, width=(1 - low) / n_bins, align="edge", color=GREY, edgecolor="white", lw=0.5)
     below.set(xlabel=f"{xlabel} (pale: fewer than {_FEW} cases)" if few.any() else xlabel, ylabel="cases")
     below.locator_params(axis="y", nbins=2, integer=True)
     plain(below)
@@ -146,7 +150,11 @@ def comparison(
         ax.hlines(y, low, high, color=colour, lw=2)
         ax.plot(value, y, "o", color=colour, ms=6)
         text = f"{value:.3f}" if np.isfinite(value) else "not defined"
-        ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", color=colour, fontsize="small")
+        if np.isfinite(low) and high > low:
+            text += f" [{low:.3f}, {high:.3f}]"
+        ax.annotate(
+            text, (1, y), (6, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points", va="center", fontsize="small"
+        )
     if chance is not None:
         ax.axvline(chance, color=GREY, lw=0.8, ls=":")
         ax.annotate(

@@ -37,24 +37,31 @@ def letters(codes: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def heat_map(ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "") -> Axes:
-    """Draw the effect of each single-base change, [L, 4], in rows A C G T; a dot marks the reference base.
+    """Draw the effect of each single-base change, [L, 4], in rows A C G T; the reference base is grey, with a dot.
 
-    Blue lowers the output, orange raises it. The scale is symmetric and ends at the 99th percentile of |value|.
+    Blue lowers the output, orange raises it. The scale is symmetric and ends at the 99th percentile of |value|; pointed ends
+    show that there are values beyond. Unknown bases are hatched.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     effects = np.asarray(values, dtype=float)
     known = np.abs(effects[np.isfinite(effects)])
     top = (float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
-    colours = LinearSegmentedColormap.from_list("lower or raise", [BLUE, "#FFFFFF", ORANGE]).with_extremes(bad="#DDDDDD")
+    colours = LinearSegmentedColormap.from_list("lower or raise", [BLUE, "#FFFFFF", ORANGE]).with_extremes(bad="#CCCCCC")
     extent = (first - 0.5, first + len(effects) - 0.5, 3.5, -0.5)
-    image = ax.imshow(effects.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")
     bases = np.asarray(codes)
     positions = np.flatnonzero(bases < 4)
+    shown = effects.copy()
+    shown[positions, bases[positions]] = np.nan
+    image = ax.imshow(shown.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")
     if len(bases) <= _DOTS:
         ax.plot(first + positions, bases[positions], ls="", marker=".", ms=3, color="#444444")
+    for position in np.flatnonzero(bases >= 4).tolist():
+        ax.axvspan(first + position - 0.5, first + position + 0.5, fill=False, hatch="////", ec="#888888", lw=0)
     ax.set_yticks(range(4), list("ACGT"))
-    bar = ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.03)
+    ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    beyond = ends[bool((effects < -top).any()), bool((effects > top).any())]
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.03, extend=beyond)
     bar.set_label(label, fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
     return ax

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genoformer.errors import OptionError
+from genoformer.formats.context_table import open_contexts
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -19,6 +20,7 @@ from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
 from genoformer.models import registry
 from genoformer.models.base import SCORES_VARIANTS
+from genoformer.models.takes_contexts import with_contexts
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.report.meant import Meant
 from genoformer.report.page import Figure, write_page
@@ -42,6 +44,7 @@ class ReportRequest:
     top: int = 6  # alleles to draw, at most one per position
     flank: int = 25  # bases to draw on either side
     most: int = MOST  # maximum number of alleles in the table
+    contexts: Path | None = None  # table of the contexts of the scores, for models with contexts; None: those of their training
 
 
 class ReportSummary(NamedTuple):
@@ -62,6 +65,8 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
     """
     if request.models and request.fasta is None:
         raise OptionError("fasta", "is missing, expected the genome, which figures need as well as the model; give it.")
+    if request.contexts is not None and not request.models:
+        raise OptionError("contexts", "needs a model that draws figures; give it, or leave the contexts out.")
     scored = read_scored(request.scored, request.most)
     genome = Genome(request.fasta) if request.fasta is not None else None
     figures: list[Figure] = []
@@ -75,7 +80,9 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
 
 
 def _figures(request: ReportRequest, scored: Scored, genome: Genome, progress: ProgressCallback) -> list[Figure]:
-    models = [model for name in request.models for model in registry.load_members(name, SCORES_VARIANTS)]
+    loaded = [model for name in request.models for model in registry.load_members(name, SCORES_VARIANTS)]
+    table = open_contexts(request.contexts)
+    models = [with_contexts(model, table) for model in loaded]
     names = "+".join(map(str, request.models))
     of = remade(scored.options, dict(scored.made_by).get("model", ""), models, names, genome)
     remarks = "".join(f" {remark}" for remark in of.remarks)
@@ -96,7 +103,7 @@ def _figures(request: ReportRequest, scored: Scored, genome: Genome, progress: P
             if place in figures or variant is None or not _drawable(variant.ref, variant.alt):
                 continue
             explained = explain(of.scorer, variant, flank=request.flank, printed=_printed(scored, row, which, of.same_models))
-            draw_explained(path, explained, ["png"])
+            draw_explained(path, explained, ["png"], dpi=200)
             title = _title(scored, row, which, variant, word)
             figures[place] = Figure(title, explained.meaning + remarks, path.with_suffix(".png").read_bytes())
             if progress:

@@ -15,7 +15,7 @@ import numpy as np
 
 from genoformer.errors import FileFormatError
 from genoformer.formats.vcf import open_vcf, parse_info
-from genoformer.genome.variants import allele_status
+from genoformer.genome.variants import Status, allele_status
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
 MOST = 10_000  # maximum number of alleles of the table; a larger VCF keeps the strongest
@@ -123,13 +123,16 @@ class Scored:
             return ""
         flag, text = self.column_index("NOISE"), dict(self.made_by).get("noise", "")
         name = self.scores[0].name
+        if flag is None and text:
+            return f"{name} has no noise floor: it is a level of the tracks, not a change."
         if flag is None or not text:
             return (
                 f"No noise floor of {name} is known (--noise-places 0, or an older version): it is not said which scores are "
                 "more than what the start of a window does."
             )
         floors = dict(item.partition("=")[::2] for item in text.split(";"))
-        indel, _, substitution = floors.get(name, "").partition("/")
+        sides = floors.get(name, "").partition("/")
+        indel, substitution = ("no known size" if side == "." else side for side in (sides[0], sides[2]))
         return (
             f"Noise floor of |{name}|, measured at {floors.get('places', '?')} places: {indel} of insertions and "
             f"deletions, {substitution} of substitutions. {self.n_below:,} of {len(self.values[0]):,} scored alleles are "
@@ -192,6 +195,8 @@ def _status(ref: str, alt: str, of_record: str) -> str:
     NONE if the status of the record describes the spelling of another allele.
     """
     own = allele_status(ref, alt)
+    if own is Status.SYMBOLIC and of_record not in ("", *_SPELLED):
+        return of_record  # of a structural variant
     if own.value in _SPELLED:
         return own.value
     return "NONE" if of_record in ("", *_SPELLED) else of_record

@@ -74,6 +74,18 @@ def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], 
     return out / bin_size
 
 
+def pushed_out(changes: Sequence[AlignedChange], n: int, bin_size: int) -> Tracks | None:
+    """Return the share [N] of each bin whose counterpart lies beyond the bins of the alternative; None if none does.
+
+    `align_alternate` keeps the reference value there.
+
+    >>> pushed_out([AlignedChange(1, 0, 3)], 4, 2).tolist()
+    [0.0, 0.0, 0.5, 1.0]
+    """
+    shares = align_alternate(np.ones((1, n)), np.zeros((1, n)), changes, bin_size)[0]
+    return shares if shares.any() else None
+
+
 def stitch(left: Tracks, right: Tracks, change: AlignedChange, bin_size: int) -> Tracks:
     """Join two alignments of an alternative: the left one up to the bin of the change, the right one after it; tracks [K, N].
 

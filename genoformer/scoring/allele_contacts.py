@@ -104,6 +104,8 @@ class ContactPredictor(AllelePredictor):
         job, n = alleles.job, self.bins.n
         grid, extent = Grid(job.chrom, job.start, n, self.windows.bin_size), extent_of(job)
         at = grid.mask(extent[0], 1).start
-        ref, alt = (maps.reshape(-1, n, n)[:, at].astype(np.float64) for maps in (alleles.ref.tracks[0], alleles.alt.tracks[0]))
+        ref, alt = (
+            maps.reshape(-1, n, n)[:, :, at].astype(np.float64) for maps in (alleles.ref.tracks[0], alleles.alt.tracks[0])
+        )
         empty = alleles.ref.embedding[0]
         return WindowEvidence(grid, job.centre, AllelePair(ref, alt), AllelePair(empty, empty), alt, extent)

@@ -26,6 +26,7 @@ from genoformer.scoring.score_inputs import AllelePair
 from genoformer.scoring.windows import Job
 from genoformer.writers import Floats
 
+MOST_SITES = 256  # sites of each kind that are scored, from the left end of the window; MAX_SPLICE_SITES of splice_junction.py
 OTHER_STRAND = [2, 3, 0, 1]  # kinds of sites on the other strand: donors and acceptors of +, then of -
 
 
@@ -129,14 +130,17 @@ class JunctionPredictor(AllelePredictor):
     def _sites(self, alleles: JunctionAlleles, genes: Sequence[Gene], grid: Grid) -> Tensor:
         """Return the positions [4, K] in the window of the likeliest sites of either allele and of annotated ones."""
         assert alleles.ref is not None
+        assert self.genes is not None
         region, length = alleles.ref, alleles.ref.strands[0].shape[-1]
         at = torch.arange(region.first, region.first + length, device=region.strands[0].device)
         inside = torch.zeros_like(at, dtype=torch.bool)
-        for first, end in (gene.span for gene in genes):
+        spans = [gene.span for gene in genes]
+        for first, end in spans:
             inside |= (at >= first - grid.start) & (at < end - grid.start)
         probabilities = [self._probabilities(alleles, of, at) for of in (alleles.ref, alleles.alt)]
         likely = torch.maximum(*probabilities)  # [4, R]
-        for kind, place in annotated_sites(genes):
+        around = self.genes.spanning(grid.chrom, min(first for first, _ in spans), max(end for _, end in spans))
+        for kind, place in annotated_sites(list(around)):
             if 0 <= (i := place - grid.start - region.first) < length:
                 likely[kind, i] = 1
         sites: Tensor = alleles.model.likely_sites((likely * inside)[None])[0]
@@ -183,7 +187,7 @@ class JunctionEvidence(NamedTuple):
         if self.all_counts is None or gene.strand not in ("+", "-"):
             return None
         on_plus, (first, end) = gene.strand == "+", gene.span
-        donors, acceptors = self.sites[:2] if on_plus else self.sites[2:]
+        donors, acceptors = (self.sites[:2] if on_plus else self.sites[2:])[:, :MOST_SITES]
         left, right = (donors[:, None], acceptors[None]) if on_plus else (acceptors[None], donors[:, None])
         starts, ends = self.grid.start + left + 1, self.grid.start + right  # of the introns
         inside = (starts < ends) & (starts > first) & (ends < end) & (left >= 0) & (right >= 0)
@@ -191,7 +195,8 @@ class JunctionEvidence(NamedTuple):
             return None
         half = len(self.all_counts.ref) // 2
         tissues = slice(None, half) if on_plus else slice(half, None)
-        return AllelePair(*(side[tissues][:, inside] for side in self.all_counts))
+        scored = (side[tissues, : len(donors), : len(acceptors)] for side in self.all_counts)
+        return AllelePair(*(side[:, inside] for side in scored))
 
     @property
     def sides(self) -> AllelePair:

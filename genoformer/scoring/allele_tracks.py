@@ -22,7 +22,7 @@ from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowR
 from genoformer.models import cost
 from genoformer.models.base import Bins
 from genoformer.models.track_model import PlainEngine, TrackModel
-from genoformer.scoring.alignment import AlignedChange, Indels, align_alternate, stitch
+from genoformer.scoring.alignment import AlignedChange, Indels, align_alternate, pushed_out, stitch
 from genoformer.scoring.score_inputs import AllelePair, ScoreInput, VariantPlace
 from genoformer.scoring.windows import Job, Windows
 from genoformer.writers import Floats
@@ -191,7 +191,8 @@ class AllelePredictor:
         changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
         predicted = AllelePair(ref.tracks[0], self._aligned(ref.tracks[0], alt.tracks, changes))
         embeddings = AllelePair(ref.embedding[0], alt.embedding[0])
-        return WindowEvidence(self._grid(job, bins), job.centre, predicted, embeddings, alt.tracks[0], extent_of(job))
+        out = pushed_out(changes, bins.n, self.windows.bin_size) if self.windows.indels == "realign" else None
+        return WindowEvidence(self._grid(job, bins), job.centre, predicted, embeddings, alt.tracks[0], extent_of(job), out)
 
     def _aligned(self, ref: Floats, alt: Floats, changes: Sequence[AlignedChange]) -> Floats:
         indels: Indels = self.windows.indels
@@ -239,6 +240,16 @@ class Grid(NamedTuple):
             return np.zeros(0, dtype=np.int64)
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
+    def mostly_of_spans(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bins between the rounded edges of intervals [n, 2] of the contig, without duplicates.
+
+        A bin that one edge cuts is taken if more than half of it is covered; of bins cut in half, those of an edge of an even
+        number of bins (`map_snpseq_genes` of borzoi_sed.py, calico/borzoi).
+        """
+        edges = np.round((spans - self.start).clip(0, None) / self.bin_size).astype(np.int64).clip(0, self.n)
+        bins = [np.arange(first, end) for first, end in edges.tolist() if first < end]
+        return np.unique(np.concatenate(bins)) if bins else np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class WindowEvidence:
@@ -254,6 +265,7 @@ class WindowEvidence:
     embeddings: AllelePair  # [D, N] of both alleles
     alternative: Floats  # tracks [K, N] of the alternative as predicted, without realignment
     extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
+    pushed_out: Floats | None = None  # share [N] of each bin that an insertion has pushed out of the alternative; None: of none
 
     @cached_property
     def sides(self) -> AllelePair:
@@ -263,6 +275,11 @@ class WindowEvidence:
     def columns(self, bins: slice | NDArray[np.int64]) -> AllelePair:
         """Return the tracks of both alleles in some bins, float64."""
         return AllelePair(*(tracks[:, bins].astype(np.float64) for tracks in self.predicted))
+
+    def zero_filled(self, bins: slice | NDArray[np.int64]) -> AllelePair:
+        """Return the tracks of both alleles in some bins, with 0 for bases that an insertion has pushed out."""
+        pair = self.columns(bins)
+        return pair if self.pushed_out is None else pair._replace(alt=pair.alt - self.pushed_out[bins] * pair.ref)
 
     def tracks(self, width: int | None) -> AllelePair:
         return self.sides if width is None else self.columns(self.grid.around(self.centre, width))

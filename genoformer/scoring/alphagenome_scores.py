@@ -2,8 +2,7 @@
 
 The definitions are those of `model/variant_scoring` in google-deepmind/alphagenome_research; those that its authors recommend
 for each output are in `models/alphagenome/config.py`. Differences: the mean over strands and shifts is taken if it is
-requested, and bases at the end of the window that an insertion has pushed out keep the reference value in scores of genes,
-where AlphaGenome has 0.
+requested, variants are left-aligned and trimmed first, and genes and sites are those of the given GTF.
 """
 
 from __future__ import annotations
@@ -82,7 +81,8 @@ ALPHAGENOME_SCORES = (
         unit="nats",
         meaning=(
             "log(mean of alt + 0.001) - log(mean of ref + 0.001) over the exons of a gene, natural logarithm, on the tracks of "
-            "its strand: transcripts with their TSS in the window (AlphaGenome's score of RNA-seq); needs --gtf. 0 without."
+            "its strand: transcripts with their TSS in the window (AlphaGenome's GeneMaskLFCScorer); needs --gtf, missing "
+            "without a TSS."
         ),
         function=gene_log_fold_change,
     ),
@@ -94,7 +94,8 @@ ALPHAGENOME_SCORES = (
         unit=TRACK_UNIT,
         meaning=(
             "Larger of the means of alt and ref over the exons of a gene, on the tracks of its strand: transcripts with their "
-            "TSS in the window (AlphaGenome's GeneMaskActiveScorer); needs --gtf. 0 without."
+            "TSS in the window (AlphaGenome's GeneMaskActiveScorer); needs --gtf, missing without "
+            "a TSS."
         ),
         function=active_mean,
         zero_at_reference=False,
@@ -107,7 +108,7 @@ ALPHAGENOME_SCORES = (
         unit=TRACK_UNIT,
         meaning=(
             "Largest |alt - ref| in the body of a gene that the variant lies in, on the tracks of its strand (AlphaGenome's "
-            "score of splice sites and of their usage); needs --gtf. 0 without a gene."
+            "score of splice sites and of their usage); needs --gtf, missing without a gene."
         ),
         function=largest_change,
     ),
@@ -118,8 +119,8 @@ ALPHAGENOME_SCORES = (
         signed=False,
         unit="nats",
         meaning=(
-            "Largest |log(alt) - log(ref)| of the read counts of the splice junctions inside a gene that the variant lies in "
-            "(AlphaGenome); needs --gtf. 0 without a gene or a junction."
+            "Largest |log(alt) - log(ref)| of the read counts of the splice junctions inside a protein-coding gene that the "
+            "variant lies in (AlphaGenome); needs --gtf, missing without a gene or a junction."
         ),
         function=largest_log_change,
     ),
@@ -131,8 +132,8 @@ ALPHAGENOME_SCORES = (
         unit="log2",
         meaning=(
             "Largest |log2 of the mean alt / ref of proximal over that of distal polyadenylation sites| over all splits of the "
-            "sites of a gene that the variant lies in, from the 400 bases before each site (AlphaGenome); needs --gtf. 0 "
-            "without a gene with two sites."
+            "sites of a gene that the variant lies in, from the 400 bases before each site (AlphaGenome); needs --gtf, "
+            "missing without a gene with two sites."
         ),
         function=polyadenylation_ratio,
     ),

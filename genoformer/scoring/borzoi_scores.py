@@ -14,8 +14,9 @@ BORZOI_SCORES = (
         signed=True,
         unit="log2",
         meaning=(
-            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene "
-            "in the window with the largest; needs --gtf. 0 where the window has no gene."
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins that a gene's exons cover by more than half, on "
+            "the tracks of its strand (logSED of Borzoi), of the gene in the window with the largest; needs --gtf, missing "
+            "without a gene."
         ),
         function=sar,
     ),
@@ -26,8 +27,9 @@ BORZOI_SCORES = (
         signed=True,
         unit="log2",
         meaning=(
-            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a transcript's exons, on the tracks of its strand, "
-            "of the transcript in the window with the largest; needs --gtf. 0 where the window has none."
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins that a transcript's exons cover by more than "
+            "half, on the tracks of its strand, of the transcript in the window with the largest; needs --gtf, missing without "
+            "one."
         ),
         function=sar,
     ),
@@ -40,7 +42,7 @@ BORZOI_SCORES = (
         meaning=(
             "|log2 of the mean alt / ref after a split over that before it| among the coverage on both sides of the "
             "polyadenylation sites of a gene (4 bins each, 50 added), at the split with the largest mean over the scored "
-            "tracks of the gene's strand (COVR of Borzoi); needs --gtf. 0 where the window has no gene with sites."
+            "tracks of the gene's strand (COVR of Borzoi); needs --gtf, missing without sites."
         ),
         function=coverage_ratio,
         joins_tracks=True,
@@ -54,7 +56,7 @@ BORZOI_SCORES = (
         meaning=(
             "Polyadenylation ratio: |change of the log2 odds of using a site after a split of the sites of a gene|, from the "
             "coverage of the 5 bins before each site, at the split with the largest mean over the scored tracks of the gene's "
-            "strand (COVR3 of Borzoi); needs --gtf. 0 where the window has no gene with sites."
+            "strand (COVR3 of Borzoi); needs --gtf, missing without sites."
         ),
         function=usage_ratio,
         joins_tracks=True,
@@ -67,7 +69,7 @@ BORZOI_SCORES = (
         unit="fraction of the coverage",
         meaning=(
             "Largest |alt - ref| of a bin in the body of a gene, both divided by their sum there (nDi, the splicing score of "
-            "Borzoi); needs --gtf. 0 where the window has no gene."
+            "Borzoi); needs --gtf, missing without a gene."
         ),
         function=largest_shape_change,
     ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from genoformer.scoring.score_types import Score
 from genoformer.scoring.scorers import VariantScorer
 from genoformer.writers import Column, Floats
 
-FILE = "calibration.npz"  # in the model folder
+FILE = "calibration.npz"  # in the model folder, the first one; others are calibration.HEAD.npz, calibration.HEAD.2.npz ...
 GRID = np.linspace(0, 1, 1001)
 GENES = "GTF"  # key in the inputs of a scorer
 _FEW = 500  # alleles; a smaller background gets a warning
@@ -107,6 +108,41 @@ class Calibration(NamedTuple):
             grid = self.grids[score][row]
             quantiles[known] = GRID[(np.searchsorted(grid, np.abs(values[known]), side="right") - 1).clip(0)]
         return quantiles
+
+
+def calibrations_in(folder: Path) -> dict[Path, Calibration]:
+    """Return the calibrations in the folder of a model by path, FILE first; CheckpointError for a damaged one."""
+    return {path: Calibration.load(path) for path in _files_in(folder)}
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files of calibrations in a folder, FILE first."""
+    return [path for path in (folder / FILE, *sorted(folder.glob("calibration.*.npz"))) if path.is_file()]
+
+
+def fitting_calibration(folder: Path, head: str | None, scores: Sequence[str]) -> Calibration | None:
+    """Return the calibration of a head that has the most of these scores, else the first one; None without any."""
+    known = list(calibrations_in(folder).values())
+    of_head = [one for one in known if one.options.get("head") == head]
+    return max(of_head, key=lambda one: len({*scores} & {*one.grids}), default=known[0] if known else None)
+
+
+def calibration_file(folder: Path, head: str | None, scores: Sequence[str]) -> Path:
+    """Return the file in the folder of a model for a calibration of these scores of a head.
+
+    It is the file of the same scores of the same head, or a damaged one, which is replaced; else a new one, at first FILE.
+    """
+    known = _files_in(folder)
+    for path in known:
+        try:
+            one = Calibration.load(path)
+        except CheckpointError:
+            return path
+        if one.options.get("head") == head and {*one.grids} == {*scores}:
+            return path
+    stem = f"calibration.{head}" if head else "calibration"
+    names = chain([FILE], [f"{stem}.npz"], (f"{stem}.{i}.npz" for i in count(2)))
+    return next(folder / name for name in names if folder / name not in known)
 
 
 class Quantiles(NamedTuple):

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
 from genoformer.formats.bed import Region
+from genoformer.formats.reach import reach
 from genoformer.formats.vcf import Record, VariantFile, batches
 from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, exchanged_alt
 from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
 from genoformer.genome.readings import Reading, shifted
 from genoformer.genome.reference import Genome
+from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Status, Variant
 from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.ploidies import Ploidies
@@ -152,6 +154,9 @@ def _moved(record: Record, fit: Fit) -> Record:
 
 def _longest(record: Record, fit: Fit) -> int:
     """Return the largest possible length of REF, as written or after a swap with an ALT."""
+    if is_symbolic(record):
+        start, end = reach(record)
+        return end - start
     exchanged = fit.fixes.get(record.chrom, Reading.NONE) & Reading.SWAP
     return max(map(len, (record.ref, *record.alts))) if exchanged else len(record.ref)
 

@@ -12,6 +12,7 @@ from genoformer.files import atomic_write, sha256_of
 from genoformer.genome.fit import Fit
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.preflight_result import Preflight
+from genoformer.genome.variant_input import VariantInput
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.job import HaplotypeJob, PairsJob
 from genoformer.scoring.parts import THREADS, RowFolder, Rows
@@ -40,6 +41,7 @@ class EffectTable(NamedTuple):
     """A table to write: its columns, and what its parts depend on."""
 
     job: HaplotypeJob | PairsJob
+    variants: VariantInput
     scorer: HaplotypeScorer
     preflight: Preflight
     header: Sequence[str]
@@ -66,14 +68,15 @@ class EffectTable(NamedTuple):
                 folder.remove()
             raise
         folder.remove()
+        notes = (*self.variants.notes, *self.preflight.findings)
         n_rows, n_sequences = totals.pop(N_ROWS, 0), totals.pop(N_SEQUENCES, 0)
-        return HaplotypeSummary(n_rows, n_sequences, dict(totals), folder.n_found, tuple(self.preflight.findings), {})
+        return HaplotypeSummary(n_rows, n_sequences, dict(totals), folder.n_found, notes, {})
 
     def _fingerprint(self) -> dict[str, str]:
         """Return what the rows depend on, for job.json."""
         fix, fit = self.job.checks.fix, self.preflight.fit()
         return {
-            "VCF": sha256_of(self.job.vcf),
+            "VCF": sha256_of(self.variants.path),
             "model": self.job.scoring.sha256,
             "scores": self.job.scoring.names,
             "FASTA": self.job.genome.signature,
@@ -87,9 +90,16 @@ class EffectTable(NamedTuple):
         }
 
 
-def check_input(job: HaplotypeJob | PairsJob, scorer: HaplotypeScorer) -> tuple[Preflight, Fit]:
+def check_input(job: HaplotypeJob | PairsJob, scorer: HaplotypeScorer, variants: VariantInput) -> tuple[Preflight, Fit]:
     """Compare the VCF with the genome, and return the result and how the records are read. Raises PreflightError."""
     checks = job.checks
-    checked = preflight(job.vcf, job.genome, max_length=scorer.longest_allele, fix=checks.fix, force=checks.force)
+    checked = preflight(
+        variants.path,
+        job.genome,
+        max_length=scorer.longest_allele,
+        name=variants.name,
+        fix=checks.fix,
+        force=checks.force,
+    )
     check_preflight(checked, force=checks.force)
     return checked, checked.fit()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
+
+import torch
 
 from genoformer.genome.codes import N
 from genoformer.genome.preflight_result import Preflight
@@ -30,6 +34,8 @@ class ScoringCost(NamedTuple):
     threads: int  # per process
     seconds: float | None  # per SNV in one process; None: no record with a known base was found
     device: str
+    memory: int | None = None  # most bytes of this process so far, with Python and torch; None: not known on this system
+    gpu_memory: int | None = None  # most bytes of torch on the GPU
 
     def text(self) -> str:
         """Return the cost as a table in two columns."""
@@ -40,6 +46,10 @@ class ScoringCost(NamedTuple):
             "records": f"{self.n_records:,}",
             "processes": f"{self.n_processes:,} with {self.threads:,} thread{'s' * (self.threads != 1)} each",
         }
+        if self.seconds is not None and self.memory is not None:
+            rows["memory of a process"] = f"about {cost.gigabytes(self.memory)} with Python and torch, measured here"
+        if self.seconds is not None and self.gpu_memory is not None:
+            rows["memory of the GPU"] = f"about {cost.gigabytes(self.gpu_memory)}, measured here"
         if self.seconds is not None:
             whole = self.seconds * self.n_records / self.n_processes
             rows["time of an SNV"] = f"about {cost.duration(self.seconds)}, measured here on {self.device}"
@@ -73,9 +83,26 @@ def estimate(job: ScoringJob, *, on_preflight: Callable[[Preflight], None] | Non
                 plan.workers.threads,
                 seconds,
                 job.runtime.device,
+                peak_memory(),
+                torch.cuda.max_memory_allocated(job.runtime.device) if job.runtime.device.startswith("cuda") else None,
             )
         finally:
             plan.parts.remove()
+
+
+def peak_memory() -> int | None:
+    """Return the most bytes of memory that this process has had; None on a system that does not say."""
+    try:  # on Linux, ru_maxrss also counts the process that started this one
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _snvs(places: Sequence[tuple[str, int]], genome: Genome) -> list[Variant]:

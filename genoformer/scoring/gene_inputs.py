@@ -29,6 +29,7 @@ class GeneEvidence(Protocol):
     @property
     def sides(self) -> AllelePair: ...  # [K, N] of both alleles, in the bins of the reference
     def columns(self, bins: slice | Bins) -> AllelePair: ...  # some bins of them
+    def zero_filled(self, bins: slice | Bins) -> AllelePair: ...  # the same, 0 for bases that an insertion has pushed out
     @property
     def extent(self) -> tuple[int, int]: ...  # bases of the variant, with the base before an insertion or deletion
     def counts(self, gene: Gene) -> AllelePair | None: ...  # [K, J] of the splice junctions of a gene; None: it has none
@@ -49,6 +50,7 @@ class ItemInput(ScoreInput):
     of_tracks = per_gene = True
     needs_transcripts = True
     on_strand: ClassVar[bool] = True  # True: tracks of the other strand than that of the gene have no value
+    zero_filled: ClassVar[bool] = False  # True: bases that an insertion has pushed out of the window are 0, else as in REF
 
     def items(self, evidence: GeneEvidence, genes: Genes) -> Iterator[ItemTracks]:
         """Yield the evidence for each gene or transcript that the score is of."""
@@ -65,14 +67,19 @@ class ItemInput(ScoreInput):
         """Return the evidence for a gene; None if it has none."""
         raise NotImplementedError(f"{type(self).__name__} defines no of_gene; an input of items must define it.")
 
+    def within(self, evidence: GeneEvidence, bins: slice | Bins) -> AllelePair:
+        """Return the tracks of both alleles in some bins."""
+        return evidence.zero_filled(bins) if self.zero_filled else evidence.columns(bins)
+
 
 class ExonTracks(ItemInput):
-    """Predicted tracks of each allele in the bins of the exons of each gene, on all tracks (LOGSED)."""
+    """Tracks of both alleles in the bins that the exons of each gene cover by more than half (`map_snpseq_genes`)."""
 
-    needs_transcripts = on_strand = False
+    needs_transcripts = False
 
-    def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair:
-        return _within(evidence, evidence.grid.of_spans(gene.exons))
+    def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
+        bins = evidence.grid.mostly_of_spans(gene.exons)
+        return self.within(evidence, bins) if len(bins) else None
 
     @property
     def bins(self) -> str:
@@ -80,16 +87,16 @@ class ExonTracks(ItemInput):
 
 
 class TranscriptTracks(ItemInput):
-    """Predicted tracks of each allele in the bins of the exons of each transcript."""
+    """Tracks of both alleles in the bins that the exons of each transcript cover by more than half."""
 
     item = TRANSCRIPT
 
     def items(self, evidence: GeneEvidence, genes: Genes) -> Iterator[ItemTracks]:
         for gene in self.genes(evidence, genes):
             for transcript in gene.transcripts:
-                bins = evidence.grid.of_spans(transcript.exons)
+                bins = evidence.grid.mostly_of_spans(transcript.exons)
                 if len(bins):
-                    yield ItemTracks(transcript.number, gene.strand, _within(evidence, bins))
+                    yield ItemTracks(transcript.number, gene.strand, self.within(evidence, bins))
 
     @property
     def bins(self) -> str:
@@ -97,12 +104,18 @@ class TranscriptTracks(ItemInput):
 
 
 class StartedGeneTracks(ItemInput):
-    """Tracks of both alleles in the exons of the transcripts that begin in the window (AlphaGenome's exon mask)."""
+    """Tracks of both alleles in the exons of the transcripts that begin in the window (AlphaGenome's exon mask).
+
+    A transcript of the - strand begins at the base behind its last one, as in `extract_tss` of google-deepmind/alphagenome.
+    """
+
+    zero_filled = True
 
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
-        grid = evidence.grid
-        begun = [one.exons for one in gene.transcripts if grid.start <= one.tss(gene.strand) < grid.end]
-        return _within(evidence, grid.of_spans(np.concatenate(begun))) if begun else None
+        grid, behind = evidence.grid, gene.strand == "-"
+        begun = [one.exons for one in gene.transcripts if grid.start <= one.tss(gene.strand) + behind < grid.end]
+        bins = grid.of_spans(np.concatenate(begun) if begun else np.zeros((0, 2), dtype=np.int64))
+        return self.within(evidence, bins) if len(bins) else None
 
     @property
     def bins(self) -> str:
@@ -113,6 +126,7 @@ class BodyTracks(ItemInput):
     """Tracks of both alleles in the bodies of the genes that the variant lies in, introns included."""
 
     needs_transcripts = False
+    zero_filled = True
 
     def genes(self, evidence: GeneEvidence, genes: Genes) -> Iterator[Gene]:
         return genes.spanning(evidence.grid.chrom, *evidence.extent)
@@ -123,7 +137,7 @@ class BodyTracks(ItemInput):
 
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
         bins = evidence.grid.of_spans(np.array([gene.span]))
-        return _within(evidence, bins) if len(bins) else None
+        return self.within(evidence, bins) if len(bins) else None
 
     @property
     def bins(self) -> str:
@@ -133,6 +147,8 @@ class BodyTracks(ItemInput):
 class SpanShapes(BodyTracks):
     """Tracks in the body of each gene of the window, plus the 25th percentile of the reference in all bins (borzoi_sed.py)."""
 
+    zero_filled = False
+
     def genes(self, evidence: GeneEvidence, genes: Genes) -> Iterator[Gene]:
         return genes.spanning(evidence.grid.chrom, evidence.grid.start, evidence.grid.end)
 
@@ -140,12 +156,10 @@ class SpanShapes(BodyTracks):
         return None  # the percentile is that of all bins
 
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
-        grid = evidence.grid
-        first, end = (int(np.round(max(0, base - grid.start) / grid.bin_size)) for base in gene.span)
-        bins = np.arange(min(first, grid.n), min(end, grid.n))  # covered by more than half
+        bins = evidence.grid.mostly_of_spans(np.array([gene.span]))
         if not len(bins):
             return None
-        pair = _within(evidence, bins)
+        pair = self.within(evidence, bins)
         pseudocount = np.percentile(evidence.sides.ref, 25, axis=-1, keepdims=True)
         return AllelePair(pair.ref + pseudocount, pair.alt + pseudocount)
 
@@ -155,18 +169,24 @@ class SpanShapes(BodyTracks):
 
 
 class GeneJunctions(BodyTracks):
-    """Read counts of the splice junctions inside each gene that the variant lies in, [K, J]."""
+    """Read counts of the splice junctions inside each protein-coding gene that the variant lies in, [K, J].
+
+    All genes count in a file that does not say which of them code for proteins.
+    """
 
     output = "junctions"
     on_strand = False  # its tracks are tissues, whose counts are of the strand of the gene
     needs_transcripts = True
+
+    def genes(self, evidence: GeneEvidence, genes: Genes) -> Iterator[Gene]:
+        return (gene for gene in super().genes(evidence, genes) if genes.is_coding(gene))
 
     def of_gene(self, evidence: GeneEvidence, gene: Gene) -> AllelePair | None:
         return evidence.counts(gene)
 
     @property
     def bins(self) -> str:
-        return "the splice junctions of a gene that the variant lies in"
+        return "the splice junctions of a protein-coding gene that the variant lies in"
 
 
 # --- polyadenylation sites
@@ -192,7 +212,7 @@ class PolyaCoverage(ItemInput):
         spans = list(dict.fromkeys(span for span in self.spans(grid, sites, gene.strand == "-") if span[0] < span[1]))
         if not spans:
             return None
-        pairs = [evidence.columns(slice(a, b)) for a, b in spans]
+        pairs = [self.within(evidence, slice(a, b)) for a, b in spans]
         return AllelePair(*(np.stack([side.sum(-1) for side in of], axis=-1) for of in zip(*pairs, strict=True)))
 
     def spans(self, grid: BinGrid, sites: NDArray[np.int64], reverse: bool) -> Iterator[tuple[int, int]]:
@@ -229,6 +249,8 @@ class CleavageCoverage(PolyaCoverage):
     """Sums over the bins that `width` bases before each site touch, for genes that the variant lies in (AlphaGenome)."""
 
     width: int = 400
+    zero_filled = True
+    measurement = "rna_seq"
 
     def genes(self, evidence: GeneEvidence, genes: Genes) -> Iterator[Gene]:
         return genes.spanning(evidence.grid.chrom, *evidence.extent)
@@ -244,7 +266,3 @@ class CleavageCoverage(PolyaCoverage):
                 first = site if reverse else site + 1 - self.width
                 low, high = max(first, 0), min(first + self.width, length)
                 yield low // grid.bin_size, -(-high // grid.bin_size)
-
-
-def _within(evidence: GeneEvidence, bins: Bins) -> AllelePair:
-    return evidence.columns(bins)

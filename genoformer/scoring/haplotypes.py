@@ -13,6 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.contigs import join_names
 from genoformer.genome.haplotypes import drop_overlapping
+from genoformer.genome.variant_input import variant_file
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.carriers import Inside, Window, find_carriers, region_windows
@@ -36,11 +37,14 @@ def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) ->
 
     Raises: ConfigError if the VCF has no samples or lacks a requested one; PreflightError.
     """
-    with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
-        checked, fit = check_input(job, scorer)
+    with (
+        open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer,
+        variant_file(job.vcf, job.genome) as given,
+    ):
+        checked, fit = check_input(job, scorer, given)
         left_out: Counter[str] = Counter()
         fixed: Counter[str] = Counter()
-        with open_vcf(job.vcf) as file:
+        with open_vcf(given.path, name=given.name) as file:
             samples = _samples(job, file.samples)
             columns = [file.samples.index(name) for name in samples]
             windows = list(region_windows(scorer, job.genome, job.regions))
@@ -49,7 +53,7 @@ def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) ->
         names = [column.name for column in scorer.columns]
         header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *names]
         ticket = {"samples": ",".join(samples), "regions": regions}
-        table = EffectTable(job, scorer, checked, header, ticket, "haplotypes", len(windows))
+        table = EffectTable(job, given, scorer, checked, header, ticket, "haplotypes", len(windows))
         parts = [partial(_rows_of_region, scorer, *of, samples) for of in zip(windows, inside, strict=True)]
         summary = table.write(parts, progress)
     left_out.update(summary.left_out)
@@ -98,7 +102,7 @@ def _rows_of_region(scorer: HaplotypeScorer, window: Window, inside: Inside, sam
 
 def _scores(scorer: HaplotypeScorer, window: Window, haplotypes: Sequence[Sequence[Variant]]) -> list[TrackScores]:
     """Return the scores of the reference chromosome, then of each haplotype, against the reference."""
-    if not all(score.zero_at_reference for score in scorer.scores):
+    if not all(score.zero_at_reference for score in scorer.scores) or (scorer.layout.of_genes and not haplotypes):
         return scorer.haplotypes(window.contig, window.start, window.centre, [[], *haplotypes])
     if haplotypes:
         scores = scorer.haplotypes(window.contig, window.start, window.centre, haplotypes)

@@ -12,9 +12,11 @@ from genoformer.errors import ConfigError
 from genoformer.formats.bed import Region
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions
+from genoformer.genome.variant_input import VariantSource
 from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
-from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.calibration import FILE, Calibration, calibration_file
 from genoformer.scoring.options import (
     CalibrateOptions,
     ModelName,
@@ -27,8 +29,8 @@ from genoformer.scoring.options import (
     parse_options,
     read_calibration,
     read_elements,
-    read_scoring,
 )
+from genoformer.scoring.scoring_choices import read_scoring
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.writers import Sink
 
@@ -57,13 +59,13 @@ class Checks:
 class ScoringJob:
     """Description of a scoring run: the ALTs of a VCF, scored and written with every record."""
 
-    vcf: str | Path  # VCF or BCF; "-" is standard input
+    vcf: VariantSource  # VCF, BCF, table of variants or ids such as chr20:1050100:A:G; "-" is standard input
     genome: Genome
     scoring: Scoring
     outputs: Outputs
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
-    region: str | None = None  # score only records whose REF overlaps it
+    region: Regions | None = None  # score only records whose REF overlaps it, or one of several
     shard: tuple[int, int] | None = None  # (i, n), i from 1: compute only every n-th part, without output
     assemble: bool = False  # refuse to run if a part is missing
     command: tuple[str, ...] = ()  # command line to store with the parts
@@ -73,7 +75,7 @@ class ScoringJob:
     @classmethod
     def from_names(
         cls,
-        vcf: str | Path,
+        vcf: VariantSource,
         genome: str | Path | Genome,
         models: ModelName | Sequence[ModelName],
         output: str | Path | Sink,
@@ -91,11 +93,12 @@ class ScoringJob:
         ('LLR,PLL', False, 'demo')
         """
         opened, named, parsed, scoring = _read(ScoreOptions, genome, models, options)
+        calibration = read_calibration(parsed.calibration, named, scoring)
         return cls(
             vcf,
             opened,
             scoring,
-            Outputs(output, parsed.matrix, read_calibration(parsed.calibration, named), read_elements(parsed.annotations)),
+            Outputs(output, parsed.matrix, calibration, read_elements(parsed.annotations)),
             parsed.runtime,
             Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
             parsed.region,
@@ -135,7 +138,7 @@ class CalibrationJob:
             raise ConfigError(
                 "the calibration of other contexts does not belong into the folder of the model; name an output file."
             )
-        path = calibration_path(named.names[0]) if output is None else Path(output)
+        path = calibration_path(named.names[0], scoring) if output is None else Path(output)
         return cls(background, opened, scoring, path, parsed.runtime, model_name="+".join(map(str, named.names)) or "model")
 
 
@@ -175,7 +178,7 @@ class HaplotypeJob:
 class PairsJob:
     """Description of a table of pairs: each ALT alone, both together, and the difference from the sum of the two."""
 
-    vcf: Path
+    vcf: VariantSource
     genome: Genome
     scoring: Scoring
     within: int | None  # maximum distance of the two ALTs in bases; None: 500, and at most a quarter of the window
@@ -186,7 +189,7 @@ class PairsJob:
     @classmethod
     def from_names(
         cls,
-        vcf: str | Path,
+        vcf: VariantSource,
         genome: str | Path | Genome,
         models: ModelName | Sequence[ModelName],
         within: int | None,
@@ -196,7 +199,7 @@ class PairsJob:
         """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
         opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
-        return cls(Path(vcf), opened, scoring, within, Path(output), parsed.runtime, checks)
+        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks)
 
 
 def _read(
@@ -214,6 +217,7 @@ def _read(
     return opened, named, parsed, read_scoring(opened, named.models, parsed)
 
 
-def calibration_path(model: str | Path) -> Path:
-    """Return the path of the calibration that a model's folder holds or gets."""
-    return folders.resolve_model(model) / FILE
+def calibration_path(model: str | Path, scoring: Scoring | None = None) -> Path:
+    """Return the path of the calibration that a model's folder gets; without scores that of the first one."""
+    folder = folders.resolve_model(model)
+    return folder / FILE if scoring is None else calibration_file(folder, scoring.head, scoring.names.split(","))

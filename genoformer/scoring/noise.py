@@ -14,7 +14,7 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.scorers import VariantScorer, scorer_parts
 from genoformer.scoring.track_scores import TrackColumns
 from genoformer.writers import Column, Floats
 
@@ -40,13 +40,14 @@ class NoiseFloor(NamedTuple):
     def text(self) -> str:
         """Return the floors as text for the header."""
         floors = zip(self.names, self.indel, self.substitution, strict=True)
-        return ";".join([f"places={self.n_places}", *(f"{name}={a:.3g}/{b:.3g}" for name, a, b in floors)])
+        texts = (f"{name}={_number(a, '.')}/{_number(b, '.')}" for name, a, b in floors)
+        return ";".join([f"places={self.n_places}", *texts])
 
     @property
     def note(self) -> str:
         """Return a sentence on the floors for the summary."""
         floors = ", ".join(
-            f"|GF_{name}| {a:.3g} (indels) and {b:.3g} (substitutions)"
+            f"|GF_{name}| {_number(a)} (indels) and {_number(b)} (substitutions)"
             for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
         )
         strongest = "" if self.n_tracks == 1 else ", of the strongest track"
@@ -73,9 +74,13 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
+    Those of several heads are measured head by head.
+
     places: contig and 0-based position.
     """
     layout = scorer.layout
+    if parts := scorer_parts(scorer):
+        return _joined([measure(part, genome, places, n) for part in parts])
     if layout is None or not scorer.has_noise_floor:
         return None
     variants = _substitutions(scorer, genome, list(places), n)
@@ -87,6 +92,16 @@ def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, i
     return NoiseFloor(
         len(variants), len(layout.names), tuple(column.belongs_to for column in flag_columns(scorer)), indel, substitution
     )
+
+
+def _joined(floors: Sequence[NoiseFloor | None]) -> NoiseFloor | None:
+    """Return the floors of several heads as one; None without positions."""
+    known = [floor for floor in floors if floor is not None]
+    if not known:
+        return None
+    names = tuple(name for floor in known for name in floor.names)
+    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in known), strict=True))
+    return NoiseFloor(known[0].n_places, max(floor.n_tracks for floor in known), names, indel, substitution)
 
 
 def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:
@@ -106,24 +121,29 @@ def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple
 
 
 def _floors(scorer: VariantScorer, values: Floats, layout: TrackColumns) -> Floats:
-    """Reduce |values| [n, scores, K] to one floor per score column; 0 for a score that is not 0 for equal alleles."""
+    """Reduce |values| [n, scores, K] to one floor per flag column; NaN for a score of genes that no place has a value of."""
     floors = []
     for i, score in enumerate(scorer.scores):
-        of_score = np.nan_to_num(values[:, i]) if score.per_output else values[:, i, :1]
+        if not score.zero_at_reference:
+            continue
+        known = values[~np.isnan(values[:, i]).all(-1), i]
+        of_score = np.nan_to_num(known) if score.per_output else known[:, :1]
         columns = [of_score.max(-1)]
         if score.per_output and layout.has_column_per_track:
             columns += list(of_score.T)
         for column in columns:
-            floor = np.quantile(column, QUANTILE) if len(column) >= LEAST_PLACES else column.max()
-            floors.append(floor if score.zero_at_reference else 0)
+            largest = column.max() if len(column) else np.nan
+            floors.append(np.quantile(column, QUANTILE) if len(column) >= LEAST_PLACES else largest)
     return np.array(floors)
 
 
 def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list[Column]:
-    """Return a flag column for each score column of a track model; without a floor its description is empty."""
-    columns = (
-        [column for column in scorer.columns if not column.words and not column.belongs_to] if scorer.has_noise_floor else []
-    )
+    """Return a flag column for each score column of a track model; without a floor its description is empty.
+
+    A score of the level of the tracks, which is not 0 for equal alleles (ACTIVE_SUM), has no floor.
+    """
+    parts = scorer_parts(scorer) or [scorer]
+    columns = [column for part in parts if part.has_noise_floor and part.layout is not None for column in _of_changes(part)]
     flags = []
     for i, column in enumerate(columns):
         meaning = _meaning(column.name, i, floor) if floor is not None else ""
@@ -131,10 +151,24 @@ def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list
     return flags
 
 
+def _of_changes(scorer: VariantScorer) -> list[Column]:
+    """Return the columns of the scores that are 0 for equal alleles."""
+    assert scorer.layout is not None
+    columns = [column for column in scorer.columns if not column.words and not column.belongs_to]
+    n_tracks = len(scorer.layout.names) if scorer.layout.has_column_per_track else 0
+    n_columns = [1 + n_tracks * score.per_output for score in scorer.scores]
+    kept = np.repeat([score.zero_at_reference for score in scorer.scores], n_columns)
+    return [column for column, keep in zip(columns, kept.tolist(), strict=True) if keep]
+
+
+def _number(floor: float, missing: str = "of no known size") -> str:
+    return f"{floor:.3g}" if np.isfinite(floor) else missing
+
+
 def _meaning(name: str, i: int, floor: NoiseFloor) -> str:
     return (
-        f"{BELOW}: |{name}| is below the noise floor, {floor.indel[i]:.3g} of insertions and deletions and "
-        f"{floor.substitution[i]:.3g} of substitutions ({QUANTILE:.0%} of what {floor.n_places} places without an effect "
+        f"{BELOW}: |{name}| is below the noise floor, {_number(floor.indel[i])} of insertions and deletions and "
+        f"{_number(floor.substitution[i])} of substitutions ({QUANTILE:.0%} of what {floor.n_places} places without an effect "
         "give lies below): sign and size may come from where the window begins."
     )
 

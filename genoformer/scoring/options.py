@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
 
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.context_table import ContextTable, open_contexts
 from genoformer.formats.squashed_scale import SCALES, Scale
-from genoformer.formats.track_table import TrackTable, open_targets
-from genoformer.genome.genes import Genes, read_genes
+from genoformer.formats.track_table import TrackTable
+from genoformer.genome.genes import Genes
 from genoformer.genome.preflight import fixes_named
-from genoformer.genome.reference import Genome
-from genoformer.inference.track_prediction import head_tracks
+from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.models import folders, registry
 from genoformer.models.base import (
     SCORES_VARIANTS,
@@ -38,16 +36,11 @@ from genoformer.option_checks import (
     check_names,
     check_number,
     check_tracks,
-    whole_numbers,
 )
 from genoformer.scoring.alignment import Indels
-from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.calibration import Calibration, fitting_calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
-from genoformer.scoring.score_types import Score
-from genoformer.scoring.scored_heads import scored_head, scored_heads
-from genoformer.scoring.scorers import default_scores
-from genoformer.scoring.scores import RECOMMENDED, parse_scores
-from genoformer.scoring.settings import AlleleComparison, ClassOptions, Phases, Runtime, Scoring, Tile, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, Phases, Runtime, Scoring, Tile
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
@@ -80,7 +73,7 @@ class ScorerOptions:
     share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
-    head: str | None = None  # None: the only head
+    head: str | Sequence[str] | None = None  # names or patterns, of which only `score` takes several; None: the only head
     gtf: str | Path | Genes | None = None  # for the scores of genes, such as LOGSED
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
@@ -92,6 +85,7 @@ class ScorerOptions:
     device: str = "auto"  # a GPU if there is one
     precision: str = "float32"
     batch_size: int | None = None
+    several_heads: ClassVar[bool] = False  # True: `head` may be several names, or a pattern
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value of another kind or out of its range."""
@@ -102,7 +96,10 @@ class ScorerOptions:
         check_flag("share_windows", self.share_windows)
         check_tracks("tracks", self.tracks)
         check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
-        check_kind("head", self.head, str, "the name of a head")
+        if self.several_heads:
+            check_names("head", self.head, "names of heads")
+        else:
+            check_kind("head", self.head, str, "the name of a head")
         check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
         AlleleComparison.parse(self.shifts, self.indels, self.anchor)
         if self.scale is not None:
@@ -123,7 +120,7 @@ class ScorerOptions:
 class ScoreOptions(ScorerOptions):
     """Options of `genoformer score` and `gf.score`, with their defaults."""
 
-    region: str | None = None  # "chr1:1-200,000", 1-based
+    region: Regions | None = None  # "chr1:1-200,000", 1-based, or the path of a BED, or several
     annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
     matrix: str | Path | None = None
     calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
@@ -135,10 +132,11 @@ class ScoreOptions(ScorerOptions):
     threads: int | None = None
     engine: str = "local"
     part_size: int = PART_LIMITS.records
+    several_heads = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_kind("region", self.region, str, "text such as 'chr1:1-200,000'")
+        region_sources(self.region)
         if not isinstance(self.annotations, Annotations):
             check_names("annotations", self.annotations, "NAME=FILE or Annotations")
         check_kind("matrix", self.matrix, (str, Path), "the path of a file")
@@ -191,11 +189,14 @@ class NamedModels(NamedTuple):
         """Name for messages and headers: the folders, joined by "+"."""
         return "+".join(folders.resolve_model(name).resolve().name for name in self.names) or "model"
 
-    def calibration(self) -> Calibration | None:
-        """Return the calibration in the folder of a single model, if there is one; an ensemble has none of its own."""
-        one = len(self.names) == 1 and not self.has_other_contexts
-        path = folders.resolve_model(self.names[0]) / FILE if one else None
-        return Calibration.load(path) if path is not None and path.is_file() else None
+    def calibration(self, scoring: Scoring) -> Calibration | None:
+        """Return the calibration in the folder of a single model that fits the head and scores best; None without any.
+
+        An ensemble has none of its own.
+        """
+        if len(self.names) != 1 or self.has_other_contexts or scoring.parts:
+            return None
+        return fitting_calibration(folders.resolve_model(self.names[0]), scoring.head, scoring.names.split(","))
 
 
 def models_with_contexts(named: NamedModels, contexts: str | Path | ContextTable | None) -> NamedModels:
@@ -238,103 +239,10 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
     return parsed
 
 
-def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions) -> Scoring:
-    """Return the settings that scores depend on; reads the tables and genes that the options name."""
-    scores = tuple(chosen_scores(options.scores, models[0], options.head))
-    tracks = _track_options(genome, models[0], options, scores) if has(models[0], PredictsTracks) else None
-    classes = _class_options(models[0], options) if has(models[0], Classifies) else None
-    return Scoring(
-        tuple(models),
-        scores,
-        options.context,
-        options.strand == "both",
-        tracks,
-        classes,
-        options.phases,
-        options.share_windows,
-    )
-
-
-def chosen_scores(scores: str | Sequence[str] | None, model: Any, head: str | None = None) -> list[Score]:
-    """Return the scores with these names; "recommended" stands for those that the authors of the model recommend for the head.
-
-    None: the default scores of the model and the head.
-    Raises ConfigError for an unknown score, OptionError if none is recommended.
-    """
-    if not scores:
-        return default_scores(model, head)
-    names = scores.split(",") if isinstance(scores, str) else list(scores)
-    chosen: list[str] = []
-    for name in (name.strip() for name in names):
-        chosen += _recommended(model, head) if name.lower() == RECOMMENDED else [name]
-    return parse_scores(",".join(chosen))
-
-
-def _recommended(model: Any, head: str | None) -> Sequence[str]:
-    if not has(model, PredictsTracks):
-        raise OptionError("scores", f"is {RECOMMENDED}, which is of track models such as AlphaGenome; name the scores.")
-    name = scored_head(model, head)
-    names: Sequence[str] = model.recommended_scores(name)
-    if not names:
-        problem = f"is {RECOMMENDED}, but the authors of this model recommend no scores for head {name}; name the scores."
-        raise OptionError("scores", problem)
-    return names
-
-
-def _track_options(genome: Genome, model: Any, options: ScorerOptions, scores: Sequence[Score]) -> TrackOptions:
-    table = open_targets(options.targets)
-    head = scored_head(model, options.head)
-    heads = scored_heads(model)
-    known = head_tracks(heads, head, table)
-    return TrackOptions(
-        head=head,
-        targets=table or heads[head].table,
-        tracks=None if options.tracks is None else known.choose(options.tracks),
-        genes=read_score_genes(options.gtf, genome, scores),
-        settings=AlleleComparison.parse(options.shifts, options.indels, options.anchor),
-        scale=options.scale or "original",
-    )
-
-
-def read_score_genes(gtf: str | Path | Genes | None, genome: Genome, scores: Sequence[Score]) -> Genes | None:
-    """Return the genes of a path, with their transcripts if a score needs them; genes and None are returned as they are."""
-    if not isinstance(gtf, str | Path):
-        return gtf
-    return read_genes(gtf, genome, transcripts=any(score.input.needs_transcripts for score in scores))
-
-
-def _class_options(model: Any, options: ScorerOptions) -> ClassOptions:
-    classes = None if options.classes is None else choose_classes(model.task.names, options.classes)
-    return ClassOptions(classes, whole_numbers("shifts", options.shifts, "-1,0,1"), options.tile)
-
-
-def choose_classes(names: Sequence[str], chosen: str | Sequence[str]) -> list[int]:
-    """Return the numbers of the classes that a list of names or a text selects, each once, in the order of the text.
-
-    Commas separate the names in a text; a name may hold commas if it is the whole text. A part with * ? [...] is a pattern.
-    Raises OptionError for a part that selects no class, with the names of the classes.
-
-    >>> choose_classes(("promoter", "enhancer", "other"), "other,*er")
-    [2, 0, 1]
-    """
-    parts = (
-        [chosen] if isinstance(chosen, str) and chosen in names else chosen.split(",") if isinstance(chosen, str) else chosen
-    )
-    if not parts:
-        raise OptionError("classes", "is empty, expected classes of the model; name some, or leave it out.")
-    numbers: list[int] = []
-    for part in (str(part).strip() for part in parts):
-        matched = [names.index(part)] if part in names else [i for i, name in enumerate(names) if fnmatchcase(name, part)]
-        if not matched:
-            raise OptionError("classes", f"has {part!r}, expected classes of the model; name some of {', '.join(names)}.")
-        numbers += matched
-    return list(dict.fromkeys(numbers))
-
-
-def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels) -> Calibration | None:
-    """Return a calibration, read from its path; None: the model's own, if it has one."""
+def read_calibration(calibration: Calibration | str | Path | None, models: NamedModels, scoring: Scoring) -> Calibration | None:
+    """Return a calibration, read from its path; None: the model's own for these scores, if it has one."""
     if calibration is None:
-        return models.calibration()
+        return models.calibration(scoring)
     return Calibration.load(Path(calibration)) if isinstance(calibration, str | Path) else calibration
 
 

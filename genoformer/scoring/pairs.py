@@ -15,6 +15,7 @@ from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import scorable
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.normalise import trimmed
+from genoformer.genome.variant_input import variant_file
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.effect_table import (
@@ -42,7 +43,10 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
     the corrected ones.
     Raises OptionError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
-    with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
+    with (
+        open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer,
+        variant_file(job.vcf, job.genome) as variants,
+    ):
         furthest = scorer.window // 4
         within = min(_WITHIN, furthest) if job.within is None else job.within
         if not 1 <= within <= furthest:
@@ -50,15 +54,15 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
             raise OptionError(
                 "within", f"is {within:,}, expected 1 to {furthest:,}, {quarter}; give that, or a longer context."
             )
-        checked, fit = check_input(job, scorer)
+        checked, fit = check_input(job, scorer, variants)
         left_out: Counter[str] = Counter()
         fixed: Counter[str] = Counter()
-        with open_vcf(job.vcf) as file:
+        with open_vcf(variants.path, name=variants.name) as file:
             alts = scorable(file, job.genome, scorer.longest_allele, left_out, fit, fixed)
             pairs = _neighbour_pairs(alts, within, left_out)
             n = job.runtime.parts.pairs
             parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, n)), []))
-            table = EffectTable(job, scorer, checked, _header(scorer), {"within": str(within)}, "pairs", None)
+            table = EffectTable(job, variants, scorer, checked, _header(scorer), {"within": str(within)}, "pairs", None)
             summary = table.write(parts, progress)
     left_out.update(summary.left_out)
     return summary._replace(left_out=dict(left_out), fixed=dict(fixed))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from genoformer.config import current_option
 from genoformer.files import atomic_write
-from genoformer.formats.vcf import Record, open_vcf, overlapping
+from genoformer.formats.vcf import Record, open_vcf
+from genoformer.formats.vcf_selection import overlapping
 from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
@@ -160,12 +161,12 @@ class Partition:
     """Division of the records of a VCF into parts."""
 
     vcf: Path
-    region: Interval | None  # only records that overlap it
+    regions: tuple[Interval, ...] | None  # only records that overlap one of them
     n_records: int
     size: PartSize
     shard: tuple[int, int] | None = None  # (i, n), i from 1: this process computes every n-th part
     cost: Callable[[Record], int] | None = None  # of a record, if `size.weighed`
-    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig name in `region`
+    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig names in `regions`
 
     @cached_property
     def n_parts(self) -> int:
@@ -190,7 +191,7 @@ class Partition:
     def parts(self) -> Iterator[list[Record]]:
         """Yield the records of each part; each call reads the VCF from the start."""
         with open_vcf(self.vcf) as file:
-            records = overlapping(file, self.region, self.contigs)
+            records = overlapping(file, self.regions, self.contigs)
             yield from chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 

@@ -15,13 +15,13 @@ from genoformer.annotation.overlap import Annotations, contig_notes, require_sha
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
 from genoformer.formats.vcf import Record
-from genoformer.formats.vcf_text import seekable_copy
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.fit import Fit
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.preflight_result import Preflight
 from genoformer.genome.reference import Genome
-from genoformer.genome.region_text import parse_region
+from genoformer.genome.region_sources import Selection, select_regions
+from genoformer.genome.variant_input import input_name, variant_file
 from genoformer.genome.variants import Status
 from genoformer.models import folders
 from genoformer.progress import ProgressCallback, Stage
@@ -164,11 +164,11 @@ class Plan:
             if annotations is not None:
                 opened = OpenAnnotations(annotations, closing.enter_context(annotations.open_lookups(self.job.genome)))
             counts = write_parts(self.partition.parts(), self.parts, output, matrix, added, opened, stage)
-        scores = [score.name for score in self.scorer.scores] if self.flags else []
+        scores = [score.name for score in self.scorer.scores if score.zero_at_reference] if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
         if annotations is not None:
-            notes += _annotation_notes(annotations, self.preflight, lengths, Path(self.job.vcf).name)
+            notes += _annotation_notes(annotations, self.preflight, lengths, Path(input_name(self.job.vcf)).name)
             notes += [*opened.lookups.sentences(), *opened.lookups.notes()] if opened is not None else []
         n_scores = len(self.scorer.columns)
         fixed = count_fixes(self.parts, self.n_parts, n_scores) if self.job.checks.fix else {}
@@ -208,10 +208,14 @@ def open_plan(
     began = time.monotonic()
     outputs, checks = job.outputs, job.checks
     sink = outputs.sink if isinstance(outputs.sink, Sink) else open_sink(outputs.sink)
-    region = parse_region(job.region, job.genome.contigs) if job.region else None
+    region = select_regions(job.region, job.genome.contigs, job.genome.name)
     scoring = _with_matrix(job, sink)
-    with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
-        flags = flag_columns(scorer) if scorer.layout is not None and checks.n_noise != 0 else []
+    with (
+        variant_file(job.vcf, job.genome, job.name) as (vcf, shown, input_notes),
+        open_scorer(job.genome, scoring, job.runtime) as scorer,
+        ExitStack() as lock,
+    ):
+        flags = flag_columns(scorer) if scorer.has_noise_floor and checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
         layout = scorer.matrix_layout
         matrix = MatrixFile(outputs.matrix, layout) if outputs.matrix is not None and layout else None
@@ -220,11 +224,11 @@ def open_plan(
             job.genome,
             max_length=scorer.longest_allele,
             region=region,
-            name=job.name or job.vcf,
+            name=shown,
             fix=checks.fix,
             force=checks.force,
             progress=progress,
-        )
+        ).with_notes(input_notes)
         if on_preflight:
             on_preflight(checked)
         check_preflight(checked, force=checks.force)
@@ -232,14 +236,16 @@ def open_plan(
         quantiles, notes = _quantiles(job, scoring, scorer)
         threads = job.runtime.threads or resumed_threads(sink.path)
         workers = plan_workers(scorer, checked.n_records, job.runtime, threads=threads, sharded=job.shard is not None)
-        options = _options(job, scoring, scorer)
+        options = _options(job, scoring, scorer, region)
         ticket = _fingerprint(job, scoring, checked, checked.fit(), workers.threads) | options | scorer.inputs
         parts = PartFolder(sink.path, ticket, scoring.current_job)
         if job.shard is None and sink.path is not None:  # several shards may run together
             lock.enter_context(lock_folder(parts.path, sink.path))
         size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest, job.runtime.parts)
         contigs = tuple(job.genome.contigs) if region else ()
-        partition = Partition(vcf, region, checked.n_records, size, job.shard, scorer.cost, contigs)
+        partition = Partition(
+            vcf, region.intervals if region else None, checked.n_records, size, job.shard, scorer.cost, contigs
+        )
         if job.assemble:
             partition.require(parts)
         notes = [*checked.findings, *scoring.window_notes(job.model_name), *_input_notes(job, checked, scorer), *notes]
@@ -270,7 +276,7 @@ def _check_sink(job: ScoringJob, sink: Sink, checked: Preflight, columns: Sequen
     annotations = job.outputs.annotations
     header = Header(checked.header, {}, columns, Provenance(__version__))
     if annotations is not None:
-        require_shared(annotations, {**{use.name: 0 for use in checked.contigs}, **job.genome.contigs}, str(job.vcf))
+        require_shared(annotations, {**{use.name: 0 for use in checked.contigs}, **job.genome.contigs}, input_name(job.vcf))
         header = header._replace(fields=annotations.fields, sources=annotations.sources)
     sink.check(header)
 
@@ -278,20 +284,22 @@ def _check_sink(job: ScoringJob, sink: Sink, checked: Preflight, columns: Sequen
 def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tuple[Quantiles | None, list[str]]:
     """Return the quantile columns, if the job has a calibration that applies, and notes on it."""
     notes = []
-    if job.runtime.precision == "bfloat16" and scorer.layout is not None:
+    if job.runtime.precision == "bfloat16" and scorer.matrix_layout is not None:
         notes.append("bfloat16: its rounding can be as large as the effect of a base; the option verify measures the error.")
     calibration = job.outputs.calibration
     if calibration is None:
         return None, notes
+    if scoring.parts:
+        return None, [*notes, "no quantiles: a calibration is of one head; score a head alone for them."]
     if reason := calibration.incompatibility(scorer, scoring.sha256):
         return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate again."]
     return quantile_columns(scorer, calibration), [*notes, *calibration.notes(scorer)]
 
 
-def _options(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> dict[str, str]:
+def _options(job: ScoringJob, scoring: Scoring, scorer: VariantScorer, region: Selection | None) -> dict[str, str]:
     """Return the options that the values depend on, as text for the header."""
     options = {"scores": scoring.names, **scorer.options, "precision": job.runtime.precision, "reference": job.genome.name}
-    options |= {"region": job.region} if job.region else {}
+    options |= {"region": region.text} if region else {}
     return options | ({"fix": ",".join(job.checks.fix)} if job.checks.fix else {})
 
 

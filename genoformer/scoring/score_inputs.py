@@ -40,6 +40,7 @@ class BinGrid(Protocol):
     def bin_size(self) -> int: ...
     def mask(self, base: int, width: int) -> slice: ...  # ceil(width / bin) bins around the bin of a base
     def of_spans(self, spans: NDArray[np.int64]) -> NDArray[np.int64]: ...  # bins that intervals touch, without duplicates
+    def mostly_of_spans(self, spans: NDArray[np.int64]) -> NDArray[np.int64]: ...  # those that they cover by more than half
 
 
 class VariantPlace(NamedTuple):
@@ -95,6 +96,7 @@ class ScoreInput:
     item: ClassVar[str] = GENE  # or TRANSCRIPT, for a score that is per gene
     needs_transcripts: ClassVar[bool] = False  # True: transcripts of the genes are read
     output: ClassVar[str] = "tracks"  # kind of the head that a track score is of, `Head.kind`
+    measurement: ClassVar[str] = ""  # that the tracks have to be of, as in `TrackModel.output_of`; "": of any
     needs_bases: ClassVar[bool] = False  # True: the model has to predict bases or tokens
     needs_distribution: ClassVar[bool] = False  # True: it compares distributions, of the base or of the next token
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.genes import Genes
 from genoformer.models.base import CONTACTS, JUNCTIONS, TRACKS, Head, PredictsPairs, has
-from genoformer.models.track_model import TrackModel, head_named
+from genoformer.models.track_model import TrackModel, head_named, named_heads
 from genoformer.scoring.score_types import Score
 
 KINDS_IN_WORDS = {TRACKS: "tracks", CONTACTS: "contact maps", JUNCTIONS: "splice junctions"}
@@ -22,6 +23,25 @@ def scored_heads(model: Any) -> Mapping[str, Head]:
 def scored_head(model: Any, name: str | None) -> str:
     """Return the name of the given head, or of the only head of tracks; ConfigError with the names of all heads otherwise."""
     return head_named(model.track_heads if name is None and len(model.track_heads) == 1 else scored_heads(model), name)
+
+
+def chosen_heads(model: Any, names: str | Sequence[str] | None) -> list[str]:
+    """Return the names of heads that names or patterns select, such as human_*_1bp, each once, in their order.
+
+    Raises ConfigError for a name or pattern without a head, with the names of all heads.
+    """
+    heads = list(scored_heads(model))
+    chosen: list[str] = []
+    for name in [names] if isinstance(names, str) or names is None else names:
+        matched = [] if name is None or name in heads else [head for head in heads if fnmatchcase(head, name)]
+        chosen += matched or [scored_head(model, name)]
+    return list(dict.fromkeys(chosen))
+
+
+def fits_head(model: Any, head: str, score: Score) -> bool:
+    """True if a score is of the kind of a head, and of its measurement if it needs one."""
+    output, needed = model.output_of(head), score.input.measurement
+    return score.input.output == scored_heads(model)[head].kind and (not output or not needed or output == needed)
 
 
 def check_scores(model: Any, head: str, scores: Sequence[Score], genes: Genes | None) -> None:
@@ -38,8 +58,15 @@ def check_scores(model: Any, head: str, scores: Sequence[Score], genes: Genes | 
     if other := [score for score in scores if score.input.output != kind]:
         found, needed = KINDS_IN_WORDS[kind], KINDS_IN_WORDS[other[0].input.output]
         fitting = [name for name, one in heads.items() if one.kind == other[0].input.output]
-        remedy = f"give one of {', '.join(fitting)}." if fitting else "choose another score or model."
+        remedy = f"give one of {named_heads(fitting)}." if fitting else "choose another score or model."
         raise OptionError("head", f"is {head}, which predicts {found}, and {other[0].name} needs {needed}; {remedy}")
+    output = model.output_of(head)
+    for score in scores:
+        needed = score.input.measurement
+        if output and needed and output != needed:
+            fitting = [name for name in heads if model.output_of(name) == needed]
+            remedy = f"give one of {named_heads(fitting)}." if fitting else "choose another score or model."
+            raise OptionError("head", f"is {head}, which predicts {output}, and {score.name} needs {needed}; {remedy}")
     of_genes = [score for score in scores if score.input.per_gene]
     if genes is None and of_genes:
         name, bins = of_genes[0].name, of_genes[0].input.bins

@@ -14,6 +14,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models.base import SCORES_HAPLOTYPES, Classifies, Model, PredictsPairs, PredictsTracks, has, require
 from genoformer.scoring.class_scorer import ClassScorer
+from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.score_types import Score, ScoreBatch
 from genoformer.scoring.scores import DEFAULT_CLASS_SCORES, DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, parse_scores
 from genoformer.scoring.sequence_scorer import SequenceScorer
@@ -58,6 +59,12 @@ class VariantScorer(Protocol):
     def reference_scorer(self) -> VariantScorer: ...  # the reference implementation of the same scores
 
 
+def scorer_parts(scorer: VariantScorer) -> Sequence[VariantScorer]:
+    """Return the scorers of single heads of which a scorer of several heads consists; empty for any other."""
+    parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
+    return parts
+
+
 class HaplotypeScorer(VariantScorer, Protocol):
     """Scorer that also compares sequences with several variants with the reference."""
 
@@ -85,6 +92,10 @@ def default_scores(model: Model, head: str | None = None) -> list[Score]:
 
 def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> VariantScorer:
     """Return the scorer of a model or an ensemble; ConfigError for scores or options that it does not support."""
+    if scoring.parts:
+        return HeadsScorer(
+            [TrackScorer(genome, replace(part, models=scoring.models), batch_size=batch_size) for part in scoring.parts]
+        )
     kinds = {_scorer_class(model) for model in scoring.models}
     if len(kinds) > 1:
         raise ConfigError(

@@ -80,9 +80,13 @@ class Scoring:
     classes: ClassOptions | None = None  # for fine-tuned models only; None: the defaults
     phases: Phases = "one"  # "all": average over the window starts that put the variant at each position of its token
     share_windows: bool = False  # True: a causal model reads nearby variants in one window, which starts on a grid
+    parts: tuple[Scoring, ...] = ()  # of several heads: the scores of each, without models; `scores` are then those of all
 
     def with_matrix(self) -> Scoring:
         """Return the settings with the values of every track or class."""
+        if self.parts:
+            parts = (replace(part, tracks=replace(part.tracks or TrackOptions(), matrix=True)) for part in self.parts)
+            return replace(self, parts=tuple(parts))
         if has(self.models[0], Classifies):
             return replace(self, classes=replace(self.classes or ClassOptions(), matrix=True))
         return replace(self, tracks=replace(self.tracks or TrackOptions(), matrix=True))
@@ -95,6 +99,11 @@ class Scoring:
         """Return a note if the length of the windows is neither a setting nor known from the folders of the models."""
         notes = [model.window_note(name) for model in self.models if self.context is None]
         return list(dict.fromkeys(note for note in notes if note))
+
+    @property
+    def head(self) -> str | None:
+        """Head that the scores of tracks are of; None for other models."""
+        return None if self.tracks is None else self.tracks.head
 
     @property
     def names(self) -> str:

@@ -187,7 +187,8 @@ class TrackScorer:
         if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, others, 0]).all()):
             raise CheckpointError(_NOT_FINITE)
         matrix = self.layout.matrix(scores) if self.n_matrix else None
-        return ScoreBatch([Status.OK] * len(variants), self.layout.table(scores), matrix)
+        statuses = [Status.NO_SCORE if np.isnan(of).all() else Status.OK for of in values]
+        return ScoreBatch(statuses, self.layout.table(scores), matrix)
 
     def values(self, variants: Sequence[Variant]) -> tuple[Floats, NDArray[np.int64]]:
         """Return values [n, scores, K], float32, and the gene [n, scores] of each score, -1 for none.
@@ -248,7 +249,7 @@ class TrackScorer:
                     references = alleles._replace(job=alleles.job._replace(changes=()), alt=moved.ref)
                     before, after = (self._values(self.predictor.evidence(of)) for of in (alleles, moved))
                     of_nothing = self._values(self.predictor.evidence(references))
-                    rows[alleles.job.row] = Noise(of_nothing, weighted_sum([after, before], [1, -1]))
+                    rows[alleles.job.row] = Noise(of_nothing, weighted_sum(_of_same_items(after, before), [1, -1]))
                 runs.append([rows[row] for row in range(len(variants))])
         return [Noise(*(weighted_sum(scores) for scores in zip(*of, strict=True))) for of in zip(*runs, strict=True)]
 
@@ -302,6 +303,14 @@ class TrackScorer:
                     raise CheckpointError(_NOT_FINITE)
                 items[Item(i, number)] = values
         return items
+
+
+def _of_same_items(first: TrackScores, second: TrackScores) -> list[TrackScores]:
+    """Return both scores without the genes and transcripts that only one of them is of."""
+    return [
+        one._replace(items={item: values for item, values in one.items.items() if item in other.items})
+        for one, other in ((first, second), (second, first))
+    ]
 
 
 _NOT_FINITE = "the model predicts values that are no numbers; are its weights damaged?"

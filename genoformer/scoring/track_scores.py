@@ -89,13 +89,16 @@ def over_shifts(runs: Sequence[TrackScores], n_shifts: int) -> TrackScores:
 
 
 def weighted_sum(runs: Sequence[TrackScores], weights: Sequence[float] | None = None) -> TrackScores:
-    """Return the mean, or the weighted sum; a gene that only some windows contain is scaled up from those windows."""
+    """Return the mean, or the weighted sum of haplotypes.
+
+    A gene that only some windows contain has the mean over those windows. A haplotype without a value of a gene adds nothing.
+    """
     factors = weights or [1 / len(runs)] * len(runs)
     values = np.sum([w * one.values for w, one in zip(factors, runs, strict=True)], axis=0)
     items: dict[Item, Floats] = {}
     for item in dict.fromkeys(item for one in runs for item in one.items):
         known = [(w, one.items[item]) for w, one in zip(factors, runs, strict=True) if item in one.items]
-        scale = 1.0 if len(known) == len(runs) else sum(factors) / sum(w for w, _ in known)
+        scale = 1.0 if weights or len(known) == len(runs) else sum(factors) / sum(w for w, _ in known)
         items[item] = np.sum([scale * w * of for w, of in known], axis=0)
     shifts = tuple(weighted_sum(of, weights) for of in zip(*(one.shifts for one in runs), strict=True))
     return TrackScores(values, items, shifts)
@@ -168,14 +171,14 @@ class TrackColumns:
     def strongest(self, variants: Sequence[TrackScores]) -> tuple[Floats, NDArray[np.int64]]:
         """Return values [n, scores, K], float32, and for gene scores the gene [n, scores] with the largest value, else -1.
 
-        Gene scores are 0 if the window has no gene, and NaN on tracks of the other strand. A gene can be a transcript.
+        Gene scores are NaN without a gene in reach, and on tracks of the other strand. A gene can be a transcript.
         """
         values = np.array([one.values for one in variants], dtype=np.float32).reshape(
             len(variants), len(self.scores), len(self.names)
         )
         genes = np.full((len(variants), len(self.scores)), -1, dtype=np.int64)
         for i in self.of_genes:
-            values[:, i] = 0
+            values[:, i] = np.nan
             for row, one in enumerate(variants):
                 if items := _items_of(one, i):
                     item = max(items, key=lambda item: np.abs(np.nan_to_num(one.items[item])).max())
@@ -184,19 +187,22 @@ class TrackColumns:
         return values, genes
 
     def errors(self, variants: Sequence[TrackScores], genes: NDArray[np.int64]) -> Floats:
-        """Return the standard errors [n, scores, K] over shifts of the values of `strongest`; 0 without a gene."""
+        """Return the standard errors [n, scores, K] over shifts of the values of `strongest`; NaN without a gene."""
         each = [one.errors for one in variants]
         found = np.array([of.values for of in each], dtype=np.float32).reshape(len(variants), len(self.scores), len(self.names))
         for i in self.of_genes:
             for row, of in enumerate(each):
-                found[row, i] = of.items[Item(i, int(genes[row, i]))] if genes[row, i] >= 0 else 0
+                found[row, i] = of.items[Item(i, int(genes[row, i]))] if genes[row, i] >= 0 else np.nan
         return found
 
     def value(self, scores: TrackScores, score: int, track: int, gene: int) -> float:
-        """Return one score of one variant on one track; for a gene score that of `gene`, 0 if `gene` is -1 (none)."""
+        """Return one score of one variant on one track; for a gene score that of `gene`, NaN if it is -1 (none)."""
         if score not in self.of_genes:
             return float(scores.values[score, track])
-        return float(scores.items[Item(score, gene)][track]) if gene >= 0 else 0.0
+        if gene < 0:
+            return np.nan
+        of_gene = scores.items.get(Item(score, gene))
+        return 0.0 if of_gene is None else float(of_gene[track])  # the change of one variant lies outside the gene
 
     def name_of_gene(self, gene: int) -> str:
         """Return the name of a gene or transcript; empty for -1 (none)."""
@@ -228,7 +234,10 @@ class TrackColumns:
         return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
 
     def matrix(self, variants: Sequence[TrackScores]) -> TrackScoreMatrix:
-        """Return the scores of every track: one row per variant and score; for gene scores one row per gene in the window."""
+        """Return the scores of every track: one row per variant and score; for gene scores one row per gene in reach.
+
+        A gene score without a gene in reach has one row, without values.
+        """
         values, genes = self.strongest(variants)
         index, rows = [], []
         for v, one in enumerate(variants):

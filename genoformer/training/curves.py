@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from genoformer import plots
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.files import make_folder, save_figure, write_text
+from genoformer.files import make_folder, save_figures, write_text
 from genoformer.tables import MISSING, tsv_line
 from genoformer.training.bits_per_base import VALIDATION_BASES
 from genoformer.training.log import LOG, read_log
@@ -149,7 +149,7 @@ def _draw_report(path: Path, panels: Sequence[Sequence[BitsRow]]) -> None:
         ax.set_visible(i < len(panels))
         if i % n_columns:
             ax.set_ylabel("")
-    save_figure(figure, path, dpi=200)
+    save_figures(figure, path)
 
 
 def _draw_loss(
@@ -172,4 +172,4 @@ def _draw_loss(
         axes[1].set_title(lowest, loc="right", fontsize="small", color=plots.GREY)
     axes[-1].set_xlabel("tokens" if tokens_per_step else "step")
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
-    save_figure(figure, path, dpi=200)
+    save_figures(figure, path)

@@ -20,7 +20,7 @@ from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.files import atomic_write, locked, partial_path, resolve_link
 from genoformer.formats.vcf import Record
-from genoformer.formats.vcf_text import ENCODING, ERRORS
+from genoformer.formats.vcf_text import ENCODING, ERRORS, escaped
 from genoformer.genome.variants import Status
 from genoformer.tables import MISSING, rounded
 
@@ -298,11 +298,6 @@ def info_text(column: Column) -> Callable[[float], str]:
         return number
     words = [escaped(word) for word in column.words]
     return lambda value: "." if value != value else words[int(value)]
-
-
-def escaped(word: str) -> str:
-    """Escape a word for INFO: separators and white space become %XX."""
-    return re.sub(r"[\s,;=%]", lambda match: f"%{ord(match.group()):02X}", word)
 
 
 def quoted(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.errors import ConfigError
+from genoformer.formats.input_columns import InputColumn, input_values, read_input_columns
 from genoformer.formats.vcf import Record
 from genoformer.genome.variants import Status
 from genoformer.tables import MISSING, tsv_line
@@ -32,7 +33,7 @@ from genoformer.writers.base import (
 from genoformer.writers.parquet import ParquetRows, Row
 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
-_QUAL = _COLUMNS.index("qual")
+_QUAL, _INFO = _COLUMNS.index("qual"), _COLUMNS.index("info")
 EXACT = 17  # significant digits that give a float back
 _N_GROUP = 65_536  # rows in a row group
 
@@ -40,6 +41,20 @@ _N_GROUP = 65_536  # rows in a row group
 def _names(header: Header) -> list[str]:
     """Return the names of the columns before those of the annotations and the samples."""
     return [*_COLUMNS, *(["status", *(column.name for column in header.columns)] if header.columns else [])]
+
+
+def _input_columns(header: Header) -> tuple[list[InputColumn], list[str]]:
+    """Return the columns of the table that the VCF was made of, and their names in the output, each different."""
+    columns = read_input_columns(header.lines)
+    taken = {*_names(header), *(field.key for field in header.fields), *_samples(header)}
+    names: list[str] = []
+    for column in columns:
+        name = f"input_{column.name}" if column.name in taken else column.name
+        while name in taken:
+            name = f"{name}_"
+        taken.add(name)
+        names.append(name)
+    return columns, names
 
 
 def _samples(header: Header) -> list[str]:
@@ -63,17 +78,22 @@ class TSVWriter(TextWriter):
     def __init__(self, sink: TSVSink, file: Any, header: Header) -> None:
         super().__init__(sink, file, header)
         self.samples = _samples(header)
+        self.input_columns, self.input_names = _input_columns(header)
         n_digits = sink.n_digits
         self.texts = [partial(column.text, n_digits=n_digits) for column in header.columns]
 
     def head(self) -> Iterable[str]:
-        return [tsv_line([*_names(self.header), *(field.key for field in self.header.fields), *self.samples])]
+        fields = (field.key for field in self.header.fields)
+        return [tsv_line([*_names(self.header), *fields, *self.input_names, *self.samples])]
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
         fixed, samples = split_columns(record)
         if fixed[_QUAL] == ".":
             fixed[_QUAL] = MISSING
         samples += ["."] * (len(self.samples) - len(samples))
+        if self.input_columns:
+            fixed[_INFO], values_of_input = input_values(fixed[_INFO], self.input_columns)
+            samples = [*values_of_input, *samples]
         values_of_fields = [cells.get(i, ()) for i in range(len(self.header.fields))]
         for i, alt in enumerate(record.alts or (".",)):
             fixed[4] = alt
@@ -85,6 +105,8 @@ class TSVWriter(TextWriter):
 
 class TSVSink(TextSink):
     """Tab-separated table, one row per ALT: all columns of the VCF, the status, one column per score.
+
+    If the variants came from a table, its other columns follow under their names.
 
     The columns of the VCF are copied with their dots. Missing values of QUAL and of the added columns are empty, so that
     number columns are read as numbers. Quotes are written as in RFC 4180 (`tables.tsv_cell`).
@@ -107,6 +129,7 @@ class ParquetWriter(RecordWriter):
 
     def __init__(self, rows: ParquetRows, header: Header) -> None:
         self.rows, self.columns, self.fields, self.n_samples = rows, header.columns, header.fields, len(_samples(header))
+        self.input_columns, _ = _input_columns(header)
         self._size = 0  # letters of the rows that wait
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
@@ -119,6 +142,13 @@ class ParquetWriter(RecordWriter):
                 f"{8 + self.n_samples}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
             )
         values_of_fields = [cells.get(i, ()) for i in range(len(self.fields))]
+        of_input: list[float | str | None] = []
+        if self.input_columns:
+            fixed[_INFO], texts = input_values(fixed[_INFO], self.input_columns)
+            of_input = [
+                (float(text) if column.is_number else text) if text else None
+                for column, text in zip(self.input_columns, texts, strict=True)
+            ]
         rows: list[Row] = []
         for i, alt in enumerate(record.alts or (".",)):
             annotations = [
@@ -135,7 +165,7 @@ class ParquetWriter(RecordWriter):
                 rows, self._size = [], 0
             self._size += len(record.line)
             place = (fixed[0], record.pos, *fixed[2:4], utf8(alt), qual, *fixed[6:])
-            rows.append((*place, *status, *scores, *annotations, *padded))
+            rows.append((*place, *status, *scores, *annotations, *of_input, *padded))
         if self.rows.add(rows):
             self._size = 0
 
@@ -147,7 +177,8 @@ class ParquetSink(Sink):
         if self.path is None:
             raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
         _check_annotations(header)
-        names = [*_names(header), *(field.key for field in header.fields), *map(utf8, _samples(header))]
+        fields = (field.key for field in header.fields)
+        names = [*_names(header), *fields, *_input_columns(header)[1], *map(utf8, _samples(header))]
         if twice := [name for name, n in Counter(names).items() if n > 1]:
             raise ConfigError(
                 f"the table would have two columns {twice[0]}, which Parquet cannot hold; rename the sample "
@@ -168,6 +199,7 @@ class ParquetSink(Sink):
                 (f.key, pa.list_(pa.type_for_alias(kinds[f.type])) if f.many and not f.is_per_alt else kinds[f.type])
                 for f in header.fields
             ),
+            *((name, "float64" if of.is_number else "string") for of, name in zip(*_input_columns(header), strict=True)),
             *((utf8(name), "string") for name in _samples(header)),
         ]
         origin = {key: value for key, value in header.provenance._asdict().items() if value}

@@ -14,6 +14,7 @@ from genoformer.formats.track_table import Track
 from genoformer.genome.genes import LocusAnnotation
 
 MAX_PANELS, MAX_BINS = 24, 50_000  # limits of a figure
+_MINUS = ("-", "minus", "rev", "reverse")  # ends of the identifiers of tracks of the minus strand
 
 
 def draw_tracks(
@@ -25,17 +26,18 @@ def draw_tracks(
     landmarks: LocusAnnotation,
 ) -> None:
     """Draw the values [K, n] of consecutive bins with the edges [n + 1] of a contig, and write the figure."""
-    from matplotlib.figure import Figure
-
     first, last = int(edges[0]), int(edges[-1])
     visible = landmarks.over(chrom, first, last)
     above = [0.3 + 0.3 * plots.n_rows(visible.drawn, visible.elements)] if landmarks else []
-    heights = [*above, *[0.9] * len(tracks)]
-    figure = Figure(figsize=(10, 0.8 + sum(heights)), layout="constrained")
+    heights = [*above, *[0.72] * len(tracks)]
+    figure = plots.new_figure(plots.PAGE, 0.8 + sum(heights))
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0].tolist()
     if landmarks:
         plots.landmarks(axes.pop(0), first, last, genes=visible.drawn, elements=visible.elements)
-    plots.tracks(axes, edges, values, labels=_labels(tracks), groups=[track.group for track in tracks], chrom=chrom)
+    minus = [i for i, track in enumerate(tracks) if track.strand_pair != track.index and track.identifier.endswith(_MINUS)]
+    plots.tracks(
+        axes, edges, values, labels=_labels(tracks), groups=[track.group for track in tracks], chrom=chrom, minus=minus
+    )
     save_figure(figure, path)
 
 

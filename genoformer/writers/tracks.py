@@ -204,6 +204,7 @@ SINKS: dict[str, Callable[[TrackOutput], AbstractContextManager[TrackSink]]] = {
     "": _bigwigs,
     ".parquet": _parquet,
     ".png": _figure,
+    ".svg": _figure,
 }
 
 
@@ -222,6 +223,8 @@ def new_sink(output: TrackOutput) -> AbstractContextManager[TrackSink]:
         )
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path}: the folder {path.parent} does not exist; create it first.")
-    if output.landmarks and kind != ".png":
-        raise ConfigError(f"{path}: genes and elements are drawn above a figure; end the name in .png, or leave them out.")
+    if output.landmarks and kind not in (".png", ".svg"):
+        raise ConfigError(
+            f"{path}: genes and elements are drawn above a figure; end the name in .png or .svg, or leave them out."
+        )
     return SINKS[kind](output)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.errors import ConfigError
+from genoformer.formats.input_columns import REASON_KEY
 from genoformer.formats.vcf import Record
 from genoformer.genome.variants import Status
 from genoformer.writers.base import (
@@ -25,6 +26,7 @@ from genoformer.writers.base import (
     quoted,
 )
 
+_STRUCTURAL = ("##ALT=<ID=", "##INFO=<ID=SVTYPE,", "##INFO=<ID=SVLEN,")  # lines of files with structural variants
 _TABIX_LONGEST = 1 << 29  # limit of a .tbi index; longer contigs need a .csi
 
 
@@ -64,7 +66,10 @@ class VCFWriter(TextWriter):
             text = quoted(column.meaning) + ("" if column.words else f" Unit: {column.unit}.")
             yield f'##INFO=<ID={column.key},Number=A,Type={kind},Description="{text}">'
         if self.header.columns:
-            unused = {Status.OK} | (set() if FIX_KEY in self.keys else {Status.EITHER_STRAND})
+            of_table = any(line.startswith(f"##INFO=<ID={REASON_KEY},") for line in self.header.lines)
+            unused = {Status.OK} | (set() if FIX_KEY in self.keys or of_table else {Status.EITHER_STRAND})
+            unused |= set() if of_table else {Status.EITHER_ALLELE}
+            unused |= set() if any(line.startswith(_STRUCTURAL) for line in self.header.lines) else {Status.IMPRECISE}
             reasons = ", ".join(status.value for status in Status if status not in unused)
             text = f"Why genoformer scored this record not or only in part, of its first such ALT: {reasons}"
             yield f'##INFO=<ID={STATUS_KEY},Number=1,Type=String,Description="{text}">'

@@ -340,7 +340,8 @@ def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:
     assert study.marked.any()
     assert any("3,000 controls of c.vcf" in line or "controls of c.vcf" in line for line in describe(study))
     written = {path.name for path in write_study(tmp_path / "out", study)}
-    assert written == {"enrichment.tsv", "enrichment.png", "matching.tsv", "traits.tsv", "traits.png", "enrichment.json"}
+    figures = {f"{name}.{suffix}" for name in ("enrichment", "traits") for suffix in ("png", "svg")}
+    assert written == {"enrichment.tsv", "matching.tsv", "traits.tsv", "enrichment.json"} | figures
     saved = json.loads((tmp_path / "out" / "enrichment.json").read_text())
     assert saved["settings"]["resamplings"] == 200
     again = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", n_resamplings=200)
@@ -370,7 +371,7 @@ def test_random_controls(world: dict[str, Path]) -> None:
     study = enrich_variants(world["v.vcf"], annotations, sizes={"chr1": 10_000}, n_controls=5_000, n_resamplings=100)
     assert study.matched_on == []
     assert study.compared[0].enrichment.fold == pytest.approx([5, 5], rel=0.4)
-    assert any("not matched on frequency" in note for note in study.notes)
+    assert any("not matched on minor allele frequency" in note for note in study.notes)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_the_share_in_elements(track: Path, tmp_path: Path) -> None:
     inside[50:100] = True
     turns = np.random.default_rng(0).integers(0, 500, 200)
     assert found.controls[0] == pytest.approx([row[np.roll(inside, t)].sum() / total for t in turns], rel=1e-5)
-    assert {path.name for path in write_mass(tmp_path / "out", found, "a.bw")} == {"mass.tsv", "mass.png"}
+    assert {path.name for path in write_mass(tmp_path / "out", found, "a.bw")} == {"mass.tsv", "mass.png", "mass.svg"}
 
 
 def test_tracks_that_have_no_share(tmp_path: Path) -> None:

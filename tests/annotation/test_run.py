@@ -330,7 +330,7 @@ def test_breakdown_by_frequency(files: tuple[Path, list[str]], tmp_path: Path) -
     assert found.first["S"]["E"]["low"] == 1
     assert "TSS" not in found.first["S"]  # in the composition it is in the first
     written = write_breakdown(tmp_path / "figures", found, annotations)
-    assert sorted(path.name for path in written) == ["S.png", "breakdown.png", "breakdown.tsv"]
+    assert sorted(path.name for path in written) == ["S.png", "S.svg", "breakdown.png", "breakdown.svg", "breakdown.tsv"]
     assert all(path.stat().st_size > 100 for path in written)
 
 

@@ -67,7 +67,8 @@ def workers(data: Path, folder: Path) -> list[Row]:
 
     A round is short, for the speed of a machine that others share may drift by a third within minutes.
     """
-    from genoformer.formats.vcf import open_vcf, overlapping
+    from genoformer.formats.vcf import open_vcf
+    from genoformer.formats.vcf_selection import overlapping
     from genoformer.genome.contigs import ContigMap
     from genoformer.genome.reference import Genome
     from genoformer.genome.region_text import parse_region

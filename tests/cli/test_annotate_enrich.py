@@ -45,10 +45,8 @@ def test_annotate_knows_the_states_of_the_demo(tmp_path: Path) -> None:
             n += 1
     assert n == 2_000
     assert {path.name for path in (tmp_path / "f").iterdir()} == {
-        "STATE.png",
-        "breakdown.png",
         "breakdown.tsv",
-        "gene_parts.png",
+        *(f"{name}.{suffix}" for name in ("STATE", "breakdown", "gene_parts") for suffix in ("png", "svg")),
     }
 
 
@@ -85,7 +83,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
     rows = {row["annotation"]: row for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t")}
     assert float(rows["SITE:CTCF"]["fold"]) > 1.5  # the highest lie in sites of the strongest motifs
     assert float(rows["SITE:CTCF"]["p"]) < 0.05
-    for name in ("frequency of the minor allele (bins from ", "nearest TSS (bins from ", "500 bases (bins from "):
+    for name in ("minor allele frequency (bins from ", "TSS distance (bins from ", "500 bp (bins from "):
         assert name in done.stderr
     done = run(
         *("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 50, "--controls", 20_000),

@@ -183,7 +183,7 @@ def test_unreadable_files(world: World) -> None:
         (b"BAM\x01" + bytes(40), "is BAM, not VCF or BCF"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "is binary data, not VCF or BCF"),
         (gzip.compress(b"BAM\x01" + bytes(40), mtime=0), "is BAM, not VCF or BCF"),
-        (b"chrom pos ref alt\n", "has no #CHROM line, so it is not VCF"),
+        (b"gene score alt\n", "has no #CHROM line, so it is not VCF"),
         (f"##fileformat=VCFv4.2\n{COLUMNS}\nchr1 5 . A T\n".encode(), "line 3: 1 tab-separated column(s)"),
         (f"##fileformat=VCFv4.2\n{COLUMNS}\nchr1\tfive\t.\tA\tT\t.\t.\t.\n".encode(), "line 3: POS is 'five'"),
         (f"##fileformat=VCFv4.2\n{COLUMNS}\nchr1\t-5\t.\tA\tT\t.\t.\t.\n".encode(), "line 3: POS is '-5'"),

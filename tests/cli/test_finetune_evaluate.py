@@ -144,7 +144,8 @@ def test_evaluate_gives_json_with_intervals_figures_and_baselines(made, tmp_path
     assert found["windowed"] == {str(made / "model"): 0}
     assert found["warnings"] == []
     figures = {path.name for path in (tmp_path / "report").iterdir()}
-    assert figures == {"metrics.json", "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png"}
+    names = ("comparison", "confusion", "roc", "pr", "calibration")
+    assert figures == {"metrics.json", *(f"{name}.{suffix}" for name in names for suffix in ("png", "svg"))}
     assert json.loads((tmp_path / "report/metrics.json").read_text()) == found
 
 

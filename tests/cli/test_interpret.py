@@ -91,6 +91,22 @@ def test_every_profile_of_every_model(folder, tmp_path, profile, model) -> None:
         assert found["map_1"].max() > 0
 
 
+@pytest.mark.parametrize("command", [("attention",), ("attribution", "--head", "human", "--tracks", "0")])
+def test_regions_of_a_track_model_are_widened_to_whole_bins(folder, tmp_path, command) -> None:
+    bed = tmp_path / "r.bed"
+    bed.write_text("chr1\t300\t340\tone\nchr1\t600\t605\ttwo\nchr1\t0\t3\tthree\n")
+    done = run(folder, tmp_path / "out", *command, bed, "-m", folder / "tracks", "--figures", 0)
+    assert done.exit_code == 0, done.output
+    assert "2 regions are widened around the middle to whole bins, a multiple of 8 bases; give a length for" in done.output
+    with np.load(tmp_path / "out" / "maps.npz") as found:
+        assert found["starts"].tolist() == [300, 599, -2]
+        assert [len(found[f"map_{i}"]) for i in range(3)] == [40, 8, 8]
+        assert found["codes_2"][:2].tolist() == [4, 4]  # N before the contig
+    done = run(folder, tmp_path / "long", *command, bed, "-m", folder / "tracks", "--figures", 0, "--length", 12)
+    assert done.exit_code == 2
+    assert "a window of 12 bases is not a whole number of bins of 8 bases" in done.output
+
+
 def test_motifs_say_what_each_stage_left(folder, tmp_path) -> None:
     (tmp_path / "p.fa").write_text("".join(f">p{i}\n{TEXT[i * 30 : i * 30 + 60]}\n" for i in range(10)))
     (tmp_path / "n.fa").write_text("".join(f">n{i}\n{TEXT[500 + i * 30 : 560 + i * 30]}\n" for i in range(10)))

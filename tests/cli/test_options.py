@@ -64,6 +64,38 @@ def test_a_part_of_a_contig_with_a_colon_in_its_name(inputs, tiny_model_folder, 
     assert len(rows) == 1
 
 
+def test_several_regions_and_files_of_regions_score_each_record_once(inputs, tiny_model_folder, tmp_path) -> None:
+    import genoformer as gf
+
+    fasta, vcf = inputs
+    bed = tmp_path / "a.bed"
+    bed.write_text("1\t100\t101\nchr1\t90\t110\n")
+    options = ["-r", "chr1:50-101", "-r", "chr1:101", "-R", bed, "-R", bed]
+    done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, *options, "-o", tmp_path / "o.vcf")
+    assert done.exit_code == 0, done.stderr
+    assert "contig 1 is chr1" in done.stderr
+    with open_vcf(tmp_path / "o.vcf") as file:
+        assert [record.chrom for record in file] == ["chr1"]
+        assert any("region=chr1:50-101,chr1:101,a.bed sha256:" in line for line in file.header)
+    table = gf.score(vcf, fasta, tiny_model_folder, region=["chr1:50-101", bed])
+    assert table["chrom"].tolist() == ["chr1"]
+    assert gf.score(vcf, fasta, tiny_model_folder, region=str(bed)).equals(table)
+    checked = run("score", vcf, "-f", fasta, "--preflight", "--json", "-R", bed)
+    assert json.loads(checked.stdout)["n_records"] == 1
+
+
+def test_another_bed_of_the_same_name_does_not_resume(inputs, tiny_model_folder, tmp_path) -> None:
+    """Its sha256 is part of the description of the run."""
+    fasta, vcf = inputs
+    bed, out = tmp_path / "a.bed", tmp_path / "o.vcf"
+    bed.write_text("chr1\t100\t101\n")
+    assert run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-R", bed, "-o", out, "--shard", "1/1").exit_code == 0
+    bed.write_text("HLA-A*01:01\t100\t101\n")
+    done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-R", bed, "-o", out)
+    assert done.exit_code == 2
+    assert "region" in done.stderr
+
+
 def test_a_region_that_could_be_two_is_refused(tiny_model_folder, tmp_path) -> None:
     fasta, vcf = tmp_path / "g.fa", tmp_path / "in.vcf"
     fasta.write_text(">a\n" + "ACGTTGCA" * 50 + "\n>a:1-100\n" + "ACGTTGCA" * 50 + "\n")

@@ -47,7 +47,7 @@ def test_two_classes_with_a_baseline(tmp_path) -> None:
     out = tmp_path / "new" / "out"
     assert json.loads((out / "metrics.json").read_text()) == found
     assert pictures(out) == {"confusion.png", "roc.png", "pr.png", "calibration.png", "comparison.png"}
-    assert {path.suffix for path in out.iterdir()} == {".png", ".json"}  # no part of a file is left
+    assert {path.suffix for path in out.iterdir()} == {".png", ".svg", ".json"}  # no part of a file is left
 
 
 def test_the_same_again_is_the_same_bytes(tmp_path) -> None:
@@ -140,10 +140,14 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     report()
     report(Regression(("x",)), truth[:, None], good[:, :1])
-    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "metrics.json", "comparison.png", "scatter.png"}
+    figures = {f"{name}.{suffix}" for name in ("comparison", "scatter") for suffix in ("png", "svg")}
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "metrics.json"} | figures
     for content in ('{"mcc": 0.5}', "{", "[]"):
         (tmp_path / "metrics.json").write_text(content)
-        with pytest.raises(ValueError, match=r"holds metrics.json, comparison.png, scatter.png, which another program made"):
+        with pytest.raises(
+            ValueError,
+            match=r"holds metrics.json, comparison.png, comparison.svg, scatter.png, scatter.svg, which another program made",
+        ):
             report()
         assert (tmp_path / "metrics.json").read_text() == content
 

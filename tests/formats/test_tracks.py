@@ -18,6 +18,7 @@ from processes import in_forks
 from readings import sum_of_track
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
+from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bigwig import BigWig, new_bigwig, write_bigwig
 from genoformer.formats.tracks import BedGraph, TrackSource, open_track
 from genoformer.genome.bins import SUMMARIES, summarise
@@ -89,6 +90,17 @@ def test_contig_names_are_reconciled_and_unknown_ones_hold_nothing(source: Track
     assert source.values("1", 9, 12).tolist() == source.values("chr1", 9, 12).tolist() == [2.0, -1.5, 0.0]
     assert not source.values("chrX", 0, 10).any()
     assert list(source.contigs) == ["chr1", "chr2"]
+
+
+@pytest.mark.parametrize("suffix", ["bedgraph", "bedGraph", "bdg", "bg", "bg.gz"])
+def test_a_bedgraph_has_any_of_its_suffixes(tmp_path: Path, suffix: str) -> None:
+    path = bedgraph(tmp_path / "a.txt", ROWS)
+    named = tmp_path / f"a.{suffix}"
+    named.write_bytes(gzip.compress(path.read_bytes()) if suffix.endswith("gz") else path.read_bytes())
+    track = open_track(named)
+    assert isinstance(track, BedGraph)
+    assert track.values("chr1", 3, 6).tolist() == [2.0, 2.0, 2.0]
+    assert layout_of(named).kind == "bedGraph"
 
 
 def test_a_name_that_fits_two_contigs_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from pysam import bcftools
 
 from genoformer.errors import FileFormatError, MissingFileError
-from genoformer.formats.vcf import COLUMNS, Record, batches, open_vcf, overlapping, read_variants
+from genoformer.formats.vcf import COLUMNS, Record, batches, open_vcf, read_variants
 from genoformer.formats.vcf_text import ENCODING, ERRORS, seekable_copy
-from genoformer.genome.region_text import parse_region
 
 HEADER = [
     "##fileformat=VCFv4.2",
@@ -262,29 +261,6 @@ def test_every_byte_comes_back(rows: list, crlf: bool, zipped: bool, tmp_path_fa
     for record, (chrom, pos, name, ref, alt, *_) in zip(records, rows, strict=True):
         alts = () if alt == "." else tuple(alt.split(","))
         assert record[1:] == (chrom, int(pos), name, ref, alts)
-
-
-def test_records_in_a_region() -> None:
-    rows = [
-        ("20", 8, "A"),
-        ("20", 9, "AAA"),
-        ("chr20", 10, "A"),
-        ("NC_000020.11", 12, "A"),
-        ("20", 13, "A"),
-        ("2", 11, "A"),
-    ]
-    records = [Record("", chrom, pos, ".", ref, ("T",)) for chrom, pos, ref in rows]
-    kept = [(r.chrom, r.pos) for r in overlapping(records, parse_region("chr20:10-12"))]
-    assert kept == [("20", 9), ("chr20", 10), ("NC_000020.11", 12)]
-    assert list(overlapping(records, None)) == records
-
-
-def test_records_of_another_contig_with_a_similar_name_are_not_in_the_region() -> None:
-    records = [Record("", chrom, 5, ".", "A", ("T",)) for chrom in ("chrM", "MT", "chrMT", "M", "NC_012920.1")]
-    contigs = ["chr1", "chrM", "chrMT"]
-    for region, kept in (("chrM", ["chrM", "M"]), ("MT", ["MT", "chrMT"]), ("NC_012920.1", ["NC_012920.1"])):
-        assert [r.chrom for r in overlapping(records, parse_region(region, contigs), contigs)] == kept
-    assert len(list(overlapping(records, parse_region("chrM"), ["chrM"]))) == 5  # one mitochondrion, all its names
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,7 @@ def test_the_window_of_a_fine_tuned_folder_of_transformers(tmp_path) -> None:
     for settings, message in (
         ({"window": "200"}, "genoformer_settings: window = '200': give a whole number"),
         ({"window": 0}, "overlap = 0: give 0 up to, not including, the window of 0"),
+        ({"windw": 200}, "genoformer_settings has 'windw'; known are context_length, window, overlap, both_strands: correct"),
         ([], "genoformer_settings is \\[\\]; give a table"),
     ):
         with pytest.raises(CheckpointError, match=message):

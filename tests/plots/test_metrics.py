@@ -89,7 +89,7 @@ def test_calibration_by_hand(ax) -> None:
     assert ax.lines[-1].get_xydata() == pytest.approx(np.array([[0.61, 0.6], [0.99, 1.0]]))
     below = ax.child_axes[0]
     assert [patch.get_height() for patch in below.patches] == [10, 6]
-    assert below.get_xlabel() == "confidence"
+    assert below.get_xlabel() == "predicted probability"
 
 
 def test_few_cases_are_pale_and_all_intervals_within_the_axes(ax) -> None:
@@ -109,13 +109,13 @@ def test_few_cases_are_pale_and_all_intervals_within_the_axes(ax) -> None:
     assert (left, right) == (0, 1)
     assert bottom < bars.min() - 0.01
     assert bars.max() + 0.01 < top
-    assert ax.child_axes[0].get_xlabel() == "confidence (pale: fewer than 5 cases)"
+    assert ax.child_axes[0].get_xlabel() == "predicted probability (pale: fewer than 5 cases)"
 
 
 def test_comparison_stands_in_order_and_says_what_is_not_defined(ax) -> None:
     plots.comparison(ax, {"model": (0.6, 0.5, 0.7), "failed": (np.nan, np.nan, np.nan)}, xlabel="MCC", chance=0.0)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["failed", "model"]  # from below
-    assert [text.get_text() for text in ax.texts] == ["0.600", "not defined", "chance"]
+    assert [text.get_text() for text in ax.texts] == ["0.600 [0.500, 0.700]", "not defined", "chance"]
     assert ax.lines[0].get_xydata().tolist() == [[0.6, 1]]
 
 

@@ -11,12 +11,16 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from commands import assert_refused, run, run_well
+from context_models import NEW, small_contexts
 from genoformer_cli.main import main
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import FileFormatError
+from genoformer.genome.codes import decode
 from genoformer.models import registry
 from genoformer.report import read_scored
 from genoformer.report.page import write_page
@@ -44,6 +48,32 @@ def write_vcf(path: Path, n: int) -> Path:
     rows += [f"3\t{i}\trs{i}\tA\tT\t.\t.\tAF=0.5;GF_LLR={draw.gauss(0, 1):.4f};GF_SAD_TRACK=t3" for i in range(30, 27 + n)]
     path.write_text("\n".join(HEAD + rows[:n]) + "\n")
     return path
+
+
+def test_a_report_of_other_contexts_takes_their_table(tmp_path) -> None:
+    text = decode(np.random.default_rng(2).integers(0, 4, 2000, dtype=np.uint8))
+    fasta, vcf, scored, page = (tmp_path / name for name in ("g.fa", "in.vcf", "out.vcf", "page.html"))
+    fasta.write_text(f">c1\n{text}\n")
+    change = "ACGT"["CGTA".index(text[999])]
+    vcf.write_text("##fileformat=VCFv4.3\n##contig=<ID=c1,length=2000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+    with vcf.open("a") as file:
+        file.write(f"c1\t1000\t.\t{text[999]}\t{change}\t.\t.\t.\n")
+    registry.save(small_contexts("enformer"), tmp_path / "m")
+    contexts = tmp_path / "new.tsv"
+    lines = ["\t".join((name, *map(str, row))) for name, row in zip(NEW.names, NEW.vectors.tolist(), strict=True)]
+    contexts.write_text("\n".join(["\t".join(("context", *NEW.columns)), *lines]) + "\n")
+    common = ("-f", fasta, "-m", tmp_path / "m", "--contexts", contexts)
+    run_well("score", vcf, *common, "-s", "SAD", "--noise-places", 0, "-o", scored)
+    track = re.search(r"GF_SAD_TRACK=([^;\s]+)", scored.read_text())
+    assert track is not None
+    run_well("report", scored, *common, "-o", page)
+    drawn = page.read_text()
+    assert track[1] in drawn
+    assert "is not among these tracks" not in drawn
+    run_well("report", scored, *common[:-2], "-o", page)
+    assert "is not among these tracks" in page.read_text()
+    refused = run("report", scored, "-f", fasta, "--contexts", contexts, "-o", page)
+    assert_refused(refused, "--contexts needs a model that draws figures")
 
 
 class Page(HTMLParser):

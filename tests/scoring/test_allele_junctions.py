@@ -8,18 +8,35 @@ import numpy as np
 import pytest
 import torch
 from alphagenome_models import small_alphagenome
-from published_scorers import CHANGED, CONTIG, EXONS, GENES, KINDS, LENGTH, VARIANTS, aligned, body, deletion, insertion, snv
+from published_scorers import (
+    CHANGED,
+    CODING,
+    CONTIG,
+    EXONS,
+    GENES,
+    KINDS,
+    LENGTH,
+    VARIANTS,
+    aligned,
+    body,
+    deletion,
+    insertion,
+    snv,
+)
 from scoring_jobs import track_scorer
 from small_models import small_enformer
 
 from genoformer.errors import OptionError
 from genoformer.genome.codes import encode, reverse_complement
+from genoformer.genome.genes import Gene
 from genoformer.genome.haplotypes import Change
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant
+from genoformer.genome.variants import Status, Variant
 from genoformer.models.track_model import one_hot
 from genoformer.scoring.alignment import AlignedChange, align_alternate
-from genoformer.scoring.allele_junctions import annotated_sites, take_aligned
+from genoformer.scoring.allele_junctions import JunctionEvidence, annotated_sites, take_aligned
+from genoformer.scoring.allele_tracks import Grid
+from genoformer.scoring.score_inputs import AllelePair
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison
 from genoformer.scoring.support import lacking
@@ -97,7 +114,7 @@ def naive_junctions(variant: Variant, start: int, *, both: bool) -> dict[int, np
     for name in overlapping:
         first, end = body(name)
         mask[max(0, first - start) : end - start] = 1
-        strand, transcripts = EXONS[name]
+    for strand, transcripts in EXONS.values():
         for exons in transcripts:
             for (_, intron), (after, _) in pairwise(exons):
                 for place, kind in ((intron - 1, 0), (after, 1)) if strand == "+" else ((after, 2), (intron - 1, 3)):
@@ -134,7 +151,7 @@ def naive_junctions(variant: Variant, start: int, *, both: bool) -> dict[int, np
     scores = {}
     for number, name in enumerate(EXONS):
         strand, (first, end) = EXONS[name][0], body(name)
-        if name not in overlapping or strand == ".":
+        if name not in overlapping or name not in CODING:
             continue
         best = None
         for i, donor in enumerate(sites[0] if strand == "+" else sites[2]):
@@ -165,8 +182,12 @@ def test_a_variant_outside_genes_has_no_junctions(genome) -> None:
     made = scorer(genome, "SPLICE_JUNCTION", JUNCTIONS, both=False)
     far = Variant("c1", 7500, CONTIG[7499], CHANGED[CONTIG[7499]])
     values, genes = made.values([far, *VARIANTS])
-    assert (values[0].tolist(), genes[0].tolist()) == ([[0] * 4], [-1])
+    assert np.isnan(values[0]).all()
+    assert genes[0].tolist() == [-1]
     assert (genes[1:] >= 0).all()
+    batch = made.score([far, *VARIANTS])
+    assert batch.statuses == [Status.NO_SCORE, Status.OK, Status.OK, Status.OK]
+    assert np.isnan(batch.values[0]).all()
 
 
 @pytest.mark.parametrize(("name", "head"), [("CONTACT_MAP", CONTACTS), ("SPLICE_JUNCTION", JUNCTIONS)])
@@ -205,7 +226,20 @@ def test_annotated_sites_are_the_ends_of_introns() -> None:
     assert (1, 4490) in sites
     assert (3, 4529) in sites  # of backward, whose intron is read from 4,899 to 4,530
     assert (2, 4900) in sites
-    assert len(sites) == 2 * 5  # none of the gene without strand
+    assert len(sites) == 2 * 6  # none of the gene without strand
+
+
+def test_the_first_256_sites_of_each_kind_are_scored() -> None:
+    """`score_variant` of splice_junction.py leaves out the sites behind the first 256."""
+    random, n = np.random.default_rng(3), 300
+    sites = np.sort(random.permutation(4000)[: 4 * n].reshape(4, n), axis=1)
+    counts = AllelePair(*random.uniform(1, 2, (2, 2 * 3, n, n)))
+    evidence = JunctionEvidence(Grid("c1", 0, 4096, 1), 0, (0, 1), sites, counts)
+    gene = Gene(0, "g", np.array([[0, 4096]]), "+")
+    pair = evidence.counts(gene)
+    expected = [counts.ref[0, i, j] for i in range(256) for j in range(256) if 0 < sites[0, i] + 1 < sites[1, j]]
+    assert pair is not None
+    assert pair.ref[0].tolist() == expected
 
 
 @pytest.mark.parametrize("variant", [snv(4500), insertion(4511, "GA"), deletion(4520, 6)], ids=KINDS)

@@ -10,7 +10,7 @@ import torch
 from alphagenome_models import small_alphagenome
 from borzoi_models import small_borzoi
 from commands import assert_refused, rows_of, run, run_well
-from published_scorers import CONTIG, EXONS, GENES, KINDS, LENGTH, VARIANTS, aligned, body, deletion, insertion, snv
+from published_scorers import CONTIG, EXONS, GENES, KINDS, LENGTH, NEAR, VARIANTS, aligned, body, deletion, insertion, snv
 from scoring_jobs import track_scorer
 
 from genoformer.errors import OptionError
@@ -23,9 +23,10 @@ from genoformer.models import registry
 from genoformer.models.track_model import one_hot
 from genoformer.scoring.alphagenome_scores import AGGREGATIONS, ALPHAGENOME_SCORES
 from genoformer.scoring.calibration import Calibration
-from genoformer.scoring.options import chosen_scores
+from genoformer.scoring.noise import flag_columns, measure
 from genoformer.scoring.scored_heads import scored_heads
 from genoformer.scoring.scores import SCORES
+from genoformer.scoring.scoring_choices import chosen_scores
 from genoformer.scoring.settings import AlleleComparison
 from genoformer.scoring.track_scorer import TrackScorer
 
@@ -90,16 +91,19 @@ def center_mask(ref: np.ndarray, alt: np.ndarray, variant: Variant, start: int, 
 
 
 def exon_mask(name: str, start: int) -> np.ndarray | None:
-    """Union of the exons of the transcripts whose TSS is in the interval; None without one."""
+    """Union of the exons of the transcripts whose TSS is in the interval; None without one.
+
+    `extract_tss` has the End of a transcript of the - strand, the base behind it.
+    """
     strand, transcripts = EXONS[name]
     mask, begun = np.zeros(LENGTH, dtype=bool), False
     for exons in transcripts:
-        tss = exons[-1][1] - 1 if strand == "-" else exons[0][0]
+        tss = exons[-1][1] if strand == "-" else exons[0][0]
         if start <= tss < start + LENGTH:
             begun = True
             for a, b in exons:
                 mask[max(a - start, 0) : max(b - start, 0)] = True
-    return mask if begun else None
+    return mask if begun and mask.any() else None
 
 
 def on_strand(name: str, values: np.ndarray) -> np.ndarray:
@@ -115,7 +119,8 @@ def polyadenylation(ref: np.ndarray, alt: np.ndarray, name: str, variant: Varian
     if not (end > variant.start and first < max(variant.end, variant.start + len(variant.alt))):
         return None
     sites = sorted({exons[0][0] if strand == "-" else exons[-1][1] - 1 for exons in transcripts})
-    if len(sites) < 2:
+    inside = [start <= site and site + 1 < start + LENGTH for site in sites]
+    if len(sites) < 2 or not all(inside):
         return None
     ratios = []
     for site in sites:
@@ -179,6 +184,14 @@ def test_gene_masks_are_those_published(genome, variant) -> None:
             seen.add((i, number))
     assert seen == set(scores.items)
     assert {i for i, _ in seen} == {0, 1, 2}
+    numbers = {name: number for number, name in enumerate(EXONS)}
+    assert (0, numbers["last"]) in seen
+    if start == 2432:
+        assert not {(0, numbers["ending"]), (0, numbers["touching"])} & seen
+    if len(variant.alt) > len(variant.ref):
+        assert start == 2432
+        # the last bases of the window are 0, not those of the reference
+        assert scores.items[0, numbers["last"]][0] < -0.05
 
 
 @pytest.mark.parametrize("head", ["human_splice_sites_classification_1bp", "human_splice_sites_usage_1bp"])
@@ -226,6 +239,33 @@ def test_scores_of_genes_need_a_file_of_genes(genome) -> None:
         scorer(genome, "GENE_MASK_LFC", "human_rna_seq_1bp", genes=None)
 
 
+def test_polyadenylation_needs_rna_seq(genome) -> None:
+    message = "head is human_dnase_1bp, which predicts dnase, and POLYADENYLATION needs rna_seq; give one of human"
+    with pytest.raises(OptionError, match=message):
+        scorer(genome, "POLYADENYLATION", "human_dnase_1bp")
+    assert scorer(genome, "POLYADENYLATION", "mouse_rna_seq_1bp").scores
+
+
+def test_the_level_of_tracks_has_no_noise_floor(genome) -> None:
+    made = scorer(genome, "CENTER_MASK_501_ACTIVE_SUM,CENTER_MASK_501_DIFF_SUM", "human_dnase_1bp")
+    assert [column.name for column in flag_columns(made)] == ["CENTER_MASK_501_DIFF_SUM_NOISE"]
+    floor = measure(made, genome, [("c1", 4500)], 1)
+    assert floor is not None
+    assert (floor.names, len(floor.indel)) == (("CENTER_MASK_501_DIFF_SUM",), 1)
+
+
+def test_the_floor_of_a_gene_score_is_of_the_places_with_a_gene(genome) -> None:
+    made = scorer(genome, "GENE_MASK_SPLICING,CENTER_MASK_501_DIFF_SUM", "human_splice_sites_usage_1bp")
+    near, far = ("c1", 4499), ("c1", 8000)
+    alone, both, none = (measure(made, genome, places, len(places)) for places in ([near], [near, far], [far]))
+    assert alone is not None and both is not None and none is not None  # noqa: PT018
+    assert both.indel[0] == alone.indel[0] > 0  # the largest of both places, of which one has a gene
+    assert np.isnan(none.indel[0])
+    assert none.indel[1] > 0
+    assert "GENE_MASK_SPLICING=./.;" in none.text()
+    assert "|GF_GENE_MASK_SPLICING| of no known size (indels)" in none.note
+
+
 # --- only the bins that scores compare
 
 LOCAL = "CENTER_MASK_501_DIFF_SUM,SAD501,COSINE,GENE_MASK_SPLICING"
@@ -235,13 +275,13 @@ LOCAL = "CENTER_MASK_501_DIFF_SUM,SAD501,COSINE,GENE_MASK_SPLICING"
 @pytest.mark.parametrize("head", ["human_splice_sites_usage_1bp", "human_chip_tf_128bp"])
 def test_the_decoder_runs_for_the_bins_that_scores_compare(genome, head, indels, monkeypatch) -> None:
     rows = [*VARIANTS, snv(3), snv(8990), insertion(4700, "GATTACA" * 20), deletion(4600, 150)]
-    few = scorer(genome, LOCAL, head, indels=indels)
+    few = scorer(genome, LOCAL, head, genes=NEAR, indels=indels)
     jobs = few.windows.jobs(rows, 0)
     read = [alleles.bins.n for alleles in few.predictor.predict(few.predictor.readers[0], jobs)]
     assert max(read) * few.bin_size < 0.85 * LENGTH
     values, genes = few.values(rows)
     monkeypatch.setattr(type(MODEL), "few_bins_are_cheaper", False)
-    whole = scorer(genome, LOCAL, head, indels=indels)
+    whole = scorer(genome, LOCAL, head, genes=NEAR, indels=indels)
     assert {alleles.bins.n for alleles in whole.predictor.predict(whole.predictor.readers[0], jobs)} == {whole.bins.n}
     expected, expected_genes = whole.values(rows)
     np.testing.assert_array_equal(genes, expected_genes)

@@ -21,7 +21,7 @@ from genoformer.errors import CheckpointError, ConfigError, MissingFileError
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.scoring.background import calibrate
-from genoformer.scoring.calibration import GRID, Calibration
+from genoformer.scoring.calibration import GRID, Calibration, calibrations_in
 from genoformer.scoring.job import CalibrationJob, Checks
 from genoformer.tokenizers import BaseTokenizer
 
@@ -169,6 +169,32 @@ def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> No
     done = CliRunner().invoke(main, ["score", str(background), *common, *out])
     assert done.exit_code == 0, done.output
     assert "##INFO=<ID=GF_SAD_Q,Number=A,Type=Float" in (tmp_path / "o.vcf").read_text()
+
+
+def test_a_calibration_of_another_head_or_other_scores_is_kept_next_to_the_first(genome, background, tmp_path) -> None:
+    folder = tmp_path / "model"
+    registry.save(small_enformer(), folder)
+
+    def common(head: str, scores: str) -> tuple:
+        return (background, "-f", genome.path, "-m", folder, "--head", head, "--strand", "forward", "-s", scores)
+
+    for head, scores in (("human", "SAD"), ("mouse", "SAD"), ("human", "SAD,D2"), ("mouse", "SAD")):
+        run_well("calibrate", *common(head, scores))
+    made = {path.name: one for path, one in calibrations_in(folder).items()}
+    assert {name: (one.options["head"], list(one.grids)) for name, one in made.items()} == {
+        "calibration.npz": ("human", ["SAD"]),
+        "calibration.mouse.npz": ("mouse", ["SAD"]),
+        "calibration.human.npz": ("human", ["SAD", "D2"]),
+    }
+    for head, scores in (("human", "SAD"), ("mouse", "SAD"), ("human", "D2")):
+        out = tmp_path / "o.tsv"
+        run_well("score", *common(head, scores), "-o", out, "--noise-places", 0)
+        assert f"{scores}_Q" in out.read_text().partition("\n")[0], (head, scores)
+    about = json.loads(run_well("models", "info", folder, "--json").output)["calibrations"]
+    assert {name: one["scores"] for name, one in about.items()} == {name: list(one.grids) for name, one in made.items()}
+    (folder / "calibration.mouse.npz").write_bytes(b"damaged")
+    run_well("calibrate", *common("mouse", "SAR"))
+    assert list(Calibration.load(folder / "calibration.mouse.npz").grids) == ["SAR"]
 
 
 def test_an_ensemble_is_calibrated_as_one(genome, background, tmp_path) -> None:

@@ -19,8 +19,8 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.models.heads import SequenceClassifier
 from genoformer.scoring.class_scorer import TILES
-from genoformer.scoring.options import choose_classes
 from genoformer.scoring.scorers import default_scores, make_scorer
+from genoformer.scoring.scoring_choices import choose_classes
 from genoformer.scoring.settings import ClassOptions
 from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,9 @@ def test_the_plan_of_a_model_of_tokens(name, folder, tmp_path, monkeypatch) -> N
     assert rows["records"] == "50"
     assert rows["processes"] == "1 with 1 thread each"
     assert rows["time of an SNV"].endswith("measured here on cpu")
+    memory = re.fullmatch(r"about ([\d.]+) (GB|MB|GiB) with Python and torch, measured here", rows["memory of a process"])
+    assert memory is not None
+    assert float(memory[1]) > 0
     assert rows["time of the run"].startswith("about ")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

@@ -394,7 +394,7 @@ def test_the_sum_and_the_difference_are_of_one_gene(genome, tmp_path) -> None:
     start = (500 - 128 + 4) // 8 * 8
     ref = tracks(TEXT[start : start + 256])
     bins = {
-        gene.name: sorted({i // 8 for a, b in gene.exons.tolist() for i in range(a - start, b - start)})
+        gene.name: sorted({i for a, b in gene.exons.tolist() for i in range(round((a - start) / 8), round((b - start) / 8))})
         for gene in GENES.over("chr1", start, start + 256)
     }
 
@@ -611,5 +611,5 @@ def test_a_new_score_is_one_entry_also_if_it_is_not_zero_for_the_reference(genom
     assert float(one["SAD"]) == 0
     floor = measure(TrackScorer(genome, chosen), genome, [("chr1", 500)], 8)
     assert floor is not None
-    assert (floor.indel[0], floor.substitution[0]) == (0, 0)
-    assert floor.indel[1] > 0
+    assert floor.names == ("SAD",)
+    assert floor.indel[0] > 0

@@ -149,12 +149,13 @@ def naive_score(name: str, variant: Variant, how: str = "realign", **options) ->
                 p, q = (x + low) / (x + low).sum(), (y + low) / (y + low).sum()
                 out.append((sum(p * np.log(p / q)) + sum(q * np.log(q / p))) / 2)
             return np.array(out)
-    best = np.zeros(5)
+    best = np.full(5, np.nan)
     for exons in ([(900, 930), (1000, 1020)], [(1010, 1100)], [(2500, 2600)]):
-        touched = sorted({j for j in bins for s, e in exons if first + j * BIN < e and first + (j + 1) * BIN > s})
-        if touched and variant.chrom == "c1":
-            value = np.log2((1 + alt[:, touched].sum(1)) / (1 + ref[:, touched].sum(1)))
-            if abs(value).max() > abs(best).max():
+        ends = [[min(round(max(0, base - first) / BIN), 24) for base in exon] for exon in exons]
+        inside = sorted({j for low, high in ends for j in range(low, high)})
+        if inside and variant.chrom == "c1":
+            value = np.log2((1 + alt[:, inside].sum(1)) / (1 + ref[:, inside].sum(1)))
+            if not abs(best).max() >= abs(value).max():
                 best = value
     return best
 
@@ -184,7 +185,8 @@ def test_every_score_is_that_of_the_naive_reading(genome, how, rows, both) -> No
     for variant, found in zip(rows, values, strict=True):
         for name, of in zip(OF_TRACKS, found, strict=True):
             expected = naive_score(name, variant, how, both=both)
-            assert of == pytest.approx(expected, abs=2e-4 if name != "D1" else 1e-3, rel=1e-4), (name, variant)
+            tolerance = 2e-4 if name != "D1" else 1e-3
+            assert of == pytest.approx(expected, abs=tolerance, rel=1e-4, nan_ok=True), (name, variant)
 
 
 def snv(pos: int) -> Variant:
@@ -326,7 +328,8 @@ def test_the_gene_is_chosen_after_the_mean_over_shifts(genome) -> None:
         for item in {item for of in each for item in of[i].items}:
             by_gene[item.number] = np.mean([of[i].items[item] for of in each if item in of[i].items], axis=0)
         if not by_gene:
-            assert (genes[i, 0], np.abs(values[i]).max()) == (-1, 0)
+            assert genes[i, 0] == -1
+            assert np.isnan(values[i]).all()
             continue
         strongest = max(by_gene, key=lambda gene: np.abs(by_gene[gene]).max())
         assert genes[i, 0] == strongest

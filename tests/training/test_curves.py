@@ -37,7 +37,7 @@ def test_the_table_has_a_row_for_each_model_and_a_dot_for_what_was_not_measured(
         ["5+5", "", "", "", "1.8000", "", "100", "", "", ""],
     ]
     assert is_png(tmp_path / "run/bits_per_base.png")
-    assert names(tmp_path / "run") == ["bits_per_base.png", "bits_per_base.tsv"]
+    assert names(tmp_path / "run") == ["bits_per_base.png", "bits_per_base.svg", "bits_per_base.tsv"]
 
 
 def test_the_report_of_the_same_rows_is_the_same_bytes(tmp_path) -> None:
@@ -50,7 +50,7 @@ def test_the_report_of_the_same_rows_is_the_same_bytes(tmp_path) -> None:
 @pytest.mark.parametrize("n_contigs", [1, 3, 4, 7])
 def test_any_number_of_contigs_can_be_drawn(tmp_path, monkeypatch, n_contigs) -> None:
     titles = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: (path.touch(), titles.extend(self.axes)))
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: (path.touch(), titles.__setitem__(slice(None), self.axes)))
     rows = [
         BitsRow(model, f"chr{i}", 1.9, 0.01, 100 * i)
         for i in range(1, n_contigs + 1)

@@ -51,7 +51,20 @@ class AlphaGenomeEngine(PlainEngine):
     @cached_property
     def layers(self) -> Any:
         """Encoder and decoder: on a CPU in a faster form; make a new engine after the weights of the model change."""
-        return FastLayers(self.model) if self.device.type == "cpu" else self.model
+        if self.device.type != "cpu":
+            return self.model
+        work = self.model.shared_work
+        if work is None:
+            return FastLayers(self.model)
+        work.layers = work.layers or FastLayers(self.model)
+        return work.layers
+
+    def transform(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return `AlphaGenome.transform` of the encoder's output [1, C, T]; heads that share their work compute it once."""
+        work = self.model.shared_work
+        if work is None:
+            return self.model.transform(x, self.organism)
+        return work.of(f"transformer {self.organism}", x, lambda: self.model.transform(x, self.organism))
 
     def one_hot(self, codes: Codes) -> Tensor:
         """Return codes [L] as one-hot [1, 4, L], on the device and in the precision of the model."""
@@ -71,7 +84,7 @@ class AlphaGenomeEngine(PlainEngine):
         of_windows: list[Tensor] = []
         for window in codes:
             encoded, kept = self._encode(window, bins)
-            x, _ = self.model.transform(encoded.x, self.organism)
+            x, _ = self.transform(encoded.x)
             out = x.new_empty(0)
             for tile in tiles(bins, TILE * BIN):
                 values = tracks(decode_tile(self.layers, x, encoded, kept, tile, self.organism))
@@ -98,7 +111,7 @@ class AlphaGenomeEngine(PlainEngine):
         return self._embedding(Encoded(x, encode_bins(self.layers, onehot, read, read).stages), read, bins)
 
     def _embedding(self, encoded: Encoded, kept: Bins, bins: Bins) -> Tensor:
-        x, _ = self.model.transform(encoded.x, self.organism)
+        x, _ = self.transform(encoded.x)
         if self.bin_size == BIN:
             embedding: Tensor = self.model.embed_bins(x[:, bins.first : bins.first + bins.n], self.organism)
             return embedding
@@ -144,8 +157,13 @@ class AlphaGenomeStretch:
     @cached_property
     def encoded(self) -> Tensor:
         """Output of the encoder over the whole bins of the stretch, [1, C, T]."""
-        whole = len(self.codes) // BIN * BIN
-        return encode(self.engine.layers, self.engine.one_hot(self.codes[:whole])).x
+        whole = self.codes[: len(self.codes) // BIN * BIN]
+
+        def encoded() -> tuple[Tensor, ...]:
+            return (encode(self.engine.layers, self.engine.one_hot(whole)).x,)
+
+        work = self.engine.model.shared_work
+        return (encoded() if work is None else work.of("encoder", torch.from_numpy(np.array(whole)), encoded))[0]
 
     @torch.inference_mode()  # `encoded` is computed here
     def window(self, first: int, n: int) -> AlphaGenomeWindow:
@@ -183,7 +201,7 @@ class AlphaGenomeWindow:
         model, organism, maps = self.engine.model, self.engine.organism, []
         for codes in sequences:
             x = self.x if codes is None else self._edited(codes, self.engine.one_hot(codes))
-            _, pairs = model.transform(x, organism)
+            _, pairs = self.engine.transform(x)
             maps.append(model.outputs[CONTACTS].maps(model.embed_pairs(pairs, organism), organism))  # type: ignore[operator]
         return torch.cat(maps)
 

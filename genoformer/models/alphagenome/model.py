@@ -26,6 +26,7 @@ from genoformer.models.alphagenome.config import (
     CONTACTS,
     HUMAN_SCORES,
     JUNCTIONS,
+    OUTPUTS,
     PAIR_BIN,
     RECOMMENDED_SCORES,
     SITES,
@@ -218,10 +219,16 @@ class AlphaGenome(BinTransformer):
 
     def recommended_scores(self, head: str) -> tuple[str, ...]:
         name = {**head_names(self.config), **pair_head_names(self.config)}[head]
-        scores = RECOMMENDED_SCORES[name.output]
+        scores = RECOMMENDED_SCORES.get(name.output, ())
         return tuple(score for score in scores if name.organism == "human" or score not in HUMAN_SCORES)
 
+    def output_of(self, head: str) -> str:
+        output = {**head_names(self.config), **pair_head_names(self.config)}[head].output
+        return output if output in OUTPUTS else ""
+
     # Heads of pairs (`PredictsPairs`)
+
+    pair_heads_of = staticmethod(pair_heads_of)
 
     @property
     def pair_heads(self) -> dict[str, Head]:

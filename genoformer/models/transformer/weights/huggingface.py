@@ -19,6 +19,7 @@ from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
 
 _NO_LIMIT = 1 << 30  # transformers writes 1e30 for a tokenizer without a limit
 SETTINGS = "genoformer_settings"  # table of config.json: settings of genoformer's commands, which transformers only keeps
+_KNOWN_SETTINGS = ("context_length", "window", "overlap", "both_strands")
 LONGEST_WINDOW = 2048  # tokens of the default window of a model that can read more
 
 COMMON = {  # our field -> theirs, of all these models
@@ -57,10 +58,13 @@ def config_of(shape: EncoderConfig, fields: Mapping[str, str]) -> dict[str, Any]
 
 
 def settings_of(config: Mapping[str, Any], folder: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of these names that a config.json has; raise CheckpointError if SETTINGS is no table."""
+    """Return the settings of these names that a config.json has; CheckpointError if SETTINGS is no table or has others."""
     table = config.get(SETTINGS, {})
     if not isinstance(table, Mapping):
         raise CheckpointError(f'{folder / "config.json"}: {SETTINGS} is {table!r}; give a table, such as {{"window": 301}}.')
+    if unknown := [name for name in table if name not in _KNOWN_SETTINGS]:
+        problem = f"{SETTINGS} has {unknown[0]!r}; known are {', '.join(_KNOWN_SETTINGS)}: correct the name."
+        raise CheckpointError(f"{folder / 'config.json'}: {problem}")
     return {name: table[name] for name in names if name in table}
 
 

@@ -1,0 +1,59 @@
+"""Records of a VCF whose REF overlaps selected regions."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+from genoformer.formats.vcf import Record
+from genoformer.genome.contigs import ContigIndex, canonical_key
+from genoformer.genome.region_text import Interval
+
+
+def overlapping(
+    records: Iterable[Record], regions: Interval | Sequence[Interval] | None, contigs: Iterable[str] = ()
+) -> Iterator[Record]:
+    """Yield the records whose REF overlaps a region, or one of several, each record once; None selects all.
+
+    Names that match the same one of `contigs` (the reference contigs) are equal: 20, chr20 and NC_000020.11. Other names are
+    equal if they name the same chromosome.
+    """
+    if regions is None:
+        yield from records
+        return
+    index = ContigIndex(contigs)
+    of_region: dict[str, list[tuple[int, int]]] = {}
+    for region in [regions] if isinstance(regions, Interval) else regions:
+        of_region.setdefault(region.chrom, []).append((region.start, region.end))
+    of_record: dict[str, tuple[list[int], list[int]]] = {}
+    for record in records:
+        spans = of_record.get(record.chrom)
+        if spans is None:
+            same = [pair for name, pairs in of_region.items() if _one_contig(record.chrom, name, index) for pair in pairs]
+            spans = of_record[record.chrom] = _merged(same)
+        starts, ends = spans
+        start = record.pos - 1
+        i = bisect_right(ends, start)  # the first region that ends behind the start of REF
+        if i < len(ends) and starts[i] < start + len(record.ref):
+            yield record
+
+
+def _merged(pairs: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Return the starts and the ends of the union of intervals, sorted."""
+    starts: list[int] = []
+    ends: list[int] = []
+    for start, end in sorted(pairs):
+        if ends and start <= ends[-1]:
+            ends[-1] = max(ends[-1], end)
+        else:
+            starts.append(start)
+            ends.append(end)
+    return starts, ends
+
+
+def _one_contig(name: str, other: str, index: ContigIndex) -> bool:
+    """True if two names refer to the same contig."""
+    first, others = index.get(name), index.get(other)
+    if first is None and others is None:
+        return name == other or (canonical_key(name) == canonical_key(other) and not index.candidates(name))
+    return first == others

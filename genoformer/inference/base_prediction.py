@@ -1,0 +1,268 @@
+"""A request for tracks of a language model -> BasePrediction: windows of regions -> bigWig, Parquet, a figure or a table."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genoformer import __version__
+from genoformer.errors import ConfigError, OptionError
+from genoformer.files import lock_folder
+from genoformer.formats.bed import Intervals
+from genoformer.formats.track_table import Track
+from genoformer.genome.codes import N
+from genoformer.genome.contigs import join_names
+from genoformer.genome.genes import read_landmarks
+from genoformer.genome.reference import Genome
+from genoformer.inference.base_readers import BaseReader, open_reader
+from genoformer.inference.base_tracks import BASE_TRACKS, BaseTrack, base_tracks_named
+from genoformer.inference.base_windows import BaseWindows, PredictedBases, predict_base_tracks
+from genoformer.inference.class_windows import ValueFolder
+from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
+from genoformer.inference.runtime import Floats, evaluating, n_cores
+from genoformer.models import cost, registry
+from genoformer.models.base import PredictsBases, SequenceLikelihood, has, require
+from genoformer.progress import ProgressCallback
+from genoformer.resume_folder import folder_of
+from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAMPLE = 64  # bases that are read both ways, to measure the effect of a stride, and on whose windows the rate is measured
+
+
+@dataclass(frozen=True)
+class BasePrediction:
+    """Tracks of a language model in regions, resolved and checked; `write` and `table` predict them."""
+
+    request: PredictionRequest
+    model: Any
+    genome: Genome
+    intervals: Mapping[str, Intervals]
+    tracks: Sequence[BaseTrack]
+    notes: Sequence[str]
+    unit = "bases"
+
+    @property
+    def _both_strands(self) -> bool:
+        return self.request.both_strands is not False
+
+    @cached_property
+    def columns(self) -> list[Track]:
+        """The tracks as those of an output."""
+        return [Track(i, track.name, description=track.meaning) for i, track in enumerate(self.tracks)]
+
+    def windows(self, model: Any, stride: int | None) -> BaseWindows:
+        """Return the windows of a model on its device, with several masks in a pass if there is a stride."""
+        request = self.request
+        reader = open_reader(model, request.context, stride, both_strands=self._both_strands)
+        batch_size = request.runtime.batch_size
+        return BaseWindows(self.genome, reader, self.tracks, self.intervals, request.part_size, batch_size)
+
+    def cost(self) -> str:
+        """Return parameters, windows, passes and time of the prediction as text; the rate is measured."""
+        runtime, n_strands = self.request.runtime, 1 + self._both_strands
+        with evaluating(self.model, runtime.device, runtime.precision) as model:
+            windows = self.windows(model, self.request.stride)
+            n_passes, rate = windows.n_passes(), _passes_per_second(windows)
+        seconds = n_strands * n_passes / rate
+        rows = {"parameters": f"{cost.count_parameters(self.model):,}", "window": f"{windows.reader.window:,} bases"}
+        rows |= {"bases": f"{windows.n_bases:,}", "passes": f"{n_passes:,}{' on each strand' if n_strands > 1 else ''}"}
+        rows["rate"] = f"{rate:,.0f} passes a second, {windows.n_bases / seconds:,.0f} bases a second, on {runtime.device}"
+        return cost.table(rows | {"time of the run": f"about {cost.duration(seconds)}"})
+
+    def table(self, progress: ProgressCallback = None) -> pd.DataFrame:
+        """Return a row for each base: chrom, start, end, and a column for each track; NaN where there is no value."""
+        import pandas as pd
+
+        collected = CollectedTracks()
+        self._run(collected, None, progress)
+        chroms, starts, ends, values = collected.columns()
+        bases = pd.DataFrame({"chrom": chroms, "start": starts, "end": ends})
+        return pd.concat([bases, pd.DataFrame(values.T, columns=column_names(self.columns))], axis=1)
+
+    def write(self, files: PredictionFiles, progress: ProgressCallback = None) -> list[str]:
+        """Write the tracks to the output, and return notes on them.
+
+        Finished parts are kept next to the output until it is complete, so that the same request resumes an interrupted run.
+        Raises ConfigError for an existing output, unless it is to be replaced or belongs to a run that is resumed.
+        """
+        self._check_files(files)
+        landmarks = read_landmarks(self.genome, files.gtf, files.elements)
+        target = TrackOutput(files.output, self.genome.contigs, self.columns, self.intervals, landmarks, files.force, "track")
+        with self._folder(files.output) as folder, new_sink(target) as sink:
+            summary = self._run(sink, folder, progress)
+        notes = []
+        if folder is not None and folder.n_found:
+            notes.append(f"Note: {folder.n_found:,} finished parts of an earlier run were used.")
+        return [*notes, *self._stride_notes(), *self._summary_notes(files.output, summary)]
+
+    def _run(self, sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> PredictedBases:
+        runtime = self.request.runtime
+        with evaluating(self.model, runtime.device, runtime.precision) as model:
+            windows = self.windows(model, self.request.stride)
+            return predict_base_tracks(windows, sink, folder=folder, progress=progress)
+
+    def _summary_notes(self, path: Path, summary: PredictedBases) -> list[str]:
+        notes = []
+        if summary.n_unknown:
+            of_all = f"{summary.n_unknown:,} of the {summary.n_bases:,} bases have no value"
+            notes.append(f"Note: {of_all}: they are N, or N hide the bases around them.")
+        names = join_names([track.name for track in self.tracks])
+        rate = f", {summary.n_computed / summary.seconds:,.0f} bases a second" if summary.n_computed else ""
+        return [*notes, f"{path}: {names} of {summary.n_bases:,} bases in {summary.seconds:,.1f} s{rate}"]
+
+    def _stride_notes(self) -> list[str]:
+        """Return notes on how much masking several bases together changes the tracks, measured on a sample."""
+        stride = self.request.stride
+        if stride is None:
+            return []
+        alone, together = self.sample(None), self.sample(stride)
+        known = np.isfinite(alone[0]) & np.isfinite(together[0])
+        n = int(known.sum())
+        if n < 3:
+            return [f"Note: the effect of stride {stride} was not measured: {n} of the sampled bases are known."]
+        notes = []
+        for track, a, b in zip(self.tracks, alone[:, known], together[:, known], strict=True):
+            change = np.abs(a - b)
+            by = f"by {change.mean():.3f} bits in the mean and {change.max():.3f} at most"
+            correlation = f"{np.corrcoef(a, b)[0, 1]:.3f}" if a.std() and b.std() else "undefined"
+            notes.append(f"Note: stride {stride} changes {track.name} {by}, correlation {correlation} ({n:,} bases).")
+        return notes
+
+    def sample(self, stride: int | None) -> Floats:
+        """Return the tracks of a sample of bases at equal distances, [K, n]: each masked alone, or with others at a stride."""
+        runtime = self.request.runtime
+        with evaluating(self.model, runtime.device, runtime.precision) as model:
+            values = []
+            for chrom, bases in self._sampled().items():
+                rows = np.stack([bases, bases + 1], axis=1)
+                windows = replace(self.windows(model, stride), intervals={chrom: rows}, part_size=1 << 30)
+                ((_, numbers),) = windows.windows.parts()
+                step = windows.reader.grid.step
+                at = np.searchsorted(numbers, bases // step) * step + bases % step
+                values.append(windows.compute(chrom, numbers)[:, at])
+        return np.concatenate(values, axis=1)
+
+    def _sampled(self) -> dict[str, np.ndarray]:
+        """Return the sampled bases of each contig, sorted."""
+        n_all = sum(int(np.diff(rows, axis=1).sum()) for rows in self.intervals.values())
+        chosen = np.unique(np.linspace(0, n_all - 1, min(_SAMPLE, n_all)).astype(np.int64))
+        sampled, n_before = {}, 0
+        for chrom, rows in self.intervals.items():
+            ends = np.cumsum(rows[:, 1] - rows[:, 0])
+            of_contig = chosen[(chosen >= n_before) & (chosen < n_before + ends[-1])] - n_before
+            row = np.searchsorted(ends, of_contig, side="right")
+            if len(of_contig):
+                sampled[chrom] = rows[row, 1] - (ends[row] - of_contig)
+            n_before += int(ends[-1])
+        return sampled
+
+    # Files
+
+    def _check_files(self, files: PredictionFiles) -> None:
+        """Refuse outputs that cannot be written, before the model runs."""
+        if files.calls is not None:
+            raise ConfigError("calls are of a fine-tuned model, found a language model; leave them out.")
+        path = files.output
+        if files.force or folder_of(path).is_dir():
+            return
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise ConfigError(f"{path} exists; set force to replace it, or name another output.")
+
+    @contextmanager
+    def _folder(self, output: Path) -> Iterator[ValueFolder | None]:
+        """Yield the resume folder of an output, which is removed after success; None for a model that is not from a file."""
+        if not self.model.sha256:
+            yield None
+            return
+        folder = ValueFolder(output, self._fingerprint())
+        with lock_folder(folder.path, output):
+            try:
+                yield folder
+            except BaseException:
+                if folder.is_new and not folder.numbers():
+                    folder.remove()
+                raise
+            folder.remove()
+
+    def _fingerprint(self) -> dict[str, str]:
+        """Return what the values depend on."""
+        request, runtime = self.request, self.request.runtime
+        regions = hashlib.sha256()
+        for chrom, rows in self.intervals.items():
+            regions.update(chrom.encode() + b"\0" + rows.astype("<i8").tobytes())
+        windows = self.windows(self.model, request.stride)
+        return {
+            "FASTA": self.genome.signature,
+            "model": self.model.sha256,
+            "regions": regions.hexdigest(),
+            "tracks": ",".join(track.name for track in self.tracks),
+            "window": str(windows.reader.window),
+            "stride": str(request.stride),
+            "part size": str(windows.windows.part_size),
+            "strands": "both" if self._both_strands else "forward",
+            "precision": runtime.precision,
+            "device": runtime.device,
+            "batch size": str(runtime.batch_size or "auto"),
+            "number of threads": str(n_cores()) if runtime.device == "cpu" else "any",
+            "version": __version__,
+        }
+
+
+def _passes_per_second(windows: BaseWindows) -> float:
+    """Return the passes of the network per second, measured on windows of random bases."""
+    reader: BaseReader = windows.reader
+    codes = np.random.default_rng(0).integers(0, N, (_SAMPLE, reader.grid.window), dtype=np.uint8)
+    wanted = np.zeros((_SAMPLE, reader.grid.step), dtype=bool)
+    wanted[:, 0] = True
+    seconds = []
+    for n in (8, _SAMPLE):  # the first run is slower
+        begun = time.perf_counter()
+        strands = reader.read(codes[:n], wanted[:n], windows.batch_size)
+        seconds.append((time.perf_counter() - begun) / n / len(strands))
+    return 1 / seconds[-1]
+
+
+def resolve_base_tracks(
+    request: PredictionRequest, genome: Genome, intervals: Mapping[str, Intervals], notes: Sequence[str]
+) -> BasePrediction:
+    """Load the language model of a request, and check its options.
+
+    Raises CheckpointError for a model that predicts no masked bases, OptionError for unknown tracks and other options.
+    """
+    tracks = base_tracks_named(request.track_names)
+    model, needs = request.model, (PredictsBases, SequenceLikelihood)
+    if isinstance(model, str | Path):
+        model = registry.load(model, needs)
+    else:
+        require(model, needs)
+    if not has(model, PredictsBases):
+        _refuse_tracks_of_both_sides(tracks)
+    prediction = BasePrediction(request, model, genome, intervals, tracks, notes)
+    open_reader(model, request.context, request.stride, both_strands=True)
+    return prediction
+
+
+def _refuse_tracks_of_both_sides(tracks: Sequence[BaseTrack]) -> None:
+    """Raise OptionError for tracks that a causal model does not have."""
+    for track in tracks:
+        if not track.reads_one_side:
+            known = ", ".join(name for name, other in BASE_TRACKS.items() if other.reads_one_side)
+            problem = f"names {track.name}, which needs the bases on both sides, and a causal model reads one"
+            raise OptionError("track", f"{problem}; choose {known}, or score variants.")
+
+
+def refuse_options_of_others(request: PredictionRequest) -> None:
+    """Raise OptionError for an option of track models or of fine-tuned models in a request for tracks of a language model."""
+    shared = ("context", "part_size")
+    request.refuse([*OF_TRACKS, *(name for name in OF_CLASSES if name not in shared)], "is not for tracks of a language model")
