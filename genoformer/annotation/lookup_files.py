@@ -90,13 +90,13 @@ def is_lookup(path: Path, fields: Sequence[str] = (), columns: str | None = None
     head = _head(path)
     if head.startswith((b"##fileformat=VCF", b"BCF\x02", *_BIGWIG_BYTES)):
         return True
-    return any(_has_alleles(line.split("\t")) for line in head.decode("utf-8", "replace").split("\n")[:200])
+    return any(_has_positions(line.split("\t")) for line in head.decode("utf-8", "replace").split("\n")[:200])
 
 
-def _has_alleles(names: Sequence[str]) -> bool:
-    """True if the names of columns are those of a table of alleles, and not of a table of regions that has some as well."""
+def _has_positions(names: Sequence[str]) -> bool:
+    """True if the names of columns are those of a table of alleles or positions, and not of a table of regions."""
     plain = plain_names(names)
-    return not is_header(names) and all(any(name in plain for name in names_of_role(role)) for role in ("pos", "ref", "alt"))
+    return not is_header(names) and all(any(name in plain for name in names_of_role(role)) for role in ("chrom", "pos"))
 
 
 def _head(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from genoformer.annotation.request import AnnotationRequest
 from genoformer.annotation.run import run_annotation
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.writers.variants import write_variants
+from genoformer.writers.variants import variants_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ def annotate(
 ) -> pd.DataFrame:
     """Return the variants with the values of annotation files: a row for each ALT, as `genoformer annotate -o x.tsv` writes it.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. sources:
+    variants: a VCF, BCF or table of variants, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a DataFrame. sources:
     NAME=FILE, or NAME=FILE:FIELD,..., as of the option -a: elements, genes, and files that are looked up by allele or position.
     fasta: reference, which aligns insertions and deletions of files that are looked up by allele. options: columns, gtf, tss,
     promoter and flank, see `read_annotations`.
@@ -46,10 +46,10 @@ def annotate(
     annotations = read_annotations(sources, **options)
     genome = Genome(fasta) if isinstance(fasta, str | Path) else fasta
     with tempfile.TemporaryDirectory() as folder:
-        vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
+        source = variants_of(variants, Path(folder, "in.vcf"), genome)
         out = Path(folder, "out.tsv")
         try:
-            run_annotation(AnnotationRequest(vcf, annotations, out, genome=genome))
+            run_annotation(AnnotationRequest(source, annotations, out, genome=genome))
         finally:
             if genome is not None and genome is not fasta:
                 genome.close()
