@@ -180,6 +180,12 @@ class OpenLookups:
                 first, own = next(iter(renamed.items()))
                 more = f", and {len(renamed) - 1} more likewise" if len(renamed) > 1 else ""
                 notes.append(f"{of.lookup.name}: contig {first} of the VCF is {own} in {of.lookup.file.path.name}{more}.")
+            path, index = of.lookup.file.path, index_path(of.lookup.file.path)
+            if index is not None and index.stat().st_mtime + 1 < path.stat().st_mtime:
+                notes.append(
+                    f"{of.lookup.name}: the index {index.name} is older than {path.name}; if the file has changed since, "
+                    "make the index again (tabix -f)."
+                )
             checks = of.lookup.file.checks
             if checks is not None and checks.counts:
                 columns = join_names(f"{name} ({n:,})" for name, n in checks.counts.items())

@@ -21,6 +21,7 @@ from genoformer.annotation.request import AnnotationRequest
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, iter_blocks
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.variant_input import VariantSource, input_name, variant_file
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
@@ -193,7 +194,7 @@ def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) 
     pieces: list[bytes | memoryview] = []
     cuts = zip(annotated.tolist(), (ends - is_dot).tolist(), ends.tolist(), starts, strict=True)
     for record, cut, end, start in cuts:
-        pieces += (text[done:cut], added[record][start:].encode())
+        pieces += (text[done:cut], added[record][start:].encode(ENCODING, ERRORS))
         done = end
     return [*pieces, text[done:]]
 

@@ -221,7 +221,13 @@ def _cell(values: Sequence[str]) -> str:
 def _typed(field: Field, values: Sequence[str]) -> Any:
     """Convert the values of a field to its type; None if there are none."""
     as_type: Callable[[str], Any] = {"String": utf8, "Integer": int, "Float": float}[field.type]  # type: ignore[assignment]
-    typed = [None if value == "." and field.type != "String" else as_type(value) for value in values]
+    try:
+        typed = [None if value == "." and field.type != "String" else as_type(value) for value in values]
+    except ValueError as error:
+        raise UnfitRecordError(
+            f"{field.key} is {','.join(values)[:60]!r}, which Parquet cannot hold as {field.type}; correct the file that it comes "
+            "from, or write VCF or TSV."
+        ) from error
     return (typed if field.many and not field.is_per_alt else typed[0]) if typed else None
 
 

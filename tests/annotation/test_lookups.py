@@ -26,6 +26,7 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError, Op
 from genoformer.formats.bigwig import BigWig, write_bigwig
 from genoformer.formats.vcf import open_vcf, parse_info
 from genoformer.genome.reference import Genome
+from genoformer.writers import UnfitRecordError
 
 HEAD = """\
 ##fileformat=VCFv4.2
@@ -285,6 +286,16 @@ def test_one_value_with_a_comma_stays_one(tmp_path: Path) -> None:
     assert info_texts(tmp_path / "out.vcf") == ["S_ONE=a%2Cb%3Bc", "S_ONE=.,a%2Cb%3Bc"]
 
 
+def test_values_that_are_not_what_the_header_says(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf", [])
+    source.write_bytes(source.read_bytes() + b"chr1\t10\t.\tA\tC\t.\t.\tN=x;ANY=a\xffb\n")
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tC\t.\t.\t."], "1")
+    annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.vcf")
+    assert (tmp_path / "out.vcf").read_bytes().endswith(b"\tS_N=x;S_ANY=a\xffb\n")
+    with pytest.raises(UnfitRecordError, match="S_N is 'x', which Parquet cannot hold as Integer"):
+        annotate(vcf, [f"S={source}:N"], tmp_path / "out.parquet")
+
+
 def test_a_table_of_regions_with_alleles_has_elements(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("chrom\tstart\tend\tname\tpos\tref\talt\nchr1\t5\t15\tpeak\t6\tA\tC\n")
     vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tC\t.\t.\t."], "1")
@@ -357,6 +368,25 @@ def test_a_contig_that_the_file_lacks_does_not_read_it_to_the_end(tmp_path: Path
     summary = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
     assert [info.get("S_N") for info in infos(tmp_path / "out.vcf")] == [None, "7", None]
     assert summary.lookups["S"].no_contig == 1  # chr2 is in the header
+
+
+def test_an_index_that_is_older_than_its_file_is_reported(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf.gz", SOURCES)
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t."], "1")
+    assert "older" not in " ".join(annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf").notes)
+    os.utime(f"{source}.tbi", ns=(0, 0))
+    notes = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf").notes
+    assert "the index s.vcf.gz.tbi is older than s.vcf.gz; if the file has changed since" in " ".join(notes)
+
+
+@pytest.mark.parametrize("suffix", [".vcf.gz", ".bcf"])
+def test_a_damaged_index_is_refused(tmp_path: Path, suffix: str) -> None:
+    source = write_vcf(tmp_path / f"s{suffix}", [SOURCES[0]])
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t."], "1")
+    index = Path(f"{source}{'.csi' if suffix == '.bcf' else '.tbi'}")
+    index.write_bytes(index.read_bytes()[:20])
+    with pytest.raises(FileFormatError, match=r"index .*damaged|damaged; make it again"):
+        annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
 
 
 def test_an_unsorted_source_is_refused(tmp_path: Path) -> None:
