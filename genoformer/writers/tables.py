@@ -225,8 +225,8 @@ def _typed(field: Field, values: Sequence[str]) -> Any:
         typed = [None if value == "." and field.type != "String" else as_type(value) for value in values]
     except ValueError as error:
         raise UnfitRecordError(
-            f"{field.key} is {','.join(values)[:60]!r}, which Parquet cannot hold as {field.type}; correct the file that it comes "
-            "from, or write VCF or TSV."
+            f"{field.key} is {','.join(values)[:60]!r}, which Parquet cannot hold as {field.type}; correct the file "
+            "that it comes from, or write VCF or TSV."
         ) from error
     return (typed if field.many and not field.is_per_alt else typed[0]) if typed else None
 
