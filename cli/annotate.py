@@ -95,6 +95,7 @@ def refuse_file(folder: str, option: str) -> None:
     help="Folder for figures and a table of variants by frequency and element.",
 )
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
+@shared.compute_options()
 def annotate(
     vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any
 ) -> None:
@@ -113,7 +114,8 @@ def annotate(
     covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
     In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
     names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT; --motifs gives
-    GF_MOTIF_GAINED and GF_MOTIF_LOST with scores and P (docs/lookups.md).
+    GF_MOTIF_GAINED and GF_MOTIF_LOST with scores and P (docs/lookups.md). With --workers, --engine ray or --shard, finished
+    parts are kept, and the same command resumes.
     """
     from pathlib import Path
 
@@ -124,14 +126,15 @@ def annotate(
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(figures)
+    compute = shared.take_compute(options)
+    lock_outputs(None if compute.shard else figures)
     if figures is not None:
         refuse_file(figures, "--figures")
     genome = Genome(fasta) if fasta is not None else None
     for note in genome.notes if genome is not None else ():
         print_note(note)
     annotations = read_annotation_options(options)
-    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome)
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, compute)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:
@@ -140,6 +143,8 @@ def annotate(
         write_breakdown(Path(figures), summary.breakdown, request.annotations)
     for note in summary.notes:
         print_note(note)
+    if compute.shard:
+        return
     rate = summary.records / max(summary.seconds, 1e-9)
     print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")
     for name, n in (summary.overlapping | summary.parts).items():

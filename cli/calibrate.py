@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .score import print_shard
 from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
@@ -36,7 +37,11 @@ from .verbosity import Command, print_note
 @shared.share_windows
 @track_options
 @class_options
-@shared.workers
+@shared.compute_options(
+    shared.part_size(
+        "Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF.", 4_096
+    )
+)
 @shared.device
 @click.pass_context
 def calibrate(
@@ -52,16 +57,25 @@ def calibrate(
     same track that are not larger. The folder keeps a calibration for each head and set of scores; the same ones again replace
     theirs.
     """
+    import sys
+    from dataclasses import replace
+
     from genoformer.scoring.background import calibrate as score_background
     from genoformer.scoring.job import CalibrationJob, calibration_path
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(output or calibration_path(model_names[0]))
-    given = given_options(ctx, "vcf", "fasta", "model_names", "output")
+    lock_outputs(None if options["shard"] else output or calibration_path(model_names[0]))
+    given = given_options(ctx, "vcf", "fasta", "model_names", "output", "assemble")
     job = CalibrationJob.from_names(vcf, fasta, model_names, output, **given)
+    job = replace(job, assemble=options["assemble"], command=tuple(sys.argv[1:]))
     with progress_bar("records") as watch:
         calibration, summary = score_background(job, progress=watch)
+    if calibration is None:
+        print_shard(options["shard"], summary, str(job.output))
+        return
     names = ", ".join(calibration.grids)
     print_note(f"{job.output}: {names} of {calibration.n_alleles:,} alleles of {summary.records:,} records")
+    if summary.reused:
+        print_note(f"{summary.reused} parts were there from an interrupted run")

@@ -69,6 +69,9 @@ from .verbosity import Command, print_note
 @shared.device
 @shared.precision
 @shared.batch_size
+@shared.compute_options(
+    shared.part_size("Sequences that a process embeds and saves together.  [default: 4,096, fewer if they are long]")
+)
 def embed(
     data: str,
     fasta: str | None,
@@ -111,13 +114,14 @@ def embed(
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(output, pca)
+    compute = shared.take_compute(options)
+    lock_outputs(*(() if compute.shard else (output, pca)))
     if not (output or pca or probe):
         raise ConfigError("no output is named; name a file with -o or --pca, or give --probe.")
     if valid and not probe:
         raise ConfigError("--valid has the sequences that the probe predicts; give --probe too, or leave it out.")
     paths = {"output": Path(output) if output else None, "pca": Path(pca) if pca else None}
-    request = with_runtime(EmbeddingRequest, **paths, **with_strand(options))
+    request = with_runtime(EmbeddingRequest, compute=compute, **paths, **with_strand(options))
     columns = list(label) or None
     sequences = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
     held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=sequences.n_labels) if valid else None
@@ -128,7 +132,7 @@ def embed(
         if probe:
             notes, probes = probe_embeddings(sequences, request, task, valid=held_out, progress=progress)
         else:
-            notes = embed_sequences(sequences, request, progress=progress).notes
+            notes = embed_sequences(sequences, request, progress=progress, keep=False).notes
     for note in notes:
         print_note(note)
     if probes:

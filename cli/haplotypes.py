@@ -37,6 +37,7 @@ _common = shared.option_group(
     shared.fix,
     shared.precision,
 )
+_pair_parts = shared.part_size("Number of pairs that a process scores and saves together.  [default: 64]")
 
 
 @click.command(cls=Command)
@@ -47,6 +48,7 @@ _common = shared.option_group(
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
 @track_options
 @class_options
+@shared.compute_options()
 @click.pass_context
 def haplotypes(
     ctx: click.Context, vcf: str, output: str, bed: str, columns: str | None, samples: str | None, **options: Any
@@ -70,7 +72,7 @@ def haplotypes(
 
     from .output_lock import lock_outputs
 
-    lock_outputs(output)
+    lock_outputs(None if options["shard"] else output)
     genome = Genome(options["fasta"])
     given = given_options(ctx, *_NOT_OF_JOB, "bed", "columns", "samples")
     regions = [placed.region for placed in regions_on(bed, genome, columns)]
@@ -78,7 +80,7 @@ def haplotypes(
         print_note(f"{Path(bed).name}: {note}")
     chosen = [name.strip() for name in samples.split(",")] if samples else None
     job = HaplotypeJob.from_names(vcf, genome, options["model_names"], regions, output, samples=chosen, **given)
-    _run(job, score_haplotypes, "regions")
+    _run(job, score_haplotypes, "regions", assemble=options["assemble"])
 
 
 @click.command(cls=Command)
@@ -92,6 +94,7 @@ def haplotypes(
 )
 @track_options
 @class_options
+@shared.compute_options(_pair_parts)
 @click.pass_context
 def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: int | None, **options: Any) -> None:
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
@@ -106,23 +109,35 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
 
     from .output_lock import lock_outputs
 
-    lock_outputs(output)
+    lock_outputs(None if options["shard"] else output)
     given = given_options(ctx, *_NOT_OF_JOB, "within")
     job = PairsJob.from_names(vcf, options["fasta"], options["model_names"], within, output, **given)
-    _run(job, score_pairs, "pairs")
+    _run(job, score_pairs, "pairs", assemble=options["assemble"])
 
 
-_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output")  # parameters of both commands that are no options of the job
+_NOT_OF_JOB = (
+    "vcf",
+    "fasta",
+    "model_names",
+    "output",
+    "assemble",
+)  # parameters of both commands that are no options of the job
 
 
-def _run(job: Any, score: Callable[..., Any], unit: str) -> None:
+def _run(job: Any, score: Callable[..., Any], unit: str, *, assemble: bool) -> None:
     """Run a job and print its summary."""
+    import sys
+    from dataclasses import replace
+
     from .progress import progress_bar
 
+    job = replace(job, compute=replace(job.compute, assemble=assemble, command=tuple(sys.argv[1:])))
     with progress_bar(unit) as watch:
         summary = score(job, progress=watch)
     for note in summary.notes:
         print_note(note)
+    if job.compute.shard is not None:
+        return
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in summary.left_out.items() if n) or "none"
     print_note(f"{job.output}: {summary.n_rows:,} rows from {summary.n_sequences:,} sequences; left out: {left_out}")
     if summary.fixed:

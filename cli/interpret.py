@@ -165,6 +165,7 @@ def attention(**options: Any) -> None:
 @window_options
 @shared.scale
 @tile
+@shared.compute_options()
 def ism(**options: Any) -> None:
     """Score every single-base change (in-silico mutagenesis, ISM) as `genoformer score` would.
 
@@ -181,6 +182,7 @@ def ism(**options: Any) -> None:
     from genoformer.interpretation.ism_maps import map_ism
     from genoformer.interpretation.request import IsmOptions, MotifOptions
 
+    options["compute"] = shared.take_compute(options)
     _run(map_ism, options, IsmOptions, MotifOptions)
 
 
@@ -281,7 +283,8 @@ def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> N
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(options["out"])
+    compute = options.get("compute")
+    lock_outputs(None if compute is not None and compute.shard else options["out"])
     request, parts = build_request(options, *kinds)
     with progress_bar("regions") as progress:
         result = method(request, *parts, progress=progress)

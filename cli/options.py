@@ -116,9 +116,6 @@ precision = click.option(
 batch_size = click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Windows per batch.  [default: chosen automatically]"
 )
-workers = click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
-)
 force = click.option("--force", is_flag=True, help="Continue even if the check of the VCF against the FASTA fails.")
 
 
@@ -220,3 +217,67 @@ def option_group(*options: Callable[[Command], Command]) -> Callable[[Command], 
         return command
 
     return add
+
+
+def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    from genoformer.compute.settings import parse_shard
+    from genoformer.errors import OptionError
+
+    try:
+        return parse_shard(text)
+    except OptionError as error:
+        raise OptionError(error.option, error.problem, "--shard") from error
+
+
+_workers = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of processes, each with the model and some of the cores.",
+)
+_threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads per process.  [default: 1 with several processes, else all cores]",
+)
+_engine = click.option(
+    "--engine",
+    metavar="NAME",
+    default="local",
+    show_default=True,
+    help="Engine that runs the processes: local, ray, or ray:ADDRESS of a cluster.",
+)
+_shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    callback=_shard,
+    help="Compute only part I of N, such as in a job array; then run: genoformer merge OUT.",
+)
+_assemble = click.option("--assemble", is_flag=True, hidden=True, help="Refuse if a part is missing (genoformer merge).")
+
+
+def compute_options(part_size: Callable[[Command], Command] | None = None) -> Callable[[Command], Command]:
+    """Return the options of long commands that choose processes, shard and parts; part_size: the option --part-size."""
+    sizes = [part_size] if part_size is not None else []
+    return option_group(_workers, _threads, _engine, *sizes, _shard_option, _assemble)
+
+
+def part_size(help_text: str, default: int | None = None) -> Callable[[Command], Command]:
+    """Return --part-size with the help of a command, and its default, if it is a fixed number."""
+    number = click.IntRange(min=1)
+    if default is None:
+        return click.option("--part-size", type=number, metavar="N", help=help_text)
+    return click.option("--part-size", type=number, metavar="N", default=default, show_default=True, help=help_text)
+
+
+def take_compute(options: dict[str, Any]) -> Any:
+    """Return the processes and the shard of a command, and remove their keys from its options."""
+    import sys
+
+    from genoformer.compute import Compute
+
+    names = ("workers", "threads", "engine", "shard", "assemble")
+    return Compute(**{name: options.pop(name) for name in names}, command=tuple(sys.argv[1:]))

@@ -83,12 +83,11 @@ from .verbosity import Command, print_note
 @shared.device
 @shared.precision
 @shared.batch_size
-@click.option(
-    "--part-size",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Windows (or sequences) that a fine-tuned model, or bases that a language model, predicts and saves together.  "
-    "[default: chosen automatically]",
+@shared.compute_options(
+    shared.part_size(
+        "Windows (or sequences, or bases of tracks of a language model) that a process predicts and saves together.  "
+        "[default: chosen automatically]"
+    )
 )
 @click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the tracks of a .png.")
 @click.option(
@@ -148,11 +147,13 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(*(() if plan else (output, calls)))
+    compute = shared.take_compute(options)
+    lock_outputs(*(() if plan or compute.shard else (output, calls)))
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
-    with open_prediction(with_runtime(PredictionRequest, **with_strand(shared.with_regions(options)))) as prediction:
+    made = with_runtime(PredictionRequest, compute=compute, **with_strand(shared.with_regions(options)))
+    with open_prediction(made) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")
         if output is None or plan:

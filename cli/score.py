@@ -75,31 +75,13 @@ from .verbosity import Command, print_note
     metavar="N",
     help="Score N random records again with the reference implementation (CPU, float32) and compare.",
 )
-@shared.workers
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Threads per process.  [default: 1 with several processes, else all cores]",
+@shared.compute_options(
+    shared.part_size(
+        "Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF. The last "
+        "digit of a score can depend on it.",
+        4_096,
+    )
 )
-@click.option(
-    "--engine",
-    metavar="NAME",
-    default="local",
-    show_default=True,
-    help="Engine that runs the processes: local, ray, or ray:ADDRESS of a cluster.",
-)
-@click.option(
-    "--part-size",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=4_096,
-    show_default=True,
-    help="Maximum number of records that a process scores and saves together; fewer suit many shards of a short VCF. The "
-    "last digit of a score can depend on it.",
-)
-@click.option("--shard", metavar="I/N", help="Score only part I of N, such as in a job array; then run: genoformer merge OUT.")
-@click.option("--assemble", is_flag=True, hidden=True, help="Refuse if a part is missing (genoformer merge).")
 @shared.force
 @shared.fix
 @click.option(
@@ -168,12 +150,14 @@ def score(
         given = ctx.get_parameter_source("model_names") is not click.core.ParameterSource.DEFAULT
         _preflight_only(vcf, genome, {**options, "model_names": model_names if given else ()})
         return
+    from genoformer.errors import OptionError
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.plan import score_variants
 
-    shard = _shard(options["shard"], output)
+    if options["shard"] and output == "-":
+        raise OptionError("shard", "keeps its parts next to the output, found standard output; name a file with -o.")
     job = ScoringJob.from_names(vcf, genome, model_names, output, **given_options(ctx, *_NOT_OF_JOB))
-    job = replace(job, shard=shard, assemble=options["assemble"], command=tuple(sys.argv[1:]))
+    job = replace(job, assemble=options["assemble"], command=tuple(sys.argv[1:]))
     printed: set[str] = set()  # notes of the preflight and of the annotations; the summary repeats them
 
     def tell(notes: Iterable[str]) -> None:
@@ -204,12 +188,15 @@ def score(
         return
     tell(summary.notes)
     if options["shard"]:
-        print_note(
-            f"shard {options['shard']}: {summary.parts - summary.missing:,} of {summary.parts:,} parts are done; when all are: "
-            f"genoformer merge {shlex.quote(output)}"
-        )
+        print_shard(options["shard"], summary, output)
         return
     _print_summary(summary)
+
+
+def print_shard(shard: tuple[int, int], summary: Any, output: str) -> None:
+    """Print the number of finished parts, and the command that joins the shards."""
+    done = f"{summary.parts - summary.missing:,} of {summary.parts:,} parts are done"
+    print_note(f"shard {shard[0]}/{shard[1]}: {done}; when all are: genoformer merge {shlex.quote(output)}")
 
 
 def _print_summary(summary: Any) -> None:
@@ -226,27 +213,14 @@ def _print_summary(summary: Any) -> None:
 
 
 # Parameters of the command that are no options of the job, or are handled above
-_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "shard", "assemble", "only_preflight", "only_plan", "as_json")
-
-
-def _shard(text: str | None, output: str) -> tuple[int, int] | None:
-    from genoformer.errors import ConfigError
-
-    if text is None:
-        return None
-    i, slash, n = text.partition("/")
-    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
-        raise ConfigError(f"--shard {text}: give the number of the shard and the number of shards, such as 2/8.")
-    if output == "-":
-        raise ConfigError("--shard keeps its parts next to the output; name a file with -o.")
-    return int(i), int(n)
+_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "assemble", "only_preflight", "only_plan", "as_json")
 
 
 @click.command(cls=Command)
 @click.argument("output", type=click.Path())
 @click.pass_context
 def merge(ctx: click.Context, output: str) -> None:
-    """Write OUTPUT from the parts that `score --shard` saved next to it, with the options of the command that started them.
+    """Write OUTPUT from the parts that a command with --shard saved next to it, with the options of that command.
 
     \b
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz --shard 1/2
@@ -256,17 +230,21 @@ def merge(ctx: click.Context, output: str) -> None:
     from contextlib import chdir
     from pathlib import Path
 
+    from genoformer.compute import resumed_command
     from genoformer.errors import ConfigError
-    from genoformer.scoring.parts import resumed_command
 
     folder, arguments = resumed_command(Path(output))
     keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]
     keep = [text for text in keep if not text.startswith("--shard=")]
     if not folder.is_dir():
         raise ConfigError(f"the folder {folder}, where the shards were started, does not exist; restore it to merge them.")
-    options = [*keep[keep.index("score") + 1 :], "--assemble"]
-    with chdir(folder), score.make_context("score", options, parent=ctx.parent) as inner:
-        score.invoke(inner)
+    command: click.Command = ctx.find_root().command
+    words = iter(keep)
+    while isinstance(command, click.Group):  # options of a group may stand before the name of its command
+        group = command
+        command = next(group.commands[word] for word in words if word in group.commands)
+    with chdir(folder), command.make_context(command.name, [*words, "--assemble"], parent=ctx.parent) as inner:
+        command.invoke(inner)
 
 
 def _preflight_only(vcf: str | tuple[str, ...], genome: Any, options: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genoformer.api_inputs import Fasta, loaded_model, one_region, opened
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import encode_texts
 from genoformer.genome.variants import Variant
 from genoformer.option_checks import check_choice, with_strand
@@ -92,6 +92,8 @@ def score(
     from genoformer.writers.tables import EXACT, TSVSink
     from genoformer.writers.variants import variants_of
 
+    if options.get("shard") is not None:
+        raise OptionError("shard", "keeps its parts next to an output, found a table in memory; leave it out.")
     with tempfile.TemporaryDirectory() as folder, opened(fasta) as genome:
         source = variants_of(variants, Path(folder, "in.vcf"), genome)
         out = Path(folder, "out.tsv")
@@ -109,7 +111,7 @@ def predict(fasta: Fasta | None, region: Regions | None, model: str | Path | Mod
     options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a language model track
     ("entropy", "information", "logprob", "constraint"; bins are bases) and stride; for a fine-tuned model classes, context,
     step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision,
-    batch_size; see `PredictionRequest`.
+    batch_size; workers, threads and engine as in the command; see `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
@@ -142,15 +144,15 @@ def embed(
     """Return one vector for each DNA sequence: [N, D], as `genoformer embed` writes it to a .npy.
 
     layer: number of layers, 0 for the embeddings, None for all; several give [N, n_layers, D]. options: pooling ("mean" over
-    the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size; see `EmbeddingRequest`. Vectors of
-    a track model are those of its bins, the input of its heads; option head names one of several.
+    the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size, workers, threads, engine; see
+    `EmbeddingRequest`. Vectors of a track model are those of its bins, the input of its heads; head names one of several heads.
     Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
     (2, 160)
     """
     embedder = _embedder(model, layer, options)
-    values = embedder.vectors(encode_texts(sequences))
+    values = embedder.vectors_of(encode_texts(sequences))
     return values if isinstance(layer, Sequence) and len(embedder.layers) > 1 else values[:, 0]
 
 

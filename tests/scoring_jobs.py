@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ class Mortal:
     device: str = "cpu"
     threads: int = 1
 
-    def compute(self) -> Callable[[Sequence[Record]], PartResult]:
+    @contextmanager
+    def open(self) -> Iterator[Callable[[Sequence[Record]], PartResult]]:
         def count(records: Sequence[Record]) -> PartResult:
             if any(record.pos == self.pos for record in records) and (left := sorted(self.lives.iterdir())):
                 left[0].unlink()
@@ -112,4 +114,4 @@ class Mortal:
             values = np.array([[record.pos] for record in records], dtype=np.float32)
             return PartResult(np.zeros(len(records), np.uint8), values)
 
-        return count
+        yield count

@@ -19,7 +19,7 @@ from genoformer_cli.score import _NOT_OF_JOB, score
 
 import genoformer as gf
 from genoformer.formats.score_tables import read_score_table
-from genoformer.scoring.options import ScoreOptions
+from genoformer.scoring.command_options import ScoreOptions
 
 DEMO = Path(str(files("genoformer_data"))) / "demo"
 FASTA = DEMO / "genome.fa.gz"

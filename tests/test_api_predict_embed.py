@@ -15,6 +15,7 @@ from genoformer_cli.predict import predict as predict_command
 from small_models import small_enformer
 
 import genoformer as gf
+from genoformer.compute import Compute
 from genoformer.datasets.sequences import read_sequences
 from genoformer.formats.track_table import Track, TrackTable, read_targets
 from genoformer.inference import Runtime
@@ -129,11 +130,12 @@ def test_embed_tokens(tmp_path: Path, table: Path, tiny_model_folder: Path) -> N
 def test_requests_have_the_options_of_the_commands() -> None:
     """Outputs, inputs and what is drawn around them are no options; both_strands is the older strand, -R adds to region."""
     runtime = {field.name for field in fields(Runtime)}
+    compute = {field.name for field in fields(Compute)} - {"command"}
     for request, command, others in (
         (PredictionRequest, predict_command, {"output", "calls", "gtf", "elements", "force", "plan", "region_files"}),
         (EmbeddingRequest, embed_command, {"data", "fasta", "label", "probe", "task", "valid"}),
     ):
-        names = {field.name for field in fields(request)} - {"runtime"} | runtime
+        names = {field.name for field in fields(request)} - {"runtime", "compute"} | runtime | compute
         given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug", "both_strands"}
         assert given - others == names
 

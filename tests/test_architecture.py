@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "files": ["errors", "addresses"],
     "resume_folder": ["errors", "files"],
     "config": ["errors"],
+    "compute": ["errors", "option_checks", "files", "config", "progress", "resume_folder"],
     "tables": [],
     "tasks": ["errors", "genome"],
     "plots": [],
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "inference": [
         "errors",
         "option_checks",
+        "compute",
         "tasks",
         "files",
         "resume_folder",
@@ -49,8 +51,10 @@ MAY_IMPORT = {
     "annotation": [
         "errors",
         "option_checks",
+        "compute",
         "addresses",
         "files",
+        "resume_folder",
         "tables",
         "progress",
         "plots",
@@ -61,6 +65,7 @@ MAY_IMPORT = {
     "scoring": [
         "errors",
         "option_checks",
+        "compute",
         "tasks",
         "config",
         "files",
@@ -78,8 +83,10 @@ MAY_IMPORT = {
     "interpretation": [
         "errors",
         "option_checks",
+        "compute",
         "addresses",
         "files",
+        "resume_folder",
         "tables",
         "progress",
         "plots",
@@ -156,7 +163,19 @@ MAY_IMPORT = {
     "demo": ["errors", "files", "progress", "plots", "genome", "formats", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
 } | {name: ["errors", *BASICS] for name in BASICS}
-NO_TORCH = ["errors", "catalog", "genome", "formats", "writers", "annotation", "datasets", "tokenizers", "simulation", "plots"]
+NO_TORCH = [
+    "errors",
+    "compute",
+    "catalog",
+    "genome",
+    "formats",
+    "writers",
+    "annotation",
+    "datasets",
+    "tokenizers",
+    "simulation",
+    "plots",
+]
 ON_REQUEST = {"tokenizers.text": ("torch",)}  # imported inside a function, if its caller wants tensors
 MODULES = sorted(ROOT.rglob("*.py"))
 

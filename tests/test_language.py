@@ -35,7 +35,6 @@ FLAGS_IN = {  # modules of the library whose texts may name a flag
     "genome/variants": "the same",
     "interpretation/loci": "`score --explain` is a command",
     "report/scored": "a sentence of the report on the command that scored the variants",
-    "scoring/parts": "`score --shard` is a command",
     "scoring/alphagenome_scores": "as scoring/scores",
     "scoring/borzoi_scores": "as scoring/scores",
     "scoring/scores": "`score --explain` is a command; meanings are in the headers of outputs",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
+from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.genome.reference import Genome
@@ -31,6 +32,7 @@ class AnnotationRequest:
     breakdown: bool = False  # also count records by frequency and element
     af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
     genome: Genome | None = None  # aligns indels that are looked up by allele; tells REF of effect and other allele
+    compute: Compute = IN_PROCESS
 
     def __post_init__(self) -> None:
         if not self.annotations.all and not self.annotations.lookups:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +18,16 @@ from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.field_values import FieldValues
 from genoformer.annotation.lookups import LookupCounts, OpenLookups
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared, text_cells
+from genoformer.annotation.parts import AnnotationTask, FieldFolder
 from genoformer.annotation.request import AnnotationRequest
-from genoformer.errors import ConfigError
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
+from genoformer.errors import ConfigError, OptionError
+from genoformer.files import sha256_of
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, iter_blocks
 from genoformer.formats.vcf_text import ENCODING, ERRORS
-from genoformer.genome.variant_input import VariantSource, input_name, variant_file
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.genome.variant_input import VariantInput, VariantSource, input_name, variant_file
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
 Integers = NDArray[np.int64]
@@ -67,34 +71,90 @@ def annotate_variants(
 
 
 def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = None) -> Summary:
-    """Read the records of a VCF in blocks and write them with their annotations; errors: see `annotate_variants`."""
-    annotations = request.annotations
+    """Read the records of a VCF in blocks and write them with their annotations; errors: see `annotate_variants`.
+
+    If several processes compute the annotations, finished blocks are kept next to the output, so that the same request resumes.
+    A shard computes its blocks only.
+    """
+    annotations, compute = request.annotations, request.compute
     sink = request.output if isinstance(request.output, Sink) else open_sink(request.output)
     source = Path(input_name(request.variants))
     if sink.path is not None and sink.path.exists() and source.exists() and sink.path.samefile(source):
         raise ConfigError(f"{sink.path} is the input, which the output would replace; give another file with -o.")
     began = time.monotonic()
     counts = _Counts(annotations, Breakdown(request.af_key) if request.breakdown else None)
+    stage = Stage(progress, "annotate")
     with (
         variant_file(request.variants, request.genome) as given,
         open_vcf(given.path, name=given.name) as file,
-        sink.reserved(),
+        _store(request, given, sink) as store,
         annotations.open_lookups(request.genome) as lookups,
     ):
         require_shared(annotations, file.contig_lengths, file.name)
+        blocks = _Blocks(given, file, keeps=store is not None)
+        parts = InputParts(blocks.blocks, compute.shard)
+        run = PartedRun(parts, AnnotationTask(annotations), store or MemoryStore(), compute, n_records)
+        if compute.shard is not None:
+            assert sink.path is not None  # the store has refused it
+            return _shard_summary(run.compute_shard(sink.path, stage), began)
         header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
-        with sink.writing(header) as out:
-            for block in iter_blocks(file):
-                values = list(_field_values(annotations, block))
+        with sink.reserved(), sink.writing(header) as out:
+            for block, values in run.results(stage):
                 _write(file, block, [*values, *lookups.values(block.text)], annotations, out, first=not counts.n)
                 counts.add(block, values, file)
-                if progress:
-                    progress(Progress("annotate", counts.n, None))
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
-        notes = [note for source in annotations.all for note in source.notes]
-        notes += [*given.notes, *file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
+        notes = [f"{store.n_found} parts were there from an interrupted run"] if store is not None and store.n_found else []
+        notes += [note for of_source in annotations.all for note in of_source.notes]
+        notes += [*given.notes, *blocks.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
         notes += [*lookups.notes(), *sink.notes]
     return counts.summary(time.monotonic() - began, notes, lookups)
+
+
+def n_records(block: Block) -> int:
+    """Return the number of records of a block."""
+    return len(block.starts)
+
+
+class _Blocks:
+    """Blocks of a VCF: read once from the open file, or from the start on each call if a run of several processes needs it."""
+
+    def __init__(self, variants: VariantInput, file: VariantFile, *, keeps: bool) -> None:
+        self._variants, self._file, self._keeps = variants, file, keeps
+        self.notes: list[str] = []  # of the last complete reading
+
+    def blocks(self) -> Iterator[Block]:
+        if not self._keeps:
+            yield from iter_blocks(self._file)
+            self.notes = self._file.notes
+            return
+        with open_vcf(self._variants.path, name=self._variants.name) as file:
+            yield from iter_blocks(file)
+            self.notes = file.notes
+
+
+@contextmanager
+def _store(request: AnnotationRequest, variants: VariantInput, sink: Sink) -> Iterator[FieldFolder | None]:
+    """Yield the resume folder of the output of several processes, removed after success; None for a run in one process."""
+    compute = request.compute
+    if not (compute.is_parallel or compute.assemble):
+        yield None
+        return
+    if sink.path is None or str(request.variants) == "-":
+        found = "standard output" if sink.path is None else "a VCF on standard input, which several processes cannot read"
+        compute.refuse_shard(found)
+        raise OptionError("workers", f"keeps its parts next to an output file, found {found}; give files, or leave it out.")
+    job = {
+        "VCF": sha256_of(variants.path),
+        "annotations": repr((request.annotations.sources, request.annotations.fields)),
+        "version": __version__,
+    }
+    with resumable(FieldFolder(sink.path, job), sink.path, compute) as folder:
+        yield folder
+
+
+def _shard_summary(note: str, began: float) -> Summary:
+    """Return the summary of a shard, which has no output and no counts."""
+    return Summary(0, {}, {}, time.monotonic() - began, (note,), None, {}, ())
 
 
 class _Counts:
@@ -132,16 +192,6 @@ class _Counts:
             dict(lookups.counts),
             lookups.sentences(),
         )
-
-
-def _field_values(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
-    """Yield the field values of the records of a block, contig by contig."""
-    rows: dict[str, list[Integers]] = {}
-    for name, i, j in block.contigs:
-        rows.setdefault(name, []).append(np.arange(i, j))
-    for name, runs in rows.items():
-        records = np.concatenate(runs)
-        yield from annotations.field_values(name, records, block.starts[records], block.ends[records])
 
 
 def _write(

@@ -41,6 +41,8 @@ def probe_embeddings(
     embedder.check(data)
     targets, valid_targets = _targets(task, data, valid)
     embeddings = embedder.embed(data, progress)
+    if request.compute.shard is not None:
+        return ProbedEmbeddings(embeddings.notes, [])
     assert embeddings.values is not None
     notes, valid_values = embeddings.notes, None
     if valid is not None:

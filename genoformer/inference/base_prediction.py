@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genoformer import __version__
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
 from genoformer.errors import ConfigError, OptionError
-from genoformer.files import lock_folder
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
 from genoformer.genome.codes import N
@@ -24,13 +22,19 @@ from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_readers import BaseReader, open_reader
 from genoformer.inference.base_tracks import BASE_TRACKS, BaseTrack, base_tracks_named
-from genoformer.inference.base_windows import BaseWindows, PredictedBases, predict_base_tracks
-from genoformer.inference.class_windows import ValueFolder
-from genoformer.inference.prediction_request import OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
-from genoformer.inference.runtime import Floats, evaluating, n_cores
+from genoformer.inference.base_windows import BaseWindows, PredictedBases, write_base_tracks
+from genoformer.inference.class_windows import ValueFolder, WindowNumbers
+from genoformer.inference.prediction_request import (
+    OF_CLASSES,
+    OF_TRACKS,
+    PredictionFiles,
+    PredictionRequest,
+    request_fingerprint,
+)
+from genoformer.inference.runtime import Floats, evaluating, threads
 from genoformer.models import cost, registry
 from genoformer.models.base import PredictsBases, SequenceLikelihood, has, require
-from genoformer.progress import ProgressCallback
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.resume_folder import folder_of
 from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
 
@@ -84,8 +88,9 @@ class BasePrediction:
         """Return a row for each base: chrom, start, end, and a column for each track; NaN where there is no value."""
         import pandas as pd
 
+        self.request.compute.refuse_shard("a table in memory")
         collected = CollectedTracks()
-        self._run(collected, None, progress)
+        self._write(self._run(MemoryStore(), self.request.threads_of(None)), collected, progress)
         chroms, starts, ends, values = collected.columns()
         bases = pd.DataFrame({"chrom": chroms, "start": starts, "end": ends})
         return pd.concat([bases, pd.DataFrame(values.T, columns=column_names(self.columns))], axis=1)
@@ -97,20 +102,32 @@ class BasePrediction:
         Raises ConfigError for an existing output, unless it is to be replaced or belongs to a run that is resumed.
         """
         self._check_files(files)
-        landmarks = read_landmarks(self.genome, files.gtf, files.elements)
-        target = TrackOutput(files.output, self.genome.contigs, self.columns, self.intervals, landmarks, files.force, "track")
-        with self._folder(files.output) as folder, new_sink(target) as sink:
-            summary = self._run(sink, folder, progress)
-        notes = []
-        if folder is not None and folder.n_found:
-            notes.append(f"Note: {folder.n_found:,} finished parts of an earlier run were used.")
+        compute, n_threads = self.request.compute, self.request.threads_of(files.output)
+        with self._store(files.output, n_threads) as store:
+            run = self._run(store, n_threads)
+            if compute.shard is not None:
+                return [run.compute_shard(files.output, self._stage(progress))]
+            landmarks = read_landmarks(self.genome, files.gtf, files.elements)
+            target = TrackOutput(
+                files.output, self.genome.contigs, self.columns, self.intervals, landmarks, files.force, "track"
+            )
+            with new_sink(target) as sink:
+                summary = self._write(run, sink, progress)
+        n_found = getattr(store, "n_found", 0)
+        notes = [f"Note: {n_found:,} finished parts of an earlier run were used."] if n_found else []
         return [*notes, *self._stride_notes(), *self._summary_notes(files.output, summary)]
 
-    def _run(self, sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> PredictedBases:
-        runtime = self.request.runtime
-        with evaluating(self.model, runtime.device, runtime.precision) as model:
-            windows = self.windows(model, self.request.stride)
-            return predict_base_tracks(windows, sink, folder=folder, progress=progress)
+    def _run(self, store: ValueFolder | MemoryStore[Floats], n_threads: int) -> PartedRun[WindowNumbers, Floats]:
+        compute, windows = self.request.compute, self.windows(self.model, self.request.stride)
+        parts = InputParts(windows.windows.parts, compute.shard)
+        return PartedRun(parts, BaseTask(self, n_threads), store, compute, windows.n_wanted)
+
+    def _stage(self, progress: ProgressCallback) -> Stage:
+        return Stage(progress, "predicting", sum(int(np.diff(rows, axis=1).sum()) for rows in self.intervals.values()))
+
+    def _write(self, run: PartedRun[WindowNumbers, Floats], sink: TrackSink, progress: ProgressCallback) -> PredictedBases:
+        windows, stored = self.windows(self.model, self.request.stride), run.store.numbers()
+        return write_base_tracks(windows, run.results(self._stage(progress)), sink, stored)
 
     def _summary_notes(self, path: Path, summary: PredictedBases) -> list[str]:
         notes = []
@@ -180,43 +197,48 @@ class BasePrediction:
             raise ConfigError(f"{path} exists; set force to replace it, or name another output.")
 
     @contextmanager
-    def _folder(self, output: Path) -> Iterator[ValueFolder | None]:
-        """Yield the resume folder of an output, which is removed after success; None for a model that is not from a file."""
+    def _store(self, output: Path, n_threads: int) -> Iterator[ValueFolder | MemoryStore[Floats]]:
+        """Yield the resume folder of an output, removed after success; for a model without a file, a store in memory."""
+        compute = self.request.compute
         if not self.model.sha256:
-            yield None
+            compute.refuse_shard("a model in memory")
+            yield MemoryStore()
             return
-        folder = ValueFolder(output, self._fingerprint())
-        with lock_folder(folder.path, output):
-            try:
-                yield folder
-            except BaseException:
-                if folder.is_new and not folder.numbers():
-                    folder.remove()
-                raise
-            folder.remove()
+        with resumable(ValueFolder(output, self._fingerprint(n_threads)), output, compute) as folder:
+            yield folder
 
-    def _fingerprint(self) -> dict[str, str]:
+    def _fingerprint(self, n_threads: int) -> dict[str, str]:
         """Return what the values depend on."""
-        request, runtime = self.request, self.request.runtime
-        regions = hashlib.sha256()
-        for chrom, rows in self.intervals.items():
-            regions.update(chrom.encode() + b"\0" + rows.astype("<i8").tobytes())
+        request = self.request
         windows = self.windows(self.model, request.stride)
-        return {
-            "FASTA": self.genome.signature,
-            "model": self.model.sha256,
-            "regions": regions.hexdigest(),
+        return request_fingerprint(request, self.genome, self.intervals, n_threads) | {
+            "model": self.model.sha256 or "",
             "tracks": ",".join(track.name for track in self.tracks),
             "window": str(windows.reader.window),
             "stride": str(request.stride),
             "part size": str(windows.windows.part_size),
             "strands": "both" if self._both_strands else "forward",
-            "precision": runtime.precision,
-            "device": runtime.device,
-            "batch size": str(runtime.batch_size or "auto"),
-            "number of threads": str(n_cores()) if runtime.device == "cpu" else "any",
-            "version": __version__,
         }
+
+
+@dataclass(frozen=True)
+class BaseTask:
+    """Tracks at the bases of a part."""
+
+    prediction: BasePrediction
+    threads: int  # of a process
+
+    @property
+    def device(self) -> str:
+        return self.prediction.request.runtime.device
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[WindowNumbers], Floats]]:
+        """Yield the function from the cells of a part to their tracks; the model is on its device in the block."""
+        prediction, runtime = self.prediction, self.prediction.request.runtime
+        with threads(self.threads), evaluating(prediction.model, runtime.device, runtime.precision) as model:
+            windows = prediction.windows(model, prediction.request.stride)
+            yield lambda part: windows.compute(*part)
 
 
 def _passes_per_second(windows: BaseWindows) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,10 +18,9 @@ from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_readers import BaseReader
 from genoformer.inference.base_tracks import BaseTrack, track_values
-from genoformer.inference.class_windows import ClassWindows, ValueFolder
+from genoformer.inference.class_windows import ClassWindows, WindowNumbers
 from genoformer.inference.runtime import Floats
 from genoformer.inference.track_prediction import bins_within
-from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers.tracks import BinnedTracks, TrackSink
 
 _LEAST_PART, _MOST_PART = 1 << 10, 1 << 16  # bases in a part
@@ -77,6 +76,10 @@ class BaseWindows:
         at = np.searchsorted(rows[:, 0], bases, side="right") - 1
         return np.asarray((at >= 0) & (bases < rows[np.maximum(at, 0), 1]))
 
+    def n_wanted(self, part: WindowNumbers) -> int:
+        """Return the number of bases of a part that the intervals want."""
+        return int(self.wanted(*part).sum())
+
     def n_passes(self) -> int:
         """Return the number of passes of the network on one strand, if no base is N."""
         return sum(self.reader.n_passes(self.wanted(*part)) for part in self.windows.parts())
@@ -108,37 +111,23 @@ class BaseWindows:
         return values
 
 
-def predict_base_tracks(
-    windows: BaseWindows, sink: TrackSink, *, folder: ValueFolder | None = None, progress: ProgressCallback = None
+def write_base_tracks(
+    windows: BaseWindows, parts: Iterable[tuple[WindowNumbers, Floats]], sink: TrackSink, stored: Container[int] = ()
 ) -> PredictedBases:
-    """Predict the tracks of all bases, and write them to a sink in order; memory holds one part.
+    """Write the tracks of all bases to a sink in order; memory holds one part.
 
-    folder: keeps the values of finished parts, so that an interrupted run resumes.
+    parts: the cells of all parts and their values [K, n * step], in order. stored: numbers of the parts of an earlier run.
     """
-    seconds, n_done, n_bases, n_unknown, n_computed = 0.0, 0, windows.n_bases, 0, 0
-    step = windows.reader.grid.step
-    for i, (chrom, numbers) in enumerate(windows.windows.parts()):
-        computed: list[float] = []
-
-        def compute(chrom: str = chrom, numbers: Ints = numbers, computed: list[float] = computed) -> Floats:
-            begun = time.monotonic()
-            values = windows.compute(chrom, numbers)
-            computed.append(time.monotonic() - begun)
-            return values
-
-        shape = (len(windows.tracks), len(numbers) * step)
-        values = compute() if folder is None else folder.get_or_compute(i, shape, compute)
+    begun, n_bases, n_unknown, n_computed = time.monotonic(), 0, 0, 0
+    for i, ((chrom, numbers), values) in enumerate(parts):
         n_part = 0
         for bins in _bins(windows, chrom, numbers, values):
             sink.add(bins)
             n_part += len(bins.starts)
             n_unknown += len(bins.starts) if np.isnan(bins.values[0, 0]) else 0
-        seconds += sum(computed)
-        n_computed += n_part if computed else 0
-        n_done += n_part
-        if progress is not None:
-            progress(Progress("predicting", n_done, n_bases))
-    return PredictedBases(n_done, n_unknown, n_computed, seconds)
+        n_bases += n_part
+        n_computed += 0 if i in stored else n_part
+    return PredictedBases(n_bases, n_unknown, n_computed, time.monotonic() - begun)
 
 
 def _bins(windows: BaseWindows, chrom: str, numbers: Ints, values: Floats) -> list[BinnedTracks]:

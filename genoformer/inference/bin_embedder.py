@@ -46,6 +46,7 @@ class BinEmbedder(Embedder):
         if request.pooling == "cls":
             raise OptionError("pooling", "is cls, expected mean, max or tokens (bins) for a track model; give one of them.")
         self.window = request.window or int(model.config.context_length)
+        self.least_bases = self.window
         self.n_bins = model.bins_of(self.window, 0, self.head).n
         self.bin_size = model.bin_size_of(self.head)
         self.overlap = self.window // 2 // self.bin_size * self.bin_size if request.overlap is None else request.overlap
@@ -58,6 +59,10 @@ class BinEmbedder(Embedder):
     @property
     def width(self) -> int:
         return self.model.embedding_width(self.head or next(iter(self.model.track_heads)))
+
+    @property
+    def sha256(self) -> str | None:
+        return self.model.sha256
 
     def vectors(self, sequences: Sequence[Codes], progress: ProgressCallback = None, stage: str = "") -> Floats:
         pool: Any = _POOLED[self.request.pooling]

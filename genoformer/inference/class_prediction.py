@@ -1,44 +1,34 @@
-"""A request for a fine-tuned model -> ClassPrediction (windows of regions) or SequencePrediction (a file) -> files, tables."""
+"""A request for a fine-tuned model in regions -> ClassPrediction -> files, tables."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from genoformer import __version__
-from genoformer.datasets.sequences import LabelledSequences, read_sequences
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
 from genoformer.errors import ConfigError, OptionError
-from genoformer.files import lock_folder
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
 from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.inference.class_windows import PART_BASES, ClassWindows, ValueFolder, open_values, predict_windows
-from genoformer.inference.classes import predictions
-from genoformer.inference.prediction_request import OF_REGIONS, PredictionFiles, PredictionRequest
-from genoformer.inference.runtime import Floats, evaluating, n_cores
+from genoformer.inference.class_windows import PART_BASES, ClassTask, ClassWindows, ValueFolder, WindowNumbers, write_windows
+from genoformer.inference.prediction_request import PredictionFiles, PredictionRequest, request_fingerprint
+from genoformer.inference.runtime import Floats
 from genoformer.inference.track_prediction import Predicted
 from genoformer.models import cost, registry
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.resume_folder import folder_of
 from genoformer.tasks import Task
 from genoformer.writers.calls import CallRule, CollectedCalls, SeveralSinks, WindowGrid, check_calls_path, new_calls
-from genoformer.writers.class_tables import SUFFIXES, class_columns, key_columns, write_classes
-from genoformer.writers.embeddings import check_output
 from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PART_SEQUENCES = 1_024  # predicted together
 
 
 @dataclass(frozen=True)
@@ -74,13 +64,15 @@ class ClassPrediction:
         """Return a row for each bin, or with a threshold in the request, a row for each call."""
         import pandas as pd
 
+        self.request.compute.refuse_shard("a table in memory")
+        run = self._run(MemoryStore(), self.request.threads_of(None))
         if self.request.threshold is not None:
             calls = CollectedCalls(self._call_rule())
-            self._run(calls, None, progress)
+            self._write(run, calls, progress)
             rows = [(call.chrom, call.start, call.end, call.name, call.value) for call in calls.finish()]
             return pd.DataFrame(rows, columns=["chrom", "start", "end", "name", "value"])
         collected = CollectedTracks()
-        self._run(collected, None, progress)
+        self._write(run, collected, progress)
         chroms, starts, ends, values = collected.columns()
         bins = pd.DataFrame({"chrom": chroms, "start": starts, "end": ends})
         return pd.concat([bins, pd.DataFrame(values.T, columns=column_names(self.tracks))], axis=1)
@@ -89,25 +81,37 @@ class ClassPrediction:
         """Write a bin for each window, and the calls if requested, and return notes on them.
 
         Finished parts are kept next to the output until it is complete, so that the same request resumes an interrupted run.
+        A shard computes its parts only.
         Raises ConfigError for an existing output, unless it is to be replaced or belongs to a run that is resumed.
         """
-        rule = self._check_files(files)
-        genome = self.windows.genome
-        landmarks = read_landmarks(genome, files.gtf, files.elements)
-        target = TrackOutput(
-            files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "classes"
-        )
-        with self._folder(files.output) as folder, new_sink(target) as sink, ExitStack() as stack:
-            calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
-            summary = self._run(SeveralSinks([sink, calls]) if calls else sink, folder, progress)
-        notes = self._notes(files.output, summary, folder.n_found if folder else 0)
+        rule, compute, n_threads = self._check_files(files), self.request.compute, self.request.threads_of(files.output)
+        with self._store(files.output, n_threads) as store:
+            run = self._run(store, n_threads)
+            if compute.shard is not None:
+                return [run.compute_shard(files.output, self._stage(progress))]
+            genome = self.windows.genome
+            landmarks = read_landmarks(genome, files.gtf, files.elements)
+            target = TrackOutput(
+                files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "classes"
+            )
+            with new_sink(target) as sink, ExitStack() as stack:
+                calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None
+                summary = self._write(run, SeveralSinks([sink, calls]) if calls else sink, progress)
+        notes = self._notes(files.output, summary, getattr(store, "n_found", 0))
         return [*notes, f"{files.calls}: {calls.n_calls:,} call{'s' * (calls.n_calls != 1)}"] if calls else notes
 
-    def _run(self, sink: TrackSink, folder: ValueFolder | None, progress: ProgressCallback) -> Predicted:
-        request, columns = self.request, [track.index for track in self.tracks]
-        n_classes = self.models[0].task.n_outputs
-        with open_values(self.models, both_strands=request.both_strands, runtime=request.runtime) as values:
-            return predict_windows(self.windows, values, n_classes, columns, sink, folder=folder, progress=progress)
+    def _run(self, store: ValueFolder | MemoryStore[Floats], n_threads: int) -> PartedRun[WindowNumbers, Floats]:
+        request = self.request
+        task = ClassTask(self.windows, self.models, request.both_strands, request.runtime, n_threads)
+        parts = InputParts(self.windows.parts, request.compute.shard)
+        return PartedRun(parts, task, store, request.compute, size=lambda part: len(part[1]))
+
+    def _stage(self, progress: ProgressCallback) -> Stage:
+        return Stage(progress, "predicting", self.windows.n)
+
+    def _write(self, run: PartedRun[WindowNumbers, Floats], sink: TrackSink, progress: ProgressCallback) -> Predicted:
+        columns = [track.index for track in self.tracks]
+        return write_windows(self.windows, run.results(self._stage(progress)), columns, sink)
 
     def _check_files(self, files: PredictionFiles) -> CallRule | None:
         """Return the rule of the calls if they are requested; refuse outputs that cannot be written, before the model runs."""
@@ -131,40 +135,24 @@ class ClassPrediction:
         return self.rule
 
     @contextmanager
-    def _folder(self, output: Path) -> Iterator[ValueFolder | None]:
-        """Yield the resume folder of an output, which is removed after success; None for models that are not from a file."""
+    def _store(self, output: Path, n_threads: int) -> Iterator[ValueFolder | MemoryStore[Floats]]:
+        """Yield the resume folder of an output, removed after success; for models without a file, a store in memory."""
+        compute = self.request.compute
         if not all(model.sha256 for model in self.models):
-            yield None
+            compute.refuse_shard("a model in memory")
+            yield MemoryStore()
             return
-        folder = ValueFolder(output, self._fingerprint())
-        with lock_folder(folder.path, output):
-            try:
-                yield folder
-            except BaseException:
-                if folder.is_new and not folder.numbers():
-                    folder.remove()
-                raise
-            folder.remove()
+        with resumable(ValueFolder(output, self._fingerprint(n_threads)), output, compute) as folder:
+            yield folder
 
-    def _fingerprint(self) -> dict[str, str]:
+    def _fingerprint(self, n_threads: int) -> dict[str, str]:
         """Return what the values of the windows depend on."""
-        runtime, (window, step) = self.request.runtime, self.windows.grid
-        regions = hashlib.sha256()
-        for chrom, rows in self.windows.intervals.items():
-            regions.update(chrom.encode() + b"\0" + rows.astype("<i8").tobytes())
-        return {
-            "FASTA": self.windows.genome.signature,
+        window, step = self.windows.grid
+        return request_fingerprint(self.request, self.windows.genome, self.windows.intervals, n_threads) | {
             "model": ",".join(model.sha256 for model in self.models),
-            "regions": regions.hexdigest(),
             "window": str(window),
             "step": str(step),
             "part size": str(self.windows.part_size),
-            "strands": str(self.request.both_strands),
-            "precision": runtime.precision,
-            "device": runtime.device,
-            "batch size": str(runtime.batch_size or "auto"),
-            "number of threads": str(n_cores()) if runtime.device == "cpu" else "any",
-            "version": __version__,
         }
 
     def _notes(self, path: Path, summary: Predicted, n_found: int) -> list[str]:
@@ -180,60 +168,6 @@ class ClassPrediction:
         return [*notes, f"{path}: {names} in {bins}, from {windows}"]
 
 
-@dataclass(frozen=True)
-class SequencePrediction:
-    """Sequences of a file, read and checked; `write` and `table` predict them."""
-
-    request: PredictionRequest
-    models: Sequence[Any]
-    data: LabelledSequences
-    tracks: Sequence[Track]
-    notes: Sequence[str]
-    unit = "sequences"
-
-    def cost(self) -> str:
-        raise OptionError("plan", "counts the windows of regions, found a file of sequences; leave out one of them.")
-
-    def table(self, progress: ProgressCallback = None) -> pd.DataFrame:
-        """Return a row for each sequence."""
-        import pandas as pd
-
-        values = np.concatenate(list(self._batches(progress)))
-        keys = pd.DataFrame({name: list(column) for name, column in key_columns(self.data).items()})
-        return pd.concat([keys, pd.DataFrame(values, columns=class_columns(self.data, self.tracks))], axis=1)
-
-    def write(self, files: PredictionFiles, progress: ProgressCallback = None) -> list[str]:
-        """Write a row for each sequence to a TSV or Parquet file, and return notes."""
-        if files.calls is not None:
-            raise OptionError("calls", "merges windows of regions, found a file of sequences; leave it out.")
-        if files.gtf or files.elements:
-            raise ConfigError("genes and elements are drawn above a figure of a region; leave them out.")
-        check_output(files.output, SUFFIXES)
-        write_classes(files.output, self.data, self.tracks, self._batches(progress))
-        window = self.models[0].config.window
-        n_long = sum(len(codes) > window for codes in self.data.sequences)
-        cut = f"; {n_long:,} longer than the window of {window:,} bases, cut into windows" if n_long else ""
-        names = join_names([track.identifier for track in self.tracks])
-        return [f"{files.output}: {names} of {len(self.data):,} sequences{cut}"]
-
-    def _batches(self, progress: ProgressCallback) -> Iterator[Floats]:
-        """Yield the values [n, K] of some sequences at a time."""
-        request, columns, n = self.request, [track.index for track in self.tracks], len(self.data)
-        with ExitStack() as stack:
-            runtime = request.runtime
-            members = [stack.enter_context(evaluating(model, runtime.device, runtime.precision)) for model in self.models]
-            size = request.part_size or PART_SEQUENCES
-            for first in range(0, n, size):
-                sequences = self.data.sequences[first : first + size]
-                every = [
-                    predictions(model, sequences, both_strands=request.both_strands, batch_size=runtime.batch_size).values
-                    for model in members
-                ]
-                yield np.stack(every).mean(axis=0)[:, columns]
-                if progress is not None:
-                    progress(Progress("predicting", first + len(sequences), n))
-
-
 def resolve_windows(
     request: PredictionRequest, genome: Genome, intervals: Mapping[str, Intervals], notes: Sequence[str]
 ) -> ClassPrediction:
@@ -241,7 +175,7 @@ def resolve_windows(
 
     Raises ConfigError for an unknown class, a step outside 1 to the window, and a threshold that no probability reaches.
     """
-    models = _loaded(request)
+    models = loaded_models(request)
     task, windows = models[0].task, [model.config.window for model in models]
     if len(set(windows)) > 1:
         several = join_names([f"{window:,}" for window in windows])
@@ -252,7 +186,7 @@ def resolve_windows(
     step = max(1, window // 2) if request.step is None else request.step
     if not 1 <= step <= window:
         raise ConfigError(f"step = {step}: give 1 base up to the window of the model, {window:,}.")
-    tracks = _chosen(task, request.class_names, one=task.binary)
+    tracks = chosen_classes(task, request.class_names, one=task.binary)
     grid = WindowGrid(window, step)
     threshold = request.threshold
     if not task.has_scale:
@@ -262,24 +196,11 @@ def resolve_windows(
     names = [track.identifier for track in tracks]
     rule = None if threshold is None else CallRule(names, grid, genome.contigs, threshold, not task.has_scale)
     part_size = max(1, PART_BASES // window) if request.part_size is None else request.part_size
-    notes = [*notes, *_window_notes(request, models)]
+    notes = [*notes, *window_notes(request, models)]
     return ClassPrediction(request, models, ClassWindows(genome, grid, intervals, part_size), tracks, rule, notes)
 
 
-def resolve_sequences(request: PredictionRequest) -> SequencePrediction:
-    """Read the sequences of a request, and check its options."""
-    request.refuse(OF_REGIONS, "is for regions of a genome, found a file of sequences")
-    models = _loaded(request)
-    fasta = request.fasta.path if isinstance(request.fasta, Genome) else request.fasta
-    assert request.data is not None
-    data = read_sequences(request.data, fasta=fasta, label=())
-    tracks = _chosen(models[0].task, request.class_names, one=False)
-    is_cut = any(len(codes) > model.config.window for model in models for codes in data.sequences)
-    notes = [*data.notes, *(_window_notes(request, models) if is_cut else [])]
-    return SequencePrediction(request, models, data, tracks, notes)
-
-
-def _chosen(task: Task, names: Sequence[str], *, one: bool) -> list[Track]:
+def chosen_classes(task: Task, names: Sequence[str], *, one: bool) -> list[Track]:
     """Return the classes of these names as tracks; by default all, or with `one` the last."""
     if missing := [name for name in names if name not in task.names]:
         raise ConfigError(f"there is no {task.word} {missing[0]!r}; the model predicts {join_names(task.names)}.")
@@ -289,7 +210,7 @@ def _chosen(task: Task, names: Sequence[str], *, one: bool) -> list[Track]:
     return [Track(i, task.names[i], strand_pair=i, description=f"{meaning} {task.names[i]}") for i in numbers]
 
 
-def _window_notes(request: PredictionRequest, models: Sequence[Any]) -> list[str]:
+def window_notes(request: PredictionRequest, models: Sequence[Any]) -> list[str]:
     """Return notes on windows that neither the request nor the folders of the models name."""
     if request.context is not None:
         return []
@@ -297,7 +218,7 @@ def _window_notes(request: PredictionRequest, models: Sequence[Any]) -> list[str
     return list(dict.fromkeys(note for model in models if (note := model.window_note(name))))
 
 
-def _loaded(request: PredictionRequest) -> list[Any]:
+def loaded_models(request: PredictionRequest) -> list[Any]:
     """Return the models of a request, which read windows of its context.
 
     Raises ConfigError for a context below one token or above the window of a model.

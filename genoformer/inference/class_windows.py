@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +20,9 @@ from genoformer.formats.bed import Intervals
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import merge
-from genoformer.inference.runtime import CPU, Floats, Runtime, choose_batch_size, evaluating, run_batched
+from genoformer.inference.runtime import CPU, Floats, Runtime, choose_batch_size, evaluating, run_batched, threads
 from genoformer.inference.track_prediction import Predicted, bins_within
 from genoformer.models.base import Classifies
-from genoformer.progress import Progress, ProgressCallback
 from genoformer.resume_folder import ResumeFolder
 from genoformer.writers.calls import WindowGrid
 from genoformer.writers.tracks import TrackSink
@@ -32,6 +31,7 @@ MIN_KNOWN = 0.5  # smallest fraction of known bases of a window that gets a valu
 PART_BASES = 1 << 17  # in a part: half a minute on a CPU for a model of DNABERT's size
 
 Ints = NDArray[np.int64]
+WindowNumbers = tuple[str, Ints]  # contig, and sorted numbers of windows [n]
 Values = Callable[[Codes], Floats]  # codes [B, L] -> values [B, C]
 
 
@@ -94,19 +94,19 @@ class ValueFolder(ResumeFolder):
 
     ending = ".npz"
 
-    def get_or_compute(self, i: int, shape: tuple[int, int], compute: Callable[[], Floats]) -> Floats:
-        """Return the values of a part, of this shape [n, C]; compute and store them if they are missing or damaged."""
+    def get(self, i: int) -> Floats | None:
+        """Return the values of a part [n, C]; None if they are missing or damaged."""
         try:
             with self._name(i).open("rb") as stored, np.load(stored, allow_pickle=False) as arrays:
                 values: Floats = arrays["values"]
-            if values.dtype == np.float32 and values.shape == shape:
-                return values
         except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
-            pass
-        values = compute()
+            return None
+        return values if values.dtype == np.float32 else None
+
+    def put(self, i: int, values: Floats) -> None:
+        """Store the values of a part."""
         with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
             np.savez(file, values=values)
-        return values
 
 
 @contextmanager
@@ -141,32 +141,47 @@ def _logits(model: Classifies, codes: Codes, rows: slice) -> torch.Tensor:
     return model.logits(codes[rows])
 
 
-def predict_windows(
-    windows: ClassWindows,
-    values: Values,
-    n_classes: int,
-    columns: Sequence[int],
-    sink: TrackSink,
-    *,
-    folder: ValueFolder | None = None,
-    progress: ProgressCallback = None,
+@dataclass(frozen=True)
+class ClassTask:
+    """Values of the windows of a part, from a model or the members of an ensemble.
+
+    both_strands: average the logits of both strands; None: if the model was trained so.
+    """
+
+    windows: ClassWindows
+    models: Sequence[Any]
+    both_strands: bool | None
+    runtime: Runtime
+    threads: int  # of a process
+
+    @property
+    def device(self) -> str:
+        return self.runtime.device
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[WindowNumbers], Floats]]:
+        """Yield the function from the windows of a part to their values [n, C]; the models are on their device in the block."""
+        n_classes, both, runtime = self.models[0].task.n_outputs, self.both_strands, self.runtime
+        with threads(self.threads), open_values(self.models, both_strands=both, runtime=runtime) as values:
+            yield lambda part: _part(self.windows, values, n_classes, *part)
+
+
+def write_windows(
+    windows: ClassWindows, parts: Iterable[tuple[WindowNumbers, Floats]], columns: Sequence[int], sink: TrackSink
 ) -> Predicted:
-    """Predict all windows, and write the values of their bins to a sink in order; memory holds one part of the windows.
+    """Write the values of the bins of all windows to a sink in order; memory holds one part of the windows.
 
     A bin has the value of the window with its centre; the first and the last bin of an interval are cut to it. Beyond the ends
     of a contig the model reads N. A bin is NaN if fewer than half of the bases of its window are known (`MIN_KNOWN`).
 
-    values: from `open_values`. n_classes: C. columns: numbers of the classes to write [K]. folder: keeps the values of finished
-    parts, so that an interrupted run resumes.
+    parts: the windows of all parts and their values [n, C], in order. columns: numbers of the classes to write [K].
 
     Raises CheckpointError if a prediction is not finite.
     """
     begun = time.monotonic()
-    n_windows, n_done, n_bins, n_unknown = windows.n, 0, 0, 0
+    n_bins, n_unknown = 0, 0
     step, chosen = windows.grid.step, np.asarray(columns, dtype=np.int64)
-    for i, (chrom, numbers) in enumerate(windows.parts()):
-        compute = partial(_part, windows, values, n_classes, chrom, numbers)
-        part = compute() if folder is None else folder.get_or_compute(i, (len(numbers), n_classes), compute)
+    for (chrom, numbers), part in parts:
         n_before = 0
         for run in _runs(numbers):
             of_run = part[n_before : n_before + len(run), chosen].T  # [K, n]
@@ -175,10 +190,7 @@ def predict_windows(
                 sink.add(bins)
                 n_bins += len(bins.starts)
                 n_unknown += int(np.isnan(bins.values[0]).sum())
-        n_done += len(numbers)
-        if progress is not None:
-            progress(Progress("predicting", n_done, n_windows))
-    return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
+    return Predicted(windows.n, n_bins, n_unknown, time.monotonic() - begun)
 
 
 def _part(windows: ClassWindows, values: Values, n_classes: int, chrom: str, numbers: Ints) -> Floats:

@@ -13,11 +13,14 @@ from genoformer.models.base import EMBEDS, PredictsTracks, has, require
 from genoformer.progress import ProgressCallback
 
 
-def embed_sequences(data: LabelledSequences, request: EmbeddingRequest, *, progress: ProgressCallback = None) -> Embeddings:
+def embed_sequences(
+    data: LabelledSequences, request: EmbeddingRequest, *, progress: ProgressCallback = None, keep: bool = True
+) -> Embeddings:
     """Embed sequences of any length; write and draw the vectors as the request says.
 
-    progress: called after windows, or after sequences if each token has a vector. Memory holds all vectors [N, n_layers, D],
-    but not vectors of tokens, which are written as they are computed.
+    progress: called after windows; after parts of sequences if each token has a vector, or if there are several parts.
+    keep: return all vectors [N, n_layers, D]; without it, memory holds one part of them, unless they are drawn. Vectors of
+    tokens are written as they are computed.
 
     Raises ConfigError, before anything is computed, for options that the model or the data do not support.
 
@@ -33,7 +36,7 @@ def embed_sequences(data: LabelledSequences, request: EmbeddingRequest, *, progr
     """
     embedder = make_embedder(request)
     embedder.check(data)
-    return embedder.embed(data, progress)
+    return embedder.embed(data, progress, keep=keep)
 
 
 def make_embedder(request: EmbeddingRequest) -> Embedder:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
-from genoformer import plots
+from genoformer import __version__, plots
+from genoformer.compute import IN_PROCESS, THREADS, Compute, InputParts, MemoryStore, PartedRun, resumable, resumed_threads
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import save_figure
 from genoformer.genome.codes import Codes
+from genoformer.inference.class_windows import ValueFolder
+from genoformer.inference.embedding_parts import TokenFolder, TokenPart, TokenTask, VectorTask, sequence_parts
 from genoformer.inference.embeddings import (
     TokenEmbeddings,
     WindowSize,
@@ -22,13 +27,15 @@ from genoformer.inference.embeddings import (
     sequence_embeddings,
     token_embeddings,
 )
-from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
+from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating, n_cores, sha256_of_arrays
 from genoformer.models.base import Classifies, Model, has
 from genoformer.models.token_model import TokenModel
 from genoformer.option_checks import Strand, check_choice, check_kind, check_number, whole_numbers
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import Progress, ProgressCallback, Stage
+from genoformer.resume_folder import ResumeFolder
 from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 
+Folder = TypeVar("Folder", bound=ResumeFolder)
 Pooling = Literal["mean", "max", "cls", "tokens"]
 _MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
 
@@ -46,9 +53,12 @@ class EmbeddingRequest:
     strand: Strand = "forward"  # "both": mean of a sequence and its reverse complement
     output: str | Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
     pca: str | Path | None = None  # .png or .svg
+    part_size: int | None = None  # sequences in a part; None: at most 4,096, fewer if they are long
     runtime: Runtime = CPU
+    compute: Compute = IN_PROCESS
 
     def __post_init__(self) -> None:
+        check_number("part_size", self.part_size, 1, "sequences")
         for name in ("output", "pca"):
             check_kind(name, getattr(self, name), (str, Path), "the path of a file")
         check_kind("head", self.head, str, "the name of a head")
@@ -83,6 +93,7 @@ class Embedder(ABC):
 
     request: EmbeddingRequest
     layers: list[int]  # numbers of the layers after which vectors are taken
+    least_bases = 0  # bases that a short sequence costs
 
     @property
     @abstractmethod
@@ -109,34 +120,121 @@ class Embedder(ABC):
             problem = f"needs two components, but {len(data):,} sequences of width {width} have no two; leave it out."
             raise OptionError("pca", problem)
 
-    def embed(self, data: LabelledSequences, progress: ProgressCallback = None) -> Embeddings:
-        """Compute the vectors of all sequences; write and draw them as the request says."""
-        request = self.request
+    @property
+    @abstractmethod
+    def sha256(self) -> str | None:
+        """Hash of the weights; None for a model that is not from a file."""
+
+    def embed(self, data: LabelledSequences, progress: ProgressCallback = None, *, keep: bool = True) -> Embeddings:
+        """Compute the vectors of all sequences; write and draw them as the request says.
+
+        Finished parts are kept next to the output until it is complete, so that the same request resumes an interrupted run.
+        A shard computes its parts only. keep: return the vectors; without it, memory holds one part of them.
+        """
+        request, is_shard = self.request, self.request.compute.shard is not None
+        anchor = request.output or request.pca
+        output = Path(anchor) if anchor else None
+        n_threads = request.compute.n_threads(resumed_threads(output), n_cores())
         if request.pooling == "tokens":
-            return Embeddings(self.layers, None, self._write_tokens(data, progress))
-        values, notes = self.vectors(data.sequences, progress), self.summary(data)
+            if output is None:
+                raise OptionError("output", "is None, expected a .parquet for the many vectors of tokens; name one.")
+            with self._store(TokenFolder, data, output, n_threads) as tokens_store:
+                run = self._token_run(data, tokens_store, n_threads)
+                stage = Stage(progress, "embed", len(data))
+                if is_shard:
+                    return Embeddings(self.layers, None, [run.compute_shard(output, stage)])
+                tokens = (of_layers for _, part in run.results(stage) for of_layers in part)
+                n = write_tokens(output, data, tokens, self.layers, self.width)
+            return Embeddings(self.layers, None, [*self._resumed(tokens_store), *self.summary(data), f"{output}: {n:,} rows"])
+        with self._store(ValueFolder, data, output, n_threads) as store:
+            windows = progress if self._shows_windows(data) else None
+            vectors = self._vector_run(data, store, VectorTask(self, n_threads, windows))
+            stage = Stage(None if windows else progress, "embed", len(data))
+            if is_shard:
+                assert output is not None  # the store has refused it
+                return Embeddings(self.layers, None, [vectors.compute_shard(output, stage)])
+            values, notes = self._write(data, (part for _, part in vectors.results(stage)), keep=keep)
+        return Embeddings(self.layers, values, [*self._resumed(store), *notes])
+
+    def vectors_of(self, sequences: Sequence[Codes]) -> Floats:
+        """Return one vector per sequence and layer, [N, n_layers, D], computed by the processes of the request."""
+        compute = self.request.compute
+        if not compute.is_parallel:
+            return self.vectors(sequences)
+        compute.refuse_shard("an array in memory")
+        names = tuple(map(str, range(1, len(sequences) + 1)))
+        data = LabelledSequences(names, tuple(sequences), ((),) * len(names), (), Path("sequences"))
+        run = self._vector_run(data, MemoryStore(), VectorTask(self, compute.n_threads(None, n_cores())))
+        return np.concatenate([part for _, part in run.results(Stage(None, "embed"))])
+
+    def _write(self, data: LabelledSequences, parts: Iterator[Floats], *, keep: bool) -> tuple[Floats | None, list[str]]:
+        """Write and draw the vectors of all parts; return the vectors, if they are kept, and notes."""
+        request, notes, n_layers = self.request, self.summary(data), len(self.layers)
+        values = None
+        if keep or request.pca or not request.output:
+            values = np.concatenate(list(parts))
+            parts = iter([values])
         if request.output:
-            write_vectors(Path(request.output), data, values, self.layers)
-            notes.append(f"{request.output}: {len(data):,} sequences, {len(self.layers)} x {values.shape[-1]} numbers each")
+            write_vectors(Path(request.output), data, parts, self.layers, self.width)
+            notes.append(f"{request.output}: {len(data):,} sequences, {n_layers} x {self.width} numbers each")
         if request.pca:
+            assert values is not None
             draw_components(Path(request.pca), values, data, self.layers)
             notes.append(f"{request.pca}: principal components")
-        return Embeddings(self.layers, values, notes)
+        return values, notes
 
-    def _write_tokens(self, data: LabelledSequences, progress: ProgressCallback) -> list[str]:
-        """Write a vector for each token as it is computed, and return notes."""
-        output = self.request.output
-        if output is None:
-            raise OptionError("output", "is None, expected a .parquet for the many vectors of tokens; name one.")
+    def _parts(self, data: LabelledSequences) -> InputParts[Sequence[Codes]]:
+        request = self.request
+        tokens, least = request.pooling == "tokens", self.least_bases
+        return InputParts(
+            lambda: sequence_parts(data.sequences, n=request.part_size, tokens=tokens, at_least=least), request.compute.shard
+        )
 
-        def counted() -> Iterator[tuple[TokenEmbeddings, ...]]:
-            for i, of_layers in enumerate(self.tokens(data.sequences), 1):
-                yield of_layers
-                if progress is not None:
-                    progress(Progress("embed", i, len(data)))
+    def _shows_windows(self, data: LabelledSequences) -> bool:
+        """True if progress counts the windows of the only part, not the sequences of finished parts."""
+        return not self.request.compute.is_parallel and len(list(islice(self._parts(data).parts(), 2))) < 2
 
-        n = write_tokens(Path(output), data, counted(), self.layers, self.width)
-        return [*self.summary(data), f"{output}: {n:,} rows"]
+    def _vector_run(
+        self, data: LabelledSequences, store: ValueFolder | MemoryStore[Floats], task: VectorTask
+    ) -> PartedRun[Sequence[Codes], Floats]:
+        return PartedRun(self._parts(data), task, store, self.request.compute)
+
+    def _token_run(
+        self, data: LabelledSequences, store: TokenFolder | MemoryStore[TokenPart], n_threads: int
+    ) -> PartedRun[Sequence[Codes], TokenPart]:
+        return PartedRun(self._parts(data), TokenTask(self, n_threads), store, self.request.compute)
+
+    @contextmanager
+    def _store(
+        self, kind: type[Folder], data: LabelledSequences, output: Path | None, n_threads: int
+    ) -> Iterator[Folder | MemoryStore[Any]]:
+        """Yield the resume folder of an output, removed after success; without an output or weights from a file, memory."""
+        compute = self.request.compute
+        if output is None or not self.sha256:
+            compute.refuse_shard("no output file" if output is None else "a model in memory")
+            yield MemoryStore()
+            return
+        with resumable(kind(output, self._fingerprint(data, n_threads)), output, compute) as folder:
+            yield folder
+
+    def _fingerprint(self, data: LabelledSequences, n_threads: int) -> dict[str, str]:
+        """Return what the vectors depend on."""
+        request = self.request
+        names = ("pooling", "window", "overlap", "head", "strand", "part_size")
+        return {
+            "sequences": sha256_of_arrays(data.sequences),
+            "model": self.sha256 or "",
+            "layers": ",".join(map(str, self.layers)),
+            **{name.replace("_", " "): str(getattr(request, name)) for name in names},
+            **request.runtime.fingerprint(),
+            THREADS: str(n_threads) if request.runtime.device == "cpu" else "any",
+            "version": __version__,
+        }
+
+    @staticmethod
+    def _resumed(store: object) -> list[str]:
+        n_found = getattr(store, "n_found", 0)
+        return [f"{n_found:,} finished parts of an earlier run were used."] if n_found else []
 
 
 class TokenEmbedder(Embedder):
@@ -150,6 +248,7 @@ class TokenEmbedder(Embedder):
         if request.head is not None:
             raise OptionError("head", "needs a track model, found a language model; leave it out.")
         self.model: TokenModel = loaded.encoder
+        self._sha256 = loaded.sha256
         window, overlap, trained = request.window, request.overlap, 0
         if has(loaded, Classifies):
             trained = loaded.config.window
@@ -165,6 +264,10 @@ class TokenEmbedder(Embedder):
     @property
     def width(self) -> int:
         return int(self.model.config.width)
+
+    @property
+    def sha256(self) -> str | None:
+        return self._sha256
 
     def vectors(self, sequences: Sequence[Codes], progress: ProgressCallback = None, stage: str = "") -> Floats:
         """Return one vector per sequence and layer, [N, n_layers, D]; `stage` is the beginning of the stages of progress."""

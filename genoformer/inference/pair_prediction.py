@@ -172,6 +172,7 @@ def resolve_pairs(
     """Check the options for a head of pairs."""
     name, model = request.head, request.model
     assert name is not None
+    request.compute.refuse("a head of pairs, which this process predicts alone")
     heads: Mapping[str, Head]
     heads = registry.read_pair_heads(model) if isinstance(model, str | Path) else cast(Any, model).pair_heads
     for option in ("targets", "contexts", "scale"):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
 from genoformer.errors import CheckpointError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.context_table import ContextTable, open_contexts
@@ -17,12 +20,32 @@ from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_prediction import BasePrediction, refuse_options_of_others, resolve_base_tracks
 from genoformer.inference.base_tracks import BASE_TRACKS
-from genoformer.inference.class_prediction import ClassPrediction, SequencePrediction, resolve_sequences, resolve_windows
+from genoformer.inference.class_prediction import ClassPrediction, resolve_windows
 from genoformer.inference.pair_prediction import PairPrediction, resolve_pairs
-from genoformer.inference.prediction_request import OF_BASES, OF_CLASSES, OF_TRACKS, PredictionFiles, PredictionRequest
+from genoformer.inference.prediction_request import (
+    OF_BASES,
+    OF_CLASSES,
+    OF_TRACKS,
+    PredictionFiles,
+    PredictionRequest,
+    request_fingerprint,
+)
 from genoformer.inference.regions import ResolvedRegions, resolve_regions
+from genoformer.inference.runtime import sha256_of_arrays
+from genoformer.inference.sequence_prediction import SequencePrediction, resolve_sequences
 from genoformer.inference.track_plan import plan_prediction
-from genoformer.inference.track_prediction import Predicted, TrackSelection, head_tracks, predict_tracks
+from genoformer.inference.track_prediction import (
+    CellNumbers,
+    Predicted,
+    TrackFolder,
+    TrackPart,
+    TrackSelection,
+    TrackTask,
+    head_tracks,
+    n_cells,
+    track_task,
+    write_tracks,
+)
 from genoformer.models import families, registry
 from genoformer.models.base import (
     Classifies,
@@ -37,8 +60,8 @@ from genoformer.models.base import (
 from genoformer.models.folders import member_names, resolve_model
 from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.models.track_model import head_named
-from genoformer.progress import ProgressCallback
-from genoformer.writers.tracks import CollectedTracks, TrackOutput, TrackSink, column_names, new_sink
+from genoformer.progress import ProgressCallback, Stage
+from genoformer.writers.tracks import CollectedTracks, TrackOutput, column_names, new_sink
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,33 +87,86 @@ class TrackPrediction:
         head, both = self.request.head, bool(self.request.both_strands)
         return plan_prediction(self.config, self.intervals, head=head, both_strands=both, runtime=self.request.runtime).text()
 
-    def run(self, sink: TrackSink, *, progress: ProgressCallback = None) -> Predicted:
-        """Load the model and write the predictions to a sink; see `predict_tracks`."""
-        model: Any = self.request.model
-        loaded = registry.load(model, PredictsTracks) if isinstance(model, str | Path) else model
-        loaded = with_contexts(loaded, self.contexts)
-        runtime = self.request.runtime
-        return predict_tracks(self.genome, loaded, self.intervals, self.selection, sink, runtime=runtime, progress=progress)
+    def _task(self, n_threads: int) -> TrackTask:
+        """Load the model, and return the windows and how they are predicted."""
+        model, request = self.request.model, self.request
+        loaded: Any = registry.load(model, PredictsTracks) if isinstance(model, str | Path) else model
+        return track_task(
+            self.genome,
+            with_contexts(loaded, self.contexts),
+            self.intervals,
+            self.selection,
+            runtime=request.runtime,
+            part_size=request.part_size,
+            n_threads=n_threads,
+        )
+
+    def _run(self, task: TrackTask, store: TrackFolder | MemoryStore[TrackPart]) -> PartedRun[CellNumbers, TrackPart]:
+        compute = self.request.compute
+        return PartedRun(InputParts(task.windows.parts, compute.shard), task, store, compute, n_cells)
+
+    def _stage(self, task: TrackTask, progress: ProgressCallback) -> Stage:
+        return Stage(progress, "predicting", task.windows.n)
 
     def table(self, progress: ProgressCallback = None) -> pd.DataFrame:
         """Return a row for each bin: chrom, start, end, and a column for each track."""
         import pandas as pd
 
-        collected = CollectedTracks()
-        self.run(collected, progress=progress)
+        self.request.compute.refuse_shard("a table in memory")
+        task, collected = self._task(self.request.threads_of(None)), CollectedTracks()
+        run = self._run(task, MemoryStore())
+        write_tracks(task.windows, run.results(self._stage(task, progress)), collected)
         chroms, starts, ends, values = collected.columns()
         tracks = pd.DataFrame(values.T, columns=column_names(self.tracks))
         return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
 
     def write(self, files: PredictionFiles, progress: ProgressCallback = None) -> list[str]:
-        """Write the tracks to the output, and return notes on them."""
+        """Write the tracks to the output, and return notes on them.
+
+        Finished parts are kept next to the output until it is complete, so that the same request resumes an interrupted run.
+        A shard computes its parts only.
+        """
         if files.calls is not None:
             raise OptionError("calls", "needs a fine-tuned model, found a track model; leave it out.")
+        compute = self.request.compute
         landmarks = read_landmarks(self.genome, files.gtf, files.elements)
         target = TrackOutput(files.output, self.genome.contigs, self.tracks, self.intervals, landmarks, files.force)
-        with new_sink(target) as sink:
-            summary = self.run(sink, progress=progress)
-        notes = []
+        with new_sink(target) if compute.shard is None else nullcontext() as sink:
+            task = self._task(self.request.threads_of(files.output))
+            with self._store(files.output, task) as store:
+                run, stage = self._run(task, store), self._stage(task, progress)
+                if sink is None:
+                    return [run.compute_shard(files.output, stage)]
+                summary = write_tracks(task.windows, run.results(stage), sink)
+        return self._notes(files.output, summary, getattr(store, "n_found", 0))
+
+    @contextmanager
+    def _store(self, output: Path, task: TrackTask) -> Iterator[TrackFolder | MemoryStore[TrackPart]]:
+        """Yield the resume folder of an output, removed after success; for a model without a file, a store in memory."""
+        compute = self.request.compute
+        if not task.model.sha256:
+            compute.refuse_shard("a model in memory")
+            yield MemoryStore()
+            return
+        with resumable(TrackFolder(output, self._fingerprint(task)), output, compute) as folder:
+            yield folder
+
+    def _fingerprint(self, task: TrackTask) -> dict[str, str]:
+        """Return what the predictions depend on."""
+        selection, squashed = self.selection, self.selection.squashed
+        numbers = [np.asarray(selection.tracks), *([] if selection.strand_pairs is None else [selection.strand_pairs])]
+        scales = [] if squashed is None else [squashed.scale, squashed.clip_soft, squashed.exponent]
+        return request_fingerprint(self.request, self.genome, self.intervals, task.threads) | {
+            "model": task.model.sha256,
+            "head": task.model.head_named(selection.head),
+            "tracks": sha256_of_arrays(numbers),
+            "scale": "" if squashed is None else f"{squashed.kind} {sha256_of_arrays(scales)}",
+            "contexts": "" if self.contexts is None else self.contexts.sha256,
+            "part size": str(task.windows.n_part),
+        }
+
+    def _notes(self, output: Path, summary: Predicted, n_found: int) -> list[str]:
+        notes = [f"Note: {n_found:,} finished parts of an earlier run were used."] if n_found else []
         if summary.n_unknown:
             of_all = f"{summary.n_unknown:,} of the {summary.n_bins:,} bins hold nothing but N (gaps of the assembly)"
             notes.append(f"Note: {of_all}; their predictions have no meaning.")
@@ -98,7 +174,7 @@ class TrackPrediction:
         tracks = "1 track" if n_tracks == 1 else f"{n_tracks:,} tracks"
         windows = "1 window" if summary.n_windows == 1 else f"{summary.n_windows:,} windows"
         bins = f"{summary.n_bins:,} bins of {self.head.bin_size}"
-        return [*notes, f"{files.output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
+        return [*notes, f"{output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
 
 
 Prediction = TrackPrediction | PairPrediction | ClassPrediction | SequencePrediction | BasePrediction

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from genoformer import __version__
+from genoformer.compute import IN_PROCESS, THREADS, Compute, resumed_threads
 from genoformer.errors import OptionError
+from genoformer.formats.bed import Intervals
 from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, region_sources
-from genoformer.inference.runtime import CPU, Runtime
+from genoformer.inference.runtime import CPU, Runtime, n_cores
 from genoformer.models.base import Model
 from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
 
 OF_TRACKS = ("tracks", "targets", "head", "scale", "contexts")  # options that need a track model
-OF_CLASSES = ("data", "classes", "context", "step", "threshold", "part_size")  # options that need a fine-tuned model
+OF_CLASSES = ("data", "classes", "context", "step", "threshold")  # options that need a fine-tuned model
 OF_BASES = ("track", "stride")  # options that need a language model
 OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
 
@@ -51,6 +55,7 @@ class PredictionRequest:
     part_size: int | None = None  # windows, sequences or bases predicted together; None: chosen automatically
     contexts: str | Path | ContextTable | None = None  # for a model with contexts; None: those of its training
     runtime: Runtime = CPU
+    compute: Compute = IN_PROCESS
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value of another kind or out of its range."""
@@ -76,6 +81,10 @@ class PredictionRequest:
     def both_strands(self) -> bool | None:
         """True for the mean of both strands; None for the default of the model."""
         return None if self.strand is None else self.strand == "both"
+
+    def threads_of(self, output: Path | None) -> int:
+        """Return the CPU threads of each process; those of an interrupted run of the output, if there is one."""
+        return self.compute.n_threads(resumed_threads(output), n_cores())
 
     @property
     def contig_names(self) -> list[str]:
@@ -115,6 +124,27 @@ class PredictionFiles:
     gtf: str | Path | None = None  # genes above the tracks of a figure
     elements: Sequence[str] = ()  # [NAME=]BED, drawn there, too
     force: bool = False  # replace existing outputs
+
+
+def request_fingerprint(
+    request: PredictionRequest, genome: Genome, intervals: Mapping[str, Intervals], n_threads: int
+) -> dict[str, str]:
+    """Return what the predictions in intervals depend on besides the model and its outputs, for the resume folder."""
+    regions = hashlib.sha256()
+    for chrom, rows in intervals.items():
+        regions.update(chrom.encode() + b"\0" + rows.astype("<i8").tobytes())
+    return {"FASTA": genome.signature, "regions": regions.hexdigest()} | runtime_fingerprint(request, n_threads)
+
+
+def runtime_fingerprint(request: PredictionRequest, n_threads: int) -> dict[str, str]:
+    """Return what the last digits of predictions depend on, for the resume folder."""
+    runtime = request.runtime
+    return {
+        "strands": str(request.both_strands),
+        **runtime.fingerprint(),
+        THREADS: str(n_threads) if runtime.device == "cpu" else "any",
+        "version": __version__,
+    }
 
 
 def _names(texts: str | Sequence[str]) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genoformer.compute.settings import Compute
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model
@@ -88,13 +90,17 @@ class Runtime:
         check_choice("precision", self.precision, PRECISIONS)
         check_number("batch_size", self.batch_size, 1, "windows")
 
+    def fingerprint(self) -> dict[str, str]:
+        """Return the settings as text, for the folder of an interrupted run."""
+        return {"precision": self.precision, "device": self.device, "batch size": str(self.batch_size or "auto")}
+
 
 CPU = Runtime()
 R = TypeVar("R")
 
 
 def with_runtime(request: Callable[..., R], **options: Any) -> R:
-    """Build a request from options by name, of which those of `Runtime` become its field `runtime`.
+    """Build a request from options by name; those of `Runtime` become its field `runtime`, those of `Compute` `compute`.
 
     The default device is "auto", as in the commands.
 
@@ -103,6 +109,9 @@ def with_runtime(request: Callable[..., R], **options: Any) -> R:
     """
     names = [field.name for field in fields(Runtime) if field.name in options]
     runtime = Runtime(**{"device": "auto"} | {name: options.pop(name) for name in names})
+    names = [field.name for field in fields(Compute) if field.name in options]
+    if names:
+        options["compute"] = Compute(**{name: options.pop(name) for name in names})
     return request(**options, runtime=runtime)
 
 
@@ -152,3 +161,11 @@ def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: 
             results[part] = values
             at = part.stop
     return results
+
+
+def sha256_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
+    """Return a hash of the shapes and numbers of arrays."""
+    sha256 = hashlib.sha256()
+    for array in arrays:
+        sha256.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.compute import IN_PROCESS, InputParts, MemoryStore, PartedRun
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.files import atomic_write
 from genoformer.formats.bed import Intervals
 from genoformer.formats.squashed_scale import SquashedScale
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import overlapping_rows
-from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
+from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating, n_cores, threads
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.base import Head
 from genoformer.models.track_model import TrackModel, head_named, named_heads
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import ProgressCallback, Stage
+from genoformer.resume_folder import ResumeFolder
 from genoformer.writers.tracks import BinnedTracks, TrackSink
 
 GPU_BASES = 1 << 20  # in a batch on a GPU; halved if memory is too small
+PART_BASES = 1 << 18  # in a part: one window of Enformer, half a minute on a core
+
+CellNumbers = tuple[str, NDArray[np.int64]]  # contig, and sorted numbers of cells [n]
 
 
 class Predicted(NamedTuple):
@@ -49,6 +59,146 @@ class TrackSelection(NamedTuple):
     squashed: SquashedScale | None = None
 
 
+class TrackPart(NamedTuple):
+    """Predictions of the windows of a part."""
+
+    values: Floats  # [n, K, kept bins]
+    unknown: NDArray[np.bool_]  # [n, kept bins], True for a bin without a known base
+
+
+@dataclass(frozen=True)
+class TrackWindows:
+    """Windows on a lattice, one for each cell that the intervals overlap; a cell is the middle bins of a window.
+
+    intervals: contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions` returns them.
+    part_size: windows in a part; None: chosen for their length, and a whole number of batches.
+    """
+
+    genome: Genome
+    intervals: Mapping[str, Intervals]
+    length: int  # bases of a window
+    head: Head
+    at_once: int  # windows in a batch
+    part_size: int | None = None
+
+    @property
+    def kept(self) -> int:
+        """Number of middle bins of a window that are kept."""
+        return kept_bins(self.length, self.head)
+
+    @cached_property
+    def cells(self) -> dict[str, NDArray[np.int64]]:
+        """Numbers of the cells of each contig."""
+        return lattice_cells(self.length, self.head, self.intervals)
+
+    @property
+    def n(self) -> int:
+        """Number of windows."""
+        return sum(map(len, self.cells.values()))
+
+    @property
+    def n_part(self) -> int:
+        """Number of windows in a part."""
+        return self.part_size or max(1, PART_BASES // self.length // self.at_once) * self.at_once
+
+    def parts(self) -> Iterator[CellNumbers]:
+        """Yield the contig and the sorted numbers [n] of the cells of each part, n > 0."""
+        for chrom, numbers in self.cells.items():
+            for i in range(0, len(numbers), self.n_part):
+                yield chrom, numbers[i : i + self.n_part]
+
+
+@dataclass(frozen=True)
+class TrackTask:
+    """Predictions of the windows of a part."""
+
+    windows: TrackWindows
+    model: TrackModel
+    selection: TrackSelection
+    runtime: Runtime
+    threads: int  # of a process
+
+    @property
+    def device(self) -> str:
+        return self.runtime.device
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[CellNumbers], TrackPart]]:
+        """Yield the function from the cells of a part to their predictions; the model is on its device in the block."""
+        model, runtime = self.model, self.runtime
+        with threads(self.threads), evaluating(model, runtime.device, runtime.precision) as moved:
+            predictor = TrackPredictor(moved, model.head_named(self.selection.head), self.windows.kept)
+            yield lambda part: self._predict(predictor, *part)
+
+    def _predict(self, predictor: TrackPredictor, chrom: str, numbers: NDArray[np.int64]) -> TrackPart:
+        """Return the predictions of the kept bins. Raises CheckpointError if one is not finite."""
+        windows, selection = self.windows, self.selection
+        size, kept, at_once, pairs = windows.head.bin_size, windows.kept, windows.at_once, selection.strand_pairs
+        first = (windows.length // size - kept) // 2  # bins of a window before the kept bins
+        tracks = np.asarray(selection.tracks, dtype=np.int64)
+        values = np.empty((len(numbers), len(tracks), kept), dtype=np.float32)
+        unknown = np.empty((len(numbers), kept), dtype=bool)
+        for i in range(0, len(numbers), at_once):
+            starts = numbers[i : i + at_once] * kept * size
+            codes = windows.genome.windows(chrom, starts - first * size, windows.length)
+            predicted = predictor(codes, at_once) if pairs is None else predictor.both_strands(codes, pairs, at_once)
+            chosen = predicted[:, tracks]
+            if selection.squashed is not None:
+                chosen = selection.squashed.undo(chosen)
+            if (bad := np.flatnonzero(~np.isfinite(chosen).all(axis=(1, 2)))).size:
+                start = int(starts[bad[0]])
+                raise CheckpointError(
+                    f"the model predicts NaN or infinite values at {chrom}:{start + 1:,}; are its weights damaged?"
+                )
+            values[i : i + at_once] = chosen
+            middle = codes[:, first * size : (first + kept) * size] == N
+            unknown[i : i + at_once] = middle.reshape(-1, kept, size).all(-1)
+        return TrackPart(values, unknown)
+
+
+class TrackFolder(ResumeFolder):
+    """Resume folder with predictions of tracks."""
+
+    ending = ".npz"
+
+    def get(self, i: int) -> TrackPart | None:
+        """Return the predictions of a part; None if they are missing or damaged."""
+        try:
+            with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return TrackPart(*(arrays[name] for name in TrackPart._fields))
+        except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+            return None
+
+    def put(self, i: int, part: TrackPart) -> None:
+        """Store the predictions of a part."""
+        with atomic_write(self._name(i), durable=True) as path, path.open("wb") as file:
+            np.savez(file, **part._asdict())
+
+
+def track_task(
+    genome: Genome,
+    model: TrackModel,
+    intervals: Mapping[str, Intervals],
+    selection: TrackSelection,
+    *,
+    runtime: Runtime = CPU,
+    part_size: int | None = None,
+    n_threads: int | None = None,
+) -> TrackTask:
+    """Return the windows of intervals and how they are predicted; n_threads: of each process, by default all cores.
+
+    Raises ConfigError for a head or tracks that the model does not have.
+    """
+    head = model.head_named(selection.head)
+    shape, length = model.track_heads[head], model.config.context_length
+    n_tracks = shape.n_tracks
+    if bad := [track for track in selection.tracks if not 0 <= track < n_tracks]:
+        raise ConfigError(f"track {bad[0]} does not exist; those of head {head} are numbered 0 to {n_tracks - 1:,}.")
+    at_once = windows_at_once(length, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)
+    windows = TrackWindows(genome, intervals, length, shape, at_once, part_size)
+    return TrackTask(windows, model, selection, runtime, n_threads or n_cores())
+
+
 def predict_tracks(
     genome: Genome,
     model: TrackModel,
@@ -70,44 +220,29 @@ def predict_tracks(
 
     Raises: ConfigError for a head or tracks that the model does not have; CheckpointError if a prediction is not finite.
     """
+    at_once = windows_at_once(model.config.context_length, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)
+    task = track_task(genome, model, intervals, selection, runtime=runtime, part_size=at_once)
+    run = PartedRun(InputParts(task.windows.parts), task, MemoryStore(), IN_PROCESS, n_cells)
+    return write_tracks(task.windows, run.results(Stage(progress, "predicting", task.windows.n)), sink)
+
+
+def write_tracks(windows: TrackWindows, parts: Iterable[tuple[CellNumbers, TrackPart]], sink: TrackSink) -> Predicted:
+    """Write the predictions of all parts, which come in order, to a sink."""
     begun = time.monotonic()
-    head = model.head_named(selection.head)
-    shape = model.track_heads[head]
-    n_tracks = shape.n_tracks
-    if bad := [track for track in selection.tracks if not 0 <= track < n_tracks]:
-        raise ConfigError(f"track {bad[0]} does not exist; those of head {head} are numbered 0 to {n_tracks - 1:,}.")
-    length, size = model.config.context_length, shape.bin_size
-    kept = kept_bins(length, shape)
-    first = (length // size - kept) // 2  # bins of a window before the kept bins
-    cells = lattice_cells(length, shape, intervals)
-    n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
-    tracks, pairs = np.asarray(selection.tracks, dtype=np.int64), selection.strand_pairs
-    with evaluating(model, runtime.device, runtime.precision) as moved:
-        predictor = TrackPredictor(moved, head, kept)
-        at_once = windows_at_once(length, on_cpu=predictor.device.type == "cpu", batch_size=runtime.batch_size)
-        for chrom, numbers in cells.items():
-            rows = intervals[chrom]
-            for i in range(0, len(numbers), at_once):
-                starts = numbers[i : i + at_once] * kept * size
-                codes = genome.windows(chrom, starts - first * size, length)
-                predicted = predictor(codes, at_once) if pairs is None else predictor.both_strands(codes, pairs, at_once)
-                unknown = (codes[:, first * size : (first + kept) * size] == N).reshape(-1, kept, size).all(-1)  # [B, kept]
-                chosen = predicted[:, tracks]
-                if selection.squashed is not None:
-                    chosen = selection.squashed.undo(chosen)
-                for start, values, gaps in zip(starts.tolist(), chosen, unknown, strict=True):
-                    if not np.isfinite(values).all():
-                        raise CheckpointError(
-                            f"the model predicts NaN or infinite values at {chrom}:{start + 1:,}; are its weights damaged?"
-                        )
-                    for bins in bins_within(chrom, start, size, values, rows):
-                        sink.add(bins)
-                        n_bins += len(bins.starts)
-                        n_unknown += int(gaps[(bins.starts - start) // size].sum())
-                n_done += len(starts)
-                if progress is not None:
-                    progress(Progress("predicting", n_done, n_windows))
-    return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
+    size, n_bins, n_unknown = windows.head.bin_size, 0, 0
+    for (chrom, numbers), part in parts:
+        rows = windows.intervals[chrom]
+        for start, values, gaps in zip((numbers * windows.kept * size).tolist(), part.values, part.unknown, strict=True):
+            for bins in bins_within(chrom, start, size, values, rows):
+                sink.add(bins)
+                n_bins += len(bins.starts)
+                n_unknown += int(gaps[(bins.starts - start) // size].sum())
+    return Predicted(windows.n, n_bins, n_unknown, time.monotonic() - begun)
+
+
+def n_cells(part: CellNumbers) -> int:
+    """Return the number of windows in a part."""
+    return len(part[1])
 
 
 def kept_bins(length: int, head: Head) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 
 from genoformer.errors import OptionError
 from genoformer.genome.reference import Genome
-from genoformer.inference.runtime import Floats
+from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation import figures
 from genoformer.interpretation.ism import Mutagenesis, mutageneses, sequence_mutageneses
+from genoformer.interpretation.ism_parts import open_map_run
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, IsmOptions, MotifOptions
@@ -22,7 +24,7 @@ from genoformer.interpretation.session import Result, Session, join_notes, merge
 from genoformer.interpretation.targets import AttributionTarget, choose_target
 from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
 from genoformer.models.base import Classifies, PredictsTracks, has
-from genoformer.progress import ProgressCallback
+from genoformer.progress import ProgressCallback, Stage
 from genoformer.scoring.scorers import default_scores, open_scorer
 from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.scoring_choices import read_score_genes
@@ -39,19 +41,29 @@ class Ism:
     device: str = "cpu"
     others: tuple[Any, ...] = ()  # the other members of an ensemble, over which the effects are averaged
 
+    @contextmanager
+    def reader(self, model: Any) -> Iterator[Callable[[Locus], Mutagenesis]]:
+        """Yield the function from a locus to its map, the sum over tracks, of this model or of a copy with other weights."""
+        models, scoring = (model, *self.others), self.scoring
+        if scoring is None:
+            with ExitStack() as stack:
+                ready = [stack.enter_context(evaluating(one, self.device)) for one in models]
+                yield lambda locus: _mean(
+                    [sequence_mutageneses(one, [locus], output=self.target, device=self.device)[0] for one in ready]
+                )
+            return
+        name = scoring.names if scoring.classes is None else f"{scoring.names} of {self.target.name(model)}"
+        with open_scorer(self.genome, replace(scoring, models=models), Runtime(self.device)) as scorer:
+            yield lambda locus: mutageneses(scorer, self.genome, [locus])[0].summed(name)
+
     def maps(self, model: Any, loci: Sequence[Locus], progress: ProgressCallback = None) -> list[Mutagenesis]:
         """Return one map of each locus, the sum over tracks, of this model or of a copy of it with other weights."""
-        models = (model, *self.others)
-        if self.scoring is None:
-            of_models = [
-                sequence_mutageneses(m, loci, output=self.target, device=self.device, progress=progress) for m in models
-            ]
-            return [_mean(maps) for maps in zip(*of_models, strict=True)]
-        scoring = replace(self.scoring, models=models)
-        with open_scorer(self.genome, scoring, Runtime(self.device)) as scorer:
-            maps = mutageneses(scorer, self.genome, loci, progress=progress)
-        name = scoring.names if scoring.classes is None else f"{scoring.names} of {self.target.name(model)}"
-        return [ism.summed(name) for ism in maps]
+        stage, maps = Stage(progress, "ism", len(loci)), []
+        with self.reader(model) as read:
+            for locus in loci:
+                maps.append(read(locus))
+                stage.add(1)
+        return maps
 
 
 def _mean(maps: Sequence[Mutagenesis]) -> Mutagenesis:
@@ -129,12 +141,29 @@ def map_ism(
     """Write ISM maps: each change as a `genoformer score`, or as the effect on the logit of a class for the sequence itself.
 
     For a VCF the scores of its variants are also written, as in `score` (insertions and deletions have PLL instead of LLR).
+    Finished maps are kept next to the folder until it is complete, so that the same request resumes an interrupted run. A shard
+    computes its maps only.
     Raises the errors of `open_session` and `make_ism`, and ConfigError for a score that is defined only for insertions and
     deletions.
     """
-    session, ism = open_ism(open_session(request, motifs, progress, with_ensembles=True), options)
-    variant_notes, variants = _write_variants(session, ism, options)
-    maps = ism.maps(session.model, session.loci, session.progress)
+    shard = request.compute.shard
+    opened = replace(request, out=None) if shard is not None else request  # a shard makes no folder of maps
+    session, ism = open_ism(open_session(opened, motifs, progress, with_ensembles=True), options)
+    stage = Stage(progress, "ism", len(session.loci))
+    with open_map_run(request, options, ism, session.model, session.loci) as run:
+        if shard is not None:
+            return Result(notes=(run.compute_shard(request.folder, stage),))
+        variant_notes, variants = _write_variants(session, ism, options)
+        maps = [mutagenesis for _, mutagenesis in run.results(stage)]
+        result = merge(session.opened, variants, _write(session, ism, maps, motifs, variant_notes))
+        n_found = getattr(run.store, "n_found", 0)
+    return merge(result, Result(notes=(f"{n_found:,} finished parts of an earlier run were used",))) if n_found else result
+
+
+def _write(
+    session: Session, ism: Ism, maps: Sequence[Mutagenesis], motifs: MotifOptions, variant_notes: Sequence[str]
+) -> Result:
+    """Check, write and draw the maps, and find motifs in them."""
 
     def importance_of(model: Any, loci: Sequence[Locus]) -> list[Floats]:
         return [mutagenesis.base_importance[0] for mutagenesis in ism.maps(model, loci)]
@@ -158,7 +187,7 @@ def map_ism(
         files += figures.draw_mutagenesis(path, locus, maps[i], visible=visible, note=notes[i], shaded=shaded[i])
     hypothetical = [mutagenesis.hypothetical[0] for mutagenesis in maps]
     found = find_motifs(session, importance, motifs, hypothetical)
-    return merge(session.opened, variants, report, written, Result(files=tuple(files)), found)
+    return merge(report, written, Result(files=tuple(files)), found)
 
 
 def _write_variants(session: Session, ism: Ism, options: IsmOptions) -> tuple[list[str], Result]:

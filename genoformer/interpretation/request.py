@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import OptionError
 from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
@@ -47,6 +48,7 @@ class InterpretationRequest:
     sanity_checks: bool = False  # check the maps of the loci with figures
     device: str = "auto"  # a GPU if there is one
     contexts: Path | ContextTable | None = None  # for a model with contexts; None: those of its training
+    compute: Compute = IN_PROCESS  # of ISM
 
     def __post_init__(self) -> None:
         check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")

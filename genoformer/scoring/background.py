@@ -16,8 +16,10 @@ from genoformer.scoring.plan import Summary, score_variants
 from genoformer.scoring.scorers import make_scorer
 
 
-def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tuple[Calibration, Summary]:
+def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tuple[Calibration | None, Summary]:
     """Score a background VCF and write the quantiles of every score and track; an interrupted run resumes.
+
+    A shard computes its parts only, and returns no calibration.
 
     Raises ConfigError if no allele of the background has a score.
     """
@@ -35,10 +37,15 @@ def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tupl
             Outputs(table, matrix),
             job.runtime,
             replace(job.checks, n_noise=0),
+            shard=job.shard,
+            assemble=job.assemble,
+            command=job.command,
             model_name=job.model_name,
         ),
         progress=progress,
     )
+    if job.shard is not None:
+        return None, summary
     if not summary.scored:
         raise ConfigError(f"no allele of {job.background} has a score; give a background of variants of this genome.")
     names = [] if scorer.matrix_layout is None else scorer.matrix_layout.unique_names

@@ -13,7 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.contigs import join_names
 from genoformer.genome.haplotypes import drop_overlapping
-from genoformer.genome.variant_input import variant_file
+from genoformer.genome.variant_input import VariantInput, variant_file
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.carriers import Inside, Window, find_carriers, region_windows
@@ -25,6 +25,7 @@ from genoformer.scoring.track_scores import TrackScores, weighted_sum, zeros_lik
 from genoformer.tables import MISSING, tsv_line
 
 SUM = "sum"
+Part = tuple[Window, Inside]
 
 
 def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) -> HaplotypeSummary:
@@ -37,14 +38,22 @@ def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) ->
 
     Raises: ConfigError if the VCF has no samples or lacks a requested one; PreflightError.
     """
-    with (
-        open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer,
-        variant_file(job.vcf, job.genome) as given,
-    ):
-        checked, fit = check_input(job, scorer, given)
-        left_out: Counter[str] = Counter()
-        fixed: Counter[str] = Counter()
-        with open_vcf(given.path, name=given.name) as file:
+    left_out: Counter[str] = Counter()
+    fixed: Counter[str] = Counter()
+    with variant_file(job.vcf, job.genome) as variants:
+        table, samples, parts = _read(job, variants, left_out, fixed)
+        summary = table.write(lambda: parts, partial(_rows_of_region, samples), progress)
+    left_out.update(summary.left_out)
+    return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
+
+
+def _read(
+    job: HaplotypeJob, variants: VariantInput, left_out: Counter[str], fixed: Counter[str]
+) -> tuple[EffectTable[Part], list[str], list[Part]]:
+    """Return the table, the names of its samples, and the variants of each region; count what is left out and fixed."""
+    with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
+        checked, fit = check_input(job, scorer, variants)
+        with open_vcf(variants.path, name=variants.name) as file:
             samples = _samples(job, file.samples)
             columns = [file.samples.index(name) for name in samples]
             windows = list(region_windows(scorer, job.genome, job.regions))
@@ -52,12 +61,9 @@ def score_haplotypes(job: HaplotypeJob, *, progress: ProgressCallback = None) ->
         regions = hashlib.sha256(repr([window.region for window in windows]).encode()).hexdigest()
         names = [column.name for column in scorer.columns]
         header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *names]
-        ticket = {"samples": ",".join(samples), "regions": regions}
-        table = EffectTable(job, given, scorer, checked, header, ticket, "haplotypes", len(windows))
-        parts = [partial(_rows_of_region, scorer, *of, samples) for of in zip(windows, inside, strict=True)]
-        summary = table.write(parts, progress)
-    left_out.update(summary.left_out)
-    return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
+        settings = {"samples": ",".join(samples), "regions": regions} | scorer.options | scorer.inputs
+        table: EffectTable[Part] = EffectTable(job, variants, settings, checked, header, "haplotypes", len(windows))
+    return table, samples, list(zip(windows, inside, strict=True))
 
 
 def _samples(job: HaplotypeJob, known: Sequence[str]) -> list[str]:
@@ -69,7 +75,8 @@ def _samples(job: HaplotypeJob, known: Sequence[str]) -> list[str]:
     return list(job.samples or known)
 
 
-def _rows_of_region(scorer: HaplotypeScorer, window: Window, inside: Inside, samples: Sequence[str]) -> Rows:
+def _rows_of_region(samples: Sequence[str], scorer: HaplotypeScorer, part: Part) -> Rows:
+    window, inside = part
     variants, carriers = inside.variants, inside.carriers
     numbers: dict[tuple[int, ...], int] = {(): 0}  # variants of a chromosome -> number of its sequence; 0 is the reference
     sequences = [

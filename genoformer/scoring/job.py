@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.annotation import Annotations
+from genoformer.compute import IN_PROCESS, Compute
+from genoformer.compute.settings import Shard
 from genoformer.errors import ConfigError
 from genoformer.formats.bed import Region
 from genoformer.genome.preflight import fixes_named
@@ -17,13 +19,11 @@ from genoformer.genome.variant_input import VariantSource
 from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration, calibration_file
+from genoformer.scoring.command_options import CalibrateOptions, ScoreOptions, TableOptions
 from genoformer.scoring.options import (
-    CalibrateOptions,
     ModelName,
     NamedModels,
     Options,
-    ScoreOptions,
-    TableOptions,
     load_models,
     models_with_contexts,
     parse_options,
@@ -66,7 +66,7 @@ class ScoringJob:
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
     region: Regions | None = None  # score only records whose REF overlaps it, or one of several
-    shard: tuple[int, int] | None = None  # (i, n), i from 1: compute only every n-th part, without output
+    shard: Shard | None = None  # compute only these parts, without output
     assemble: bool = False  # refuse to run if a part is missing
     command: tuple[str, ...] = ()  # command line to store with the parts
     name: str | Path | None = None  # name of the VCF in messages, if `vcf` is a copy
@@ -102,6 +102,7 @@ class ScoringJob:
             parsed.runtime,
             Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
             parsed.region,
+            parsed.compute.shard,
             model_name=named.label,
         )
 
@@ -117,6 +118,9 @@ class CalibrationJob:
     runtime: Runtime = ON_CPU
     checks: Checks = Checks(n_noise=0)
     model_name: str = "model"
+    shard: Shard | None = None  # compute only these parts
+    assemble: bool = False  # refuse to run if a part is missing
+    command: tuple[str, ...] = ()  # command line to store with the parts
 
     @classmethod
     def from_names(
@@ -139,7 +143,8 @@ class CalibrationJob:
                 "the calibration of other contexts does not belong into the folder of the model; name an output file."
             )
         path = calibration_path(named.names[0], scoring) if output is None else Path(output)
-        return cls(background, opened, scoring, path, parsed.runtime, model_name="+".join(map(str, named.names)) or "model")
+        name = "+".join(map(str, named.names)) or "model"
+        return cls(background, opened, scoring, path, parsed.runtime, model_name=name, shard=parsed.compute.shard)
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,7 @@ class HaplotypeJob:
     samples: tuple[str, ...] | None = None  # None: all
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
+    compute: Compute = IN_PROCESS
 
     @classmethod
     def from_names(
@@ -171,7 +177,7 @@ class HaplotypeJob:
         opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
         chosen = tuple(samples) if samples is not None else None
-        return cls(Path(vcf), opened, scoring, tuple(regions), Path(output), chosen, parsed.runtime, checks)
+        return cls(Path(vcf), opened, scoring, tuple(regions), Path(output), chosen, parsed.runtime, checks, parsed.compute)
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,7 @@ class PairsJob:
     output: Path
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
+    compute: Compute = IN_PROCESS
 
     @classmethod
     def from_names(
@@ -199,7 +206,7 @@ class PairsJob:
         """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
         opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
-        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks)
+        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks, parsed.compute)
 
 
 def _read(

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar
 
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.context_table import ContextTable, open_contexts
-from genoformer.formats.squashed_scale import SCALES, Scale
-from genoformer.formats.track_table import TrackTable
-from genoformer.genome.genes import Genes
-from genoformer.genome.preflight import fixes_named
-from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.models import folders, registry
 from genoformer.models.base import (
     SCORES_VARIANTS,
@@ -28,20 +22,9 @@ from genoformer.models.base import (
     require,
 )
 from genoformer.models.takes_contexts import TakesContexts, with_contexts
-from genoformer.option_checks import (
-    Strand,
-    check_choice,
-    check_flag,
-    check_kind,
-    check_names,
-    check_number,
-    check_tracks,
-)
-from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import Calibration, fitting_calibration
-from genoformer.scoring.parts import PART_LIMITS, PartLimits
-from genoformer.scoring.settings import AlleleComparison, Phases, Runtime, Scoring, Tile
-from genoformer.scoring.windows import Anchor
+from genoformer.scoring.command_options import ScorerOptions
+from genoformer.scoring.settings import Scoring
 
 ModelName = str | Path | Model
 _TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "scale", "noise_places")
@@ -60,118 +43,6 @@ _KINDS: dict[type, str] = {
     Embeds: "a language model",
     TakesContexts: "a model that was trained with contexts",
 }
-
-
-@dataclass(frozen=True)
-class ScorerOptions:
-    """Options of every command that scores variants; where a file is expected, the object that was read from it also works."""
-
-    scores: str | Sequence[str] | None = None  # None: LLR,PLL, SAD,SAR501 for a track model, LOGIT,DIFF for a fine-tuned one
-    context: int | None = None  # bases of a window; None: that of the model
-    strand: Strand = "both"
-    phases: Phases = "one"  # "all": average over the positions of the variant in its token, for language models
-    share_windows: bool = False  # for causal language models: nearby variants are read in one window
-    tracks: str | Sequence[int] | None = None  # None: all of the head
-    targets: str | Path | TrackTable | None = None  # None: the table of the model
-    head: str | Sequence[str] | None = None  # names or patterns, of which only `score` takes several; None: the only head
-    gtf: str | Path | Genes | None = None  # for the scores of genes, such as LOGSED
-    shifts: str | Sequence[int] = "0"
-    indels: Indels = "realign"
-    anchor: Anchor = "grid"
-    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
-    classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
-    tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
-    contexts: str | Path | ContextTable | None = None  # for a model with contexts; None: those of its training
-    device: str = "auto"  # a GPU if there is one
-    precision: str = "float32"
-    batch_size: int | None = None
-    several_heads: ClassVar[bool] = False  # True: `head` may be several names, or a pattern
-
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value of another kind or out of its range."""
-        check_names("scores", self.scores, "names of scores")
-        check_number("context", self.context, 1, "bases")
-        check_choice("strand", self.strand, get_args(Strand))
-        check_choice("phases", self.phases, get_args(Phases))
-        check_flag("share_windows", self.share_windows)
-        check_tracks("tracks", self.tracks)
-        check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
-        if self.several_heads:
-            check_names("head", self.head, "names of heads")
-        else:
-            check_kind("head", self.head, str, "the name of a head")
-        check_kind("gtf", self.gtf, (str, Path, Genes), "the path of a GTF or GFF3, or Genes")
-        AlleleComparison.parse(self.shifts, self.indels, self.anchor)
-        if self.scale is not None:
-            check_choice("scale", self.scale, SCALES)
-        check_names("classes", self.classes, "names of classes")
-        if self.tile is not None:
-            check_choice("tile", self.tile, get_args(Tile))
-        check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
-        _ = self.runtime  # checks its own options
-
-    @property
-    def runtime(self) -> Runtime:
-        options = {field.name: getattr(self, field.name) for field in fields(Runtime) if hasattr(self, field.name)}
-        return Runtime(**options)
-
-
-@dataclass(frozen=True)
-class ScoreOptions(ScorerOptions):
-    """Options of `genoformer score` and `gf.score`, with their defaults."""
-
-    region: Regions | None = None  # "chr1:1-200,000", 1-based, or the path of a BED, or several
-    annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
-    matrix: str | Path | None = None
-    calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
-    noise_places: int | None = None  # positions; None: one per 20 records, at most 16; for a small model at least 8
-    verify: int = 0  # records
-    force: bool = False
-    fix: str | Iterable[str] = ()
-    workers: int | None = None
-    threads: int | None = None
-    engine: str = "local"
-    part_size: int = PART_LIMITS.records
-    several_heads = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        region_sources(self.region)
-        if not isinstance(self.annotations, Annotations):
-            check_names("annotations", self.annotations, "NAME=FILE or Annotations")
-        check_kind("matrix", self.matrix, (str, Path), "the path of a file")
-        check_kind("calibration", self.calibration, (str, Path, Calibration), "the path of a file, or a Calibration")
-        check_number("noise_places", self.noise_places, 0)
-        check_number("verify", self.verify, 0, "records")
-        check_number("part_size", self.part_size, 1, "records")
-        check_flag("force", self.force)
-        check_names("fix", self.fix, "names of fixes")
-        fixes_named(self.fix)
-
-    @property
-    def parts(self) -> PartLimits:
-        return PartLimits(records=self.part_size)
-
-
-@dataclass(frozen=True)
-class CalibrateOptions(ScorerOptions):
-    """Options of `genoformer calibrate`, with their defaults."""
-
-    workers: int | None = None
-
-
-@dataclass(frozen=True)
-class TableOptions(ScorerOptions):
-    """Options of `genoformer haplotypes` and `genoformer pairs`, with their defaults."""
-
-    force: bool = False
-    fix: str | Iterable[str] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_flag("force", self.force)
-        check_names("fix", self.fix, "names of fixes")
-        fixes_named(self.fix)
 
 
 Options = TypeVar("Options", bound=ScorerOptions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import scorable
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.normalise import trimmed
-from genoformer.genome.variant_input import variant_file
+from genoformer.genome.variant_input import VariantInput, variant_file
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.effect_table import (
@@ -43,11 +42,15 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
     the corrected ones.
     Raises OptionError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
-    with (
-        open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer,
-        variant_file(job.vcf, job.genome) as variants,
-    ):
-        furthest = scorer.window // 4
+    with variant_file(job.vcf, job.genome) as variants:
+        return _score_pairs(job, variants, progress)
+
+
+def _score_pairs(job: PairsJob, variants: VariantInput, progress: ProgressCallback) -> HaplotypeSummary:
+    left_out: Counter[str] = Counter()
+    fixed: Counter[str] = Counter()
+    with open_haplotype_scorer(job.genome, job.scoring, job.runtime) as scorer:
+        furthest, longest = scorer.window // 4, scorer.longest_allele
         within = min(_WITHIN, furthest) if job.within is None else job.within
         if not 1 <= within <= furthest:
             quarter = f"a quarter of the window of {scorer.window:,} bases"
@@ -55,15 +58,18 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
                 "within", f"is {within:,}, expected 1 to {furthest:,}, {quarter}; give that, or a longer context."
             )
         checked, fit = check_input(job, scorer, variants)
-        left_out: Counter[str] = Counter()
-        fixed: Counter[str] = Counter()
+        settings = {"within": str(within)} | scorer.options | scorer.inputs
+        table: EffectTable[list[_Pair]] = EffectTable(job, variants, settings, checked, _header(scorer), "pairs", None)
+    n = job.runtime.parts.pairs
+
+    def parts() -> Iterator[list[_Pair]]:
+        left_out.clear()
+        fixed.clear()
         with open_vcf(variants.path, name=variants.name) as file:
-            alts = scorable(file, job.genome, scorer.longest_allele, left_out, fit, fixed)
-            pairs = _neighbour_pairs(alts, within, left_out)
-            n = job.runtime.parts.pairs
-            parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, n)), []))
-            table = EffectTable(job, variants, scorer, checked, _header(scorer), {"within": str(within)}, "pairs", None)
-            summary = table.write(parts, progress)
+            pairs = _neighbour_pairs(scorable(file, job.genome, longest, left_out, fit, fixed), within, left_out)
+            yield from iter(lambda: list(islice(pairs, n)), [])
+
+    summary = table.write(parts, _rows_of_pairs, progress)
     left_out.update(summary.left_out)
     return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
 

@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.config import current_option
+from genoformer.compute.partition import Partition
+from genoformer.compute.pools import PartStore
+from genoformer.compute.settings import Shard
 from genoformer.files import atomic_write
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.formats.vcf_selection import overlapping
 from genoformer.formats.vcf_text import MAX_BATCH_BYTES
 from genoformer.genome.region_text import Interval
 from genoformer.genome.variants import Status
-from genoformer.progress import Stage
-from genoformer.resume_folder import JobError, ResumeFolder, folder_of
+from genoformer.resume_folder import ResumeFolder
 from genoformer.writers import Floats
 
 STATUSES = list(Status)  # parts store their indices
-THREADS = "number of threads"  # key in a job
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,7 @@ class PartResult(NamedTuple):
 Compute = Callable[[Sequence[Record]], PartResult]
 
 
-class Parts(Protocol):
-    """Storage of finished parts."""
-
-    def get(self, i: int) -> PartResult | None: ...
-    def put(self, i: int, scored: PartResult) -> None: ...
+Parts = PartStore[PartResult]
 
 
 class PartFolder(ResumeFolder):
@@ -96,37 +92,17 @@ class RowFolder(ResumeFolder):
 
     ending = ".json"
 
-    def get_or_compute(self, i: int, make: Callable[[], Rows]) -> Rows:
-        """Return the stored part; compute and store it if it is missing or damaged."""
+    def get(self, i: int) -> Rows | None:
+        """Return the part; None if it is missing or damaged."""
         try:
             return Rows(**json.loads(self._name(i).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            made = make()
+            return None
+
+    def put(self, i: int, rows: Rows) -> None:
+        """Store a part."""
         with atomic_write(self._name(i), durable=True) as part:
-            part.write_text(json.dumps(made._asdict()), encoding="utf-8")
-        return made
-
-
-def resumed_threads(output: Path | None) -> int | None:
-    """Return the number of threads of the unfinished work for an output; the last digits of scores depend on it."""
-    if output is None:
-        return None
-    try:
-        return int(json.loads((folder_of(output) / "job.json").read_text(encoding="utf-8"))[THREADS])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def resumed_command(output: Path) -> tuple[Path, list[str]]:
-    """Return the working directory and the command of the unfinished work for an output; JobError if there is none."""
-    note = folder_of(output) / "command.json"
-    try:
-        noted = json.loads(note.read_text(encoding="utf-8"))
-        return Path(noted["folder"]), [current_option(str(text)) for text in noted["command"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JobError(
-            f"there is no unfinished work for {output} ({note} cannot be read); give the output of `score --shard`."
-        ) from error
+            part.write_text(json.dumps(rows._asdict()), encoding="utf-8")
 
 
 def part_size(operations: float, shared: int, longest: int = 1, limits: PartLimits = PART_LIMITS) -> PartSize:
@@ -157,14 +133,14 @@ class PartSize(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Partition:
+class RecordPartition(Partition[list[Record]]):
     """Division of the records of a VCF into parts."""
 
     vcf: Path
     regions: tuple[Interval, ...] | None  # only records that overlap one of them
     n_records: int
     size: PartSize
-    shard: tuple[int, int] | None = None  # (i, n), i from 1: this process computes every n-th part
+    shard: Shard | None = None
     cost: Callable[[Record], int] | None = None  # of a record, if `size.weighed`
     contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig names in `regions`
 
@@ -173,49 +149,11 @@ class Partition:
         counted = self.size.within or self.size.weighed
         return sum(1 for _ in self.parts()) if counted else -(-self.n_records // self.size.n)
 
-    def in_shard(self, i: int) -> bool:
-        return self.shard is None or i % self.shard[1] == self.shard[0] - 1
-
-    def n_missing(self, parts: PartFolder) -> int:
-        """Return the number of missing parts of this shard."""
-        return sum(self.in_shard(i) for i in set(range(self.n_parts)) - parts.numbers())
-
-    def require(self, parts: PartFolder) -> None:
-        """Raise JobError if a part is missing."""
-        if lost := sorted(set(range(self.n_parts)) - parts.numbers()):
-            raise JobError(
-                f"{len(lost):,} of {self.n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the missing "
-                "shards, or the job without a shard."
-            )
-
     def parts(self) -> Iterator[list[Record]]:
         """Yield the records of each part; each call reads the VCF from the start."""
         with open_vcf(self.vcf) as file:
             records = overlapping(file, self.regions, self.contigs)
             yield from chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
-
-
-def run_local(
-    lists: Iterable[Sequence[Record]],
-    compute: Compute,
-    parts: Parts,
-    stage: Stage | None = None,
-    in_shard: Callable[[int], bool] = lambda i: True,
-) -> int:
-    """Compute the missing parts one by one in this process; return the number of all parts.
-
-    lists: records of each part. stage: counts the records of finished parts. in_shard: True for the number of a part that this
-    process has to compute.
-    """
-    n, stage = 0, stage or Stage(None, "score")
-    for i, chunk in enumerate(lists):
-        n = i + 1
-        if not in_shard(i):
-            continue
-        if parts.get(i) is None:
-            parts.put(i, compute(chunk))
-        stage.add(len(chunk))
-    return n
 
 
 def chunks(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
+from genoformer.compute.partition import THREADS, resumed_threads
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
 from genoformer.formats.vcf import Record
@@ -30,7 +31,7 @@ from genoformer.scoring.calibration import Quantiles, quantile_columns
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.matrix import MatrixFile
 from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
-from genoformer.scoring.parts import STATUSES, THREADS, PartFolder, Partition, PartResult, part_size, resumed_threads
+from genoformer.scoring.parts import STATUSES, PartFolder, PartResult, RecordPartition, part_size
 from genoformer.scoring.quality import verify_note
 from genoformer.scoring.scorers import VariantScorer, open_reference_scorer, open_scorer
 from genoformer.scoring.settings import Scoring
@@ -95,7 +96,7 @@ class Plan:
     preflight: Preflight
     workers: WorkerPlan
     parts: PartFolder
-    partition: Partition
+    partition: RecordPartition
     options: dict[str, str]  # for the header
     quantiles: Quantiles | None
     notes: list[str]
@@ -243,7 +244,7 @@ def open_plan(
             lock.enter_context(lock_folder(parts.path, sink.path))
         size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest, job.runtime.parts)
         contigs = tuple(job.genome.contigs) if region else ()
-        partition = Partition(
+        partition = RecordPartition(
             vcf, region.intervals if region else None, checked.n_records, size, job.shard, scorer.cost, contigs
         )
         if job.assemble:

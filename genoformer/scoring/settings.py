@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from genoformer import inference
-from genoformer.errors import OptionError
+from genoformer.compute.settings import check_engine
 from genoformer.formats.squashed_scale import Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
@@ -136,8 +136,7 @@ class Runtime(inference.Runtime):
         super().__post_init__()
         check_number("workers", self.workers, 1)
         check_number("threads", self.threads, 1)
-        if not isinstance(self.engine, str) or (self.engine != "local" and self.engine.partition(":")[0] != "ray"):
-            raise OptionError("engine", f"is {self.engine!r}, expected local, ray or ray:ADDRESS; give one of them.")
+        check_engine(self.engine)
 
 
 ON_CPU = Runtime()

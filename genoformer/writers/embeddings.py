@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO
@@ -34,27 +34,50 @@ def check_output(path: Path, suffixes: Sequence[str]) -> None:
 
 
 def write_vectors(
-    path: Path, data: LabelledSequences, values: Floats, layers: Sequence[int], *, n_group: int = _N_GROUP
+    path: Path,
+    data: LabelledSequences,
+    parts: Iterable[Floats],
+    layers: Sequence[int],
+    width: int,
+    *,
+    n_group: int = _N_GROUP,
 ) -> None:
-    """Write vectors [N, n_layers, D]: .npy float32 [N, D] ([N, n_layers, D] for several layers) and X.names.tsv, or Parquet.
+    """Write vectors: .npy float32 [N, D] ([N, n_layers, D] for several layers) and X.names.tsv, or Parquet.
 
+    parts: vectors [n, n_layers, D] of some sequences at a time, in their order; together they are those of all sequences.
     Parquet has the columns name, the labels, layer if there are several, e0 to e{D-1}; one row per sequence and layer, and
     `n_group` rows in a row group.
     """
+    n, n_layers = len(data), len(layers)
     if path.suffix == ".npy":
         _write_names(path.with_suffix(".names.tsv"), data)
         with atomic_write(path) as part, part.open("wb") as file:
-            _save(file, values[:, 0] if len(layers) == 1 else values)
+            _write_header(file, (n, width) if n_layers == 1 else (n, n_layers, width))
+            for block in parts:
+                file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
         return
-    n, n_layers = len(data), len(layers)
     columns = [("layer", "int32")] * (n_layers > 1)
     numbers = [(layer,) if n_layers > 1 else () for layer in layers]
-    with atomic_write(path) as part, _parquet(part, data, columns, values.shape[-1], n_group) as rows:
-        at_once = max(1, n_group // n_layers)
-        for first in range(0, n, at_once):
-            block = values[first : first + at_once]  # [B, n_layers, D]
+    with atomic_write(path) as part, _parquet(part, data, columns, width, n_group) as rows:
+        first = 0
+        for block in _blocks(parts, max(1, n_group // n_layers)):  # [B, n_layers, D]
             keys = [(*_texts(data, i), *number) for i in range(first, first + len(block)) for number in numbers]
             rows.add(keys, block.reshape(len(keys), -1))
+            first += len(block)
+
+
+def _blocks(parts: Iterable[Floats], n: int) -> Iterator[Floats]:
+    """Yield the rows of arrays in blocks of n, the last with fewer."""
+    waiting: list[Floats] = []
+    n_waiting = 0
+    for part in parts:
+        while n_waiting + len(part) >= n:
+            yield np.concatenate([*waiting, part[: n - n_waiting]])
+            part, waiting, n_waiting = part[n - n_waiting :], [], 0
+        waiting.append(part)
+        n_waiting += len(part)
+    if n_waiting:
+        yield np.concatenate(waiting)
 
 
 def write_tokens(
@@ -105,11 +128,10 @@ def _parquet(path: Path, data: LabelledSequences, columns: Sequence[tuple[str, s
     return ParquetRows(path, [*texts, *columns], [f"e{i}" for i in range(width)], n_group=n_group, exact=True)
 
 
-def _save(file: BinaryIO, values: Floats) -> None:
-    """Write the array as np.save does, but raise an error if the disk is full."""
-    npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(values))
-    for row in range(0, len(values), _N_GROUP):
-        file.write(np.ascontiguousarray(values[row : row + _N_GROUP]).tobytes())
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Write the header of a .npy as np.save does."""
+    header = npy.header_data_from_array_1_0(np.empty((0,), dtype=np.float32)) | {"shape": shape}
+    npy.write_array_header_1_0(file, header)
 
 
 def _write_names(path: Path, data: LabelledSequences) -> None:

@@ -67,6 +67,7 @@ def workers(data: Path, folder: Path) -> list[Row]:
 
     A round is short, for the speed of a machine that others share may drift by a third within minutes.
     """
+    from genoformer.compute.pools import LocalPool
     from genoformer.formats.vcf import open_vcf
     from genoformer.formats.vcf_selection import overlapping
     from genoformer.genome.contigs import ContigMap
@@ -76,7 +77,7 @@ def workers(data: Path, folder: Path) -> list[Row]:
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.parts import chunks
     from genoformer.scoring.plan import score_variants
-    from genoformer.scoring.workers import LocalPool, WorkerTask
+    from genoformer.scoring.workers import WorkerTask
 
     genome, model = Genome(data / "hg19" / "hg19.sparse.fa.gz"), registry.load("mini-human")
     source = data / "hg19" / "1000G.chr20_1000001-2000000.vcf.gz"

@@ -13,11 +13,13 @@ from genoformer_cli.enrich import enrich
 from genoformer.annotation.request import AnnotationRequest, EnrichmentRequest
 from genoformer.datasets.request import DatasetRequest, TrackSetRequest
 
+OF_ANNOTATION = {"variants": "vcf", "annotations": "files", "breakdown": "figures", "genome": "fasta", "compute": "workers"}
+
 
 @pytest.mark.parametrize(
     ("command", "request_type", "other_names"),
     [
-        (annotate, AnnotationRequest, {"variants": "vcf", "annotations": "files", "breakdown": "figures", "genome": "fasta"}),
+        (annotate, AnnotationRequest, OF_ANNOTATION),
         (enrich, EnrichmentRequest, {"annotations": "files", "genome": "fasta", "match_on": "match"}),
         (build, DatasetRequest, {"genome": "fasta"}),
         (tracks, TrackSetRequest, {"genome": "fasta"}),

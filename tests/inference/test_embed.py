@@ -58,9 +58,9 @@ def test_listeners_hear_of_each_layer_and_of_the_held_out_data(model: Encoder) -
     assert ends == [("layer 0", 100), ("layer 1", 100), ("valid, layer 0", 3), ("valid, layer 1", 3)]
 
 
-def test_listeners_hear_of_each_sequence_where_tokens_have_vectors(tmp_path: Path, model: Encoder) -> None:
+def test_listeners_hear_of_each_part_where_tokens_have_vectors(tmp_path: Path, model: Encoder) -> None:
     heard: list[Progress] = []
-    request = EmbeddingRequest(model, "tokens", output=tmp_path / "x.parquet")
+    request = EmbeddingRequest(model, "tokens", output=tmp_path / "x.parquet", part_size=1)
     notes = embed_sequences(VALID, request, progress=heard.append).notes
     assert heard == [Progress("embed", i, 3) for i in (1, 2, 3)]
     assert notes[-1] == f"{tmp_path / 'x.parquet'}: 12 rows"  # 5 + 5 + 2 tokens of 3 bases

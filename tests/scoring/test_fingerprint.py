@@ -15,8 +15,9 @@ from genoformer.models.enformer.model import Enformer, EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
+from genoformer.resume_folder import JobError
 from genoformer.scoring.fingerprint import CONFIGURATION, configurations, current_configurations
-from genoformer.scoring.parts import JobError, PartFolder
+from genoformer.scoring.parts import PartFolder
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 # as the version before 20 fields were added stored the bundled models

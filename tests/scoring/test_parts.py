@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genoformer.compute.pools import run_local
 from genoformer.formats.vcf import Record
 from genoformer.progress import Progress, Stage
 from genoformer.resume_folder import JobError
-from genoformer.scoring.parts import PartFolder, PartLimits, PartResult, PartSize, chunks, part_size, run_local
+from genoformer.scoring.parts import PartFolder, PartLimits, PartResult, PartSize, chunks, part_size
 
 JOB = {"scores": "LLR", "VCF": "v1", "model": "m1"}
 RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 1 to 8

@@ -14,6 +14,7 @@ from genoformer_cli.main import main
 from scoring_jobs import Mortal, run_score
 from small_models import small_encoder, small_enformer
 
+from genoformer.compute.pools import LocalPool, Pool, RayPool, WorkerError, run_pool
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.reference import Genome
@@ -23,7 +24,6 @@ from genoformer.scoring import plan
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.parts import PartFolder, PartLimits, chunks
 from genoformer.scoring.plan import score_variants
-from genoformer.scoring.workers import LocalPool, Pool, RayPool, WorkerError, run_pool
 from genoformer.tokenizers import BaseTokenizer
 
 N = 40
@@ -84,12 +84,12 @@ def records(vcf: Path) -> Iterator[Record]:
 
 
 def local(work: Mortal, n_workers: int = 2) -> Pool:
-    return LocalPool(work, n_workers)  # type: ignore[arg-type]
+    return LocalPool(work, n_workers)
 
 
 def on_ray(work: Mortal) -> Pool:
     pytest.importorskip("ray", reason="Ray is an extra: pip install genoformer[ray]")
-    return RayPool(work, None, 2)  # type: ignore[arg-type]
+    return RayPool(work, None, 2)
 
 
 @pytest.mark.parametrize("pool", [local, on_ray])
@@ -157,8 +157,11 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--shard", "3/2", "-o", "{}/o.vcf"], "give the number of the shard and the number of shards, such as 2/8"),
-        (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the shard"),
+        (
+            ["--shard", "3/2", "-o", "{}/o.vcf"],
+            "--shard is 3/2, expected the number of the shard and the number of shards; give one such as 2/8",
+        ),
+        (["--shard", "0/2", "-o", "{}/o.vcf"], "--shard is 0/2, expected the number of the shard"),
         (["--shard", "1/2"], "name a file with -o"),
         (["--engine", "spark", "-o", "{}/o.vcf"], "--engine is 'spark', expected local, ray or ray:ADDRESS"),
         (["--threads", "99999999", "-o", "{}/o.vcf"], "99,999,999 threads: this machine has"),
@@ -196,7 +199,7 @@ def test_a_run_takes_no_more_cores_than_are_its_own(vcf, genome, tmp_path, monke
 
 def test_workers_do_not_share_a_gpu(vcf, genome, tmp_path) -> None:
     with pytest.raises(ConfigError, match="2 workers would share cuda; use one worker, or the engine ray"):
-        LocalPool(Mortal(tmp_path, 0, device="cuda"), 2)  # type: ignore[arg-type]
+        LocalPool(Mortal(tmp_path, 0, device="cuda"), 2)
 
 
 def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_path, monkeypatch) -> None:

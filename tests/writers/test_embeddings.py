@@ -25,10 +25,10 @@ def three(*columns: str) -> LabelledSequences:
 
 
 def test_npy_of_one_layer_and_of_several(tmp_path: Path) -> None:
-    write_vectors(tmp_path / "one.npy", three("label"), VALUES[:, :1], [4])
+    write_vectors(tmp_path / "one.npy", three("label"), [VALUES[:2, :1], VALUES[2:, :1]], [4], 2)
     assert np.load(tmp_path / "one.npy").tolist() == [[0, 1], [4, 5], [8, 9]]
     assert (tmp_path / "one.names.tsv").read_bytes() == b"name\tlabel\ns0\t0\ns1\t1\ns2\t2\n"
-    write_vectors(tmp_path / "two.npy", three(), VALUES, [4, 2])
+    write_vectors(tmp_path / "two.npy", three(), [VALUES], [4, 2], 2)
     found = np.load(tmp_path / "two.npy")
     assert (found.dtype, found.tolist()) == (np.float32, VALUES.tolist())
     assert (tmp_path / "two.names.tsv").read_bytes() == b"name\ns0\ns1\ns2\n"
@@ -37,7 +37,7 @@ def test_npy_of_one_layer_and_of_several(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at_once", [1, 2, 16_384])
 def test_parquet_has_a_row_for_each_sequence_and_layer(tmp_path: Path, at_once: int) -> None:
-    write_vectors(tmp_path / "x.parquet", three("kind"), VALUES, [4, 2], n_group=at_once)
+    write_vectors(tmp_path / "x.parquet", three("kind"), [VALUES], [4, 2], 2, n_group=at_once)
     expected = [
         ["s0", "0", 4, 0, 1],
         ["s0", "0", 2, 2, 3],
@@ -49,7 +49,7 @@ def test_parquet_has_a_row_for_each_sequence_and_layer(tmp_path: Path, at_once: 
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found.columns) == ["name", "kind", "layer", "e0", "e1"]
     assert found.to_numpy().tolist() == expected
-    write_vectors(tmp_path / "x.parquet", three(), VALUES[:, 1:], [2], n_group=at_once)
+    write_vectors(tmp_path / "x.parquet", three(), [VALUES[:, 1:]], [2], 2, n_group=at_once)
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found.columns) == ["name", "e0", "e1"]
     assert found.to_numpy().tolist() == [["s0", 2, 3], ["s1", 6, 7], ["s2", 10, 11]]

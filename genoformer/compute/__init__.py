@@ -1,0 +1,20 @@
+"""Long commands as sequences of parts: computed in this process, in workers, on a Ray cluster or as shards; kept; resumed."""
+
+from genoformer.compute.partition import THREADS, InputParts, Partition, resumed_command, resumed_threads
+from genoformer.compute.pools import Task
+from genoformer.compute.run import MemoryStore, PartedRun, resumable
+from genoformer.compute.settings import IN_PROCESS, Compute
+
+__all__ = [
+    "IN_PROCESS",
+    "THREADS",
+    "Compute",
+    "MemoryStore",
+    "InputParts",
+    "PartedRun",
+    "Partition",
+    "Task",
+    "resumable",
+    "resumed_command",
+    "resumed_threads",
+]
