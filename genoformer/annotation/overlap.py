@@ -57,6 +57,10 @@ class Annotations:
         """Open the files that are looked up, for one pass over the records; genome: for the alignment of indels."""
         return open_lookups(self.lookups, self._first_lookup, genome)
 
+    def without_lookups(self) -> Annotations:
+        """Return the elements and genes alone, for other processes: files that are looked up are read in one, in order."""
+        return Annotations(self.elements, self.genes) if self.lookups else self
+
     def refuse_lookups(self) -> None:
         """Raise ConfigError if there are files that are looked up, where only elements and genes are of use."""
         if self.lookups:

@@ -93,7 +93,7 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
         require_shared(annotations, file.contig_lengths, file.name)
         blocks = _Blocks(given, file, keeps=store is not None)
         parts = InputParts(blocks.blocks, compute.shard)
-        run = PartedRun(parts, AnnotationTask(annotations), store or MemoryStore(), compute, n_records)
+        run = PartedRun(parts, AnnotationTask(annotations.without_lookups()), store or MemoryStore(), compute, n_records)
         if compute.shard is not None:
             assert sink.path is not None  # the store has refused it
             return _shard_summary(run.compute_shard(sink.path, stage), began)

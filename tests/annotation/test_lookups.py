@@ -570,6 +570,20 @@ def test_score_adds_the_values_that_annotate_adds(tmp_path: Path) -> None:
     assert any("GF_LLR" in parse_info(record) for record in records)
 
 
+def test_several_processes_give_the_same_file(tmp_path: Path) -> None:
+    """Elements come from the processes, look-ups from the one that writes; the VCF has several blocks."""
+    lines = [f"chr1\t{pos}\t.\tA\tC\t.\t.\tN={pos}" for pos in range(10, 900_000, 18)]
+    source = write_vcf(tmp_path / "s.vcf.gz", lines, length=1_000_000)
+    vcf = write_vcf(tmp_path / "q.vcf", [line.rsplit("\t", 1)[0] + "\tONE=1" for line in lines], length=1_000_000)
+    (tmp_path / "e.bed").write_text("chr1\t5\t15\tpeak\nchr1\t800000\t900000\tlast\n")
+    assert vcf.stat().st_size > 1 << 20
+    words = ["annotate", vcf, "-a", f"S={source}:N", "-a", f"E={tmp_path}/e.bed"]
+    run_well(*words, "-o", tmp_path / "one.vcf")
+    result = run_well(*words, "--workers", 2, "-o", tmp_path / "two.vcf")
+    assert "49,999 of 49,999 alleles found" in result.stderr or "50,000 of 50,000 alleles found" in result.stderr
+    assert (tmp_path / "one.vcf").read_bytes() == (tmp_path / "two.vcf").read_bytes()
+
+
 def test_scores_of_another_run_are_a_source(tmp_path: Path) -> None:
     demo = Path(genoformer_data.__file__).parent / "demo"
     vcf, fasta = demo / "variants.vcf.gz", demo / "genome.fa.gz"
