@@ -53,20 +53,6 @@ def read_annotation_options(options: dict[str, Any]) -> Any:
     return read_annotations(**{key: options.pop(key) for key in keys})
 
 
-def _read_motifs(path: str | None, threshold: float, genome: Any) -> Any:
-    """Return the motif annotation of --motifs and -f, or None without --motifs."""
-    from pathlib import Path
-
-    from genoformer.annotation.motif_changes import MotifAnnotation
-    from genoformer.errors import OptionError
-
-    if path is None:
-        return None
-    if genome is None:
-        raise OptionError("motifs", "needs the bases around each variant; give the reference genome with -f.")
-    return MotifAnnotation(Path(path), genome, threshold)
-
-
 def refuse_file(folder: str, option: str) -> None:
     """Raise ConfigError if the path of an output folder is a file."""
     from pathlib import Path
@@ -135,6 +121,7 @@ def annotate(
     """
     from pathlib import Path
 
+    from genoformer.annotation.motif_changes import motif_annotation
     from genoformer.annotation.request import AnnotationRequest
     from genoformer.annotation.run import run_annotation
     from genoformer.genome.reference import Genome
@@ -149,7 +136,8 @@ def annotate(
     genome = Genome(fasta) if fasta is not None else None
     for note in genome.notes if genome is not None else ():
         print_note(note)
-    motifs = _read_motifs(options.pop("motifs"), options.pop("motif_p"), genome)
+    path, threshold = options.pop("motifs"), options.pop("motif_p")
+    motifs = None if path is None else motif_annotation(path, genome, threshold)
     annotations = read_annotation_options(options)
     request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute)
     with progress_bar("records") as progress:

@@ -211,8 +211,8 @@ columns_of_files = click.option(
     "--columns",
     multiple=True,
     metavar="[NAME:]KEY=COLUMN,...",
-    help="Columns of a file by key: chrom, start, end, name, score, strand, signal, summit, blocks; "
-    "base=1 if positions are counted from 1.",
+    help="Columns of a file by key: chrom, start, end, name, score, strand, signal, summit, blocks, or of a table of alleles "
+    "pos, ref, alt; base=1 if positions are counted from 1.",
 )
 
 

@@ -119,6 +119,21 @@ def test_annotated_records_are_those_of_the_command(tmp_path: Path) -> None:
     assert summary.overlapping["P"] > 0
 
 
+def test_a_table_of_annotated_variants_is_that_of_the_command(tmp_path: Path) -> None:
+    sources = [f"P={DEMO / 'peaks.narrowPeak.gz'}", f"V={DEMO / 'variants.vcf.gz'}:ID,AF", f"T={tmp_path / 't.tsv'}"]
+    (tmp_path / "t.tsv").write_text("chrom\tpos\tscore\nchrS1\t6000\t0.5\n")
+    vcf, fasta = DEMO / "variants.vcf.gz", DEMO / "genome.fa.gz"
+    words = [word for source in sources for word in ("-a", source)]
+    run_well("annotate", vcf, *words, "-f", fasta, "-o", tmp_path / "command.tsv")
+    table = gf.annotate(vcf, sources, fasta)
+    assert list(table.columns) == (tmp_path / "command.tsv").read_text().split("\n", 1)[0].split("\t")
+    assert table["V_AF"].dtype == float
+    known = table[table["id"].notna()]
+    assert (known["V_ID"] == known["id"]).all()
+    one = gf.annotate([gf.Variant("chrS1", 6000, "A", "C")], sources[2])
+    assert one["T_score"].tolist() == [0.5]
+
+
 @pytest.mark.parametrize(
     ("words", "options"),
     [

@@ -28,8 +28,7 @@ def test_the_blocks_run(tmp_path) -> None:
     assert (tmp_path / "scored.vcf.gz.tbi").is_file()
 
 
-FAMILIES = (README.parent / "docs" / "families.md").read_text()
-SHOWN = re.findall(r"^```(bash|python)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", FAMILIES, re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"^```(bash|python)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 
 
 def words_of(text: str) -> list[list[str | float]]:
@@ -38,11 +37,13 @@ def words_of(text: str) -> list[list[str | float]]:
 
 
 @pytest.mark.timeout(900)
-def test_the_page_of_families_shows_what_its_commands_print(tmp_path) -> None:
+@pytest.mark.parametrize("page", ["families.md", "lookups.md"])
+def test_a_page_shows_what_its_commands_print(tmp_path, page: str) -> None:
     """Weights trained by the block differ between processors, so only the format of their numbers is compared."""
+    text_of_page = (README.parent / "docs" / page).read_text()
     with quick_command() as folder:
         path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
-        for kind, text, shown in SHOWN:
+        for kind, text, shown in SHOWN.findall(text_of_page):
             shell = ["bash", "-euo", "pipefail"] if kind == "bash" else [sys.executable, "-W", "error"]
             done = subprocess.run(
                 [*shell, "-c", text], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True

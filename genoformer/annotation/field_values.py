@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.annotation.lookup_fields import SourceField, Texts, combined, plain
+from genoformer.annotation.lookup_fields import SourceField, Texts, combined, plain, plain_texts
 
 Integers = NDArray[np.int64]
 
@@ -71,7 +71,7 @@ def field_values(
     if not len(records):
         return []
     if (n_alts[records] == 1).all() and all(_is_simple(field, texts) for field, texts in zip(fields, columns, strict=True)):
-        return [FieldValues(first, records, [[plain(text or "") for text in texts] for texts in columns])]
+        return [FieldValues(first, records, [plain_texts(texts) for texts in columns])]
     values = []
     for i, (field, texts) in enumerate(zip(fields, columns, strict=True), first):
         rows, entries = _entries(field, records, numbers, texts, n_alts)

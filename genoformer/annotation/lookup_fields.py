@@ -111,7 +111,9 @@ def _info_reader(key: str, number: str) -> Reader:
 
 def _split(values: list[str], number: str, matched: MatchedLines) -> Texts:
     """Return the entries that belong to one ALT each; None for missing values and for values with too few entries."""
-    if number not in ("A", "R", "G") or (number == "A" and not any("," in value for value in values)):
+    if number == "1" and "," in "".join(values):
+        values = [value.replace(",", "%2C") for value in values]  # one value, which the writer escapes
+    if number not in ("A", "R", "G") or (number == "A" and "," not in "".join(values)):
         return _without_missing(values)
     out: Texts = []
     for value, row, alt in zip(values, matched.rows.tolist(), matched.alts.tolist(), strict=True):
@@ -154,9 +156,9 @@ def _column_reader(column: int) -> Reader:
 
 
 _COLUMNS = {
-    "ID": SourceField("ID", ".", "String", "ID", _column_reader(ID)),
-    "QUAL": SourceField("QUAL", "A", "Float", "QUAL", _column_reader(QUAL)),
-    "FILTER": SourceField("FILTER", ".", "String", "FILTER", _column_reader(FILTER)),
+    "ID": SourceField("ID", ".", "String", "Names of the record", _column_reader(ID)),
+    "QUAL": SourceField("QUAL", "A", "Float", "Quality of the record", _column_reader(QUAL)),
+    "FILTER": SourceField("FILTER", ".", "String", "PASS, or the filters that the record fails", _column_reader(FILTER)),
 }
 
 
@@ -244,3 +246,9 @@ def combined(number: str, values: Sequence[str | None]) -> list[str]:
 def plain(text: str) -> str:
     """Return a text without the escapes of VCF; writers escape it again."""
     return unquote(text) if "%" in text else text
+
+
+def plain_texts(texts: Texts) -> list[str]:
+    """Return texts, of which none is missing, without the escapes of VCF."""
+    known = [text for text in texts if text is not None]
+    return list(map(plain, known)) if "%" in "".join(known) else known

@@ -25,7 +25,15 @@ from genoformer.annotation.lookup_fields import (
 from genoformer.annotation.source_stream import VCF_LAYOUT, LineLayout
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
 from genoformer.formats.bed import named_file
-from genoformer.formats.bed_columns import ALLELE_ROLES, Asked, column_number, names_of_role, parse_columns, plain_names
+from genoformer.formats.bed_columns import (
+    ALLELE_ROLES,
+    Asked,
+    column_number,
+    is_header,
+    names_of_role,
+    parse_columns,
+    plain_names,
+)
 from genoformer.formats.text import numbered_lines
 from genoformer.formats.vcf import open_vcf
 from genoformer.genome.digits import is_count
@@ -64,7 +72,7 @@ def split_fields(file: str | os.PathLike[str]) -> tuple[str, Path, tuple[str, ..
     """
     name, path = named_file(file)
     before, colon, after = str(path).rpartition(":")
-    if not colon or not after or path.exists() or not Path(before).is_file():
+    if not colon or not after or path.exists() or not (Path(before).is_file() or _VCF.search(before)):
         return name, path, ()
     if "=" not in os.fspath(file):
         name, _ = named_file(before)
@@ -82,12 +90,13 @@ def is_lookup(path: Path, fields: Sequence[str] = (), columns: str | None = None
     head = _head(path)
     if head.startswith((b"##fileformat=VCF", b"BCF\x02", *_BIGWIG_BYTES)):
         return True
-    return any(_has_alleles(line.split("\t")) for line in head.decode("utf-8", "replace").split("\n")[:200])
+    return any(_has_positions(line.split("\t")) for line in head.decode("utf-8", "replace").split("\n")[:200])
 
 
-def _has_alleles(names: Sequence[str]) -> bool:
+def _has_positions(names: Sequence[str]) -> bool:
+    """True if the names of columns are those of a table of alleles or positions, and not of a table of regions."""
     plain = plain_names(names)
-    return all(any(name in plain for name in names_of_role(role)) for role in ("pos", "ref", "alt"))
+    return not is_header(names) and all(any(name in plain for name in names_of_role(role)) for role in ("chrom", "pos"))
 
 
 def _head(path: Path) -> bytes:

@@ -83,6 +83,14 @@ class Lookup:
             fields.append(Field(key, of.type, text, number=of.number))
         return fields
 
+    def open(self, genome: Genome | None) -> Reader:
+        """Open the file; genome: for the alignment of insertions and deletions."""
+        return open_reader(self.file, genome)
+
+    def sentence(self, counts: LookupCounts) -> str:
+        """Return a sentence on what was found."""
+        return f"{self.name}: {counts.text(self.file.path.name)}"
+
     @cached_property
     def source(self) -> Source:
         kind, digest = identifying_hash(self.file.path, index_path(self.file.path))
@@ -155,7 +163,7 @@ class OpenLookups:
 
     def sentences(self) -> tuple[str, ...]:
         """Return a sentence for each file on what was found."""
-        return tuple(f"{of.lookup.name}: {self.counts[of.lookup.name].text(of.lookup.file.path.name)}" for of in self._opened)
+        return tuple(of.lookup.sentence(self.counts[of.lookup.name]) for of in self._opened)
 
     def notes(self) -> list[str]:
         """Return sentences on contigs with other names, and on values and alleles that could not be used."""
@@ -172,6 +180,12 @@ class OpenLookups:
                 first, own = next(iter(renamed.items()))
                 more = f", and {len(renamed) - 1} more likewise" if len(renamed) > 1 else ""
                 notes.append(f"{of.lookup.name}: contig {first} of the VCF is {own} in {of.lookup.file.path.name}{more}.")
+            path, index = of.lookup.file.path, index_path(of.lookup.file.path)
+            if index is not None and index.stat().st_mtime + 1 < path.stat().st_mtime:
+                notes.append(
+                    f"{of.lookup.name}: the index {index.name} is older than {path.name}; if the file has changed since, "
+                    "make the index again (tabix -f)."
+                )
             checks = of.lookup.file.checks
             if checks is not None and checks.counts:
                 columns = join_names(f"{name} ({n:,})" for name, n in checks.counts.items())
@@ -198,7 +212,7 @@ def open_lookups(lookups: Sequence[Lookup], first: int, genome: Genome | None) -
     with ExitStack() as closing:
         opened = []
         for lookup in lookups:
-            reader = open_reader(lookup.file, genome)
+            reader = lookup.open(genome)
             closing.callback(reader.close)
             opened.append(_Opened(lookup, first, reader))
             first += len(lookup.fields)

@@ -49,6 +49,7 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
     Raises: FileFormatError for a track without values; ConfigError for negative values, a track of zeros, or no element on
     bases with values.
     """
+    annotations.refuse_lookups()
     runs = {contig: values_of_contig for contig, values_of_contig in _runs(Path(track)) if len(values_of_contig.values)}
     if not runs:
         raise FileFormatError(f"{track} has no values; give a bigWig with some.")

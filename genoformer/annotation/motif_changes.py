@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from genoformer.writers import Field, Source
 
 NAME = "GF_MOTIF"
 LONGEST = 1_000  # bases of an allele
+P_VALUE = 1e-4  # default of the largest P of a hit
 _AT_ONCE = 2_048  # variants
 
 
@@ -118,7 +120,7 @@ class MotifAnnotation:
 
     path: Path
     genome: Genome
-    threshold: float = 1e-4  # largest P of a hit
+    threshold: float = P_VALUE  # largest P of a hit
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -131,12 +133,12 @@ class MotifAnnotation:
         rows = []
         for word, moves in (("GAINED", "rises"), ("LOST", "falls")):
             rows += [
-                Field(f"{NAME}_{word}", "String", f"motif of {self.path.name} whose best score {moves} most, for each ALT"),
-                Field(f"{NAME}_{word}_REF", "Float", "its best score over REF, in bits"),
-                Field(f"{NAME}_{word}_ALT", "Float", "its best score over ALT, in bits"),
-                Field(f"{NAME}_{word}_P", "Float", "P of a change like this in a random window"),
+                Field(f"{NAME}_{word}", "String", f"motif of {self.path.name} whose best score {moves} most", number="A"),
+                Field(f"{NAME}_{word}_REF", "Float", "its best score over REF, in bits", number="A"),
+                Field(f"{NAME}_{word}_ALT", "Float", "its best score over ALT, in bits", number="A"),
+                Field(f"{NAME}_{word}_P", "Float", "P of a change like this in a random window", number="A"),
             ]
-        return [*rows, Field(f"{NAME}_STATUS", "String", "reason why an ALT was not scanned for motifs, for each ALT")]
+        return [*rows, Field(f"{NAME}_STATUS", "String", "reason why an ALT was not scanned for motifs", number="A")]
 
     @property
     def source(self) -> Source:
@@ -176,6 +178,13 @@ class MotifAnnotation:
             except ContigError:
                 self._names[name] = None
         return self._names[name]
+
+
+def motif_annotation(path: str | PathLike[str], genome: Genome | None, threshold: float = P_VALUE) -> MotifAnnotation:
+    """Read a file of motifs for an annotation; OptionError without a genome, which has the bases around the variants."""
+    if genome is None:
+        raise OptionError("motifs", "needs the bases around each variant; give the reference genome (FASTA), too.")
+    return MotifAnnotation(Path(path), genome, threshold)
 
 
 class LeftOut:

@@ -14,7 +14,7 @@ from genoformer.annotation.elements import Elements
 from genoformer.annotation.field_values import FieldValues
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
 from genoformer.annotation.lookups import Lookup, OpenLookups, open_lookups
-from genoformer.errors import ContigError
+from genoformer.errors import ConfigError, ContigError
 from genoformer.formats.reach import reach
 from genoformer.formats.vcf import Record
 from genoformer.formats.vcf_text import ENCODING, ERRORS
@@ -56,6 +56,16 @@ class Annotations:
     def open_lookups(self, genome: Genome | None) -> AbstractContextManager[OpenLookups]:
         """Open the files that are looked up, for one pass over the records; genome: for the alignment of indels."""
         return open_lookups(self.lookups, self._first_lookup, genome)
+
+    def without_lookups(self) -> Annotations:
+        """Return the elements and genes alone, for other processes: files that are looked up are read in one, in order."""
+        return Annotations(self.elements, self.genes) if self.lookups else self
+
+    def refuse_lookups(self) -> None:
+        """Raise ConfigError if there are files that are looked up, where only elements and genes are of use."""
+        if self.lookups:
+            name = self.lookups[0].name
+            raise ConfigError(f"{name} is looked up by allele or position and has no intervals; give it to annotate or score.")
 
     def overlaps(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
         """Return pairs of an interval [start, end) and an element that shares a base with it.

@@ -24,6 +24,7 @@ class AnnotationTask:
 
     annotations: Annotations
     motifs: MotifAnnotation | None = None
+    first_of_motifs: int = 0  # number of their first field
     device: str = "cpu"
     threads: int = 1  # of a process
 
@@ -34,7 +35,7 @@ class AnnotationTask:
 
     def _values(self, block: Block) -> list[FieldValues]:
         values = list(field_values(self.annotations, block))
-        return values if self.motifs is None else values + self.motifs.values(block.text, len(self.annotations.fields))
+        return values if self.motifs is None else values + self.motifs.values(block.text, self.first_of_motifs)
 
 
 def field_values(annotations: Annotations, block: Block) -> Iterator[FieldValues]:

@@ -65,14 +65,12 @@ class EnrichmentRequest:
     n_controls: int = 200_000  # random regions
 
     def __post_init__(self) -> None:
+        self.annotations.refuse_lookups()
         genes = self.annotations.genes
         if not self.annotations.elements and not (genes and genes.pieces):
             raise ConfigError(
                 "found no annotation with elements or gene parts, expected at least one; give elements (NAME=FILE) or genes."
             )
-        if self.annotations.lookups:
-            name = self.annotations.lookups[0].name
-            raise ConfigError(f"{name} is looked up by allele or position and has no intervals; give it to annotate or score.")
         for option, least in (("n_resamplings", 1), ("n_controls", 1), ("prune", 0), ("seed", 0)):
             check_number(option, getattr(self, option), least)
         if self.score is not None and not all(0 < top < 1 for top in self.tops):

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from genoformer.errors import ConfigError, OptionError
 from genoformer.files import sha256_of
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, iter_blocks
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.variant_input import VariantInput, VariantSource, input_name, variant_file
 from genoformer.progress import ProgressCallback, Stage
 from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
@@ -33,6 +34,7 @@ from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VC
 Integers = NDArray[np.int64]
 
 _TAB, _DOT = b"\t."
+_ESCAPED = "".join(letter for letter in map(chr, range(128)) if escaped(letter) != letter)
 
 
 class Summary(NamedTuple):
@@ -92,7 +94,8 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
         require_shared(annotations, file.contig_lengths, file.name)
         blocks = _Blocks(given, file, keeps=store is not None)
         parts, motifs, n_fields = InputParts(blocks.blocks, compute.shard), request.motifs, len(annotations.fields)
-        run = PartedRun(parts, AnnotationTask(annotations, motifs), store or MemoryStore(), compute, n_records)
+        task = AnnotationTask(annotations.without_lookups(), motifs, n_fields)
+        run = PartedRun(parts, task, store or MemoryStore(), compute, n_records)
         if compute.shard is not None:
             assert sink.path is not None  # the store has refused it
             return _shard_summary(run.compute_shard(sink.path, stage), began)
@@ -229,14 +232,14 @@ def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) 
     """Return the text of a block in pieces, with KEY=VALUE,VALUE added at the end of INFO of annotated records."""
     added: dict[int, str] = {}
     for field in values:
-        template = "".join(f";{key}=%s" for key in keys[field.first : field.first + len(field.texts)])
+        names = [repeat(f";{key}=") for key in keys[field.first : field.first + len(field.texts)]]
         rows = [_all_escaped(texts) for texts in field.texts]
         records = field.records.tolist()
         if len(field.records) and (np.diff(field.records) == 0).any():
             edges = np.flatnonzero(np.diff(field.records, prepend=-1, append=-1)).tolist()
             rows = [[",".join(texts[i:j]) for i, j in pairwise(edges)] for texts in rows]
             records = [records[i] for i in edges[:-1]]
-        texts_of_records = map(template.__mod__, zip(*rows, strict=True))
+        texts_of_records = map("".join, zip(*chain.from_iterable(zip(names, rows, strict=True)), strict=False))
         if not added:
             added = dict(zip(records, texts_of_records, strict=True))
             continue
@@ -252,11 +255,13 @@ def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) 
     pieces: list[bytes | memoryview] = []
     cuts = zip(annotated.tolist(), (ends - is_dot).tolist(), ends.tolist(), starts, strict=True)
     for record, cut, end, start in cuts:
-        pieces += (text[done:cut], added[record][start:].encode())
+        pieces += (text[done:cut], added[record][start:].encode(ENCODING, ERRORS))
         done = end
     return [*pieces, text[done:]]
 
 
 def _all_escaped(texts: list[str]) -> list[str]:
     joined = "".join(texts)
-    return texts if escaped(joined) == joined else list(map(escaped, texts))
+    if joined.isascii() and not any(letter in joined for letter in _ESCAPED):  # a few times as fast as a pattern
+        return texts
+    return list(map(escaped, texts))

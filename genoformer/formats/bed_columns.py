@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from genoformer.errors import FileFormatError, OptionError
+from genoformer.formats.variant_columns import role_names
 
 ROLES = ("chrom", "start", "end", "name", "score", "strand", "signal", "summit", "blocks")
 ALLELE_ROLES = ("pos", "ref", "alt")  # of a table of alleles or positions
@@ -92,11 +93,6 @@ _NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case;
     "summit": ("abs_summit",),
     "colour": ("itemrgb", "item_rgb", "rgb", "reserved"),
     "width": ("width", "length"),
-}
-_ALLELE_NAMES = {  # role -> names in the header of a table of alleles, lower case
-    "pos": ("pos", "position", "bp", "base_pair_location", "genomic_position", "pos_hg38", "hg38_pos"),
-    "ref": ("ref", "reference", "ref_allele", "reference_allele", "refallele", "reference_base"),
-    "alt": ("alt", "alternate", "alternative", "alt_allele", "alternate_allele", "altallele", "alternative_allele", "mutation"),
 }
 _BLOCKS = (  # number, sizes and starts of blocks
     ("blockcount", "block_count", "blocks"),
@@ -197,7 +193,7 @@ def names_of_role(role: str) -> tuple[str, ...]:
     >>> names_of_role("pos")[:2]
     ('pos', 'position')
     """
-    return _ALLELE_NAMES[role] if role in _ALLELE_NAMES else _NAMES[role]
+    return role_names(role) if role in ALLELE_ROLES else _NAMES[role]
 
 
 def is_header(fields: Sequence[str]) -> bool:

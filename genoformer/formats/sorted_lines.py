@@ -177,7 +177,12 @@ class BcfLines:
 
     def jump(self, contig: str, start: int) -> None:
         self._last = start
-        self._records = iter(self._file.fetch(contig, max(start, 0), None))
+        try:
+            self._records = iter(self._file.fetch(contig, max(start, 0), None))
+        except (OSError, ValueError) as error:
+            raise FileFormatError(
+                f"the index of {self.path} is damaged ({error}); make it again (bcftools index -f)."
+            ) from error
 
     def close(self) -> None:
         self._file.close()

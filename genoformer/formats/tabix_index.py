@@ -15,6 +15,7 @@ from genoformer.errors import FileFormatError
 
 Integers = NDArray[np.int64]
 
+_TBI_BIN, _CSI_BIN = struct.Struct("<Ii"), struct.Struct("<IQi")  # number, lowest offset, number of chunks
 _TBI_WINDOW = 14  # bits of a window of the linear index, 16,384 bases
 
 
@@ -98,17 +99,19 @@ class TabixIndex:
             leaves: dict[int, int] = {}
             first: list[int] = []
             for _ in range(n_bins):
-                (number,) = struct.unpack_from("<I", data, at)
-                at += 4
-                if depth is not None:
-                    (lowest,) = struct.unpack_from("<Q", data, at)
-                    at += 8
+                if depth is None:
+                    number, n_chunks = _TBI_BIN.unpack_from(data, at)
+                    at += _TBI_BIN.size
+                else:
+                    number, lowest, n_chunks = _CSI_BIN.unpack_from(data, at)
+                    at += _CSI_BIN.size
                     if first_leaf <= number < first_leaf + n_leaves:
                         leaves[number - first_leaf] = lowest
-                (n_chunks,) = struct.unpack_from("<i", data, at)
+                if n_chunks < 0:
+                    raise ValueError("a negative number of chunks")
                 if number < first_leaf + n_leaves and n_chunks:  # not the bin of statistics
-                    first.append(struct.unpack_from("<Q", data, at + 4)[0])
-                at += 4 + 16 * n_chunks
+                    first.append(int.from_bytes(data[at : at + 8], "little"))
+                at += 16 * n_chunks
             begin = min(first, default=0)
             if depth is None:
                 (n_windows,) = struct.unpack_from("<i", data, at)

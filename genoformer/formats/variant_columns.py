@@ -65,6 +65,15 @@ _VCF = ("chrom", "pos", "id", "ref", "alt", "qual")
 EXPECTED = "a table with the columns chrom, pos, ref and alt (or effect_allele and other_allele)"
 
 
+def role_names(role: str) -> tuple[str, ...]:
+    """Return the names that a column with this role has in tables of variants, lower case.
+
+    >>> role_names("pos")[:2]
+    ('pos', 'position')
+    """
+    return _NAMES[role]
+
+
 @dataclass(frozen=True)
 class TableLayout:
     """Roles of the columns of a table, as numbers from 0; None for a role that no column has."""

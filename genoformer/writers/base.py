@@ -77,6 +77,11 @@ class Field(NamedTuple):
     many: bool = True  # True: a list of values, False: one
     number: str = "."  # Number in the VCF header if there are many: "." any, A per ALT, R per allele, G per genotype
 
+    @property
+    def is_per_alt(self) -> bool:
+        """True if each ALT has one value; tables have a row per ALT, and its own value in it."""
+        return self.many and self.number == "A"
+
 
 class Source(NamedTuple):
     """Annotation file for the header, and the INFO keys that it fills."""

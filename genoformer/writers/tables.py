@@ -94,9 +94,10 @@ class TSVWriter(TextWriter):
         if self.input_columns:
             fixed[_INFO], values_of_input = input_values(fixed[_INFO], self.input_columns)
             samples = [*values_of_input, *samples]
-        annotations = [_cell(cells.get(i, ())) for i in range(len(self.header.fields))]
+        values_of_fields = [cells.get(i, ()) for i in range(len(self.header.fields))]
         for i, alt in enumerate(record.alts or (".",)):
             fixed[4] = alt
+            annotations = [_cell(_of_alt(*pair, i)) for pair in zip(self.header.fields, values_of_fields, strict=True)]
             scores = [text(value) for text, value in zip(self.texts, values[i].tolist(), strict=True)] if self.texts else []
             status = [statuses[i].value] if self.texts else []
             self.write_lines([tsv_line([*fixed, *status, *scores, *annotations, *samples])])
@@ -140,15 +141,19 @@ class ParquetWriter(RecordWriter):
                 f"the record at {fixed[0]}:{record.pos} has {8 + len(padded)} columns and the header names "
                 f"{8 + self.n_samples}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
             )
-        annotations = [_typed(field, cells.get(i, ())) for i, field in enumerate(self.fields)]
+        values_of_fields = [cells.get(i, ()) for i in range(len(self.fields))]
+        of_input: list[float | str | None] = []
         if self.input_columns:
             fixed[_INFO], texts = input_values(fixed[_INFO], self.input_columns)
-            annotations += [
+            of_input = [
                 (float(text) if column.is_number else text) if text else None
                 for column, text in zip(self.input_columns, texts, strict=True)
             ]
         rows: list[Row] = []
         for i, alt in enumerate(record.alts or (".",)):
+            annotations = [
+                _typed(field, _of_alt(field, of, i)) for field, of in zip(self.fields, values_of_fields, strict=True)
+            ]
             scores = (
                 None if math.isnan(value) else column.words[int(value)] if column.words else value
                 for column, value in zip(self.columns, values[i].tolist() if self.columns else (), strict=True)
@@ -160,7 +165,7 @@ class ParquetWriter(RecordWriter):
                 rows, self._size = [], 0
             self._size += len(record.line)
             place = (fixed[0], record.pos, *fixed[2:4], utf8(alt), qual, *fixed[6:])
-            rows.append((*place, *status, *scores, *annotations, *padded))
+            rows.append((*place, *status, *scores, *annotations, *of_input, *padded))
         if self.rows.add(rows):
             self._size = 0
 
@@ -190,7 +195,10 @@ class ParquetSink(Sink):
             *((name, "int64" if name == "pos" else "string") for name in _COLUMNS),
             *([("status", "string")] if header.columns else []),
             *((column.name, "string" if column.words else "float32") for column in header.columns),
-            *((f.key, pa.list_(pa.type_for_alias(kinds[f.type])) if f.many else kinds[f.type]) for f in header.fields),
+            *(
+                (f.key, pa.list_(pa.type_for_alias(kinds[f.type])) if f.many and not f.is_per_alt else kinds[f.type])
+                for f in header.fields
+            ),
             *((name, "float64" if of.is_number else "string") for of, name in zip(*_input_columns(header), strict=True)),
             *((utf8(name), "string") for name in _samples(header)),
         ]
@@ -213,5 +221,16 @@ def _cell(values: Sequence[str]) -> str:
 def _typed(field: Field, values: Sequence[str]) -> Any:
     """Convert the values of a field to its type; None if there are none."""
     as_type: Callable[[str], Any] = {"String": utf8, "Integer": int, "Float": float}[field.type]  # type: ignore[assignment]
-    typed = [None if value == "." and field.type != "String" else as_type(value) for value in values]
-    return (typed if field.many else typed[0]) if typed else None
+    try:
+        typed = [None if value == "." and field.type != "String" else as_type(value) for value in values]
+    except ValueError as error:
+        raise UnfitRecordError(
+            f"{field.key} is {','.join(values)[:60]!r}, which Parquet cannot hold as {field.type}; correct the file "
+            "that it comes from, or write VCF or TSV."
+        ) from error
+    return (typed if field.many and not field.is_per_alt else typed[0]) if typed else None
+
+
+def _of_alt(field: Field, values: Sequence[str], i: int) -> Sequence[str]:
+    """Return the values that belong into the row of an ALT: its own one, or all that are not per ALT."""
+    return values[i : i + 1] if field.is_per_alt else values

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import os
 import random
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import genoformer_data
+import numpy as np
+import pyarrow.parquet as pq
 import pysam
 import pytest
+from commands import assert_refused, run, run_well
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genoformer.annotation import read_annotations
+from genoformer.annotation import read_annotations, source_hash
 from genoformer.annotation.run import Summary, annotate_variants
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
-from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.bigwig import BigWig, write_bigwig
 from genoformer.formats.vcf import open_vcf, parse_info
 from genoformer.genome.reference import Genome
+from genoformer.writers import UnfitRecordError
 
 HEAD = """\
 ##fileformat=VCFv4.2
@@ -191,11 +199,18 @@ def test_values_of_each_number_and_type(tmp_path: Path, suffix: str) -> None:
         first, second, *_ = typed
         assert (first.info["S_N"], first.info["S_R"], second.info["S_ONE"]) == ((2,), (90, 92), (None, 0.5, 0.5))
     annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.tsv")
-    assert tmp_path.joinpath("out.tsv").read_text().splitlines()[1].split("\t")[-2:] == ["2", "x,y;z"]
-    annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.parquet")
-    import pyarrow.parquet as pq
-
-    assert pq.read_table(tmp_path / "out.parquet").to_pydict()["S_N"][:2] == [[2], [None, 1, 2]]
+    with (tmp_path / "out.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [(row["alt"], row["S_N"], row["S_ANY"]) for row in rows[:4]] == [
+        ("G", "2", "x,y;z"),
+        ("T", "", ".,x&y;z,x&y;z"),
+        ("C", "1", ".,x&y;z,x&y;z"),
+        ("G", "2", ".,x&y;z,x&y;z"),
+    ]
+    annotate(vcf, [f"S={source}:N,R"], tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet").to_pydict()
+    assert table["S_N"] == [2, None, 1, 2, 3, None, None]  # a row per ALT
+    assert table["S_R"][:2] == [[90, 92], [90, None, 91, 92]]
 
 
 def test_without_fields_the_id_or_the_record_is_named(tmp_path: Path) -> None:
@@ -263,6 +278,31 @@ def test_values_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
     assert "T: values that are no numbers were left out of the columns score (1)." in summary.notes
 
 
+def test_one_value_with_a_comma_stays_one(tmp_path: Path) -> None:
+    head = HEAD.replace("Number=1,Type=Float", "Number=1,Type=String")
+    source = write_vcf(tmp_path / "s.vcf", ["chr1\t10\t.\tA\tC\t.\t.\tONE=a,b%3Bc"], head=head)
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tC\t.\t.\t.", "1\t10\t.\tA\tG,C\t.\t.\t."], "1")
+    annotate(vcf, [f"S={source}:ONE"], tmp_path / "out.vcf")
+    assert info_texts(tmp_path / "out.vcf") == ["S_ONE=a%2Cb%3Bc", "S_ONE=.,a%2Cb%3Bc"]
+
+
+def test_values_that_are_not_what_the_header_says(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf", [])
+    source.write_bytes(source.read_bytes() + b"chr1\t10\t.\tA\tC\t.\t.\tN=x;ANY=a\xffb\n")
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tC\t.\t.\t."], "1")
+    annotate(vcf, [f"S={source}:N,ANY"], tmp_path / "out.vcf")
+    assert (tmp_path / "out.vcf").read_bytes().endswith(b"\tS_N=x;S_ANY=a\xffb\n")
+    with pytest.raises(UnfitRecordError, match="S_N is 'x', which Parquet cannot hold as Integer"):
+        annotate(vcf, [f"S={source}:N"], tmp_path / "out.parquet")
+
+
+def test_a_table_of_regions_with_alleles_has_elements(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("chrom\tstart\tend\tname\tpos\tref\talt\nchr1\t5\t15\tpeak\t6\tA\tC\n")
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tC\t.\t.\t."], "1")
+    annotate(vcf, [f"T={tmp_path}/t.tsv"], tmp_path / "out.vcf")
+    assert info_texts(tmp_path / "out.vcf") == ["T=peak"]
+
+
 def test_columns_without_a_header(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("7\tchr1\t3\tA\tC\n8\tchr1\t4\tA\tC\n")
     vcf = write_vcf(tmp_path / "q.vcf", ["1\t4\t.\tA\tC\t.\t.\t.", "1\t5\t.\tA\tC\t.\t.\t."], "1")
@@ -328,6 +368,25 @@ def test_a_contig_that_the_file_lacks_does_not_read_it_to_the_end(tmp_path: Path
     summary = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
     assert [info.get("S_N") for info in infos(tmp_path / "out.vcf")] == [None, "7", None]
     assert summary.lookups["S"].no_contig == 1  # chr2 is in the header
+
+
+def test_an_index_that_is_older_than_its_file_is_reported(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf.gz", SOURCES)
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t."], "1")
+    assert "older" not in " ".join(annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf").notes)
+    os.utime(f"{source}.tbi", ns=(0, 0))
+    notes = annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf").notes
+    assert "the index s.vcf.gz.tbi is older than s.vcf.gz; if the file has changed since" in " ".join(notes)
+
+
+@pytest.mark.parametrize("suffix", [".vcf.gz", ".bcf"])
+def test_a_damaged_index_is_refused(tmp_path: Path, suffix: str) -> None:
+    source = write_vcf(tmp_path / f"s{suffix}", [SOURCES[0]])
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t."], "1")
+    index = Path(f"{source}{'.csi' if suffix == '.bcf' else '.tbi'}")
+    index.write_bytes(index.read_bytes()[:20])
+    with pytest.raises(FileFormatError, match=r"index .*damaged|damaged; make it again"):
+        annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
 
 
 def test_an_unsorted_source_is_refused(tmp_path: Path) -> None:
@@ -484,3 +543,131 @@ class _Place:
 
     def width(self) -> int:
         return self.end - self.start
+
+
+# --- score, and where the values come from
+
+
+def test_score_adds_the_values_that_annotate_adds(tmp_path: Path) -> None:
+    demo = Path(genoformer_data.__file__).parent / "demo"
+    vcf, fasta = demo / "variants.vcf.gz", demo / "genome.fa.gz"
+    source = f"V={vcf}:AF,TRUTH,ELEMENT"
+    out = tmp_path / "scored.vcf"
+    words = ["-f", fasta, "-m", "demo", "-a", source, "-r", "chrS1:1-40,000", "--workers", 1, "--part-size", 7]
+    result = run_well("score", vcf, *words, "-o", out)
+    assert "alleles found in variants.vcf.gz" in result.stderr
+    run_well("annotate", vcf, "-f", fasta, "-a", source, "-o", tmp_path / "known.vcf")
+    with open_vcf(tmp_path / "known.vcf") as file:
+        known = {record.line.split("\t")[:5][1]: parse_info(record) for record in file if record.chrom == "chrS1"}
+    with open_vcf(out) as file:
+        records = list(file)
+    assert len(records) > 20
+    for record in records:
+        info = parse_info(record)
+        assert info["V_AF"] == info["AF"]
+        for key in ("V_AF", "V_TRUTH", "V_ELEMENT"):
+            assert info[key] == known[str(record.pos)][key]
+    assert any("GF_LLR" in parse_info(record) for record in records)
+
+
+def test_several_processes_give_the_same_file(tmp_path: Path) -> None:
+    """Elements come from the processes, look-ups from the one that writes; the VCF has several blocks."""
+    lines = [f"chr1\t{pos}\t.\tA\tC\t.\t.\tN={pos}" for pos in range(10, 900_000, 18)]
+    source = write_vcf(tmp_path / "s.vcf.gz", lines, length=1_000_000)
+    vcf = write_vcf(tmp_path / "q.vcf", [line.rsplit("\t", 1)[0] + "\tONE=1" for line in lines], length=1_000_000)
+    (tmp_path / "e.bed").write_text("chr1\t5\t15\tpeak\nchr1\t800000\t900000\tlast\n")
+    assert vcf.stat().st_size > 1 << 20
+    words = ["annotate", vcf, "-a", f"S={source}:N", "-a", f"E={tmp_path}/e.bed"]
+    run_well(*words, "-o", tmp_path / "one.vcf")
+    result = run_well(*words, "--workers", 2, "-o", tmp_path / "two.vcf")
+    assert "49,999 of 49,999 alleles found" in result.stderr or "50,000 of 50,000 alleles found" in result.stderr
+    assert (tmp_path / "one.vcf").read_bytes() == (tmp_path / "two.vcf").read_bytes()
+
+
+def test_scores_of_another_run_are_a_source(tmp_path: Path) -> None:
+    demo = Path(genoformer_data.__file__).parent / "demo"
+    vcf, fasta = demo / "variants.vcf.gz", demo / "genome.fa.gz"
+    words = ["-f", fasta, "-m", "demo", "-r", "chrS1:1-20,000", "--workers", 1]
+    run_well("score", vcf, *words, "-o", tmp_path / "one.vcf.gz")
+    run_well(
+        "annotate",
+        tmp_path / "one.vcf.gz",
+        "-f",
+        fasta,
+        "-a",
+        f"OTHER={tmp_path / 'one.vcf.gz'}:GF_LLR",
+        "-o",
+        tmp_path / "two.vcf",
+    )
+    pairs = [(info.get("GF_LLR"), info.get("OTHER_GF_LLR")) for info in infos(tmp_path / "two.vcf")]
+    assert sum(one is not None for one, _ in pairs) > 10
+    for one, other in pairs:
+        assert one == other or set(str(one)) <= set(".,")
+
+
+def test_the_hash_of_a_large_file_is_kept_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(source_hash, "_WORTH_KEEPING", 10)
+    path = tmp_path / "big.vcf.gz"
+    path.write_bytes(b"x" * 100)
+    first = hashlib.sha256(b"x" * 100).hexdigest()
+    assert source_hash.identifying_hash(path) == ("sha256", first)
+    monkeypatch.setattr(source_hash, "sha256_of", lambda path: "read again")
+    assert source_hash.identifying_hash(path) == ("sha256", first)
+    os.utime(path, ns=(0, 0))
+    assert source_hash.identifying_hash(path) == ("sha256", "read again")
+    monkeypatch.setattr(source_hash, "MOST_HASHED", 50)
+    assert source_hash.identifying_hash(path)[0] == "sha256"  # without an index
+    assert source_hash.identifying_hash(path, tmp_path / "big.vcf.gz.tbi") == ("index_sha256", "read again")
+    (kept, *_) = (tmp_path / "cache" / "sha256").iterdir()
+    kept.write_text("damaged")
+    assert source_hash.identifying_hash(path) == ("sha256", "read again")
+
+
+def test_the_header_names_the_hash_of_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_vcf(tmp_path / "s.vcf.gz", SOURCES)
+    monkeypatch.setattr(source_hash, "MOST_HASHED", 10)
+    vcf = write_vcf(tmp_path / "q.vcf", ["1\t10\t.\tA\tG\t.\t.\t."], "1")
+    annotate(vcf, [f"S={source}:N"], tmp_path / "out.vcf")
+    digest = hashlib.sha256(Path(f"{source}.tbi").read_bytes()).hexdigest()
+    assert f'##genoformer_annotation=<ID=S,Keys="S_N",File="s.vcf.gz",index_sha256="{digest}">' in header_of(
+        tmp_path / "out.vcf"
+    )
+    annotate(tmp_path / "out.vcf", [f"S={source}:N"], tmp_path / "again.vcf")  # values of the earlier run are replaced
+    assert info_texts(tmp_path / "again.vcf") == ["S_N=2"]
+    assert sum("##INFO=<ID=S_N" in line for line in header_of(tmp_path / "again.vcf")) == 1
+
+
+def test_enrichment_does_not_take_look_ups(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf", SOURCES)
+    result = run("enrich", source, "-a", f"S={source}:N")
+    assert_refused(result, "S is looked up by allele or position and has no intervals; give it to annotate or score.")
+
+
+def test_messages_of_the_command(tmp_path: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf", SOURCES)
+    (tmp_path / "t.tsv").write_text("7\tchr1\t3\tA\tC\n")
+    assert_refused(run("annotate", source, "-a", f"S={source}:AF"), "has no INFO key 'AF'")
+    assert_refused(
+        run("annotate", source, "-a", f"T={tmp_path}/t.tsv:1"), "--columns is needed for", "chrom=1,pos=2,ref=3,alt=4"
+    )
+    assert_refused(run("annotate", source, "-a", f"T={tmp_path}/none.vcf.gz:AF"), "none.vcf.gz does not exist")
+    result = run_well("annotate", source, "-a", f"S={source}:N,ID", "-o", tmp_path / "out.vcf")
+    assert "S: 4 of 5 alleles found in s.vcf, 0 not found; 2 ambiguous" in result.stderr
+    assert "1 without a sequence (symbolic, breakend, *)" in result.stderr
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=20, deadline=None)
+def test_bigwig_means_are_those_of_its_values(tmp_path_factory, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    folder = tmp_path_factory.mktemp("bw")
+    values = np.where(rng.random(300) < 0.6, rng.normal(size=300), np.nan).astype(np.float32)
+    at = np.flatnonzero(~np.isnan(values))
+    write_bigwig(folder / "v.bw", {"c": 300}, [("c", at, at + 1, values[at])] if len(at) else [])
+    starts = rng.integers(0, 299, 40)
+    ends = np.minimum(starts + rng.integers(1, 9, 40), 300)
+    means = BigWig(folder / "v.bw").means("c", starts, ends)
+    for mean, i, j in zip(means, starts, ends, strict=True):
+        known = values[i:j][~np.isnan(values[i:j])].astype(np.float64)
+        assert np.isnan(mean) if not len(known) else mean == pytest.approx(known.mean(), rel=1e-6)

@@ -189,7 +189,7 @@ def test_annotate_writes_a_value_for_each_alt(tmp_path: Path, files, genome) -> 
     done = run_well(*common, "-o", tmp_path / "out.vcf")
     assert "3 alleles were not scanned for motifs: 1 REF_MISMATCH, 1 STAR, 1 SYMBOLIC." in done.stderr
     lines = (tmp_path / "out.vcf").read_text().splitlines()
-    assert any(line.startswith("##INFO=<ID=GF_MOTIF_GAINED_P,Number=.,Type=Float,") for line in lines)
+    assert any(line.startswith("##INFO=<ID=GF_MOTIF_GAINED_P,Number=A,Type=Float,") for line in lines)
     rows = [line.split("\t") for line in lines if line[0] != "#"]
     records = {row[2]: dict(pair.split("=") for pair in row[7].split(";") if "=" in pair) for row in rows}
     motifs = MotifAnnotation(files["motifs"], genome, THRESHOLD).motifs

@@ -31,6 +31,7 @@ BENCHMARKS = {
     "motifs": "Planted motifs found again",
     "annotation": "Annotation beside bedtools",
     "lookups": "Look-ups of alleles beside bcftools",
+    "motif_changes": "Motif changes of alleles",
     "enrichment": "Enrichment: what was planted, and lead SNPs of the GWAS catalog",
     "families": "Forward passes of the published families",
     "loading": "Memory of loading",
