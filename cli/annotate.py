@@ -70,7 +70,7 @@ def refuse_file(folder: str, option: str) -> None:
 @click.option(
     "-f",
     "--fasta",
-    type=click.Path(),
+    type=shared.PathOrAddress(),
     help="Reference FASTA: aligns insertions and deletions that are looked up by allele, and tells REF of a table with effect "
     "and other allele.",
 )

@@ -13,7 +13,7 @@ from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.argument("vcf", metavar="BACKGROUND", type=click.Path())
+@click.argument("vcf", metavar="BACKGROUND", type=shared.PathOrAddress())
 @shared.reference
 @click.option(
     "-m",

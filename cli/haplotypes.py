@@ -41,7 +41,7 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 
 
 @click.command(cls=Command)
-@click.argument("vcf", type=click.Path())
+@click.argument("vcf", type=shared.PathOrAddress())
 @_common
 @click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
 @shared.columns

@@ -31,7 +31,12 @@ _PATH = click.Path(path_type=Path)
 _common = shared.option_group(
     click.argument("data", type=_PATH),
     click.option("-m", "--model", type=shared.MODEL, required=True, help="Model folder, or a name from `models list`."),
-    click.option("-f", "--fasta", type=_PATH, help="Genome FASTA, needed if DATA is a BED or VCF."),
+    click.option(
+        "-f",
+        "--fasta",
+        type=shared.PathOrAddress(path_type=Path),
+        help="Genome FASTA, or its address (https, s3), needed if DATA is a BED or VCF.",
+    ),
     click.option("-o", "--output", "out", required=True, type=_PATH, help="Folder for maps, motifs and figures."),
     click.option(
         "--length",

@@ -35,6 +35,10 @@ def starting(names: Iterable[str], incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))
 
 
+class PathOrAddress(click.Path):
+    """Path of a file, or an https, http or s3 address that is read in parts."""
+
+
 MODEL = _ModelName()
 
 
@@ -49,9 +53,13 @@ def _variants(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
     return values
 
 
-variants = click.argument("vcf", metavar="VCF", type=click.Path(), nargs=-1, required=True, callback=_variants)
+variants = click.argument("vcf", metavar="VCF", type=PathOrAddress(), nargs=-1, required=True, callback=_variants)
 reference = click.option(
-    "-f", "--fasta", required=True, type=click.Path(), help="Reference genome: FASTA, plain, gzipped or bgzipped."
+    "-f",
+    "--fasta",
+    required=True,
+    type=PathOrAddress(),
+    help="Reference genome: FASTA, plain, gzipped or bgzipped; or its address (https, s3), with its index next to it.",
 )
 genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if DATA is a BED.")
 label = click.option(

@@ -51,6 +51,8 @@ def refuse_addresses(ctx: click.Context) -> None:
     """Raise MissingFileError for a web address in place of a file or a model; it quotes the address as typed."""
     from genoformer.addresses import refuse_address
 
+    from .options import PathOrAddress
+
     for parameter in ctx.command.params:
         value = ctx.params.get(parameter.name or "")
         values = value if isinstance(value, tuple) else (value,)
@@ -58,7 +60,9 @@ def refuse_addresses(ctx: click.Context) -> None:
         for text in values if files or parameter.type.name == "model" else ():
             if isinstance(text, str | os.PathLike):
                 expected = "folder" if parameter.type.name == "model" else "file"
-                refuse_address(text, to_write=parameter.name in _OUTPUTS, expected=expected)
+                is_bigwig = parameter.name == "files" and os.fspath(text).lower().endswith((".bw", ".bigwig"))
+                readable = isinstance(parameter.type, PathOrAddress) or is_bigwig
+                refuse_address(text, to_write=parameter.name in _OUTPUTS, expected=expected, readable=readable)
 
 
 def lock_outputs(*paths: str | os.PathLike[str] | None) -> None:

@@ -12,7 +12,12 @@ from .verbosity import Command, print_note
 
 @click.command(cls=Command)
 @click.argument("data", type=click.Path(), required=False)
-@click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, for regions or a BED; plain, bgzipped or gzipped.")
+@click.option(
+    "-f",
+    "--fasta",
+    type=shared.PathOrAddress(),
+    help="Genome FASTA, for regions or a BED; plain, bgzipped or gzipped, or its address (https, s3).",
+)
 @click.option(
     "-m",
     "--model",

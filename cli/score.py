@@ -249,6 +249,7 @@ def merge(ctx: click.Context, output: str) -> None:
 
 def _preflight_only(vcf: str | tuple[str, ...], genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.preflight import preflight
+    from genoformer.genome.region_sources import select_regions
     from genoformer.genome.variant_input import variant_file
 
     from .progress import progress_bar
@@ -262,12 +263,14 @@ def _preflight_only(vcf: str | tuple[str, ...], genome: Any, options: dict[str, 
         models = load_models(options["model_names"]).models
         scoring = Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False)
         longest = make_scorer(genome, scoring).longest_allele
-    with progress_bar("records") as watch, variant_file(vcf, genome) as given:
+    region = select_regions(shared.with_regions(options).get("region"), genome.contigs, genome.name)
+    intervals = region.intervals if region else None
+    with progress_bar("records") as watch, variant_file(vcf, genome, regions=intervals) as given:
         checked = preflight(
             given.path,
             genome,
             max_length=longest,
-            region=shared.with_regions(options).get("region"),
+            region=region,
             name=given.name,
             fix=options["fix"],
             force=options["force"],

@@ -1,4 +1,4 @@
-"""Web addresses in place of files: they are refused, and the message shows them as they were typed."""
+"""Web addresses in place of files: where htslib reads them they are accepted, elsewhere refused as they were typed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _SCHEMES = "https?|ftps?|s3|gs|gcs|az|abfss?|hf|sftp|ssh|file|drs"
 _ADDRESS = re.compile(rf"(?P<scheme>{_SCHEMES}):/{{1,3}}(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
 _TYPED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://.+", re.IGNORECASE | re.DOTALL)  # C:/ has one letter
 _SHORTENED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
+_READABLE = frozenset({"http", "https", "s3", "s3+http", "s3+https"})  # schemes that htslib reads, in ranges
 _GET = {
     "http": "curl -LO {}",
     "https": "curl -LO {}",
@@ -59,8 +60,33 @@ def _command_for(address: str, scheme: str) -> str | None:
     return _GET[scheme].format(address) if scheme in _GET else None
 
 
-def refuse_address(path: str | os.PathLike[str], *, to_write: bool = False, expected: str = "file") -> None:
+def readable_address(path: str | os.PathLike[str]) -> str | None:
+    """Return the web address that a path contains if htslib can read it (https, http, s3), or None.
+
+    >>> from pathlib import Path
+    >>> readable_address(Path("https://a.org/g.fa")), readable_address("gs://b/g.fa"), readable_address("g.fa")
+    ('https://a.org/g.fa', None, None)
+    """
+    address = address_in(path)
+    return address if address is not None and address.partition(":")[0].lower() in _READABLE else None
+
+
+def how_to_download(address: str) -> str:
+    """Return half a sentence on downloading an address.
+
+    >>> how_to_download("s3://bucket/g.fa")
+    'download it first (aws s3 cp s3://bucket/g.fa .) and give the file'
+    """
+    command = _command_for(address, address.partition(":")[0].lower())
+    return f"download it first{f' ({command})' if command else ''} and give the file"
+
+
+def refuse_address(
+    path: str | os.PathLike[str], *, to_write: bool = False, expected: str = "file", readable: bool = False
+) -> None:
     """Raise MissingFileError for a web address, also as NAME=ADDRESS, in place of a file or a folder (`expected`).
+
+    readable: addresses that htslib reads are accepted.
 
     >>> refuse_address("s3://bucket/a.vcf.gz")
     Traceback (most recent call last):
@@ -69,7 +95,7 @@ def refuse_address(path: str | os.PathLike[str], *, to_write: bool = False, expe
     """
     text = os.fspath(path)
     address = address_in(text) or (address_in(text.partition("=")[2]) if "=" in text.partition(":")[0] else None)
-    if address is None:
+    if address is None or (readable and not to_write and readable_address(address) is not None):
         return
     if to_write:
         raise MissingFileError(
@@ -80,6 +106,5 @@ def refuse_address(path: str | os.PathLike[str], *, to_write: bool = False, expe
         raise MissingFileError(f"{address} is an address; give the path of the {expected} alone.")
     command = _command_for(address, scheme)
     how = f" ({command})" if command else ""
-    raise MissingFileError(
-        f"{address} is an address, and only local files can be read; download it first{how} and give the {expected}."
-    )
+    what = "only local files and https, http and s3 can be read" if readable else "only local files can be read"
+    raise MissingFileError(f"{address} is an address, and {what}; download it first{how} and give the {expected}.")

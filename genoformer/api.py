@@ -253,13 +253,7 @@ def mutagenesis(
     return result
 
 
-def attention(
-    sequences: Sequence[str],
-    model: str | Path | Model,
-    *,
-    device: str = "auto",
-    **options: Any,
-) -> list[Floats]:
+def attention(sequences: Sequence[str], model: str | Path | Model, *, device: str = "auto", **options: Any) -> list[Floats]:
     """Return attention profiles over the bases of DNA sequences: [L] for each, as `genoformer interpret attention` maps them.
 
     options: the fields of `AttentionOptions`. profile: "viz" (default), DNABERT-viz's projection of "cls"; "cls" (default of a

@@ -60,7 +60,9 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "cli/test_parts_of_commands.py": "workers, shards and resumed runs of all long commands",
     "cli/test_orphans.py": "workers whose parent is killed",
     "cli/test_requests.py": "options of commands against the fields of their requests",
+    "cli/test_structural_variants.py": "scores of structural variants, by commands and in Python",
     "cli/test_surroundings.py": "terminals, locales, temporary folders and closed pipes",
+    "cli/test_tables_of_variants.py": "variants without a VCF, in every command that takes variants",
 }
 TESTED_IN = {  # module without a file of its own -> the file with its tests
     "formats/arrays": "models/test_hostile_models.py",
@@ -110,6 +112,7 @@ TESTED_IN = {  # module without a file of its own -> the file with its tests
     "scoring/score_inputs": "scoring/test_allele_features.py",
     "scoring/score_types": "scoring/test_allele_features.py",
     "scoring/scored_heads": "scoring/test_allele_junctions.py",
+    "scoring/scoring_choices": "scoring/test_heads_scorer.py",
     "scoring/scorers": "scoring/test_class_scorer.py",
     "scoring/scores": "scoring/test_allele_features.py",
     "scoring/sequence_scorer": "scoring/test_allele_features.py",

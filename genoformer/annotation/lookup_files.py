@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from genoformer.addresses import refuse_address
+from genoformer.addresses import readable_address, refuse_address
 from genoformer.annotation.lookup_fields import (
     MISSING,
     PLACE,
@@ -108,7 +108,9 @@ def describe_file(name: str, path: Path, fields: Sequence[str], columns: str | N
 
     Raises: MissingFileError; FileFormatError; ConfigError for fields or columns that it does not have.
     """
-    refuse_address(path)
+    refuse_address(path, readable=_BIGWIG.search(path.name) is not None)
+    if readable_address(path) is not None:
+        return _describe_bigwig(name, path, fields)
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist or is no file; give a VCF, BCF, bigWig or table.")
     head = _head(path)

@@ -12,13 +12,23 @@ import json
 from pathlib import Path
 
 from genoformer.files import cache_folder, sha256_of, write_text
+from genoformer.formats.remote import remote_file
 
 MOST_HASHED = 8 << 30  # bytes
+_HEADER = 1 << 16  # bytes of a file at an address
 _WORTH_KEEPING = 1 << 26  # bytes that take longer to hash than a small file takes to read
 
 
 def identifying_hash(path: Path, index: Path | None = None) -> tuple[str, str]:
-    """Return ("sha256", hash of a file), or for a very large file ("index_sha256", hash of its index)."""
+    """Return ("sha256", hash of a file), or for a very large file ("index_sha256", hash of its index).
+
+    Of a file at an address it is ("header_sha256", hash of its size and first bytes), which of a bigWig hold its sums.
+    """
+    remote = remote_file(path)
+    if remote is not None:
+        text = f"{len(remote)} ".encode() + remote[:_HEADER]
+        remote.close()
+        return "header_sha256", hashlib.sha256(text).hexdigest()
     if index is not None and path.stat().st_size > MOST_HASHED:
         return "index_sha256", sha256_of(index)
     return "sha256", _kept_sha256(path)

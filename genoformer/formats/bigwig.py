@@ -20,6 +20,7 @@ from genoformer.errors import ConfigError, ContigError, FileFormatError, Missing
 from genoformer.files import atomic_write
 from genoformer.formats.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.formats.pointers import refuse_pointer
+from genoformer.formats.remote import remote_file
 from genoformer.genome.bins import Values
 from genoformer.genome.contigs import ContigMap, join_names
 
@@ -34,6 +35,8 @@ _AHEAD = 1 << 18  # intervals for which disk space is reserved at a time
 
 class BigWig:
     """bigWig file as values per base; each process opens its own handle on first read.
+
+    The file may be at an https, http or s3 address.
 
     Attributes: path, contigs (name -> length in bases), n_bases (number of bases with a value).
 
@@ -143,31 +146,40 @@ def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], p
 
 def _check(path: Path) -> None:
     """Refuse a file that is not a bigWig or is truncated, before the library's C code prints its own messages."""
-    refuse_address(path)
-    if not path.is_file():
+    refuse_address(path, readable=True)
+    remote = remote_file(path)
+    if remote is None and not path.is_file():
         raise MissingFileError(f"{path} does not exist or is no file; give a bigWig file.")
     try:
-        with path.open("rb") as file:
-            head = file.read(HEADER.size)
+        head = remote[: HEADER.size] if remote is not None else _part(path, 0, HEADER.size)
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read ({error.strerror}); give a bigWig file.") from error
     magic = struct.unpack("<I", head[:4])[0] if len(head) >= 4 else None
-    refuse_pointer(path)
+    if remote is None:
+        refuse_pointer(path)
     if magic == _BIGBED:
         raise FileFormatError(f"{path} is a bigBed file, which holds no values per base; give a bigWig, or the peaks as BED.")
     if magic != MAGIC:
         hint = "unpack it" if head[:2] == b"\x1f\x8b" else "give a bigWig, or name it as what it is"
         raise FileFormatError(f"{path} is no bigWig file, it begins with {head[:4]!r}; {hint}.")
-    size = path.stat().st_size
+    size = path.stat().st_size if remote is None else len(remote)
     least = (HEADER.unpack(head)[5] if len(head) == HEADER.size else HEADER.size) + _INDEX_BYTES
     if size < least:
         raise FileFormatError(f"{path} was cut off: it has {size:,} bytes and needs {least:,} or more; get it again.")
     at = HEADER.unpack(head)[9]
-    with path.open("rb") as file:
-        file.seek(min(at, size))
-        summary = file.read(SUMMARY.size) if at else b""
+    begin = min(at, size)
+    summary = b""
+    if at:
+        end = begin + SUMMARY.size
+        summary = remote[begin:end] if remote is not None else _part(path, begin, end)
     if len(summary) == SUMMARY.size and any(map(math.isinf, SUMMARY.unpack(summary)[1:3])):  # NaN there comes from stored NaN
         raise FileFormatError(f"{path} holds infinite values, which are no measurements; write it without them.")
+
+
+def _part(path: Path, begin: int, end: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(begin)
+        return file.read(end - begin)
 
 
 # --- writing

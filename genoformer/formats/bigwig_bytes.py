@@ -6,7 +6,6 @@ over blocks of data, each of which holds intervals in one of three kinds, usuall
 
 from __future__ import annotations
 
-import mmap
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
+from genoformer.formats.fasta_bytes import mapped
 
 MAGIC = 0x888FFC26
 HEADER = struct.Struct("<IHHQQQHHQQIQ")
@@ -55,8 +55,7 @@ class BigWigBytes:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._map = mapped(path)
         head = HEADER.unpack(self._cut(0, HEADER.size))
         names_at, self._index_at, summary_at, self._deflated = head[3], head[5], head[9], bool(head[10])
         self.n_bases = SUMMARY.unpack(self._cut(summary_at, SUMMARY.size))[0] if summary_at else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import os
@@ -10,12 +11,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from genoformer.addresses import how_to_download, readable_address
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.files import atomic_write
 from genoformer.formats.fasta_bytes import Source, block_size, open_source
-from genoformer.formats.fasta_index import INDEX_BYTES, cached_path, read_index
+from genoformer.formats.fasta_index import INDEX_BYTES, cached_path, read_index, read_remote_index
 from genoformer.formats.file_kinds import format_of_bytes
 from genoformer.formats.pointers import refuse_pointer
+from genoformer.formats.remote import RemoteFile
 
 SPARE = 1 << 29  # bytes of disk space that a decompressed copy leaves free
 _BOM = b"\xef\xbb\xbf"
@@ -32,19 +35,26 @@ class Fasta:
 
     index_bytes: number of bytes that are read at a time while an index is built.
 
-    Attributes: index (name -> Contig, in file order), notes (sentences on what was done in addition to opening the file).
+    Attributes: address (None for a file), index (name -> Contig, in file order), notes (sentences on what was done in
+    addition to opening the file).
 
     Raises: FileFormatError if the file is missing, empty, truncated, or not FASTA.
     """
 
     def __init__(self, path: Path, *, index_bytes: int = INDEX_BYTES) -> None:
         self.notes: list[str] = []
+        self._source: Source | None = None
+        self._pid = 0
+        self.address = readable_address(path)
+        self.signature = ""  # of a FASTA at an address
+        if self.address is not None:
+            self._path, self._size = path, 0
+            self.index, self._places, self.signature = read_remote_index(self.address, _remote_kind(self.address) == "bgzip")
+            return
         kind = _kind(path)
         self._path = _decompressed(path, self.notes) if kind == "gzip" else path  # the file that bases are read from
         self._size = self._path.stat().st_size
         self.index, self._places = read_index(self._path, kind == "bgzip", self.notes, n_bytes=index_bytes)
-        self._source: Source | None = None
-        self._pid = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_source": None, "_pid": 0}
@@ -53,7 +63,7 @@ class Fasta:
         """Return the file, opened by this process."""
         source = self._source
         if source is None or self._pid != os.getpid():
-            if not self._path.is_file() or self._path.stat().st_size != self._size:
+            if self.address is None and (not self._path.is_file() or self._path.stat().st_size != self._size):
                 raise FileFormatError(f"{self._path} changed since it was opened. Open it again.")
             source = open_source(self._path, self._places)
             self._source, self._pid = source, os.getpid()
@@ -107,6 +117,22 @@ def _guess(text: bytes) -> str:
     if text.startswith(b"@"):
         return " It looks like FASTQ or SAM."
     return " It is a VCF; give the FASTA of its reference." if text.startswith(b"##fileformat=VCF") else " Give a FASTA file."
+
+
+def _remote_kind(address: str) -> str:
+    """Return "plain" or "bgzip" for a FASTA at an address; a gzipped one cannot be read in parts."""
+    head = RemoteFile(address)[: 1 << 16]
+    text = head
+    if head[:2] == b"\x1f\x8b":
+        if not block_size(head):
+            raise FileFormatError(
+                f"{address} is gzipped, not bgzipped, and cannot be read in parts; {how_to_download(address)}."
+            )
+        with contextlib.suppress(zlib.error):
+            text = zlib.decompressobj(wbits=31).decompress(head, 512)
+    if text.lstrip()[:1] != b">":
+        raise FileFormatError(f"{address} is not FASTA: it begins with {text[:20]!r}, not with a > line.{_guess(text)}")
+    return "plain" if text is head else "bgzip"
 
 
 # --- decompressed copy, written once and atomically

@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import readable_address
 from genoformer.errors import FileFormatError
+from genoformer.formats.remote import RemoteFile, remote_file
 
 N_CACHED_BLOCKS = 1024  # bgzip blocks of 64 KiB each: 64 MiB per process, 30 disjoint windows of 196,608 bp
 
 BlockOffsets = list[tuple[int, int]]  # per block of a bgzip file: its offset in the file, and in the text
 
 
-# Neither class keeps a file position, so threads do not interfere.
+# No class keeps a file position, so threads do not interfere.
 
 
 class Plain:
@@ -40,12 +42,26 @@ class Plain:
             self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
+class PlainRemote:
+    """Plain FASTA at an address."""
+
+    def __init__(self, path: Path) -> None:
+        self._bytes = mapped(path)
+        self.size = len(self._bytes)
+
+    def read(self, begin: int, end: int) -> bytes:
+        return self._bytes[begin:end]
+
+    def letters(self, begin: int, end: int) -> NDArray[np.uint8]:
+        return np.frombuffer(self.read(begin, end), dtype=np.uint8)
+
+
 class Blocks:
     """Blocks of a bgzip file. Recently used blocks stay decompressed, because sorted variants read the same ones again."""
 
     def __init__(self, path: Path, places: BlockOffsets) -> None:
         self._path = path
-        self._map = _mapped(path)
+        self._map = mapped(path)
         self._begins = [text for _, text in places]
         self._places = [*(place for place, _ in places), len(self._map)]
         self.size = places[-1][1] + len(self._inflated(len(places) - 1))
@@ -77,11 +93,18 @@ class Blocks:
         return np.frombuffer(self.read(begin, end), dtype=np.uint8)
 
 
-Source = Plain | Blocks
+Source = Plain | PlainRemote | Blocks
 
 
 def open_source(path: Path, places: BlockOffsets) -> Source:
-    return Blocks(path, places) if places else Plain(path)
+    if places:
+        return Blocks(path, places)
+    return PlainRemote(path) if readable_address(path) is not None else Plain(path)
+
+
+def mapped(path: Path) -> mmap.mmap | RemoteFile:
+    """Return the bytes of a file: a memory map, or a file at an address that is read in parts."""
+    return remote_file(path) or _mapped(path)
 
 
 def _mapped(path: Path) -> mmap.mmap:

@@ -14,9 +14,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import FileFormatError
+from genoformer.addresses import how_to_download
+from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.files import atomic_write, cache_folder
 from genoformer.formats.fasta_bytes import BlockOffsets, Plain, Source, block_size, open_source, scan_blocks
+from genoformer.formats.remote import read_remote
 
 INDEX_BYTES = 1 << 22  # bytes read at a time while the index is built
 _LONG_NAME = 1 << 16  # bytes of a > line
@@ -69,6 +71,32 @@ def read_index(path: Path, bgzipped: bool, notes: list[str], *, n_bytes: int = I
     return index, places
 
 
+def read_remote_index(address: str, bgzipped: bool) -> tuple[Index, BlockOffsets, str]:
+    """Return the index and block offsets of a FASTA at an address, and a text that differs if the FASTA does.
+
+    Raises MissingFileError if there is no index next to it; FileFormatError for one that does not fit.
+    """
+    raw = {suffix: read_remote(address + suffix) for suffix in (".fai", *([".gzi"] if bgzipped else []))}
+    if absent := [suffix for suffix, content in raw.items() if content is None]:
+        raise MissingFileError(
+            f"{address} has no index {address}{absent[0]}, without which no part can be read; {how_to_download(address)}, or "
+            "put the index of samtools faidx next to it."
+        )
+    try:
+        places = _offsets_in(raw[".gzi"] or b"") if bgzipped else []
+        source = open_source(Path(address), places)
+        index = _rows_in((raw[".fai"] or b"").decode())
+        sample = {name: index[name] for name in list(index)[:1]}
+        if not index or not _fits(index, source, sample):
+            raise ValueError
+    except (OSError, ValueError, TypeError, LookupError, struct.error) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(f"{address}.fai does not fit {address}; make it again with samtools faidx.") from error
+    digest = hashlib.sha256(raw[".fai"] or b"").hexdigest()
+    return index, places, f"{address} {source.size} {digest}"
+
+
 def _first_valid_index(path: Path, suffix: str, parsed: Callable[[Path], _Found | None], notes: list[str]) -> _Found | None:
     beside = path.with_name(path.name + suffix)
     for place in (beside, cached_path(path).with_name(beside.name)):
@@ -112,11 +140,9 @@ def cached_path(path: Path) -> Path:
 
 def _parsed_gzi(gzi: Path, path: Path) -> BlockOffsets | None:
     """Return the block offsets, or None if they do not match this file; only the first and last blocks are checked."""
-    raw = gzi.read_bytes()
-    numbers = struct.unpack(f"<{len(raw) // 8}Q", raw)
-    if numbers[0] * 2 + 1 != len(numbers):
+    places = _offsets_in(gzi.read_bytes())
+    if not places:
         return None
-    places = [(0, 0), *zip(numbers[1::2], numbers[2::2], strict=True)]
     end = path.stat().st_size
     with path.open("rb") as file:
         for (at, text), (after, text_after) in [*pairwise(places[:2]), (places[-1], (end, -1))]:
@@ -133,14 +159,29 @@ def _parsed_gzi(gzi: Path, path: Path) -> BlockOffsets | None:
     return places
 
 
-def _parsed_fai(fai: Path, source: Source) -> Index | None:
-    rows = [line.split("\t") for line in fai.read_text(encoding="utf-8").splitlines()]
+def _offsets_in(gzi: bytes) -> BlockOffsets:
+    """Return the block offsets of a .gzi; none if its length is wrong."""
+    numbers = struct.unpack(f"<{len(gzi) // 8}Q", gzi)
+    return [(0, 0), *zip(numbers[1::2], numbers[2::2], strict=True)] if numbers[0] * 2 + 1 == len(numbers) else []
+
+
+def _rows_in(fai: str) -> Index:
+    """Return the rows of a .fai; none if two contigs have one name."""
+    rows = [line.split("\t") for line in fai.splitlines()]
     index = {row[0]: Contig(*map(int, row[1:5])) for row in rows}
-    return index if len(index) == len(rows) and _fits(index, source) else None
+    return index if len(index) == len(rows) else {}
 
 
-def _fits(index: Index, source: Source) -> bool:
-    """True if contigs end inside the file and each lies between its own header and the next; many contigs are sampled."""
+def _parsed_fai(fai: Path, source: Source) -> Index | None:
+    index = _rows_in(fai.read_text(encoding="utf-8"))
+    return index if _fits(index, source, index) else None
+
+
+def _fits(index: Index, source: Source, checked: Index) -> bool:
+    """True if contigs end inside the file and each lies between its own header and the next; many contigs are sampled.
+
+    checked: the contigs whose headers are read.
+    """
     ends = {}
     for name, (length, offset, bases, width) in index.items():
         if min(length, offset) < 0 or bases < 1 or width < bases + (length > bases):
@@ -152,6 +193,8 @@ def _fits(index: Index, source: Source) -> bool:
     names = sorted(index, key=lambda name: index[name].offset)
     for i in {*range(0, len(names), max(1, len(names) // 50)), len(names) - 1} if names else ():
         name = names[i]
+        if name not in checked:
+            continue
         length, offset, bases, width = index[name]
         before = source.read(max(0, offset - _LONG_NAME), offset)
         line_before = before.removesuffix(b"\n").rpartition(b"\n")[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from genoformer.formats.vcf import Record
 from genoformer.genome.contigs import ContigIndex, canonical_key
@@ -21,21 +21,33 @@ def overlapping(
     if regions is None:
         yield from records
         return
-    index = ContigIndex(contigs)
-    of_region: dict[str, list[tuple[int, int]]] = {}
-    for region in [regions] if isinstance(regions, Interval) else regions:
-        of_region.setdefault(region.chrom, []).append((region.start, region.end))
+    index, of_region = ContigIndex(contigs), _by_contig([regions] if isinstance(regions, Interval) else regions)
     of_record: dict[str, tuple[list[int], list[int]]] = {}
     for record in records:
         spans = of_record.get(record.chrom)
         if spans is None:
-            same = [pair for name, pairs in of_region.items() if _one_contig(record.chrom, name, index) for pair in pairs]
-            spans = of_record[record.chrom] = _merged(same)
+            spans = of_record[record.chrom] = _spans(record.chrom, of_region, index)
         starts, ends = spans
         start = record.pos - 1
         i = bisect_right(ends, start)  # the first region that ends behind the start of REF
         if i < len(ends) and starts[i] < start + len(record.ref):
             yield record
+
+
+def merged_spans(chrom: str, regions: Iterable[Interval], contigs: Iterable[str]) -> tuple[list[int], list[int]]:
+    """Return the starts and ends of the union of the regions on a contig of a VCF; names match as in `overlapping`."""
+    return _spans(chrom, _by_contig(regions), ContigIndex(contigs))
+
+
+def _by_contig(regions: Iterable[Interval]) -> dict[str, list[tuple[int, int]]]:
+    of_region: dict[str, list[tuple[int, int]]] = {}
+    for region in regions:
+        of_region.setdefault(region.chrom, []).append((region.start, region.end))
+    return of_region
+
+
+def _spans(chrom: str, of_region: Mapping[str, list[tuple[int, int]]], index: ContigIndex) -> tuple[list[int], list[int]]:
+    return _merged(pair for name, pairs in of_region.items() if _one_contig(chrom, name, index) for pair in pairs)
 
 
 def _merged(pairs: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:

@@ -32,7 +32,8 @@ Convert = Callable[[NDArray[np.uint8], NDArray[np.uint8]], None]  # letters [n],
 class Genome:
     """FASTA file as windows of codes; also a kipoiseq extractor.
 
-    The file may be plain, bgzipped, or gzipped (it is then decompressed once into the cache folder). A missing, outdated or
+    The file may be plain, bgzipped, or gzipped (it is then decompressed once into the cache folder). At an https, http or s3
+    address, plain or bgzipped, only what is needed is read, through the index next to it. A missing, outdated or
     wrong index is built once, in the FASTA's folder or else in the cache folder ($GENOFORMER_CACHE,
     $XDG_CACHE_HOME/genoformer or ~/.cache/genoformer). The file stays closed until the first window; forked and spawned
     processes open their own handles, and threads may share a Genome.
@@ -52,7 +53,7 @@ class Genome:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        refuse_address(path)
+        refuse_address(path, readable=True)
         self.path = Path(path)
         self.name = self.path.name
         self._fasta = Fasta(self.path)
@@ -73,7 +74,9 @@ class Genome:
 
     @property
     def signature(self) -> str:
-        """Return the path, size and time of the file; they differ after a change of the file."""
+        """Return the path, size and time of the file, or address, size and index; they differ after a change of the file."""
+        if self._fasta.address is not None:
+            return self._fasta.signature
         stat = self.path.stat()
         return f"{self.path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 

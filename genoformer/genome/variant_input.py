@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genoformer.addresses import refuse_address
+from genoformer.addresses import readable_address, refuse_address
+from genoformer.formats.remote_vcf import copy_vcf
 from genoformer.formats.variant_ids import is_rsid, parse_variant_id
 from genoformer.formats.variant_table import VariantTable, open_variant_table, table_of_ids
 from genoformer.formats.vcf_text import ENCODING, ERRORS, seekable_copy
+from genoformer.genome.region_text import Interval
 from genoformer.genome.table_variants import vcf_text
 
 if TYPE_CHECKING:
@@ -41,11 +43,18 @@ def is_variant(source: Any) -> bool:
 
 
 @contextmanager
-def variant_file(source: VariantSource, genome: Genome | None = None, name: str | Path | None = None) -> Iterator[VariantInput]:
+def variant_file(
+    source: VariantSource,
+    genome: Genome | None = None,
+    name: str | Path | None = None,
+    *,
+    regions: Sequence[Interval] | None = None,
+) -> Iterator[VariantInput]:
     """Yield a VCF with the variants of a source; a table or ids become a temporary VCF, which is removed at the end.
 
-    genome: tells which allele of a table with effect and other allele is REF. name: the name in messages, if the source is a
-    copy.
+    A file at an https, http or s3 address is first copied to a temporary folder. genome: tells which allele of a table with
+    effect and other allele is REF. name: the name in messages, if the source is a copy. regions: of a file with an index at an
+    address only records in them are copied; others are not selected here.
     Raises: MissingFileError, FileFormatError for a table that cannot be read; ConfigError for a table that needs a genome.
     """
     shown = str(name) if name is not None else input_name(source)
@@ -56,7 +65,13 @@ def variant_file(source: VariantSource, genome: Genome | None = None, name: str 
         with table_file(table_of_ids(ids, shown), genome) as made:
             yield made
         return
-    refuse_address(source)
+    refuse_address(source, readable=True)
+    if (address := readable_address(source)) is not None:
+        with tempfile.TemporaryDirectory(prefix="genoformer-") as folder:
+            copy = copy_vcf(address, Path(folder), regions, genome.contigs if genome is not None else ())
+            with variant_file(copy, genome, shown if name is not None else address) as given:
+                yield given
+        return
     with seekable_copy(source) as path:
         table = open_variant_table(path, shown)
         if table is None:

@@ -144,22 +144,10 @@ def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: 
     shape: that of one result; None: that of the first one, if n is not 0.
     """
     results = np.empty((n, *(shape or ())), dtype=np.float32)
-    at = 0
-    with torch.inference_mode():
-        while at < n:
-            part = slice(at, min(at + batch_size, n))
-            try:
-                values = run(part).float().cpu().numpy()
-            except torch.OutOfMemoryError:
-                if batch_size == 1:
-                    raise
-                batch_size = (batch_size + 1) // 2
-                torch.cuda.empty_cache()
-                continue
-            if shape is None and not at:
-                results = np.empty((n, *values.shape[1:]), dtype=np.float32)
-            results[part] = values
-            at = part.stop
+    for part, values in batches(run, n, batch_size):
+        if shape is None and not part.start:
+            results = np.empty((n, *values.shape[1:]), dtype=np.float32)
+        results[part] = values
     return results
 
 
@@ -169,3 +157,21 @@ def sha256_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
     for array in arrays:
         sha256.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return sha256.hexdigest()
+
+
+def batches(run: Callable[[slice], Tensor], n: int, batch_size: int) -> Iterator[tuple[slice, Floats]]:
+    """Yield the results of run over 0..n by batches, as `run_batched` joins them; only one batch is in memory."""
+    at = 0
+    while at < n:
+        part = slice(at, min(at + batch_size, n))
+        try:
+            with torch.inference_mode():
+                values = run(part).float().cpu().numpy()
+        except torch.OutOfMemoryError:
+            if batch_size == 1:
+                raise
+            batch_size = (batch_size + 1) // 2
+            torch.cuda.empty_cache()
+            continue
+        yield part, values
+        at = part.stop

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.runtime import Floats, run_batched
+from genoformer.inference.runtime import Floats, batches, run_batched
 from genoformer.models.base import Bins, TrackEngine, TracksInParts, TrackWindow, has
 from genoformer.models.track_model import TrackModel
 
@@ -28,10 +28,15 @@ class WindowRequest(NamedTuple):
 
 
 class TrackPrediction(NamedTuple):
-    """Predictions for a window and n edited copies: tracks [1 + n, K, N], and if requested the embedding [1 + n, D, N]."""
+    """Predictions for n sequences: tracks [n, K, N], and if requested the embedding [n, D, N]."""
 
     tracks: Floats
     embedding: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[TrackPrediction]) -> TrackPrediction:
+        """Join the predictions of several sequences, of at least one; a single one is not copied."""
+        return parts[0] if len(parts) == 1 else cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 class TrackPredictor:
@@ -65,8 +70,8 @@ class TrackPredictor:
         """Predict the tracks of windows in one stretch of a contig, and of their edited copies.
 
         The windows of a stretch and their copies share work where the engine can. backward: the model reads the other strand;
-        bins are returned in the order of the forward strand, tracks in their own order. Yields one window at a time; the first
-        prediction is the unedited one.
+        bins are returned in the order of the forward strand, tracks in their own order. Yields the prediction of one sequence
+        at a time: for each window that of the unedited window, then that of each copy.
 
         Parameters: codes [L_s], the stretch, a whole number of bins; windows, whose starts are whole bins from the start of the
         stretch; tracks, the numbers of the requested tracks of the head.
@@ -96,10 +101,10 @@ class TrackPredictor:
                 values = self.model.tracks(embedding, self.head, chosen)
                 return torch.cat([values, embedding.to(values.dtype)], dim=1) if want else values
 
-            values = run_batched(run, len(sequences), batch_size)
-            if backward:
-                values = values[:, :, ::-1]
-            yield TrackPrediction(values[:, : len(tracks)], values[:, len(tracks) :])
+            for _, values in batches(run, len(sequences), batch_size):
+                values = values[:, :, ::-1] if backward else values
+                for one in np.split(values, len(values)):
+                    yield TrackPrediction(one[:, : len(tracks)], one[:, len(tracks) :])
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """Return the mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.

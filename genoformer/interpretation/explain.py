@@ -220,7 +220,7 @@ def _choose_track(scorer: TrackScorer, variant: Variant, compared: Compared, pri
     else:
         which = of_tracks[0] if of_tracks else 0
     if scorer.scores[which].of_tracks:
-        strength, reason = np.abs(values[which]), f"the track with the largest {names[which]}"
+        strength, reason = np.abs(np.nan_to_num(values[which])), f"the track with the largest {names[which]}"
     else:
         strength, reason = np.abs((compared.alt - compared.ref).sum(-1)), "the track with the largest change of its sum"
     named = [k for k, name in enumerate(scorer.layout.names) if printed is not None and name == printed.track]

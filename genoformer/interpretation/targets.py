@@ -88,8 +88,9 @@ class AttributionTarget(NamedTuple):
         predictor, n_all = TrackPredictor(model, self.head, 0), len(reference) // self._head(model).bin_size
         batch_size = max(1, _MAX_VALUES // (n_all * max(n_all, model.config.width)))
         windows = [WindowRequest(0, len(reference), list(codes))]
-        (prediction,) = predictor.predict_edits(reference, windows, tracks=self._tracks(model).numpy(), batch_size=batch_size)
-        return np.asarray(prediction.tracks[1:, :, first : first + n].sum((1, 2)))
+        predictions = predictor.predict_edits(reference, windows, tracks=self._tracks(model).numpy(), batch_size=batch_size)
+        next(predictions)  # of the reference itself
+        return np.concatenate([one.tracks[:, :, first : first + n].sum((1, 2)) for one in predictions])
 
     def base_log2_prob(self, model: Any, codes: Codes, reference: Codes | None = None) -> Floats:
         """Return the mean of log2 P(base | all other bases) over at most 32 bases, evenly spaced, [B]."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,18 @@ def sync_batch_norm(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
     if norm.training and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
         return _normalise_together(x, norm, momentum)
     return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, momentum, norm.eps)
+
+
+class WideBatchNorm(nn.BatchNorm1d):
+    """Batch norm that stays in float32 when its model is converted to 16 bits: its few numbers scale all others."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        before = {name: x.data for name, x in (*self.named_parameters(), *self.named_buffers())}
+        super()._apply(fn, recurse)
+        for name, x in (*self.named_parameters(), *self.named_buffers()):
+            if x.dtype in (torch.float16, torch.bfloat16):
+                x.data = before[name].to(x.device, torch.float32)
+        return self
 
 
 def _normalise_together(x: Tensor, norm: nn.BatchNorm1d, momentum: float) -> Tensor:

@@ -10,10 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genoformer.models.cpu_kernels import has_matrix_unit
 from genoformer.models.layers import Linear, linear
 
 _CACHE = 2 << 20  # bytes of the logits that are computed together
 _LEAST_ROWS = 64
+_ROWS_OF_SDPA = 512
+_LEAST_SUM = 1e-20  # of powers of logits; the largest of 4,096 is then above e^-55, and float32 holds e^-32 of that in full
+_LEAST_SHARING = 16  # distances that share features; with fewer a product of matrices is as fast
 _LARGEST = 80.0  # exponent whose power is finite in float32
 
 
@@ -50,35 +54,111 @@ def relative_shift(x: Tensor, first: int = 0) -> Tensor:
     return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1 - first)
 
 
+class PositionProducts(NamedTuple):
+    """Factors of the products of queries with positions."""
+
+    columns: Tensor  # [H, F, 2 T - 1], a column per distance; [H, F, R] if distances share columns
+    column: Tensor | None  # [2 T - 1], the column of each distance; None: each has its own
+    to_features: Tensor | None  # [H, K, F], of queries to the features of a position, if these are fewer than K; else F = K
+
+
 class HeadProducts(NamedTuple):
     """Factors of the attention of one head of one sequence, without gradients."""
 
     to_key: Tensor  # queries [M, K]
     keys: Tensor  # [K, T]
     to_position: Tensor  # queries [M, F]
-    positions: Tensor  # [F, 2 T - 1], a column per distance
+    positions: Tensor  # [F, 2 T - 1] or [F, R], as in `PositionProducts`
+    column: Tensor | None  # [2 T - 1]
     values: Tensor  # [T, V]
 
 
-def attend_with_positions(head: HeadProducts, position: int, out: Tensor) -> None:
+def attend_with_positions(head: HeadProducts, position: int, out: Tensor, log_sums: Tensor | None = None) -> None:
     """Write softmax(queries keys + queries positions) values into out [M, V], for as many rows at a time as fit the cache.
 
-    position: of the first query among the keys.
+    position: of the first query among the keys. log_sums: [M], for the logarithms of the sums of the softmax; not in bfloat16.
     """
+    if out.dtype == torch.bfloat16 and has_matrix_unit():
+        _attend_by_sdpa(head, position, out)
+        return
     n_keys, n_queries = len(head.values), len(head.to_key)
-    size = rows_together(n_keys, out.element_size())
-    weights = out.new_empty(min(size, n_queries), n_keys)
-    space = out.new_empty(len(weights) * (n_keys + len(weights) - 1))
+    size = min(rows_together(n_keys, out.element_size()), n_queries)
+    weights, space = out.new_empty(size, n_keys), out.new_empty(size * (n_keys + size - 1))
+    by_column = None if head.column is None else head.to_position @ head.positions  # [M, R]
     for first in range(0, n_queries, size):
         n = min(size, n_queries - first)
-        n_distances = n_keys + n - 1
-        by_distance = space[: n * n_distances].view(n, n_distances)
-        left = n_keys - position - first - n  # column of the distance from the last of these rows to the first key
-        torch.mm(head.to_position[first : first + n], head.positions[:, left : left + n_distances], out=by_distance)
-        logits = by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
+        logits = _products_with_positions(head, by_column, slice(first, first + n), position, space)
         logits.addmm_(head.to_key[first : first + n], head.keys)
-        torch.softmax(logits, -1, out=weights[:n])
-        torch.mm(weights[:n], head.values, out=out[first : first + n])
+        sums = _weighted_mean(logits, head.values, weights[:n], out[first : first + n])
+        if log_sums is not None:
+            log_sums[first : first + n] = logits.logsumexp(-1) if sums is None else sums[:, 0].log()
+
+
+def _attend_by_sdpa(head: HeadProducts, position: int, out: Tensor) -> None:
+    """Write attention into out [M, V] in bfloat16 on a matrix unit: SDPA with the products with positions as a mask.
+
+    It takes half the time. Its softmax is in float32, and so are products with positions that distances share. It needs keys as
+    wide as values.
+    """
+    n_keys, n_queries = len(head.values), len(head.to_key)
+    size = min(_ROWS_OF_SDPA, n_queries)
+    width = max(head.values.shape[1], len(head.keys))
+    query, key, value = (F.pad(x, (0, width - x.shape[1]))[None, None] for x in (head.to_key, head.keys.T, head.values))
+    by_column = None if head.column is None else head.to_position.float() @ head.positions.float()
+    space = torch.empty(size * (n_keys + size - 1), dtype=torch.float32 if by_column is not None else out.dtype)
+    for first in range(0, n_queries, size):
+        rows = slice(first, min(first + size, n_queries))
+        mask = _products_with_positions(head, by_column, rows, position, space)
+        mixed = F.scaled_dot_product_attention(query[:, :, rows], key, value, attn_mask=mask[None, None], scale=1.0)
+        out[rows] = mixed[0, 0, :, : out.shape[1]]
+
+
+def _products_with_positions(head: HeadProducts, by_column: Tensor | None, rows: slice, position: int, space: Tensor) -> Tensor:
+    """Return the products of some queries with the positions of all keys, [n, T], in `space`.
+
+    by_column: [M, R], the products with the columns that distances share, if they share them.
+    """
+    n_keys, n = len(head.values), rows.stop - rows.start
+    n_distances = n_keys + n - 1
+    by_distance = space[: n * n_distances].view(n, n_distances)
+    left = n_keys - position - rows.stop  # column of the distance from the last of these rows to the first key
+    if by_column is None or head.column is None:
+        torch.mm(head.to_position[rows], head.positions[:, left : left + n_distances], out=by_distance)
+    else:
+        torch.index_select(by_column[rows], 1, head.column[left : left + n_distances], out=by_distance)
+    return by_distance.as_strided((n, n_keys), (n_distances - 1, 1), space.storage_offset() + n - 1)  # `relative_shift`
+
+
+def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor) -> Tensor | None:
+    """Write softmax(logits) values into out [M, V]; weights [M, T]: memory for the weights.
+
+    Returns the sums [M, 1] of the powers, if they were taken.
+
+    In float32 the powers are taken without subtracting the largest logit, and divided by their sum at last, in fewer passes
+    over memory; if a sum is so large or small that powers may overflow or vanish, the softmax is computed instead.
+    """
+    if logits.dtype == torch.float32:
+        sums = torch.exp(logits, out=weights).sum(-1, keepdim=True)
+        least, largest = torch.aminmax(sums)
+        if least > _LEAST_SUM and largest < 1 / _LEAST_SUM:  # false for NaN
+            torch.div(weights @ values, sums, out=out)
+            return sums
+    torch.softmax(logits, -1, out=weights)
+    torch.mm(weights, values, out=out)
+    return None
+
+
+def columns_of_distances(basis: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the features of different distances, [R, F], and the row of each of the 2 T - 1 distances of basis [2 T - 1, F].
+
+    Neighbouring distances whose features are equal share a row; if few do, each has its own, and no rows are returned.
+    """
+    differs = (basis[1:] != basis[:-1]).any(1)
+    starts = torch.cat([differs.new_ones(1), differs])
+    n = int(starts.sum())
+    if n * _LEAST_SHARING > len(basis):
+        return basis, None
+    return basis[starts], starts.cumsum(0) - 1
 
 
 def rows_together(n_keys: int, n_bytes: int) -> int:
@@ -149,7 +229,7 @@ class RelativeAttention(nn.Module):
 
     def logits(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
         """Return the attention logits before the softmax, [B, H, M, T]: one row for each of M query bins."""
-        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
+        query = self._queries(x[:, rows])
         key = self._heads(self.key(x))
         position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
         content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
@@ -161,21 +241,39 @@ class RelativeAttention(nn.Module):
         The products with the positions are taken of the distances that these rows have, and those with the keys are added to
         them in place. Where a position has fewer features than a key has channels, the queries are projected to the features.
         """
-        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
+        query = self._queries(x[:, rows])
         key, value = self._heads(self.key(x)), self._heads(self.value(x))
-        to_position = query + self.position_bias[:, None]  # [B, H, M, K]
-        if basis.shape[1] < query.shape[-1]:
-            to_position = to_position @ self.position.weight.unflatten(0, (self.n_heads, -1))  # [B, H, M, F]
-            columns = basis.T.contiguous().expand(self.n_heads, -1, -1)
-        else:
-            columns = self._heads(self.position(basis)[None])[0].mT.contiguous()  # [H, K, 2T-1]
-        to_key = query + self.content_bias[:, None]
+        positions = self.position_products(basis)
         out = value.new_empty(len(x), query.shape[2], self.n_heads, value.shape[-1])  # [B, M, H, C/H]
         for b in range(len(x)):
             for h in range(self.n_heads):
-                head = HeadProducts(to_key[b, h], key[b, h].T, to_position[b, h], columns[h], value[b, h])
+                to_key, to_position = self.biased(query[b, h], h, positions)
+                keys, values = key[b, h].T.contiguous(), value[b, h].contiguous()
+                head = HeadProducts(to_key, keys, to_position, positions.columns[h], positions.column, values)
                 attend_with_positions(head, rows.start or 0, out[b, :, h])
         return out.flatten(2)
+
+    def project_rows(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the queries, scaled, the keys and the values of rows x [B, T, C]: each [B, H, T, K]."""
+        return self._queries(x), self._heads(self.key(x)), self._heads(self.value(x))
+
+    def position_products(self, basis: Tensor) -> PositionProducts:
+        """Return what the products with the positions basis [2 T - 1, F] need, for `biased` queries."""
+        basis, column = columns_of_distances(basis)
+        if basis.shape[1] < self.query.out_features // self.n_heads:
+            to_features = self.position.weight.unflatten(0, (self.n_heads, -1))  # [H, K, F]
+            return PositionProducts(basis.T.contiguous().expand(self.n_heads, -1, -1), column, to_features)
+        return PositionProducts(self._heads(self.position(basis)[None])[0].mT.contiguous(), column, None)  # [H, K, R]
+
+    def biased(self, query: Tensor, head: int, positions: PositionProducts) -> tuple[Tensor, Tensor]:
+        """Return the factors of the keys and of the positions for queries [M, K] of a head: [M, K] and [M, F]."""
+        to_position = query + self.position_bias[head]
+        if positions.to_features is not None:
+            to_position = to_position @ positions.to_features[head]
+        return query + self.content_bias[head], to_position
+
+    def _queries(self, x: Tensor) -> Tensor:
+        return self._heads(self.query(x)) * (self.query.out_features // self.n_heads) ** -0.5
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split the heads: [B, T, H K] -> [B, H, T, K]."""

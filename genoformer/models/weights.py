@@ -5,6 +5,7 @@ A pickle is read only with `weights_only=True`, and no code from a model folder 
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -228,6 +229,17 @@ def _tie(model: nn.Module, copy: str, original: str) -> None:
     parameter = model.get_parameter(original)
     module, _, name = copy.rpartition(".")
     setattr(model.get_submodule(module), name, parameter)
+
+
+def refuse_misspelt(config: Mapping[str, Any], path: Path, *names: str) -> None:
+    """Raise CheckpointError for a field of a config.json that is nearly one of these, which are genoformer's own.
+
+    Other fields that genoformer does not read belong to the library that wrote the file.
+    """
+    for name in names:
+        near = difflib.get_close_matches(name, [key for key in config if abs(len(key) - len(name)) < 3], cutoff=0.85)
+        if near and name not in config:
+            raise CheckpointError(f"{path}: found {near[0]!r}, which is not read, expected {name}; correct the name.")
 
 
 def read_json(path: Path) -> dict[str, Any]:

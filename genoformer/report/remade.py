@@ -40,6 +40,8 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
         remarks.append("The header does not say how the scores were made; windows and strands are the defaults of `score`.")
     if options.get("precision", "float32") != "float32":
         remarks.append(f"The scores were made in {options['precision']}, the figures in float32.")
+    options, of_heads = _of_first_head(options)
+    remarks += of_heads
     scores = [SCORES[text] for text in options.get("scores", "").split(",") if text in SCORES]
     if of_genes := [score.name for score in scores if score.input.per_gene]:
         remarks.append(f"{', '.join(of_genes)} took the genes of {options.get('genes', 'a GTF')}, which are not read here.")
@@ -63,6 +65,18 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
         scorer = _scorer(default | {"strands": "forward"}, models, genome, [])
         remarks.append("The model does not say which tracks are strand pairs: the forward strand is drawn.")
     return Remade(scorer, same, tuple(remarks))
+
+
+def _of_first_head(options: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
+    """Return the options of the first of several heads, with the names of its scores, and a remark; of one head all of them."""
+    head, *others = options.get("head", "").split(",")
+    if not others:
+        return options, []
+    end = f"_{head}"
+    names = [name.removesuffix(end) for name in options.get("scores", "").split(",") if name.endswith(end)]
+    tracks = {"tracks": text} if (text := options.get(f"tracks of {head}")) else {}
+    remark = f"The scores are of {1 + len(others)} heads; the figures are of {head}."
+    return {**options, "head": head, "scores": ",".join(names), **tracks}, [remark]
 
 
 def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome, scores: Sequence[Score]) -> VariantScorer:

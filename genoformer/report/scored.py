@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import Record, open_vcf, parse_info
+from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Status, allele_status
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
@@ -158,7 +159,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
             for i, alt in enumerate(record.alts):
                 values = [_value(info.get(column.key, ""), i, column) for column in scores]
                 known = any(value is not None for value in values)
-                status = "OK" if known else _status(record.ref, alt, info.get("GF_STATUS", ""))
+                status = "OK" if known else _status(record, alt, info.get("GF_STATUS", ""))
                 for of, value in zip(found.values, values, strict=True):
                     if isinstance(value, float):
                         of.append(value)
@@ -189,13 +190,13 @@ def _columns(header: Sequence[str]) -> tuple[list[Column], dict[str, Column]]:
     return scores, others
 
 
-def _status(ref: str, alt: str, of_record: str) -> str:
+def _status(record: Record, alt: str, of_record: str) -> str:
     """Return the reason for a missing score: the status of the allele's own spelling, else the status of the record.
 
     NONE if the status of the record describes the spelling of another allele.
     """
-    own = allele_status(ref, alt)
-    if own is Status.SYMBOLIC and of_record not in ("", *_SPELLED):
+    own = allele_status(record.ref, alt)
+    if own is Status.SYMBOLIC and is_symbolic(record) and of_record not in ("", *_SPELLED):
         return of_record  # of a structural variant
     if own.value in _SPELLED:
         return own.value

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.runtime import run_batched
+from genoformer.inference.runtime import batches
 from genoformer.inference.tracks import TrackPrediction, WindowRequest
 from genoformer.models.base import Bins
 from genoformer.models.track_model import one_hot
@@ -59,8 +59,9 @@ class ContactReader:
                 maps = maps_of(sequences[part])[:, chosen].flatten(2)
                 return maps.flip(-1) if backward else maps
 
-            values = run_batched(run, len(sequences), batch_size)
-            yield TrackPrediction(values, values[:, :0])
+            for _, values in batches(run, len(sequences), batch_size):
+                for one in np.split(values, len(values)):
+                    yield TrackPrediction(one, one[:, :0])
 
     def _maps(self, stretch: Any, codes: Codes, first: int, length: int) -> _Maps:
         """Return a function: edited copies of a window of a stretch, None for the window itself -> contact maps."""

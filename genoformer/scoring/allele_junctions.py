@@ -21,7 +21,7 @@ from genoformer.genome.genes import Gene
 from genoformer.models import cost
 from genoformer.models.base import Bins, PredictsPairs, TrackEngine
 from genoformer.models.track_model import PlainEngine
-from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, Grid, extent_of
+from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, Grid, WindowEvidence, extent_of
 from genoformer.scoring.score_inputs import AllelePair
 from genoformer.scoring.windows import Job
 from genoformer.writers import Floats
@@ -197,6 +197,10 @@ class JunctionEvidence(NamedTuple):
         tissues = slice(None, half) if on_plus else slice(half, None)
         scored = (side[tissues, : len(donors), : len(acceptors)] for side in self.all_counts)
         return AllelePair(*(side[:, inside] for side in scored))
+
+    def parts(self) -> Iterator[tuple[slice, WindowEvidence]]:
+        """Yield nothing: junctions are of no track alone."""
+        return iter(())
 
     @property
     def sides(self) -> AllelePair:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -26,6 +27,8 @@ from genoformer.scoring.alignment import AlignedChange, Indels, align_alternate,
 from genoformer.scoring.score_inputs import AllelePair, ScoreInput, VariantPlace
 from genoformer.scoring.windows import Job, Windows
 from genoformer.writers import Floats
+
+_VALUES_AT_ONCE = 1 << 17  # tracks times bins that are converted to float64 together
 
 
 class TrackSelection(NamedTuple):
@@ -115,7 +118,8 @@ class AllelePredictor:
     def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job], *, whole: bool = False) -> Iterator[Alleles]:
         """Yield the predictions of one model for each job: of the bins that the scores compare, or of the whole window.
 
-        A model for which few bins are no cheaper than all predicts the whole window.
+        A model for which few bins are no cheaper than all predicts the whole window. The reference of a window and one of its
+        alternatives are in memory at a time.
         """
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
@@ -140,16 +144,13 @@ class AllelePredictor:
                 )
                 for backward in self.strands
             ]
-            for request, group, predictions in zip(requests, groups.values(), zip(*strands, strict=True), strict=True):
-                mean = self._mean(predictions)
-                ref = TrackPrediction(mean.tracks[:1], mean.embedding[:1])
-                at = 1
+            sequences = map(self._mean, zip(*strands, strict=True))
+            for request, group in zip(requests, groups.values(), strict=True):
+                ref = next(sequences)
                 for job in group:
-                    end = at + len(job.alternatives)
-                    yield Alleles(
-                        job, ref, TrackPrediction(mean.tracks[at:end], mean.embedding[at:end]), request.bins or self.bins
-                    )
-                    at = end
+                    alternatives = list(islice(sequences, len(job.alternatives)))
+                    alt = TrackPrediction.joined(alternatives or [TrackPrediction(ref.tracks[:0], ref.embedding[:0])])
+                    yield Alleles(job, ref, alt, request.bins or self.bins)
 
     def _compared_bins(self, jobs: Sequence[Job]) -> Bins:
         """Return the predicted bins that the scores of the jobs of one window compare, and those that realignment reads."""
@@ -176,7 +177,9 @@ class AllelePredictor:
 
         A squashed scale is undone after the mean.
         """
-        tracks, embedding = strands[0].tracks[:, self.selection.forward], strands[0].embedding
+        in_order = np.array_equal(self.selection.forward, np.arange(len(self.selection.predicted)))
+        tracks = strands[0].tracks if in_order else strands[0].tracks[:, self.selection.forward]  # the latter copies
+        embedding = strands[0].embedding
         if len(strands) == 2:
             half = np.float32(0.5)
             tracks = half * (tracks + strands[1].tracks[:, self.selection.backward])
@@ -266,6 +269,18 @@ class WindowEvidence:
     alternative: Floats  # tracks [K, N] of the alternative as predicted, without realignment
     extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
     pushed_out: Floats | None = None  # share [N] of each bin that an insertion has pushed out of the alternative; None: of none
+
+    def parts(self) -> Iterator[tuple[slice, WindowEvidence]]:
+        """Yield the evidence of some tracks at a time, so that their values in float64 stay in the cache, with their indices.
+
+        The embeddings, which are of no track, are whole in each part.
+        """
+        n_tracks, n_bins = self.predicted.ref.shape
+        size = max(1, _VALUES_AT_ONCE // n_bins)
+        for first in range(0, n_tracks, size):
+            rows = slice(first, first + size)
+            predicted = AllelePair(*(tracks[rows] for tracks in self.predicted))
+            yield rows, replace(self, predicted=predicted, alternative=self.alternative[rows])
 
     @cached_property
     def sides(self) -> AllelePair:

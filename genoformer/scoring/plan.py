@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genoformer import __version__, inference
-from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
+from genoformer.annotation.overlap import contig_notes, require_shared
 from genoformer.compute.partition import THREADS, resumed_threads
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
@@ -169,10 +169,11 @@ class Plan:
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
         if annotations is not None:
-            notes += _annotation_notes(annotations, self.preflight, lengths, Path(input_name(self.job.vcf)).name)
+            notes += [note for of in annotations.all for note in of.notes]
+            contigs = {use.name: lengths.get(use.name, 0) for use in self.preflight.contigs}
+            notes += contig_notes(annotations, contigs, Path(input_name(self.job.vcf)).name)
             notes += [*opened.lookups.sentences(), *opened.lookups.notes()] if opened is not None else []
-        n_scores = len(self.scorer.columns)
-        fixed = count_fixes(self.parts, self.n_parts, n_scores) if self.job.checks.fix else {}
+        fixed = count_fixes(self.parts, self.n_parts, len(self.scorer.columns)) if self.job.checks.fix else {}
         self.is_complete = True
         n_scored = counts.pop(Status.OK, 0)
         skipped = {status.value: counts[status] for status in STATUSES if counts[status]}
@@ -206,13 +207,12 @@ def open_plan(
 
     All that can be refused is refused here, before any score is computed.
     """
-    began = time.monotonic()
-    outputs, checks = job.outputs, job.checks
+    began, outputs, checks = time.monotonic(), job.outputs, job.checks
     sink = outputs.sink if isinstance(outputs.sink, Sink) else open_sink(outputs.sink)
     region = select_regions(job.region, job.genome.contigs, job.genome.name)
     scoring = _with_matrix(job, sink)
     with (
-        variant_file(job.vcf, job.genome, job.name) as (vcf, shown, input_notes),
+        variant_file(job.vcf, job.genome, job.name, regions=region.intervals if region else None) as (vcf, shown, input_notes),
         open_scorer(job.genome, scoring, job.runtime) as scorer,
         ExitStack() as lock,
     ):
@@ -347,9 +347,3 @@ def _sample_windows(sample: Iterable[tuple[str, int]], genome: Genome, length: i
         starts.setdefault(contig, []).append(start - length // 2)
     for contig, of_contig in starts.items():
         yield from genome.windows(contig, of_contig, length)
-
-
-def _annotation_notes(annotations: Annotations, checked: Preflight, lengths: dict[str, int], name: str) -> list[str]:
-    """Return notes on the files of elements, and on contigs that they lack."""
-    notes = [note for of in annotations.all for note in of.notes]
-    return notes + contig_notes(annotations, {use.name: lengths.get(use.name, 0) for use in checked.contigs}, name)

@@ -282,11 +282,13 @@ class TrackScorer:
 
     def _values(self, evidence: WindowEvidence) -> TrackScores:
         values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
-        for i, score in enumerate(self.scores):
-            pair = score.input.from_tracks(evidence)
-            if pair is not None:
-                row = score.function(pair.ref, pair.alt)
-                values[i, : None if score.of_tracks else 1] = row
+        for rows, part in evidence.parts():
+            for i, score in enumerate(self.scores):
+                if not score.of_tracks and rows.start:
+                    continue
+                pair = score.input.from_tracks(part)
+                if pair is not None:
+                    values[i, rows if score.of_tracks else slice(1)] = score.function(pair.ref, pair.alt)
         return TrackScores(values, self._of_items(evidence))
 
     def _of_items(self, evidence: WindowEvidence) -> dict[Item, Floats]:

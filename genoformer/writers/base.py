@@ -85,7 +85,7 @@ class Source(NamedTuple):
     file: str
     sha256: str
     keys: tuple[str, ...]
-    hashed: str = "sha256"  # "index_sha256" if the sha256 is that of the index of a very large file
+    hashed: str = "sha256"  # "index_sha256" of the index of a very large file, "header_sha256" of a file at an address
 
 
 class WriteError(GenoformerError, OSError):

@@ -197,7 +197,7 @@ class ParquetSink(Sink):
         origin = {key: value for key, value in header.provenance._asdict().items() if value}
         origin |= {"noise": header.noise} if header.noise else {}
         for source in header.sources:
-            of_index = "" if source.hashed == "sha256" else " (of its index)"
+            of_index = "" if source.hashed == "sha256" else f" (of its {source.hashed.removesuffix('_sha256')})"
             origin[f"annotation_{source.name}"] = f"{source.file} {source.sha256}{of_index}"
         metadata = {f"genoformer_{key}": utf8(value) for key, value in origin.items()}
         with ParquetRows(part, columns, n_group=_N_GROUP, metadata=metadata) as rows:

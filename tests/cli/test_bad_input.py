@@ -369,7 +369,7 @@ LONG = CHR1[:23]
 REASONS = {  # row: reason
     "chr1 1 . G A . . .": "REF_MISMATCH",
     "chr1 2 . AG TA,C . . AF=.": "REF_MISMATCH",
-    "chr1 3 sv G <DEL> 9 PASS END=30;SVTYPE=DEL": "SYMBOLIC",
+    "chr1 3 sv G <DEL> 9 PASS END=30;SVTYPE=DEL;CIPOS=-3,3": "IMPRECISE",
     "chr1 4 . A <NON_REF> . . .": "SYMBOLIC",
     "chr1 5 bnd C C[chr2:7[ . . SVTYPE=BND": "BREAKEND",
     "chr1 6 bnd C ]chr2:7]C . . .": "BREAKEND",

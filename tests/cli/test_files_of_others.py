@@ -110,11 +110,11 @@ def test_rows_beyond_a_contig_are_refused_with_their_numbers(folder: Path, comma
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("annotate", "https://a.org/v.vcf", "-a", "X=x.bed"), "https://a.org/v.vcf is an address"),
+        (("annotate", "gs://a/v.vcf", "-a", "X=x.bed"), "gs://a/v.vcf is an address, and only local files and https, http"),
         (("annotate", "v.vcf", "-a", "X=s3://b/x.bed"), "s3://b/x.bed is an address"),
         (("annotate", "v.vcf", "--gtf", "ftp://a.org/x.gtf"), "ftp://a.org/x.gtf is an address"),
         (("annotate", "v.vcf", "-a", "X=x.bed", "-o", "s3://b/o.vcf"), "only local files can be written"),
-        (("score", "v.vcf", "-f", "http://a.org//g.fa", "-m", "demo", "-o", "o.vcf"), "g.fa is an address"),
+        (("score", "v.vcf", "-f", "ftp://a.org//g.fa", "-m", "demo", "-o", "o.vcf"), "g.fa is an address"),
         (("score", "v.vcf", "-f", "g.fa", "-m", "https://a.org/m", "-o", "o.vcf"), "https://a.org/m is an address"),
         (("data", "build", "o", "-f", "https://a.org/g.fa", "-p", "P=x.bed"), "https://a.org/g.fa is an address"),
         (("data", "build", "o", "-f", "g.fa", "-p", "P=gs://b/x.bed"), "(gsutil cp gs://b/x.bed .)"),

@@ -114,13 +114,11 @@ def test_addresses(given: str | Path, address: str | None) -> None:
 @pytest.mark.parametrize(
     "read",
     [
-        Genome,
         open_vcf,
         read_bed,
         read_elements,
         lambda path: list(read_regions(path)),
         read_gene_map,
-        BigWig,
         open_track,
         lambda path: list(read_tss(path)),
         load_model,
@@ -158,7 +156,7 @@ def test_a_folder_may_be_called_as_a_scheme(tmp_path: Path, monkeypatch: pytest.
             "can be written; write a file and upload it afterwards.",
         ),
         (["score", "in.vcf", "-f", "a.fa", "-m", "https://huggingface.co/x/y"], "(hf download x/y) and give the folder."),
-        (["score", "in.vcf", "-f", "https://a.org/a.fa", "-m", "demo"], "(curl -LO https://a.org/a.fa) and give the file."),
+        (["score", "in.vcf", "-f", "ftp://a.org/a.fa", "-m", "demo"], "(curl -LO ftp://a.org/a.fa) and give the file."),
     ],
 )
 def test_addresses_of_inputs_outputs_and_models(command: list[str], says: str) -> None:

@@ -245,6 +245,11 @@ def test_the_window_of_a_fine_tuned_folder_of_transformers(tmp_path) -> None:
     ):
         with pytest.raises(CheckpointError, match=message):
             windows_of(tmp_path, config={"genoformer_settings": settings})
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["genoformer_setings"] = config.pop("genoformer_settings")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="found 'genoformer_setings', which is not read, expected genoformer_settings; "):
+        registry.load(tmp_path)
 
 
 @pytest.mark.parametrize("classes", [("activity",), ("activity", "half-life")])

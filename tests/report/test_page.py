@@ -109,10 +109,11 @@ def test_each_allele_without_a_score_has_a_reason_that_is_true_of_it(tmp_path: P
         "1\t10\t.\tA\tC,*,<X>\t.\t.\tGF_LLR=5,.,.;GF_STATUS=STAR",
         "1\t20\t.\tA\t<DEL>,AG\t.\t.\tGF_STATUS=SYMBOLIC",
         "1\t30\t.\tA\tC,<DEL>\t.\t.\tGF_STATUS=REF_MISMATCH",
+        "1\t40\t.\tA\t<DEL>\t.\t.\tGF_STATUS=IMPRECISE",
     ]
     (tmp_path / "s.vcf").write_text("\n".join(HEAD + rows) + "\n")
     statuses = [row[5] for row in read_scored(tmp_path / "s.vcf").rows]
-    assert statuses == ["OK", "STAR", "SYMBOLIC", "SYMBOLIC", "NONE", "REF_MISMATCH", "SYMBOLIC"]
+    assert statuses == ["OK", "STAR", "SYMBOLIC", "SYMBOLIC", "NONE", "REF_MISMATCH", "SYMBOLIC", "IMPRECISE"]
 
 
 def test_what_is_no_finite_number_is_missing(tmp_path: Path) -> None:

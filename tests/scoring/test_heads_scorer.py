@@ -121,6 +121,14 @@ def test_vcf_and_parquet_have_the_same_scores(folder, tmp_path) -> None:
     assert [name.partition("=")[0] for name in floors[1].split(";")[1:]] == ["SAD_human_dnase_1bp", "SAD_human_chip_tf_128bp"]
 
 
+def test_a_report_of_several_heads_draws_the_first(folder, tmp_path) -> None:
+    out, page = tmp_path / "o.vcf", tmp_path / "page.html"
+    run_well(*common(folder), *of_heads(HEADS[:2]), "-s", "SAD", "-o", out, "--noise-places", 1)
+    run_well("report", out, "-f", folder / "g.fa", "-m", folder / "m", "-o", page, "--top", 1)
+    assert "The scores are of 2 heads; the figures are of human_dnase_1bp." in page.read_text()
+    assert "its defaults are taken" not in page.read_text()
+
+
 def test_a_pattern_names_heads(folder) -> None:
     assert chosen_heads(MODEL, "human_splice*") == [
         "human_splice_sites_classification_1bp",

@@ -27,6 +27,7 @@ from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models.track_model import one_hot
+from genoformer.scoring import allele_tracks
 from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.alphagenome_scores import ALPHAGENOME_SCORES
 from genoformer.scoring.borzoi_scores import BORZOI_SCORES
@@ -727,3 +728,28 @@ def test_how_many_places_tell_the_noise(operations, n_records, asked, expected) 
     made = Costly()
     made.flops_per_variant = operations
     assert n_places(made, n_records, asked) == expected
+
+
+def test_scores_do_not_depend_on_how_many_tracks_are_compared_together(genome, monkeypatch) -> None:
+    scorer = track_scorer(MODEL, genome, ",".join([*OF_TRACKS, "COSINE"]), head="human", targets=TARGETS, genes=GENES)
+    variants = [Variant("c1", 1001, CONTIGS["c1"][1000], "AC"[CONTIGS["c1"][1000] == "A"])]
+    expected = scorer.values(variants)[0]
+    for n_values in (1, 2 * 24, 1 << 20):  # one track, two, all
+        monkeypatch.setattr(allele_tracks, "_VALUES_AT_ONCE", n_values)
+        np.testing.assert_array_equal(scorer.values(variants)[0], expected)
+
+
+def test_one_alternative_is_predicted_at_a_time(genome, monkeypatch) -> None:
+    """When the first variant of a window is read, only the reference and its alternative are predicted."""
+    scorer = track_scorer(MODEL, genome, "SAD", head="human", targets=TARGETS)
+    ref = CONTIGS["c1"][1000]
+    variants = [Variant("c1", 1001, ref, alt) for alt in "ACGT" if alt != ref]
+    (reader,) = scorer.predictor.readers
+    n_predicted = []
+    original = MODEL.tracks
+    monkeypatch.setattr(reader.model, "tracks", lambda x, *rest: (n_predicted.append(len(x)), original(x, *rest))[1])
+    predictions = scorer.predictor.predict(reader, scorer.windows.jobs(variants, 0))
+    next(predictions)
+    assert sum(n_predicted) == 2 * len(scorer.predictor.strands)
+    assert len(list(predictions)) == 2
+    assert sum(n_predicted) == 4 * len(scorer.predictor.strands)

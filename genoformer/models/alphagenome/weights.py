@@ -20,7 +20,7 @@ from genoformer.models.alphagenome.config import JUNCTIONS, N_POOLS, OUTPUTS, Al
 from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.alphagenome.outputs import KINDS_OF_SITES
 from genoformer.models.formats import NameMap, WeightFormat
-from genoformer.models.weights import read_json
+from genoformer.models.weights import read_json, refuse_misspelt
 
 METADATA = "metadata.json"
 
@@ -146,6 +146,7 @@ def detect(config: dict[str, Any]) -> bool:
 def to_config(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> AlphaGenomeConfig:
     """Convert the two JSON files to our configuration; raise CheckpointError if they are not valid."""
     path = folder / "config.json"
+    refuse_misspelt(config, path, "context_length")
     for name, value in _FIXED.items():
         if config.get(name, value) != value:
             raise CheckpointError(f"{path}: {name} = {config[name]!r} is not read; take a model with {value}.")

@@ -1,8 +1,9 @@
 """BorzoiEngine: codes -> embeddings of bins, with stem and tower in tiles, shared by windows and by edited copies.
 
 The windows of a stretch share its activations if they begin at whole bins of the transformer, and an edited copy of a window
-recomputes only what the edit reaches before the transformer; after it, the decoder computes the requested bins. The numbers
-equal those of whole sequences (`PlainEngine`). Make a new engine after the weights of the model change.
+recomputes only what the edit reaches before the transformer, in its first attention and in what the decoder adds of the tower
+(`after_tower`); the decoder computes the requested bins. The numbers equal those of whole sequences (`PlainEngine`). Make a new
+engine after the weights of the model change.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Bins, TrackStretch, TrackWindow
+from genoformer.models.borzoi.after_tower import AfterTower, stage_image
 from genoformer.models.borzoi.model import Borzoi
 from genoformer.models.borzoi.tiled_tower import TILE_BYTES, Rows, Tower
 from genoformer.models.track_model import PlainEngine, PlainWindow, one_hot
@@ -46,7 +48,7 @@ class BorzoiEngine:
         """Return the embedding [1, D, N] of bins of one window, from the outputs of its tower."""
         *skips, last = outputs
         x = self.model.attend(last.T[None], self.model.units_of(bins, len(last)))
-        return self.model.decode(x, [skip.T[None, :, None, :] for skip in skips], bins)
+        return self.model.decode(x, [stage_image(skip) for skip in skips], bins)
 
     def stretch(self, codes: Codes) -> TrackStretch:
         """Compute stem and tower of a stretch of a contig [L]."""
@@ -98,27 +100,34 @@ class BorzoiWindow:
             x[:n], x[-n:] = ends[0][i][:n], ends[1][i][-n:]
         return outputs
 
+    @cached_property
+    def after(self) -> AfterTower:
+        """First block and decoder of the window, for its edited copies."""
+        return AfterTower(self.engine.model, self.outputs)
+
     @torch.inference_mode()
     def embed(self, sequences: Sequence[Codes | None], bins: Bins) -> Tensor:
         """Return the embeddings [B, D, N] of edited copies [L] of the window; None is the unedited window."""
         embeddings = []
         for codes in sequences:
-            outputs = self.outputs if codes is None else self._edited(codes)
-            embeddings.append(self.engine.after_tower(outputs, bins))
-        return torch.cat(embeddings)
+            patches = [] if codes is None else self._patches(codes)
+            if patches is None:  # reaches an end of the window, whose activations are not shared
+                assert codes is not None
+                embeddings.append(self.engine.after_tower(self.engine.tower.outputs(self.engine.one_hot(codes)), bins))
+            else:
+                embeddings.append(self.after.embedding(patches, bins))
+        return torch.cat(embeddings) if len(embeddings) > 1 else embeddings[0]
 
-    def _edited(self, codes: Codes) -> list[Tensor]:
-        """Return the outputs of the tower for an edited copy of the window."""
+    def _patches(self, codes: Codes) -> list[list[Rows]] | None:
+        """Return the changed rows of the outputs of the tower for each edit of a copy; None if one reaches an end."""
         at, far = np.flatnonzero(self.codes != codes), 2 * self.engine.tower.margin
         if not len(at):
-            return self.outputs
-        if at[0] < far or at[-1] >= len(codes) - far:  # reaches an end of the window, whose activations are not shared
-            return self.engine.tower.outputs(self.engine.one_hot(codes))
-        outputs = [x.clone() for x in self.outputs]
+            return []
+        if at[0] < far or at[-1] >= len(codes) - far:
+            return None
         breaks = np.flatnonzero(np.diff(at) > far)
         starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, len(at) - 1)] + 1
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            edit = Rows(start, self.engine.one_hot(codes[start:end]).T)
-            for x, patch in zip(outputs, self.engine.tower.edited(self.shared, edit), strict=True):
-                x[patch.start : patch.end] = patch.values
-        return outputs
+        return [
+            self.engine.tower.edited(self.shared, Rows(start, self.engine.one_hot(codes[start:end]).T))
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
-from genoformer.models.batch_norm import sync_batch_norm
+from genoformer.models.batch_norm import WideBatchNorm, sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
@@ -51,7 +51,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(n_in, eps=_EPSILON)
+        self.norm = WideBatchNorm(n_in, eps=_EPSILON)
         self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,12 +68,15 @@ class UpStep(nn.Module):
         self.depthwise = nn.Conv1d(width, width, 3, padding=1, groups=width, bias=False)
         self.pointwise = nn.Conv1d(width, width, 1)
 
-    def forward(self, x: Tensor, skip: Tensor, wanted: Bins, n_all: int) -> Tensor:
-        """Return the `wanted` of the 2 L bins; x and skip begin at `read(wanted, n_all)`, of all `n_all` bins."""
+    def forward(self, x: Tensor, skipped: Tensor, wanted: Bins, n_all: int) -> Tensor:
+        """Return the `wanted` of the 2 L bins, of all `n_all`.
+
+        skipped: `skip` of a stage of the tower, the bins `read(wanted, n_all)`; x: the coarser bins that hold them.
+        """
         fine = read(wanted, n_all)
         doubled = F.interpolate(self.point(x), scale_factor=(1, 2))
         at = fine.first % 2
-        summed = doubled[..., at : at + fine.n] + self.skip(skip)
+        summed = doubled[..., at : at + fine.n] + skipped
         weight = self.depthwise.weight[:, :, None]
         mixed = F.conv2d(summed, weight, padding=(0, 1), groups=len(weight))
         at = wanted.first - fine.first
@@ -107,7 +110,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, positions: Any, rows: slice = slice(None)) -> Tensor:
         """Map x [B, T, C] to the M bins `rows` of the output [B, M, C]; positions: `Borzoi.positions` of T bins."""
-        x = x[:, rows] + self.attention_dropout(self.attention(self.norm_attention(x), positions, rows))
+        return self.feed(x[:, rows] + self.attention_dropout(self.attention(self.norm_attention(x), positions, rows)))
+
+    def feed(self, x: Tensor) -> Tensor:
+        """Apply the feed-forward part, which is after attention."""
         h = F.relu(self.dropout(self.up(self.norm_feed(x))))
         return x + self.dropout(self.down(h))
 
@@ -196,12 +202,12 @@ class Borzoi(BinTransformer):
             outputs = [*outputs, x][-self.config.n_upsamples :]
         return outputs
 
-    def attend(self, x: Tensor, units: Bins | None = None) -> Tensor:
-        """Apply the transformer: [B, C, T] -> [B, M, C], the M bins `units` of its output; None: all."""
+    def attend(self, x: Tensor, units: Bins | None = None, n_done: int = 0) -> Tensor:
+        """Apply the transformer from block `n_done` on: [B, C, T] -> [B, M, C], the M bins `units` of its output; None: all."""
         x = x.transpose(1, 2)
         positions = self.positions(x)
         rows = slice(None) if units is None else slice(units.first, units.first + units.n)
-        for block in self.blocks:
+        for block in self.blocks[n_done:]:
             of_block = rows if block is self.blocks[-1] else slice(None)
             if self.activation_checkpointing and self.training:
                 x = checkpoint(block, x, positions, of_block, use_reentrant=False)
@@ -225,12 +231,29 @@ class Borzoi(BinTransformer):
 
         x: output of the transformer for the bins `units_of` the requested ones, [B, M, C].
         """
-        wanted = self._bins_of_steps(bins, stages[-1].shape[-1] // 2)
+        n_units = stages[-1].shape[-1] // 2
+        parts = self.read_of_stages(bins, n_units)
+        skipped = [self.skipped(i, stages[-1 - i][..., part.first : part.first + part.n]) for i, part in enumerate(parts)]
+        return self.decode_skipped(x, skipped, bins, n_units)
+
+    def read_of_stages(self, bins: Bins, n_units: int) -> list[Bins]:
+        """Return the bins of the stages of the tower that each step of the decoder reads, those of the last stage first."""
+        wanted = self._bins_of_steps(bins, n_units)
+        return [read(wanted[i + 1], n_units << (i + 1)) for i in range(self.config.n_upsamples)]
+
+    def skipped(self, i: int, stage: Tensor) -> Tensor:
+        """Return what step i of the decoder adds of bins of a stage of the tower: [B, C', 1, n] -> [B, C, 1, n]."""
+        step = self.decoder[i]
+        assert isinstance(step, UpStep)
+        out: Tensor = step.skip(stage)
+        return out
+
+    def decode_skipped(self, x: Tensor, skipped: list[Tensor], bins: Bins, n_units: int) -> Tensor:
+        """Apply the decoder as `decode`, with `skipped` of the bins `read_of_stages`, of a window of n_units bins."""
+        wanted = self._bins_of_steps(bins, n_units)
         y = image(x.transpose(1, 2))
         for i, step in enumerate(self.decoder):
-            skip = stages[-1 - i]
-            part = read(wanted[i + 1], skip.shape[-1])
-            y = step(y, skip[..., part.first : part.first + part.n], wanted[i + 1], skip.shape[-1])
+            y = step(y, skipped[i], wanted[i + 1], n_units << (i + 1))
         return gelu(self.final_dropout(self.final(y)))[:, :, 0]
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:

@@ -32,7 +32,7 @@ class Rows(NamedTuple):
 class Stage(NamedTuple):
     """Convolution with what comes before it, and the pooling before or after it: rows [L, C] -> [L / 2, C'] or [L, C']."""
 
-    scale: Tensor | None  # folded batch norm; None for the stem, which has no activation either
+    scale: Tensor | None  # folded batch norm in its own precision; None for the stem, which has no activation either
     shift: Tensor | None
     convolution: RowConvolution | None  # None: only the pooling
     pool_before: bool
@@ -62,8 +62,8 @@ class Stage(NamedTuple):
             start, end = start // 2, -(-end // 2)
         return max(start, 0), min(end, n)
 
-    def between(self, x: Rows, n_all: int, first: int, last: int) -> Tensor:
-        """Return rows first to last of the output; x: input rows that hold those needed, of all n_all."""
+    def between(self, x: Rows, n_all: int, first: int, last: int, out: Tensor | None = None) -> Tensor:
+        """Return rows first to last of the output, in `out` if given; x: input rows that hold those needed, of all n_all."""
         begin, end = self.needed(first, last)
         inside = x.values[max(begin, 0) - x.start : min(end, n_all) - x.start]
         before, behind = max(-begin, 0), max(end - n_all, 0)
@@ -71,12 +71,14 @@ class Stage(NamedTuple):
             inside, before, behind = _pooled(inside), before // 2, behind // 2
         if self.scale is not None:
             assert self.shift is not None
-            inside = gelu(torch.addcmul(self.shift, inside, self.scale))
+            inside = gelu(_scaled(inside, self.scale, self.shift))
         if before or behind:
             inside = F.pad(inside, (0, 0, before, behind))
         if self.convolution is not None:
             inside = self.convolution(inside)
-        return _pooled(inside) if self.pool_after else inside
+        if self.pool_after:
+            return _pooled(inside, out)
+        return inside if out is None else out.copy_(inside)
 
     def whole(self, x: Tensor, tile_bytes: int) -> Tensor:
         """Compute all rows, tile by tile."""
@@ -86,7 +88,7 @@ class Stage(NamedTuple):
         tile = max(64, tile_bytes // (2 * width * x.element_size()))
         for first in range(0, n, tile):
             last = min(first + tile, n)
-            out[first:last] = self.between(Rows(0, x), len(x), first, last)
+            self.between(Rows(0, x), len(x), first, last, out[first:last])
         return out
 
 
@@ -147,8 +149,16 @@ class Tower:
         return patches[-self.n_outputs :]
 
 
-def _pooled(x: Tensor) -> Tensor:
-    return torch.maximum(x[0::2], x[1::2])
+def _pooled(x: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.maximum(x[0::2], x[1::2], out=out)
+
+
+def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return scale x + shift of rows [n, C] in their precision; if it is lower than that of scale and shift, rounded once."""
+    if x.dtype == scale.dtype:
+        return torch.addcmul(shift, x, scale)
+    zeros = torch.zeros_like(scale)
+    return F.batch_norm(x.T[None, :, None], zeros, zeros + 1, scale, shift, eps=0.0)[0, :, 0].T
 
 
 def _stage(block: ConvBlock | torch.nn.Conv1d, dtype: torch.dtype, *, pool_before: bool, pool_after: bool) -> Stage:
@@ -158,8 +168,8 @@ def _stage(block: ConvBlock | torch.nn.Conv1d, dtype: torch.dtype, *, pool_befor
         norm, conv = block.norm, block.conv
         assert norm.running_var is not None
         assert norm.running_mean is not None
-        full = norm.weight / (norm.running_var + norm.eps).sqrt()
-        scale, shift = full.to(dtype), (norm.bias - norm.running_mean * full).to(dtype)
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        shift = norm.bias - norm.running_mean * scale
     assert isinstance(conv, torch.nn.Conv1d)
     assert conv.bias is not None
     convolution = row_convolution(conv.weight.detach().to(dtype), conv.bias.detach().to(dtype))

@@ -18,6 +18,7 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.borzoi.config import PRIME, PRIME_TRACKS, TRACKS, BorzoiConfig
 from genoformer.models.borzoi.model import Borzoi
 from genoformer.models.formats import NameMap, WeightFormat
+from genoformer.models.weights import refuse_misspelt
 
 _FIELDS = {  # their field -> ours; the defaults are the same
     "dim": "width",
@@ -108,6 +109,7 @@ def _is_flashed(config: Mapping[str, Any]) -> bool:
 def _to_config(kind: _Class, config: Mapping[str, Any], folder: Path) -> BorzoiConfig:
     """Convert a config.json to our configuration; raise CheckpointError if it is not valid."""
     path = folder / "config.json"
+    refuse_misspelt(config, path, "context_length")
     default = kind.default
     tracks = dict(default.heads)
     enabled = {"human": config.get("enable_human_head", True), "mouse": config.get("enable_mouse_head", False)}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.enformer.model import Enformer, EnformerConfig
 from genoformer.models.formats import NameMap, WeightFormat
+from genoformer.models.weights import refuse_misspelt
 
 _BINS = 1536  # in Enformer's window; default for a folder without context_length, our field: EnformerConfig has no length
 
@@ -112,6 +113,7 @@ def _has_table(shape: EnformerConfig) -> bool:
 def to_config(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EnformerConfig:
     """Convert an EnformerConfig to our configuration; raise CheckpointError if it is not valid."""
     path = folder / "config.json"
+    refuse_misspelt(config, path, "context_length")
     if config.get("use_convnext"):
         raise CheckpointError(f"{path}: use_convnext is not Enformer's trunk, and is not read; take a model without it.")
     target = config.get("target_length", EnformerConfig.target_bins)

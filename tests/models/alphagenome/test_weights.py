@@ -164,5 +164,8 @@ def test_the_published_shape_needs_no_fields_in_the_other_layout(tmp_path: Path)
 def test_the_default_window_is_the_longest(folder: Path) -> None:
     assert registry.load(folder).config.context_length == 4096
     config = json.loads((folder / "config.json").read_text())
-    config.pop("context_length")
+    config["context_lenght"] = config.pop("context_length")
+    with pytest.raises(CheckpointError, match="found 'context_lenght', which is not read, expected context_length; correct"):
+        to_config(config, folder, {})
+    config.pop("context_lenght")
     assert to_config(config, folder, {}).context_length == 65_536

@@ -13,7 +13,7 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import write_text
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.weights.vocabularies import DNA_CONFIG, read_vocabulary
-from genoformer.models.weights import read_json
+from genoformer.models.weights import read_json, refuse_misspelt
 from genoformer.tokenizers import Tokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB
 
@@ -41,10 +41,11 @@ def shape_of(
     path = folder / "config.json"
     if missing := [theirs for theirs in COMMON.values() if theirs not in config]:
         raise CheckpointError(f"{path} has no {', '.join(missing)}; copy the model folder again.")
+    settings = settings_of(config, folder, ("context_length",))
     try:
         shape = {ours: config[theirs] for ours, theirs in COMMON.items()}
         shape |= {ours: config[theirs] for ours, theirs in fields.items() if config.get(theirs) is not None}
-        shape |= values | settings_of(config, folder, ("context_length",))
+        shape |= values | settings
         n_tokens = min(int(shape.get("max_tokens", EncoderConfig.max_tokens)), LONGEST_WINDOW)
         return EncoderConfig.from_dict({"context_length": max(1, int(tokenizer.max_bases(n_tokens))), **shape})
     except (ConfigError, TypeError, ValueError, OverflowError) as error:
@@ -59,6 +60,7 @@ def config_of(shape: EncoderConfig, fields: Mapping[str, str]) -> dict[str, Any]
 
 def settings_of(config: Mapping[str, Any], folder: Path, names: Sequence[str]) -> dict[str, Any]:
     """Return the settings of these names that a config.json has; CheckpointError if SETTINGS is no table or has others."""
+    refuse_misspelt(config, folder / "config.json", SETTINGS)
     table = config.get(SETTINGS, {})
     if not isinstance(table, Mapping):
         raise CheckpointError(f'{folder / "config.json"}: {SETTINGS} is {table!r}; give a table, such as {{"window": 301}}.')
