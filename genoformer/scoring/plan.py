@@ -287,10 +287,9 @@ def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tupl
     if job.runtime.precision == "bfloat16" and scorer.matrix_layout is not None:
         notes.append("bfloat16: its rounding can be as large as the effect of a base; the option verify measures the error.")
     calibration = job.outputs.calibration
-    if calibration is None:
-        return None, notes
-    if scoring.parts:
-        return None, [*notes, "no quantiles: a calibration is of one head; score a head alone for them."]
+    if calibration is None or scoring.parts:
+        of_heads = ["no quantiles: a calibration is of one head; score a head alone for them."] if calibration else []
+        return None, [*notes, *of_heads]
     if reason := calibration.incompatibility(scorer, scoring.sha256):
         return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate again."]
     return quantile_columns(scorer, calibration), [*notes, *calibration.notes(scorer)]

@@ -176,5 +176,9 @@ def test_options_of_tracks_are_refused(fasta, folder, tmp_path) -> None:
     with pytest.raises(OptionError, match="scale is for heads of tracks, found human_contact_maps; leave it out"):
         gf.predict(fasta, REGION, MODEL, head=CONTACTS, scale="model")
     base = ("predict", "-f", fasta, "-m", folder, "-r", REGION, "--head", CONTACTS)
+    assert_refused(
+        run(*base, "-o", tmp_path / "a.npz", "--shard", "1/2"),
+        "--shard keeps its parts next to an output, found a head of pairs",
+    )
     assert_refused(run(*base, "-o", tmp_path / "a.npz", "--calls", tmp_path / "c.bed"), "--calls needs a fine-tuned model")
     assert_refused(run(*base[:-1], "human_contacts", "-o", tmp_path / "a.npz"), "there is no head 'human_contacts'")
