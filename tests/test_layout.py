@@ -49,6 +49,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "test_packaging.py": "wheels and installs",
     "test_readme.py": "the commands of the README",
     "test_two_resolutions.py": "a model with two bin sizes, through every command",
+    "test_workflows.py": "the rules for Snakemake and Nextflow in docs/workflows",
     "cli/test_bad_input.py": "wrong input of every command",
     "cli/test_every_command.py": "properties of all commands",
     "cli/test_files_of_others.py": "files of other programs in the place of outputs",

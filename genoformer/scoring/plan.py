@@ -244,9 +244,8 @@ def open_plan(
             lock.enter_context(lock_folder(parts.path, sink.path))
         size = part_size(scorer.flops_per_variant, scorer.sharing_distance, checked.longest, job.runtime.parts)
         contigs = tuple(job.genome.contigs) if region else ()
-        partition = RecordPartition(
-            vcf, region.intervals if region else None, checked.n_records, size, job.shard, scorer.cost, contigs
-        )
+        intervals = region.intervals if region else None
+        partition = RecordPartition(vcf, intervals, checked.n_records, size, job.shard, scorer.cost, contigs)
         if job.assemble:
             partition.require(parts)
         notes = [*checked.findings, *scoring.window_notes(job.model_name), *_input_notes(job, checked, scorer), *notes]

@@ -50,11 +50,12 @@ def write_vectors(
     """
     n, n_layers = len(data), len(layers)
     if path.suffix == ".npy":
-        _write_names(path.with_suffix(".names.tsv"), data)
-        with atomic_write(path) as part, part.open("wb") as file:
-            _write_header(file, (n, width) if n_layers == 1 else (n, n_layers, width))
-            for block in parts:
-                file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+        with atomic_write(path) as part:
+            with part.open("wb") as file:
+                _write_header(file, (n, width) if n_layers == 1 else (n, n_layers, width))
+                for block in parts:
+                    file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+            _write_names(path.with_suffix(".names.tsv"), data)
         return
     columns = [("layer", "int32")] * (n_layers > 1)
     numbers = [(layer,) if n_layers > 1 else () for layer in layers]
