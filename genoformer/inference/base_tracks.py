@@ -80,7 +80,7 @@ def track_values(tracks: Sequence[BaseTrack], strands: Sequence[Floats], bases: 
     bases: those of the genome [n], on the forward strand, as is the order of the probabilities.
 
     >>> certain = np.log2([[0.97, 0.01, 0.01, 0.01]])
-    >>> track_values(base_tracks_named(["information", "constraint"]), [certain], np.array([0])).round(2).tolist()
+    >>> track_values(base_tracks_named(["information", "constraint"]), [certain], np.array([0])).astype(float).round(2).tolist()
     [[1.76, -6.6]]
     """
     values = [np.stack([track.function(log2_p, bases) for track in tracks], axis=1) for log2_p in strands]

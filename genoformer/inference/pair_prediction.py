@@ -59,7 +59,7 @@ def pair_windows(intervals: Mapping[str, Intervals], length: int) -> list[PairWi
     Raises ConfigError for a region that does not fit in a window, with the bases up to such multiples.
 
     >>> pair_windows({"c": np.array([[5000, 9000]])}, 8192)
-    [PairWindow(chrom='c', start=4096, first=5000, end=9000)]
+    [PairWindow(chrom='c', start=2048, first=5000, end=9000)]
     """
     windows = []
     for chrom, rows in intervals.items():

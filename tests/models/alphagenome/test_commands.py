@@ -83,13 +83,12 @@ def test_predict_writes_the_bins_of_a_head(genome: Genome, folder: Path, tmp_pat
     assert f"4,096 bases, of whose {4096 // size:,} bins {2048 // size:,} are kept" in plan
 
 
-def test_predict_says_which_command_reads_a_head_of_pairs(genome: Genome, folder: Path, tmp_path: Path) -> None:
+def test_a_region_of_pairs_is_no_longer_than_the_window(genome: Genome, folder: Path, tmp_path: Path) -> None:
     common = ["predict", "-f", genome.path, "-m", folder, "--head", "human_contact_maps", "-o", tmp_path / "out"]
     for words in (common, [*common, "--plan"]):
         done = CliRunner().invoke(main, [str(word) for word in words])
         assert done.exit_code == 2
-        assert "--head is human_contact_maps, expected a head of tracks: human_atac_1bp, " in done.stderr
-        assert "`score` reads those of contact maps and junctions" in done.stderr
+        assert "c:1-9,000 has 9,000 bases, and pairs are predicted within a window of 4,096" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
