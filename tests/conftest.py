@@ -79,7 +79,7 @@ COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 @pytest.fixture(scope="session")
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder of 3-mers, one layer 8 wide, with random weights; windows of 32 bases, so alleles of up to 22."""
-    import torch
+    torch = pytest.importorskip("torch", reason="models need torch")
     from small_models import small_encoder
 
     from genoformer.models import registry

@@ -549,6 +549,7 @@ class _Place:
 
 
 def test_score_adds_the_values_that_annotate_adds(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="models need torch")
     demo = Path(genoformer_data.__file__).parent / "demo"
     vcf, fasta = demo / "variants.vcf.gz", demo / "genome.fa.gz"
     source = f"V={vcf}:AF,TRUTH,ELEMENT"
@@ -585,6 +586,7 @@ def test_several_processes_give_the_same_file(tmp_path: Path) -> None:
 
 
 def test_scores_of_another_run_are_a_source(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="models need torch")
     demo = Path(genoformer_data.__file__).parent / "demo"
     vcf, fasta = demo / "variants.vcf.gz", demo / "genome.fa.gz"
     words = ["-f", fasta, "-m", "demo", "-r", "chrS1:1-20,000", "--workers", 1]

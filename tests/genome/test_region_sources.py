@@ -13,7 +13,6 @@ from genoformer.genome.preflight import preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import region_sources, select_regions
 from genoformer.genome.region_text import Interval
-from genoformer.inference.regions import resolve_regions
 
 CONTIGS = {"chr1": 1000, "chr2": 100}
 
@@ -83,6 +82,9 @@ def test_several_regions_of_a_vcf_are_checked_each(genome: Genome, tmp_path: Pat
 
 
 def test_predictions_of_several_regions_and_a_bed_are_their_union(genome: Genome, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="predictions need torch")
+    from genoformer.inference.regions import resolve_regions
+
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t150\t300\nchr1\t990\t1010\n")
     found = resolve_regions(genome, region=["1:101-200", "chr1:191-210", bed, "chr2"])
