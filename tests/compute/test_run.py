@@ -70,7 +70,7 @@ def test_a_process_that_is_killed_costs_one_part(tmp_path: Path) -> None:
     for i in range(9):
         (lives / str(i)).touch()
     Sums(tmp_path / "out", {}).remove()
-    with pytest.raises(WorkerError, match="the process of part [1-4] died 3 times"):  # 2, or one computed next to it each time
+    with pytest.raises(WorkerError, match=r"the process of part [1-4] died 3 times"):  # 2, or a neighbour
         list(run_of(tmp_path, task=Adding(lives, deadly=5), workers=2).results(Stage(None, "add")))
 
 
