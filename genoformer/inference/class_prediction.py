@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
+from genoformer.compute import InputParts, MemoryStore, PartedRun
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
 from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.inference.class_windows import PART_BASES, ClassTask, ClassWindows, ValueFolder, WindowNumbers, write_windows
+from genoformer.inference.class_windows import (
+    PART_BASES,
+    ClassTask,
+    ClassWindows,
+    ValueFolder,
+    WindowNumbers,
+    value_store,
+    write_windows,
+)
 from genoformer.inference.prediction_request import PredictionFiles, PredictionRequest, request_fingerprint
 from genoformer.inference.runtime import Floats
 from genoformer.inference.track_prediction import Predicted
@@ -85,7 +93,7 @@ class ClassPrediction:
         Raises ConfigError for an existing output, unless it is to be replaced or belongs to a run that is resumed.
         """
         rule, compute, n_threads = self._check_files(files), self.request.compute, self.request.threads_of(files.output)
-        with self._store(files.output, n_threads) as store:
+        with value_store(files.output, self.models, self.request.compute, lambda: self._fingerprint(n_threads)) as store:
             run = self._run(store, n_threads)
             if compute.shard is not None:
                 return [run.compute_shard(files.output, self._stage(progress))]
@@ -133,17 +141,6 @@ class ClassPrediction:
         if self.rule is None:
             raise OptionError("threshold", "is missing, expected a number in the unit of the regression; give one for calls.")
         return self.rule
-
-    @contextmanager
-    def _store(self, output: Path, n_threads: int) -> Iterator[ValueFolder | MemoryStore[Floats]]:
-        """Yield the resume folder of an output, removed after success; for models without a file, a store in memory."""
-        compute = self.request.compute
-        if not all(model.sha256 for model in self.models):
-            compute.refuse_shard("a model in memory")
-            yield MemoryStore()
-            return
-        with resumable(ValueFolder(output, self._fingerprint(n_threads)), output, compute) as folder:
-            yield folder
 
     def _fingerprint(self, n_threads: int) -> dict[str, str]:
         """Return what the values of the windows depend on."""

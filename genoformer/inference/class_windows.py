@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genoformer.compute import Compute, MemoryStore, resumable
 from genoformer.errors import CheckpointError
 from genoformer.files import atomic_write
 from genoformer.formats.bed import Intervals
@@ -107,6 +109,19 @@ class ValueFolder(ResumeFolder):
         """Store the values of a part."""
         with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
             np.savez(file, values=values)
+
+
+@contextmanager
+def value_store(
+    output: Path, models: Sequence[Any], compute: Compute, fingerprint: Callable[[], dict[str, str]]
+) -> Iterator[ValueFolder | MemoryStore[Floats]]:
+    """Yield the resume folder of an output, removed after success; for models without a file, a store in memory."""
+    if not all(model.sha256 for model in models):
+        compute.refuse_shard("a model in memory")
+        yield MemoryStore()
+        return
+    with resumable(ValueFolder(output, fingerprint()), output, compute) as folder:
+        yield folder
 
 
 @contextmanager

@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
+from genoformer.compute import InputParts, MemoryStore, PartedRun
 from genoformer.datasets.sequences import LabelledSequences, read_sequences
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.track_table import Track
@@ -19,7 +18,7 @@ from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
 from genoformer.inference.class_prediction import chosen_classes, loaded_models, window_notes
-from genoformer.inference.class_windows import ValueFolder
+from genoformer.inference.class_windows import ValueFolder, value_store
 from genoformer.inference.classes import predictions
 from genoformer.inference.prediction_request import (
     OF_REGIONS,
@@ -103,7 +102,7 @@ class SequencePrediction:
             raise ConfigError("genes and elements are drawn above a figure of a region; leave them out.")
         check_output(files.output, SUFFIXES)
         n_threads, compute = self.request.threads_of(files.output), self.request.compute
-        with self._store(files.output, n_threads) as store:
+        with value_store(files.output, self.models, self.request.compute, lambda: self._fingerprint(n_threads)) as store:
             run = self._run(store, n_threads)
             if compute.shard is not None:
                 return [run.compute_shard(files.output, self._stage(progress))]
@@ -133,17 +132,6 @@ class SequencePrediction:
         """Yield the values [n, K] of the written classes, some sequences at a time."""
         columns = [track.index for track in self.tracks]
         return (values[:, columns] for _, values in run.results(self._stage(progress)))
-
-    @contextmanager
-    def _store(self, output: Path, n_threads: int) -> Iterator[ValueFolder | MemoryStore[Floats]]:
-        """Yield the resume folder of an output, removed after success; for models without a file, a store in memory."""
-        compute = self.request.compute
-        if not all(model.sha256 for model in self.models):
-            compute.refuse_shard("a model in memory")
-            yield MemoryStore()
-            return
-        with resumable(ValueFolder(output, self._fingerprint(n_threads)), output, compute) as folder:
-            yield folder
 
     def _fingerprint(self, n_threads: int) -> dict[str, str]:
         """Return what the values of the sequences depend on."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from genoformer.files import atomic_folder, atomic_write, save_figure
 from genoformer.tables import rounded, tsv_line
 from genoformer.writers.parquet import ParquetRows
 from genoformer.writers.track_figure import MAX_PANELS
-from genoformer.writers.tracks import TrackOutput, unique_names
+from genoformer.writers.tracks import TrackOutput, is_folder_of, unique_names
 
 TABLE = "maps.tsv"  # in a folder of contact maps: the region of each file
 _PAIR = (
@@ -149,7 +149,7 @@ def _one_map(output: TrackOutput) -> Iterator[Sink]:
 
 @contextmanager
 def _maps(output: TrackOutput) -> Iterator[Sink]:
-    with atomic_folder(output.path, may_replace=_is_folder_of_maps if output.force else None) as part:
+    with atomic_folder(output.path, may_replace=partial(is_folder_of, TABLE) if output.force else None) as part:
         lines = [["file", "chrom", "start", "end"]]
 
         def add(pairs: Pairs) -> None:
@@ -162,16 +162,6 @@ def _maps(output: TrackOutput) -> Iterator[Sink]:
 
         yield add
         (part / TABLE).write_text("".join(tsv_line(line) + "\n" for line in lines), encoding="utf-8")
-
-
-def _is_folder_of_maps(folder: Path) -> bool:
-    """True if all files of a folder are those that its table of maps lists."""
-    try:
-        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            names = {row["file"] for row in csv.DictReader(file, delimiter="\t")}
-    except (OSError, KeyError, ValueError, csv.Error):
-        return False
-    return {path.name for path in folder.iterdir()} <= {TABLE, *names}
 
 
 @contextmanager

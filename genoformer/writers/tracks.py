@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -127,7 +128,7 @@ def _bigwigs(output: TrackOutput) -> Iterator[TrackSink]:
         n = len(tracks)
         raise output.refused(f"selects {n:,}, which need as many open files; choose up to {MAX_FILES}, or write .parquet.")
     names = file_names(tracks)
-    with atomic_folder(output.path, may_replace=_is_prediction if output.force else None) as part:
+    with atomic_folder(output.path, may_replace=partial(is_folder_of, TABLE) if output.force else None) as part:
         with ExitStack() as stack:
             yield BigWigTracks([stack.enter_context(new_bigwig(part / name, output.contigs)) for name in names])
         with (part / TABLE).open("w", encoding="utf-8", newline="") as file:
@@ -164,14 +165,14 @@ def _figure(output: TrackOutput) -> Iterator[TrackSink]:
     draw_tracks(output.path, chroms[0], np.append(starts, ends[-1]), values, output.tracks, output.landmarks)
 
 
-def _is_prediction(folder: Path) -> bool:
-    """True if all files of a folder are those that its table of tracks lists."""
+def is_folder_of(table: str, folder: Path) -> bool:
+    """True if all files of a folder are those that its table, a TSV with a column "file", lists."""
     try:
-        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+        with (folder / table).open(encoding="utf-8", newline="") as file:
             names = {row["file"] for row in csv.DictReader(file, delimiter="\t")}
     except (OSError, KeyError, ValueError, csv.Error):
         return False
-    return {path.name for path in folder.iterdir()} <= {TABLE, *names}
+    return {path.name for path in folder.iterdir()} <= {table, *names}
 
 
 def file_names(tracks: Sequence[Track]) -> list[str]:

@@ -69,7 +69,7 @@ def test_copies_have_the_attention_of_the_formula(n_features, scale, spans) -> N
 
 @torch.no_grad()
 def test_few_queries_are_recomputed(monkeypatch) -> None:
-    """Of weak attention only the changed rows; of strong attention also the queries that had most of their weight there."""
+    """Weak attention: only the changed rows are new. Strong attention: also the queries with most of their weight on them."""
     computed = []
     original = SharedAttention._compute
     monkeypatch.setattr(
