@@ -58,7 +58,6 @@ def windows() -> list[Row]:
     import torch
 
     from genoformer.inference.tracks import TrackPredictor
-    from genoformer.models.enformer.tiled_trunk import Edit
     from genoformer.models.track_model import one_hot
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
@@ -71,14 +70,15 @@ def windows() -> list[Row]:
     changed = sequence.copy()
     changed[0, middle] = (sequence[0, middle] + 1) % 4
     n_all = N_BASES // mine.config.bin_size
-    window = reader.strip(sequence[0]).window(0, n_all)
-    window.output.sum()  # the reference is given
-    edit = Edit(middle, one_hot(torch.from_numpy(changed))[0].T[middle : middle + 1])
-    bins = mine.bins_of(N_BASES, N_BINS)
+    window = reader.engine.stretch(sequence[0]).window(0, n_all)
+    bins = mine.bins_of(N_BASES, N_BINS, "human")
+    with torch.inference_mode():
+        window.embed([None], bins)  # the reference is given
+    every_track = torch.arange(mine.track_heads["human"].n_tracks)
 
     def edited() -> np.ndarray:
         with torch.inference_mode():
-            return reader.from_trunk(window.edited([edit]).T[None], bins).numpy()
+            return mine.tracks(window.embed([changed[0]], bins), "human", every_track).numpy()
 
     def full() -> Any:
         with torch.inference_mode():
