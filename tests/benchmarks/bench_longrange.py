@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from common import Row, faster, memory_share, script, seconds
+from track_variants import limit, measured_rate
 
 N_BASES = int(os.environ.get("BENCH_BASES", "196608"))
 N_BINS = min(896, N_BASES // 128)
@@ -91,6 +92,7 @@ def windows() -> list[Row]:
         "edited": edited,
     }
     found = {name: task() for name, task in tasks.items()}
+    rates = {name: measured_rate(getattr(torch, name)) for name in ("float32", "bfloat16")}
     expected = found["theirs"].transpose(1, 2).numpy()
 
     def apart(a: np.ndarray, b: np.ndarray) -> float:
@@ -101,7 +103,9 @@ def windows() -> list[Row]:
     speed = {name: 1 / value for name, value in taken.items()}
     what = f"{N_BASES:,} bp, 1,536 channels, 11 blocks"
     error, rough = apart(found["float32"], expected), apart(found["bfloat16"], found["float32"])
+    at_limit = [limit(f"{what}, {name}", mine, "human", N_BASES, N_BINS, rate, taken[name]) for name, rate in rates.items()]
     return [
+        *at_limit,
         faster(f"{what}, float32", PEER, speed["float32"], speed["theirs"], 2.0),
         Row(f"{what}, float32: largest difference, relative", PEER, f"{error:.1e}", "<= 3e-4", error <= 3e-4),
         faster(f"{what}, bfloat16", f"{PEER}, float32", speed["bfloat16"], speed["theirs"], 4.0),
