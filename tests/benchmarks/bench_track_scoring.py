@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import os
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def main() -> list[Row]:
             found[name] = made.values(rows)[0]
             return time.perf_counter() - begin
 
-        alone = [timed(lambda v=v: scorer(mine, anchor="variant").values([v])) for v in far]  # a window each
+        alone = [timed(partial(lambda v: scorer(mine, anchor="variant").values([v]), v)) for v in far]  # a window each
         near_32, near_16 = run("near", scorer(mine), near), run("half", scorer(half), near)
         snvs = [
             v
