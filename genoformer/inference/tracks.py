@@ -13,7 +13,7 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.runtime import Floats, batches, run_batched
-from genoformer.models.base import Bins, TrackEngine, TracksInParts, TrackWindow, has
+from genoformer.models.base import Bins, TrackEngine, TracksInParts, TrackStretch, TrackWindow, has
 from genoformer.models.track_model import TrackModel
 
 
@@ -76,7 +76,7 @@ class TrackPredictor:
         Parameters: codes [L_s], the stretch, a whole number of bins; windows, whose starts are whole bins from the start of the
         stretch; tracks, the numbers of the requested tracks of the head.
         """
-        stretch = self.engine.stretch(reverse_complement(codes) if backward else codes)
+        stretch = self._stretch(reverse_complement(codes) if backward else codes)
         chosen = torch.from_numpy(tracks).to(self.device)
         size = self.model.track_heads[self.head].bin_size
         for request in windows:
@@ -105,6 +105,15 @@ class TrackPredictor:
                 values = values[:, :, ::-1] if backward else values
                 for one in np.split(values, len(values)):
                     yield TrackPrediction(one[:, : len(tracks)], one[:, len(tracks) :])
+
+    def _stretch(self, codes: Codes) -> TrackStretch:
+        """Prepare a stretch; heads that share their work compute equal embeddings once."""
+        work = self.model.shared_work
+        return (
+            self.engine.stretch(codes)
+            if work is None
+            else work.stretch(self.engine, self.model.embedding_kind(self.head), codes)
+        )
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """Return the mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.

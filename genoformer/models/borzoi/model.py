@@ -282,6 +282,9 @@ class Borzoi(BinTransformer):
             return Rotation(angles.cos().float(), angles.sin().float())
         return central_mask_features(n, shape.n_features, shape.position_range)
 
+    def embedding_kind(self, head: str) -> str:
+        return "any head"
+
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return `BorzoiEngine`: stem and tower in tiles, shared by the windows of a stretch and by edited copies."""
         from genoformer.models.borzoi.engine import BorzoiEngine

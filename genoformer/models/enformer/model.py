@@ -352,6 +352,9 @@ class Enformer(BinTransformer):
         """Map the embedding [B, 2 C, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
         return linear_tracks(embedding, self.heads[self.head_named(head)], only)
 
+    def embedding_kind(self, head: str) -> str:
+        return "any head"
+
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return `EnformerEngine`: stem and tower in tiles, shared by the windows of a stretch and by edited copies."""
         from genoformer.models.enformer.engine import EnformerEngine
