@@ -218,7 +218,7 @@ def test_heads_share_the_transformer(folder, monkeypatch) -> None:
 
 @pytest.mark.parametrize(("kind", "scores"), [("borzoi", "SAD,SAD501"), ("flashzoi", "LOGSED"), ("enformer", "SAD,COSINE")])
 def test_heads_of_borzoi_and_enformer_are_computed_in_one_pass(folder, monkeypatch, kind, scores) -> None:
-    """Their heads read one embedding: values and flags are those of each head alone, from no more passes than one head needs."""
+    """Their heads read one embedding: values and flags are those of each head alone, from no more passes than one needs."""
     model = small_enformer() if kind == "enformer" else small_borzoi(kind)
     calls, whole = [], type(model).attend
 
