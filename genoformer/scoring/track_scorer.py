@@ -249,7 +249,8 @@ class TrackScorer:
             jobs, moved_jobs = (self.windows.jobs(variants, at) for at in (shift, shift + 1))
             for reader in self.predictor.readers:
                 rows = {}
-                pairs = zip(*(self.predictor.predict(reader, of, whole=True) for of in (jobs, moved_jobs)), strict=True)
+                sides = ((jobs, 1), (moved_jobs, -1))
+                pairs = zip(*(self.predictor.predict(reader, of, moved=other) for of, other in sides), strict=True)
                 for alleles, moved in pairs:
                     references = alleles._replace(job=alleles.job._replace(changes=()), alt=moved.ref)
                     before, after = (self._values(self.predictor.evidence(of)) for of in (alleles, moved))
