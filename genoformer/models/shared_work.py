@@ -42,7 +42,7 @@ class SharedWork:
         self.layers: Any = None
         self.engines: dict[str, TrackEngine] = {}  # of equal embeddings, by what they depend on
         self.n_computed = 0
-        self.most_bytes, self._n_bytes, self._round = most_bytes, 0, 0
+        self.most_bytes, self.n_bytes, self._round = most_bytes, 0, 0
         self._results: OrderedDict[tuple[str, bytes], _Result] = OrderedDict()
 
     def next_round(self) -> None:
@@ -63,19 +63,19 @@ class SharedWork:
             self.n_computed += 1
             if not self._make_room(_size(tensors)):
                 return tensors
-            self._n_bytes += _size(tensors)
+            self.n_bytes += _size(tensors)
         self._results[key] = _Result(tensors, self._round)
         return tensors
 
     def _make_room(self, n_bytes: int) -> bool:
         """Remove results of earlier rounds until n_bytes fit; return False if they do not."""
-        while self._results and self._n_bytes + n_bytes > self.most_bytes:
+        while self._results and self.n_bytes + n_bytes > self.most_bytes:
             key, oldest = next(iter(self._results.items()))
             if oldest.round == self._round:
                 return False
             del self._results[key]
-            self._n_bytes -= _size(oldest.tensors)
-        return self._n_bytes + n_bytes <= self.most_bytes
+            self.n_bytes -= _size(oldest.tensors)
+        return self.n_bytes + n_bytes <= self.most_bytes
 
     def stretch(self, engine: TrackEngine, kind: str, codes: Codes) -> TrackStretch:
         """Return a stretch of a contig [L] whose windows compute equal embeddings once.

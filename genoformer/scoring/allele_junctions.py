@@ -76,7 +76,7 @@ class JunctionPredictor(AllelePredictor):
         return cost.track_run(like, self.base_head, self.windows.length, self.windows.length)
 
     def predict(self, reader: Any, sorted_jobs: Sequence[Job], *, whole: bool = False, moved: int = 0) -> Iterator[Any]:
-        """Yield the embeddings of both alleles of each job in the genes that its variant lies in, also if `whole` or `moved`."""
+        """Yield the embeddings of both alleles of each job in the genes that its variant lies in, always."""
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.windows.length - begin)

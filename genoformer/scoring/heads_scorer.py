@@ -105,6 +105,11 @@ class HeadsScorer:
         values = np.concatenate([batch.values for batch in batches]) if batches else np.zeros((0, len(self.columns)))
         return ScoreBatch(statuses, values, matrix)
 
+    def more_bytes(self, n_scored: int) -> int:
+        """Return how many bytes more the heads keep while they score `at_once` variants than after `n_scored` variants."""
+        times = max(1.0, self.at_once / n_scored)
+        return sum(min(work.most_bytes, int(work.n_bytes * times)) - work.n_bytes for work in self.work)
+
     @contextmanager
     def _sharing(self) -> Iterator[None]:
         """Let the heads compute what they have in common once while the block runs, for the same variants."""

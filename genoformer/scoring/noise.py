@@ -14,6 +14,7 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.genome.wording import counted
 from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.scorers import VariantScorer, scorer_parts
 from genoformer.scoring.track_scores import Noise, TrackColumns
@@ -53,7 +54,7 @@ class NoiseFloor(NamedTuple):
         )
         strongest = "" if self.n_tracks == 1 else ", of the strongest track"
         what = (
-            f"noise: at {self.n_places} places the reference was scored against itself, one base further on, and a "
+            f"noise: at {counted(self.n_places, 'place')} the reference was scored against itself, one base further on, and a "
             "substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
