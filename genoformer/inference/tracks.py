@@ -129,7 +129,10 @@ class TrackPredictor:
         reversed_bins = bins.reversed(codes.shape[1] // head.bin_size)
         forward = self._predict(codes, bins, batch_size)
         backward = self._predict(np.stack([reverse_complement(window) for window in codes]), reversed_bins, batch_size)
-        return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)
+        for track, other in enumerate(strand_pairs.tolist()):  # in place: all tracks of a long window take gigabytes
+            forward[:, track] += backward[:, other, ::-1]
+        forward /= 2
+        return forward
 
     def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
         engine: Any = self.engine
