@@ -10,7 +10,8 @@ from small_models import LONG_SHAPE
 from genoformer.errors import ConfigError
 from genoformer.inference import throughput
 from genoformer.inference.track_plan import plan_prediction
-from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
+from genoformer.models.enformer.config import EnformerConfig, preset
+from genoformer.models.enformer.model import Enformer
 
 CONFIG = EnformerConfig(**LONG_SHAPE)
 
