@@ -94,7 +94,8 @@ from .verbosity import Command, print_note
     "--plan",
     "only_plan",
     is_flag=True,
-    help="Check the input, print parameters, operations, processes and time of the run, which 8 SNVs measure, and exit.",
+    help="Check the input, print parameters, operations, processes, memory and time of the run, measured with at most 8 SNVs, "
+    "and exit.",
 )
 @click.option(
     "--json",
