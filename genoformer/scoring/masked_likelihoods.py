@@ -6,7 +6,7 @@ A query masks [target, end) of a window and asks for P(base) at `target`. An SNV
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import permutations, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from genoformer.scoring.score_inputs import AllelePair
 from genoformer.scoring.variant_windows import FLANK, VariantWindows
 from genoformer.writers import Floats
 
+_SNVS = {(ref, alt): (0, ref, alt) for ref, alt in permutations("ACGT", 2)}  # what `trim` returns for nearly all variants
 GROUP = 64  # insertions and deletions per batch: each needs dozens of windows
 
 
@@ -55,10 +56,10 @@ class MaskedLikelihoods:
         gets 0 for both alleles and the posterior of the first base of REF.
         """
         n = len(variants)
-        changes = [trim(v.ref, v.alt) for v in variants]
+        changes = [_SNVS.get((ref, alt)) or trim(ref, alt) for _, _, ref, alt in variants]
         equal = np.array([not ref for _, ref, _ in changes], dtype=bool)
         single = np.array([len(ref) == 1 for _, ref, _ in changes], dtype=bool) | (equal & with_posterior)
-        at = np.array([v.start + offset for v, (offset, _, _) in zip(variants, changes, strict=True)], dtype=np.int64)
+        at = np.array([v[1] - 1 + change[0] for v, change in zip(variants, changes, strict=True)], dtype=np.int64)
         alleles = [AllelePair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in self.windows.strands]
         posteriors = [np.full((n, 4), np.nan, np.float32) for _ in self.windows.strands]
         snvs = np.flatnonzero(single).tolist()

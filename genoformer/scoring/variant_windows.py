@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles
+from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles, rows_by_value
 
 FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches this far
 
@@ -42,12 +42,14 @@ class VariantWindows(NamedTuple):
 
     def centred(self, chroms: Sequence[str], at: NDArray[np.int64]) -> tuple[Codes, NDArray[np.intp]]:
         """Return the distinct windows [U, L] centred on single bases, and the window row of each base."""
-        names = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
-        keys = np.stack([np.array([names[c] for c in chroms]), at])
-        unique, which = np.unique(keys, axis=1, return_inverse=True)
-        starts = unique[1] - self.centre
-        parts = [self.genome.windows(name, starts[unique[0] == i], self.length) for name, i in names.items()]
-        return np.concatenate(parts), which.reshape(-1)
+        parts, n_windows = [], 0
+        which = np.empty(len(at), dtype=np.intp)
+        for name, rows in rows_by_value(chroms).items():
+            unique, which_of_contig = np.unique(at[rows], return_inverse=True)
+            which[rows] = n_windows + which_of_contig
+            n_windows += len(unique)
+            parts.append(self.genome.windows(name, unique - self.centre, self.length))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts), which
 
     def place(self, variant: Variant) -> Alleles:
         """Return the windows of both alleles; the middle of ALT takes the position of the middle of REF."""

@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import Row, data_folder, faster, holds, script
+from common import Row, data_folder, holds, script
 
 N_RECORDS = int(os.environ.get("BENCH_RECORDS", "1000000"))
 REGION = os.environ.get("BENCH_REGION", "chr20:1000001-1100000")
 SHORT_REGION = "chr20:1000001-1010000"
 _CHUNKS = 6  # of 40 records, in a round
 MOST_MEMORY = 300  # MB above the start
-LEAST_SPEED = 20_000  # records/s, preflight and writing included
+LEAST_SPEED = 30_000  # records/s, preflight and writing included
+MOST_TIME = 16  # times that of pysam, which copies the records
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -183,8 +184,8 @@ def million(data: Path, folder: Path) -> list[Row]:
     speed = N_RECORDS / load.seconds
     beside = "pysam: copying the records, one INFO value added, nothing scored"
     done = f"{what}: preflight, scores on one strand and one thread, output"
-    row = faster(done, beside, speed, N_RECORDS / theirs, unit="records/s")
-    value = f"{speed:,.0f} records/s, {row.value} that"
+    ratio = load.seconds / theirs
+    both = f"{speed:,.4g} and {N_RECORDS / theirs:,.4g} records/s"
     return [
         holds(f"{what}: scored", load.scored, N_RECORDS),
         Row(
@@ -194,7 +195,8 @@ def million(data: Path, folder: Path) -> list[Row]:
             f"<= {MOST_MEMORY} MB",
             load.memory <= MOST_MEMORY,
         ),
-        row._replace(value=value, target=f">= {LEAST_SPEED:,} records/s", met=speed >= LEAST_SPEED),
+        Row(done, "", f"{speed:,.0f} records/s", f">= {LEAST_SPEED:,} records/s", speed >= LEAST_SPEED),
+        Row(f"{done}: time", beside, f"{ratio:.3g}x", f"<= {MOST_TIME}x", ratio <= MOST_TIME, both),
     ]
 
 
