@@ -35,12 +35,23 @@ def posteriors(
     return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
 
 
-def sliding_posteriors(model: Any, codes: Codes, target: NDArray[np.int64], *, batch_size: int | None = None) -> Floats:
-    """Return the same as `posteriors`; windows that follow each other base by base share work if the model can."""
+def sliding_posteriors(
+    model: Any,
+    codes: Codes,
+    target: NDArray[np.int64],
+    starts: NDArray[np.int64] | None = None,
+    *,
+    batch_size: int | None = None,
+) -> Floats:
+    """Return the same as `posteriors`; windows of one sequence that overlap share work if the model can.
+
+    starts: first base of each window; None: they follow each other base by base.
+    """
     is_sliding = has(model, PredictsSliding) and len(target) > 1 and (target == target[0]).all()
 
     def run(part: slice) -> Tensor:
-        log2_p = model.sliding_log2_probs(codes[part], int(target[0])) if is_sliding else None
+        places = starts if starts is None else starts[part]
+        log2_p = model.sliding_log2_probs(codes[part], int(target[0]), places) if is_sliding else None
         return model.base_log2_probs(codes[part], target[part], target[part] + 1) if log2_p is None else log2_p
 
     return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genoformer.compute.settings import Compute
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
+from genoformer.inference.memory import reuse_freed_memory
 from genoformer.models.base import Model
 from genoformer.option_checks import check_choice, check_kind, check_number
 
@@ -39,6 +40,8 @@ def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Ite
     names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
     if device not in names:
         raise ConfigError(f"device {device!r} is not on this machine; give one of {', '.join(names)}.")
+    if device == "cpu":
+        reuse_freed_memory()
     parameter = next(model.parameters())
     target, dtype = torch.device(device), PRECISIONS[precision]
     training = model.training

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,10 @@ def test_each_base_has_its_window_and_none_is_there_twice(contigs: tuple[str, ..
     rng = np.random.default_rng(len(contigs))
     chroms = [contigs[i] for i in rng.integers(0, len(contigs), 200)]
     at = rng.integers(0, 250, 200)
-    windows, which = VariantWindows(genome, 21).centred(chroms, at)
+    windows, starts, which = VariantWindows(genome, 21).centred(chroms, at)
     assert len(windows) == len(set(zip(chroms, at.tolist(), strict=True)))
     for chrom, base, row in zip(chroms, at.tolist(), which.tolist(), strict=True):
         assert windows[row].tolist() == genome.window(chrom, base - 10, 21).tolist()
+    for i, j in combinations(range(len(chroms)), 2):
+        apart = abs(int(starts[which[i]] - starts[which[j]]))
+        assert apart == abs(int(at[i] - at[j])) if chroms[i] == chroms[j] else apart > 10_000
