@@ -11,7 +11,7 @@ import numpy as np
 from bench_lookups import run
 from common import Row, script
 
-N_VARIANTS = int(os.environ.get("GENOFORMER_MOTIF_VARIANTS", "20_000"))
+N_VARIANTS = int(os.environ.get("BENCH_SNVS", "20_000"))
 N_MATRICES = 800
 LEAST = 50_000  # SNVs per minute of two cores, so half of it per minute of processor time
 

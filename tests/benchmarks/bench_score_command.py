@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ REGION = os.environ.get("BENCH_REGION", "chr20:1000001-1100000")
 SHORT_REGION = "chr20:1000001-1010000"
 _CHUNKS = 6  # of 40 records, in a round
 MOST_MEMORY = 300  # MB above the start
+N_DRIVER, MOST_DRIVER, MOST_GROWTH = 200_000, 150, 20  # records, and MB of the process that hands parts to workers
 LEAST_SPEED = 30_000  # records/s, preflight and writing included
 MOST_TIME = 16  # times that of pysam, which copies the records
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -37,6 +39,7 @@ class Load(NamedTuple):
     seconds: float
     memory: float  # the most above the start, in MB
     scored: int
+    growth: float  # MB by which the most of the second half is above that of the first
 
 
 def small_model() -> Any:
@@ -60,7 +63,13 @@ def main() -> list[Row]:
     data = data_folder()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*chr20(data, folder), *hg38(data, folder), *million(data, folder), *workers(data, folder)]
+        return [
+            *chr20(data, folder),
+            *hg38(data, folder),
+            *million(data, folder),
+            *driver(data, folder),
+            *workers(data, folder),
+        ]
 
 
 def workers(data: Path, folder: Path) -> list[Row]:
@@ -200,14 +209,34 @@ def million(data: Path, folder: Path) -> list[Row]:
     ]
 
 
-def score(vcf: Path, fasta: Path, output: Path) -> Any:
+def driver(data: Path, folder: Path) -> list[Row]:
+    """Memory of the process that hands parts to two workers and joins them."""
+    from genoformer.genome.reference import Genome
+
+    n = min(N_RECORDS, N_DRIVER)
+    fasta, vcf = folder / "slice.fa", folder / "driven.vcf"
+    bases = Genome(data / "hg19" / "hg19.sparse.fa.gz").window("chr20", 1_000_000, 1_000_000)
+    write_fasta(fasta, bases)
+    write_snvs(vcf, bases, n)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        load = fresh.submit(watched, vcf, fasta, folder / "driven.vcf.gz", 2).result()
+    what = f"{n:,} SNVs by two workers: memory of their driver"
+    return [
+        holds(f"{n:,} SNVs by two workers: scored", load.scored, n),
+        Row(what, "the start", f"{load.memory:.0f} MB more", f"<= {MOST_DRIVER} MB", load.memory <= MOST_DRIVER),
+        Row(what, "the first half", f"{load.growth:.0f} MB more", f"<= {MOST_GROWTH} MB", load.growth <= MOST_GROWTH),
+    ]
+
+
+def score(vcf: Path, fasta: Path, output: Path, workers: int | None = None) -> Any:
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.plan import score_variants
 
-    return score_variants(ScoringJob.from_names(vcf, fasta, small_model(), output, strand="forward", device="cpu"))
+    options = {"strand": "forward", "device": "cpu"} | ({"workers": workers, "threads": 1} if workers else {})
+    return score_variants(ScoringJob.from_names(vcf, fasta, small_model(), output, **options))
 
 
-def watched(vcf: Path, fasta: Path, output: Path) -> Load:
+def watched(vcf: Path, fasta: Path, output: Path, workers: int | None = None) -> Load:
     """`score`, with an eye on the memory; what a first run loads and warms up does not count."""
     import torch
 
@@ -216,22 +245,23 @@ def watched(vcf: Path, fasta: Path, output: Path) -> Load:
     with vcf.open() as file:
         few.write_text("".join(file.readline() for _ in range(1_000)))
     score(few, fasta, output.with_name("few-scored.vcf.gz"))
-    before = most = resident()
+    before, seen = resident(), [resident()]
     done = threading.Event()
 
     def watch() -> None:
-        nonlocal most
         while not done.wait(0.02):
-            most = max(most, resident())
+            seen.append(resident())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     begin = time.perf_counter()
-    summary = score(vcf, fasta, output)
+    summary = score(vcf, fasta, output, workers)
     taken = time.perf_counter() - begin
     done.set()
     watcher.join()
-    return Load(taken, (most - before) / 1e6, summary.scored)
+    middle = len(seen) // 2
+    growth = max(seen[middle:]) - max(seen[: max(1, middle)])
+    return Load(taken, (max(seen) - before) / 1e6, summary.scored, growth / 1e6)
 
 
 def resident() -> int:
