@@ -29,6 +29,7 @@ _CHUNKS = 6  # of 40 records, in a round
 MOST_MEMORY = 300  # MB above the start
 N_DRIVER, MOST_DRIVER, MOST_GROWTH = 200_000, 150, 20  # records, and MB of the process that hands parts to workers
 LEAST_SPEED = 30_000  # records/s, preflight and writing included
+OPERATIONS, LEAST_OF_LIMIT, SNVS_IN_ROUND = 2e9, 0.8, 120  # of an SNV on both strands; fraction of the limit
 MOST_TIME = 16  # times that of pysam, which copies the records
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -68,6 +69,7 @@ def main() -> list[Row]:
             *hg38(data, folder),
             *million(data, folder),
             *driver(data, folder),
+            *limit(data),
             *workers(data, folder),
         ]
 
@@ -128,6 +130,54 @@ def workers(data: Path, folder: Path) -> list[Row]:
         Row(f"{what}: two processes", "one process", f"{ratio:.3g}x", ">= 1.7x", ratio >= 1.7, speeds),
         holds("mini-human: the same bytes by both", same, True),
     ]
+
+
+def limit(data: Path) -> list[Row]:
+    """Speed of mini-human on one thread, in parts of the limit that its arithmetic sets: records and matrix products in turn."""
+    import torch
+    import torch.nn.functional as F
+
+    from genoformer import inference
+    from genoformer.formats.vcf import open_vcf
+    from genoformer.formats.vcf_selection import overlapping
+    from genoformer.genome.contigs import ContigMap
+    from genoformer.genome.reference import Genome
+    from genoformer.genome.region_text import parse_region
+    from genoformer.models import registry
+    from genoformer.scoring.scorers import open_scorer
+    from genoformer.scoring.scores import parse_scores
+    from genoformer.scoring.settings import Scoring
+    from genoformer.scoring.worker import score_records
+
+    genome, model = Genome(data / "hg19" / "hg19.sparse.fa.gz"), registry.load("mini-human")
+    with open_vcf(data / "hg19" / "1000G.chr20_1000001-2000000.vcf.gz") as file:
+        records = [
+            record
+            for record in overlapping(file, parse_region(REGION, genome.contigs))
+            if len(record.ref) == 1 and record.alts and all(alt in "ACGT" for alt in record.alts)
+        ]
+    lists = [records[i : i + SNVS_IN_ROUND] for i in range(0, len(records) - SNVS_IN_ROUND + 1, SNVS_IN_ROUND)]
+    n_tokens = 2_048
+    x, weight = torch.randn(n_tokens, model.config.width), torch.randn(model.config.ffn_width, model.config.width)
+    fractions, speeds = [], []
+    scoring = Scoring((model,), tuple(parse_scores("LLR")))
+    with inference.threads(1), torch.inference_mode(), open_scorer(genome, scoring) as scorer:
+        names = ContigMap(["20"], genome.contigs)
+        score_records(lists[0], genome, scorer, names)
+        for part in lists:
+            begin = time.perf_counter()
+            for _ in range(40):
+                F.linear(x, weight)
+            rate = 40 * 2 * n_tokens * weight.numel() / (time.perf_counter() - begin)
+            begin = time.perf_counter()
+            score_records(part, genome, scorer, names)
+            speeds.append(len(part) / (time.perf_counter() - begin))
+            fractions.append(speeds[-1] * OPERATIONS / rate)
+    fraction, speed = float(np.median(fractions)), float(np.median(speeds))
+    what = f"mini-human over {sum(map(len, lists)):,} SNVs of chr20, both strands, one thread"
+    peer = "its arithmetic, 2 GFLOP an SNV, at the rate of a matrix product of its shape"
+    seen = f"{speed:.3g} of {speed / fraction:.3g} SNVs/s"
+    return [Row(what, peer, f"{fraction:.0%}", f">= {LEAST_OF_LIMIT:.0%}", fraction >= LEAST_OF_LIMIT, seen)]
 
 
 def chr20(data: Path, folder: Path) -> list[Row]:
