@@ -133,7 +133,7 @@ def workers(data: Path, folder: Path) -> list[Row]:
 
 
 def limit(data: Path) -> list[Row]:
-    """Speed of mini-human on one thread, in parts of the limit that its arithmetic sets: records and matrix products in turn."""
+    """Speed of mini-human on one thread as a fraction of the limit of its arithmetic: records and matrix products in turn."""
     import torch
     import torch.nn.functional as F
 
