@@ -39,6 +39,11 @@ def make_norm(config: EncoderConfig) -> nn.LayerNorm | RMSNorm:
     return nn.LayerNorm(config.width, config.norm_eps, bias=config.norm_bias)
 
 
+def _sum(kept: Tensor, new: Tensor) -> Tensor:
+    """Return the sum of a residual and the new output of a part, which is overwritten if there are no gradients."""
+    return kept + new if torch.is_grad_enabled() or new.dtype != kept.dtype else new.add_(kept)
+
+
 class Stem(nn.Module):
     """x + gelu(convolution of x) over neighbouring tokens: motif-like filters from the first training step.
 
@@ -94,10 +99,10 @@ class Layer(nn.Module):
         """Map x [B, T, D] to [B, T, D], or to [B, M, D] at the given rows; x may continue after `past`."""
         kept = x if rows is None else gather_positions(x, rows)
         if self.post:
-            kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows, past, shared)))
-            return self.norm_feed(kept + self.dropout(self.feed(kept)))
-        kept = kept + self.dropout(self.attention(self.norm_attention(x), keep, rows, past, shared))
-        return kept + self.dropout(self.feed(self.norm_feed(kept)))
+            kept = self.norm_attention(_sum(kept, self.dropout(self.attention(x, keep, rows, past, shared))))
+            return self.norm_feed(_sum(kept, self.dropout(self.feed(kept))))
+        kept = _sum(kept, self.dropout(self.attention(self.norm_attention(x), keep, rows, past, shared)))
+        return _sum(kept, self.dropout(self.feed(self.norm_feed(kept))))
 
 
 class Encoder(TokenModel):
@@ -227,11 +232,13 @@ class Encoder(TokenModel):
             return self.norm(x)
         return x
 
-    def sliding_log2_probs(self, codes: Codes, target: int, starts: Ints | None = None) -> Tensor | None:
+    def sliding_log2_probs(
+        self, codes: Codes, target: int, starts: Ints | None = None, at_once: int | None = None
+    ) -> Tensor | None:
         """Return log2 P(A, C, G, T) at base `target` of windows of one sequence: [B, L] -> [B, 4].
 
         Equals `base_log2_probs`, in less time. None if these windows cannot share work. starts: first base of each window [B];
-        None: the windows follow each other base by base.
+        None: the windows follow each other base by base. at_once: windows that pass the layers together; None: all.
         """
         starts = np.arange(len(codes)) if starts is None else starts
         runs = overlapping_runs(starts, codes.shape[1])
@@ -246,9 +253,13 @@ class Encoder(TokenModel):
         windows = SlidingWindows(ids, hidden, int(bases[0]), int(bases[-1]) + 1, int(bases[0]) + target)
         if not windows.is_long_enough(self.config.conv_kernel // 2):
             return None
-        x = self._stem_of_runs(windows, starts, runs)
-        x = self._through_layers(x, len(self.layers), None, rows)
-        return posterior_of_logits(self.head(x, as_candidates(candidates)), candidates, valid)
+        x, n, log2_p = self._stem_of_runs(windows, starts, runs), at_once or len(codes), []
+        for each, rows_of, options, is_valid in zip(
+            x.split(n), rows.split(n), candidates.split(n), valid.split(n), strict=True
+        ):
+            last = self._through_layers(each, len(self.layers), None, rows_of)
+            log2_p.append(posterior_of_logits(self.head(last, as_candidates(options)), options, is_valid))
+        return torch.cat(log2_p)
 
     def _stem_of_runs(self, windows: SlidingWindows, starts: Ints, runs: list[Ints]) -> Tensor:
         """Return the output of the stem [B, T, D], which the windows of each run share."""
