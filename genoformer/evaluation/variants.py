@@ -17,7 +17,8 @@ from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 from genoformer.files import check_overwrite, make_folder, save_figures, write_text
 from genoformer.formats.text import long_fields, numbered_lines
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.contigs import canonical_key, join_names
 from genoformer.genome.digits import is_count
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.vcf import Record, open_vcf, parse_info
+from genoformer.formats.vcf import Record, open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Status, allele_status
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from genoformer import __version__, inference
 from genoformer.annotation.overlap import contig_notes, require_shared
+from genoformer.compute.garbage import rare_collections
 from genoformer.compute.partition import THREADS, resumed_threads
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
@@ -76,7 +77,7 @@ def score_variants(
     15
     >>> folder.cleanup()
     """
-    with open_plan(job, on_preflight=on_preflight, progress=progress) as plan:
+    with rare_collections(), open_plan(job, on_preflight=on_preflight, progress=progress) as plan:
         plan.compute()
         if job.shard is not None:
             return plan.shard_summary()

@@ -334,8 +334,8 @@ WRONG = tuple(f"chr1 {pos} . {'C' if CHR1[pos - 1] != 'C' else 'G'} <X>" for pos
 @pytest.mark.parametrize("suffix", [".vcf.gz", ".parquet"])
 def test_another_build(world: World, make_vcf: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     asked: list[int] = []
-    posteriors = inference.posteriors
-    monkeypatch.setattr(inference, "posteriors", lambda *a, **k: (asked.append(1), posteriors(*a, **k))[1])
+    posteriors = inference.sliding_posteriors
+    monkeypatch.setattr(inference, "sliding_posteriors", lambda *a, **k: (asked.append(1), posteriors(*a, **k))[1])
     vcf = make_vcf(*SHIFTED, header=("##contig=<ID=chr20,length=64444167>", "##contig=<ID=chr21,length=46709983>"))
     result = score(world, vcf, out=f"out{suffix}")
     agreement = f"{N_BY_CHANCE / 0.4:g} % of 40"

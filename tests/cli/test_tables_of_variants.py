@@ -11,7 +11,8 @@ import pytest
 from commands import run, run_well
 
 import genoformer as gf
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 
 SEQUENCE = "ACGTTGCATTACGATTTACGGCATCAGT" * 30
 ROWS = [("chr1", 101, "T", "C"), ("chr1", 205, "G", "GA"), ("chr1", 310, "A", "G")]
