@@ -67,6 +67,7 @@ def refuse_file(folder: str, option: str) -> None:
 @shared.variants
 @annotation_options
 @shared.variant_output
+@shared.regions(shared.RECORDS_IN.format("Annotate"))
 @click.option(
     "-f",
     "--fasta",
@@ -139,7 +140,8 @@ def annotate(
     path, threshold = options.pop("motifs"), options.pop("motif_p")
     motifs = None if path is None else motif_annotation(path, genome, threshold)
     annotations = read_annotation_options(options)
-    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute)
+    region = shared.with_regions(options).get("region")
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute, region)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:

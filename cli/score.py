@@ -39,7 +39,7 @@ from .verbosity import Command, print_note
     "for the head.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
-@shared.regions("Score only records whose REF overlaps")
+@shared.regions(shared.RECORDS_IN.format("Score"))
 @shared.context
 @shared.strand
 @shared.phases

@@ -57,6 +57,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "cli/test_fix_agreement.py": "--fix of score against corrected files",
     "cli/test_held_outputs.py": "outputs that another process writes",
     "cli/test_killed.py": "runs that are killed and resume",
+    "cli/test_region_options.py": "-r and -R of all commands that take them",
     "cli/test_parts_of_commands.py": "workers, shards and resumed runs of all long commands",
     "cli/test_orphans.py": "workers whose parent is killed",
     "cli/test_requests.py": "options of commands against the fields of their requests",

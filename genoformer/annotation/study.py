@@ -28,14 +28,18 @@ from genoformer.annotation.random_regions import random_regions, random_space
 from genoformer.annotation.request import AUTO, EnrichmentRequest
 from genoformer.annotation.variant_regions import (
     VariantRegions,
+    chosen_regions,
     fill_frequencies,
     layout_notes,
+    outside,
     read_variant_regions,
     thinned,
     unique_regions,
 )
 from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.bed import Intervals
 from genoformer.genome.contigs import ContigMap
+from genoformer.genome.variant_input import VariantSource
 from genoformer.progress import Progress, ProgressCallback
 
 Integers = NDArray[np.int64]
@@ -77,7 +81,7 @@ class Study(NamedTuple):
 
 
 def enrich_variants(
-    variants: str | Path,
+    variants: VariantSource,
     annotations: Annotations,
     background: str | Path = AUTO,
     *,
@@ -151,7 +155,13 @@ def _group(request: EnrichmentRequest, regions: VariantRegions, matched_on: Sequ
 def _read_variants(request: EnrichmentRequest, notes: list[str]) -> VariantRegions:
     """Read the variants, and add notes on the file and on its contigs."""
     records = read_variant_regions(
-        request.variants, af_key=request.af_key, score_key=request.score, trait=request.trait, seed=request.seed
+        request.variants,
+        af_key=request.af_key,
+        score_key=request.score,
+        trait=request.trait,
+        seed=request.seed,
+        genome=request.genome,
+        region=request.region,
     )
     notes += [*records.notes, *layout_notes(request.variants)]
     require_shared(request.annotations, dict.fromkeys(records.contigs, 0), records.name)
@@ -169,13 +179,32 @@ def _read_controls(
     if request.has_own_controls:
         return records, records
     if request.has_random_controls:
-        space = random_space(records, request.genome, request.sizes, request.exclude or {})
+        space = random_space(records, request.genome, request.sizes, _excluded(request, records))
         notes += space.notes
         lengths = np.maximum(records.ends - records.starts, 1)
         return records, random_regions(space, request.n_controls, lengths, np.random.default_rng([request.seed, 1]))
-    pool = read_variant_regions(request.background, af_key=request.af_key, most=MOST_CONTROLS, seed=request.seed)
+    pool = read_variant_regions(
+        request.background,
+        af_key=request.af_key,
+        most=MOST_CONTROLS,
+        seed=request.seed,
+        genome=request.genome,
+        region=request.region,
+    )
     notes += pool.notes
     return fill_frequencies(records, pool), pool
+
+
+def _excluded(request: EnrichmentRequest, records: VariantRegions) -> dict[str, Intervals]:
+    """Return the intervals without random controls: those of the request, and what lies outside of its regions."""
+    excluded = dict(request.exclude or {})
+    if request.region is None:
+        return excluded
+    known = request.genome.contigs if request.genome is not None else records.contigs
+    holes = outside(chosen_regions(request.region, records, request.genome), records.contigs, known)
+    return excluded | {
+        name: np.concatenate([rows, excluded[name]]) if name in excluded else rows for name, rows in holes.items()
+    }
 
 
 def _compare(

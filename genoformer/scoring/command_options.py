@@ -142,10 +142,12 @@ class ScoreOptions(ProcessOptions):
 class CalibrateOptions(ProcessOptions):
     """Options of `genoformer calibrate`, with their defaults."""
 
+    region: Regions | None = None  # as in `ScoreOptions`
     part_size: int = PART_LIMITS.records
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        region_sources(self.region)
         check_number("part_size", self.part_size, 1, "records")
 
     @property
@@ -155,7 +157,7 @@ class CalibrateOptions(ProcessOptions):
 
 @dataclass(frozen=True)
 class TableOptions(ProcessOptions):
-    """Options of `genoformer haplotypes` and `genoformer pairs`, with their defaults."""
+    """Options of `genoformer haplotypes` and, besides its own, of `genoformer pairs`, with their defaults."""
 
     force: bool = False
     fix: str | Iterable[str] = ()
@@ -171,3 +173,14 @@ class TableOptions(ProcessOptions):
     @property
     def parts(self) -> PartLimits:
         return PART_LIMITS if self.part_size is None else PartLimits(pairs=self.part_size)
+
+
+@dataclass(frozen=True)
+class PairsOptions(TableOptions):
+    """Options of `genoformer pairs`, with their defaults."""
+
+    region: Regions | None = None  # as in `ScoreOptions`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        region_sources(self.region)

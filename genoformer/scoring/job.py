@@ -19,7 +19,7 @@ from genoformer.genome.variant_input import VariantSource
 from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration, calibration_file
-from genoformer.scoring.command_options import CalibrateOptions, ScoreOptions, TableOptions
+from genoformer.scoring.command_options import CalibrateOptions, PairsOptions, ScoreOptions, TableOptions
 from genoformer.scoring.options import (
     ModelName,
     NamedModels,
@@ -121,6 +121,7 @@ class CalibrationJob:
     shard: Shard | None = None  # compute only these parts
     assemble: bool = False  # refuse to run if a part is missing
     command: tuple[str, ...] = ()  # command line to store with the parts
+    region: Regions | None = None  # score only records whose REF overlaps it, or one of several
 
     @classmethod
     def from_names(
@@ -144,7 +145,16 @@ class CalibrationJob:
             )
         path = calibration_path(named.names[0], scoring) if output is None else Path(output)
         name = "+".join(map(str, named.names)) or "model"
-        return cls(background, opened, scoring, path, parsed.runtime, model_name=name, shard=parsed.compute.shard)
+        return cls(
+            background,
+            opened,
+            scoring,
+            path,
+            parsed.runtime,
+            model_name=name,
+            shard=parsed.compute.shard,
+            region=parsed.region,
+        )
 
 
 @dataclass(frozen=True)
@@ -192,6 +202,7 @@ class PairsJob:
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
     compute: Compute = IN_PROCESS
+    region: Regions | None = None  # score only pairs of records whose REF overlaps it, or one of several
 
     @classmethod
     def from_names(
@@ -203,10 +214,10 @@ class PairsJob:
         output: str | Path,
         **options: Any,
     ) -> PairsJob:
-        """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
-        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
+        """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `PairsOptions`."""
+        opened, _, parsed, scoring = _read(PairsOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
-        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks, parsed.compute)
+        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks, parsed.compute, parsed.region)
 
 
 def _read(

@@ -14,7 +14,7 @@ from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import scorable
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.normalise import trimmed
-from genoformer.genome.variant_input import VariantInput, variant_file
+from genoformer.genome.variant_input import VariantInput, selected_variants
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.effect_table import (
@@ -42,7 +42,7 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
     the corrected ones.
     Raises OptionError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
-    with variant_file(job.vcf, job.genome) as variants:
+    with selected_variants(job.vcf, job.genome, job.region) as variants:
         return _score_pairs(job, variants, progress)
 
 
