@@ -32,6 +32,11 @@ from .verbosity import Command, print_note
     "averaged.  [default: mini-human]",
 )
 @click.option(
+    "--each-model",
+    is_flag=True,
+    help="Score with each of several models on its own, of any kinds, in columns named by model: GF_LLR_A, GF_SAD_B.",
+)
+@click.option(
     "-s",
     "--scores",
     metavar="NAMES",
@@ -260,9 +265,10 @@ def _preflight_only(vcf: str | tuple[str, ...], genome: Any, options: dict[str, 
         from genoformer.scoring.scorers import default_scores, make_scorer
         from genoformer.scoring.settings import Scoring
 
-        models = load_models(options["model_names"]).models
-        scoring = Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False)
-        longest = make_scorer(genome, scoring).longest_allele
+        named = load_models(options["model_names"])
+        groups = named.groups() if options["each_model"] else [named.models]
+        made = (Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False) for models in groups)
+        longest = max(make_scorer(genome, scoring).longest_allele for scoring in made)
     region = select_regions(shared.with_regions(options).get("region"), genome.contigs, genome.name)
     intervals = region.intervals if region else None
     with progress_bar("records") as watch, variant_file(vcf, genome, regions=intervals) as given:

@@ -51,7 +51,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """Return when a process began, in ticks since the machine did; 0 if it was killed and is not yet reaped; None if unknown."""
+    """Return when a process began, in ticks since the machine did; 0 if it was killed and not reaped; None if unknown."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (OSError, UnicodeDecodeError):

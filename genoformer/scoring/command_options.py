@@ -81,6 +81,11 @@ class ScorerOptions:
         _ = self.runtime  # checks its own options
 
     @property
+    def is_of_each_model(self) -> bool:
+        """True if several models are scored each on its own, which is an option of `score`."""
+        return False
+
+    @property
     def runtime(self) -> Runtime:
         options = {field.name: getattr(self, field.name) for field in fields(Runtime) if hasattr(self, field.name)}
         return Runtime(**options)
@@ -117,6 +122,7 @@ class ScoreOptions(ProcessOptions):
     force: bool = False
     fix: str | Iterable[str] = ()
     part_size: int = PART_LIMITS.records
+    each_model: bool = False  # True: several models are scored each on its own, not as an ensemble
     several_heads = True
 
     def __post_init__(self) -> None:
@@ -130,8 +136,13 @@ class ScoreOptions(ProcessOptions):
         check_number("verify", self.verify, 0, "records")
         check_number("part_size", self.part_size, 1, "records")
         check_flag("force", self.force)
+        check_flag("each_model", self.each_model)
         check_names("fix", self.fix, "names of fixes")
         fixes_named(self.fix)
+
+    @property
+    def is_of_each_model(self) -> bool:
+        return self.each_model
 
     @property
     def parts(self) -> PartLimits:

@@ -20,6 +20,7 @@ from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration, calibration_file
 from genoformer.scoring.command_options import CalibrateOptions, PairsOptions, ScoreOptions, TableOptions
+from genoformer.scoring.each_model import read_scoring_of_each
 from genoformer.scoring.options import (
     ModelName,
     NamedModels,
@@ -83,7 +84,8 @@ class ScoringJob:
     ) -> ScoringJob:
         """Build a job from names, paths and text, as `genoformer score` takes them.
 
-        models: a name, a folder or a loaded model, or several for an ensemble. options: fields of `ScoreOptions`.
+        models: a name, a folder or a loaded model, or several for an ensemble, or with each_model each on its own. options:
+        fields of `ScoreOptions`.
         Raises ConfigError for options that the model does not have, TypeError for unknown options.
 
         >>> from importlib.resources import files
@@ -103,7 +105,7 @@ class ScoringJob:
             Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
             parsed.region,
             parsed.compute.shard,
-            model_name=named.label,
+            model_name=",".join(name for name, _ in scoring.of_models) or named.label,
         )
 
 
@@ -232,6 +234,8 @@ def _read(
     named = load_models(models, need)
     parsed = parse_options(kind, options, named.models)
     named = models_with_contexts(named, parsed.contexts)
+    if parsed.is_of_each_model and len(named.sizes) > 1:
+        return opened, named, parsed, read_scoring_of_each(opened, named, parsed)
     return opened, named, parsed, read_scoring(opened, named.models, parsed)
 
 

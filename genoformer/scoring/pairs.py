@@ -27,8 +27,9 @@ from genoformer.scoring.effect_table import (
 )
 from genoformer.scoring.job import PairsJob
 from genoformer.scoring.parts import Rows
-from genoformer.scoring.scorers import HaplotypeScorer, open_haplotype_scorer
+from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.track_scores import weighted_sum
+from genoformer.scoring.variant_scorer import HaplotypeScorer
 from genoformer.tables import MISSING, rounded, tsv_line
 
 _WITHIN = 500  # default distance in bases; in a model of short windows a quarter of the window

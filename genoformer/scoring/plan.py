@@ -33,8 +33,9 @@ from genoformer.scoring.matrix import MatrixFile
 from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
 from genoformer.scoring.parts import STATUSES, PartFolder, PartResult, RecordPartition, part_size
 from genoformer.scoring.quality import verify_note
-from genoformer.scoring.scorers import VariantScorer, open_reference_scorer, open_scorer
+from genoformer.scoring.scorers import open_reference_scorer, open_scorer
 from genoformer.scoring.settings import Scoring
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.scoring.worker import fix_columns, score_records
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, plan_workers, run_parts
 from genoformer.writers import Column, Header, Provenance, Sink, UnfitRecordError, open_sink
@@ -165,7 +166,7 @@ class Plan:
             if annotations is not None:
                 opened = OpenAnnotations(annotations, closing.enter_context(annotations.open_lookups(self.job.genome)))
             counts = write_parts(self.partition.parts(), self.parts, output, matrix, added, opened, stage)
-        scores = [score.name for score in self.scorer.scores if score.zero_at_reference] if self.flags else []
+        scores = self.flags.flagged(self.scorer.scores) if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
         if annotations is not None:
@@ -287,8 +288,9 @@ def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tupl
     if job.runtime.precision == "bfloat16" and scorer.matrix_layout is not None:
         notes.append("bfloat16: its rounding can be as large as the effect of a base; the option verify measures the error.")
     calibration = job.outputs.calibration
-    if calibration is None or scoring.parts:
-        of_heads = ["no quantiles: a calibration is of one head; score a head alone for them."] if calibration else []
+    if calibration is None or scoring.has_parts:
+        what = "model" if scoring.of_models else "head"
+        of_heads = [f"no quantiles: a calibration is of one {what}; score a {what} alone for them."] if calibration else []
         return None, [*notes, *of_heads]
     if reason := calibration.incompatibility(scorer, scoring.sha256):
         return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate again."]
