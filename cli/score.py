@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .annotate import element_option
+from .annotate import element_option, motif_options
 from .explain import ExplainsModels, explain
 from .track_options import class_options, given_options, options_of_heads
 from .verbosity import Command, print_note
@@ -55,6 +55,7 @@ from .verbosity import Command, print_note
 @options_of_heads
 @class_options
 @element_option
+@motif_options
 @click.option(
     "--matrix",
     type=click.Path(),
@@ -136,7 +137,8 @@ def score(
     With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
     score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.
     With a fine-tuned model, LOGIT and DIFF are of the strongest class and of those chosen with --classes.
-    With -a, each record lists the elements that it overlaps, as in `genoformer annotate`. An allele that cannot be scored is
+    With -a, each record lists the elements that it overlaps, and with --motifs the motifs that each ALT changes, as in
+    `genoformer annotate`. An allele that cannot be scored is
     kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome with the other allele, as in a
     corrected file; the records do not change, and GF_FIX names the correction. Repeat the command to resume an interrupted run.
     """

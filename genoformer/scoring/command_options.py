@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, get_args
 
 from genoformer.annotation import Annotations
+from genoformer.annotation.motif_changes import P_VALUE
 from genoformer.compute import Compute
 from genoformer.compute.settings import Shard, parse_shard
 from genoformer.formats.context_table import ContextTable
@@ -115,6 +116,8 @@ class ScoreOptions(ProcessOptions):
 
     region: Regions | None = None  # "chr1:1-200,000", 1-based, or the path of a BED, or several
     annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
+    motifs: str | Path | None = None  # adds the motifs that each allele changes
+    motif_p: float = P_VALUE  # largest P of a motif hit
     matrix: str | Path | None = None
     calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
     noise_places: int | None = None  # positions; None: one per 20 records, at most 16; for a small model at least 8
@@ -130,6 +133,8 @@ class ScoreOptions(ProcessOptions):
         region_sources(self.region)
         if not isinstance(self.annotations, Annotations):
             check_names("annotations", self.annotations, "NAME=FILE or Annotations")
+        check_kind("motifs", self.motifs, (str, Path), "the path of a file of motifs")
+        check_kind("motif_p", self.motif_p, float, "a number between 0 and 1")
         check_kind("matrix", self.matrix, (str, Path), "the path of a file")
         check_kind("calibration", self.calibration, (str, Path, Calibration), "the path of a file, or a Calibration")
         check_number("noise_places", self.noise_places, 0)

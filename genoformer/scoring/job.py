@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.annotation import Annotations
+from genoformer.annotation.motif_changes import MotifAnnotation, motif_annotation
 from genoformer.compute import IN_PROCESS, Compute
 from genoformer.compute.settings import Shard
 from genoformer.errors import ConfigError
@@ -33,7 +34,7 @@ from genoformer.scoring.options import (
 )
 from genoformer.scoring.scoring_choices import read_scoring
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
-from genoformer.writers import Sink
+from genoformer.writers import Field, Sink, Source
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ class Outputs:
     matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track or class; the sink has only some
     calibration: Calibration | None = None  # adds the quantile of each score among those of a background
     annotations: Annotations | None = None  # adds the elements and genes that each record overlaps
+    motifs: MotifAnnotation | None = None  # adds the motifs that each allele changes
+
+    @property
+    def fields(self) -> list[Field]:
+        """Fields of the annotations and motifs."""
+        return [field for source in (self.annotations, self.motifs) if source is not None for field in source.fields]
+
+    @property
+    def sources(self) -> list[Source]:
+        """Files of the fields."""
+        of_motifs = [self.motifs.source] if self.motifs is not None else []
+        return [*(self.annotations.sources if self.annotations is not None else []), *of_motifs]
 
 
 @dataclass(frozen=True)
@@ -96,11 +109,12 @@ class ScoringJob:
         """
         opened, named, parsed, scoring = _read(ScoreOptions, genome, models, options)
         calibration = read_calibration(parsed.calibration, named, scoring)
+        motifs = None if parsed.motifs is None else motif_annotation(parsed.motifs, opened, parsed.motif_p)
         return cls(
             vcf,
             opened,
             scoring,
-            Outputs(output, parsed.matrix, calibration, read_elements(parsed.annotations)),
+            Outputs(output, parsed.matrix, calibration, read_elements(parsed.annotations), motifs),
             parsed.runtime,
             Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
             parsed.region,
