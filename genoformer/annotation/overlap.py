@@ -208,8 +208,13 @@ def values_of_records(annotations: Annotations, lookups: OpenLookups, records: S
 
 
 def lines_of_alleles(records: Iterable[Record]) -> bytes:
-    """Return the first five columns of records as lines of a VCF, without their IDs."""
-    lines = (f"{r.chrom}\t{r.pos}\t.\t{r.ref}\t{','.join(r.alts) or '.'}\n" for r in records)
+    """Return the first five columns of records as lines of a VCF, without their IDs; with symbolic ALTs also INFO."""
+    lines = []
+    for record in records:
+        alts = ",".join(record.alts) or "."
+        fields = record.line.split("\t", 8) if "<" in alts else ()
+        info = f"\t.\t.\t{fields[7]}" if len(fields) > 7 else ""
+        lines.append(f"{record.chrom}\t{record.pos}\t.\t{record.ref}\t{alts}{info}\n")
     return "".join(lines).encode(ENCODING, ERRORS)
 
 
