@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import class_options, given_options, track_options
+from .track_options import class_options, given_options, options_of_heads, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
@@ -100,7 +100,7 @@ def haplotypes(
     metavar="BASES",
     help="Maximum distance of the two variants in bases.  [default: 500, and at most a quarter of the window]",
 )
-@track_options
+@options_of_heads
 @class_options
 @shared.compute_options(_pair_parts)
 @click.pass_context

@@ -44,7 +44,7 @@ class ScorerOptions:
     share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
-    head: str | Sequence[str] | None = None  # names or patterns, of which only `score` takes several; None: the only head
+    head: str | Sequence[str] | None = None  # names or patterns, of which `score` and `pairs` take several; None: the only head
     gtf: str | Path | Genes | None = None  # for the scores of genes, such as LOGSED
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
@@ -196,6 +196,7 @@ class PairsOptions(TableOptions):
     """Options of `genoformer pairs`, with their defaults."""
 
     region: Regions | None = None  # as in `ScoreOptions`
+    several_heads = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
