@@ -102,8 +102,8 @@ phases = click.option(
     type=click.Choice(["one", "all"]),
     default="one",
     show_default=True,
-    help="For a language model with blocks of k bases as tokens, average over the k window starts that put the variant at each "
-    "position of its block (all), or read one window.",
+    help="For a language model with blocks of k bases as tokens, average over the k window starts that put the variant, or the "
+    "base, at each position of its block (all), or read one window.",
 )
 share_windows = click.option(
     "--share-windows",

@@ -18,6 +18,7 @@ from genoformer.genome.genes import Genes
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.option_checks import (
+    Phases,
     Strand,
     check_choice,
     check_flag,
@@ -29,7 +30,7 @@ from genoformer.option_checks import (
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
-from genoformer.scoring.settings import AlleleComparison, Phases, Runtime, Tile
+from genoformer.scoring.settings import AlleleComparison, Runtime, Tile
 from genoformer.scoring.windows import Anchor
 
 

@@ -13,7 +13,7 @@ from genoformer.formats.squashed_scale import Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.models.base import Classifies, Model, has
-from genoformer.option_checks import check_choice, check_number, whole_numbers
+from genoformer.option_checks import Phases, check_choice, check_number, whole_numbers
 from genoformer.scoring.alignment import INDELS, Indels
 from genoformer.scoring.fingerprint import CONFIGURATION, configurations, current_configurations
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
@@ -55,7 +55,6 @@ class TrackOptions:
     scale: Scale = "original"  # of a model with a squashed scale: undone; "model": the values that the model predicts
 
 
-Phases = Literal["one", "all"]
 Tile = Literal["mean", "max"]
 
 
