@@ -131,16 +131,15 @@ def score(
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
-    A table has columns of contig, position and alleles under their usual names (docs/files.md), or an id such as
-    chr20:1050100:A:G on each line; its further columns are kept. Of effect and other allele the FASTA tells which is REF.
+    A table has columns of contig, position and alleles (docs/files.md), or an id such as chr20:1050100:A:G on each line; its
+    further columns are kept. Of effect and other allele the FASTA tells which is REF.
 
     With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
     score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.
     With a fine-tuned model, LOGIT and DIFF are of the strongest class and of those chosen with --classes.
-    With -a, each record lists the elements that it overlaps, and with --motifs the motifs that each ALT changes, as in
-    `genoformer annotate`. An allele that cannot be scored is
-    kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome with the other allele, as in a
-    corrected file; the records do not change, and GF_FIX names the correction. Repeat the command to resume an interrupted run.
+    With -a and --motifs each record has the elements that it overlaps and the motifs that it changes, as in `annotate`.
+    An allele that cannot be scored is kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome
+    with the other allele, as in a corrected file; GF_FIX names the correction. Repeat the command to resume an interrupted run.
     """
     from dataclasses import replace
 

@@ -28,16 +28,14 @@ from genoformer.annotation.random_regions import random_regions, random_space
 from genoformer.annotation.request import AUTO, EnrichmentRequest
 from genoformer.annotation.variant_regions import (
     VariantRegions,
-    chosen_regions,
+    excluded_bases,
     fill_frequencies,
     layout_notes,
-    outside,
     read_variant_regions,
     thinned,
     unique_regions,
 )
 from genoformer.errors import ConfigError, OptionError
-from genoformer.formats.bed import Intervals
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.variant_input import VariantSource
 from genoformer.progress import Progress, ProgressCallback
@@ -179,7 +177,12 @@ def _read_controls(
     if request.has_own_controls:
         return records, records
     if request.has_random_controls:
-        space = random_space(records, request.genome, request.sizes, _excluded(request, records))
+        space = random_space(
+            records,
+            request.genome,
+            request.sizes,
+            excluded_bases(records, request.exclude or {}, request.region, request.genome),
+        )
         notes += space.notes
         lengths = np.maximum(records.ends - records.starts, 1)
         return records, random_regions(space, request.n_controls, lengths, np.random.default_rng([request.seed, 1]))
@@ -193,18 +196,6 @@ def _read_controls(
     )
     notes += pool.notes
     return fill_frequencies(records, pool), pool
-
-
-def _excluded(request: EnrichmentRequest, records: VariantRegions) -> dict[str, Intervals]:
-    """Return the intervals without random controls: those of the request, and what lies outside of its regions."""
-    excluded = dict(request.exclude or {})
-    if request.region is None:
-        return excluded
-    known = request.genome.contigs if request.genome is not None else records.contigs
-    holes = outside(chosen_regions(request.region, records, request.genome), records.contigs, known)
-    return excluded | {
-        name: np.concatenate([rows, excluded[name]]) if name in excluded else rows for name, rows in holes.items()
-    }
 
 
 def _compare(

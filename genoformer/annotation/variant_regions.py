@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -135,6 +135,18 @@ def outside(selection: Selection, contigs: Iterable[str], known: Iterable[str]) 
         rows = edges.reshape(-1, 2)
         holes[contig] = rows[rows[:, 0] < rows[:, 1]]
     return holes
+
+
+def excluded_bases(
+    places: VariantRegions, exclude: Mapping[str, Integers], region: Regions | None, genome: Genome | None
+) -> dict[str, Integers]:
+    """Return the intervals without random controls: those of `exclude`, and for a region what lies outside of it."""
+    if region is None:
+        return dict(exclude)
+    known = genome.contigs if genome is not None else places.contigs
+    holes = outside(chosen_regions(region, places, genome), places.contigs, known)
+    both = {name: np.concatenate([rows, exclude[name]]) if name in exclude else rows for name, rows in holes.items()}
+    return {**exclude, **both}
 
 
 def chosen_regions(region: Regions, places: VariantRegions, genome: Genome | None) -> Selection:
