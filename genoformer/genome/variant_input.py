@@ -46,7 +46,7 @@ def input_name(source: VariantSource) -> str:
         return str(source)
     if is_frame(source):
         return _FRAME
-    return source[0] if len(source) == 1 else f"{len(source)} variants"
+    return str(source[0]) if len(source) == 1 else f"{len(source)} variants"
 
 
 def is_variant(source: Any) -> bool:

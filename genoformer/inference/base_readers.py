@@ -88,7 +88,8 @@ class PhasedMasks(SingleMasks):
             windows = codes[:, first : first + self.window]
             of_phases.append(self.read_at(windows, self.window // 2 + shift, wanted, batch_size))
         means = [np.mean(phases, axis=0) for phases in zip(*of_phases, strict=True)]
-        return [mean - np.logaddexp2.reduce(mean, axis=-1, keepdims=True) for mean in means]
+        with np.errstate(invalid="ignore"):  # of NaN
+            return [mean - np.logaddexp2.reduce(mean, axis=-1, keepdims=True) for mean in means]
 
 
 class SeveralModels:

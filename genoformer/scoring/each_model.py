@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 from genoformer.errors import OptionError
 from genoformer.genome.reference import Genome
@@ -65,7 +66,7 @@ def _of_model(options: ScorerOptions, model: Model) -> ScorerOptions:
     is_language = has(model, ReadsTokens) and not has(model, (PredictsTracks, Classifies))
     lost = [name for name, needs in NEEDS.items() if not has(model, needs)]
     lost += [] if is_language else _OF_LANGUAGE_MODELS
-    defaults = {field.name: field.default for field in fields(options)}
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(options)}
     return replace(options, **{name: defaults[name] for name in lost if name in defaults and name != "matrix"})
 
 

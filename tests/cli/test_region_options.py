@@ -26,19 +26,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '##FORMAT=<ID=GT,Number=1,Type=String,Description="GT">',
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1",
     ]
-    records = [
-        (name, pos, f"{name}\t{pos}\t.\t{ref}\t{'ACGT'['ACGT'.index(ref) - 1]}\t.\t.\tAF=0.{pos}\tGT\t{i % 2}|{i % 3 % 2}")
-        for name, text in texts.items()
-        for i, pos in enumerate(range(5, len(text), 11))
-        for ref in text[pos - 1]
-    ]
-    inside = [line for name, pos, line in records if (name == "chr1" and 301 <= pos <= 500) or (name == "chr2" and pos <= 100)]
-    (folder / "v.vcf").write_text("\n".join([*head, *(line for _, _, line in records), ""]))
-    (folder / "inside.vcf").write_text("\n".join([*head, *inside, ""]))
+    for name, first in (("v", 5), ("c", 10)):  # variants, and controls at other positions
+        records = [
+            (
+                contig,
+                pos,
+                f"{contig}\t{pos}\t.\t{ref}\t{'ACGT'['ACGT'.index(ref) - 1]}\t.\t.\tAF=0.{pos}\tGT\t{i % 2}|{i % 3 % 2}",
+            )
+            for contig, text in texts.items()
+            for i, pos in enumerate(range(first, len(text), 11))
+            for ref in text[pos - 1]
+        ]
+        inside = [
+            line
+            for contig, pos, line in records
+            if (301 <= pos <= 500 and contig == "chr1") or (pos <= 100 and contig == "chr2")
+        ]
+        (folder / f"{name}.vcf").write_text("\n".join([*head, *(line for _, _, line in records), ""]))
+        (folder / f"inside_{name}.vcf").write_text("\n".join([*head, *inside, ""]))
+        assert 20 < len(inside) < len(records)
     (folder / "one.bed").write_text("chr1\t300\t500\n")
     (folder / "both.bed").write_text("chr1\t300\t500\nchr2\t0\t100\n")
     (folder / "e.bed").write_text("".join(f"{name}\t{n}\t{n + 30}\te{n % 3}\n" for name in texts for n in range(0, 390, 55)))
-    assert 20 < len(inside) < len(records)
     return folder
 
 
@@ -48,7 +57,7 @@ RECORDS: dict[str, tuple[str, str]] = {  # words of a command of records, and it
     "annotate, with a genome": ("annotate {} -f g.fa -a E=e.bed", "out.tsv"),
     "score": ("score {} -f g.fa -m tokens -s LLR --device cpu", "out.tsv"),
     "pairs": (f"pairs {{}} {TRACKS} --within 12", "out.tsv"),
-    "enrich": ("enrich {} -a E=e.bed --background v.vcf --match none --resamplings 5", "out"),
+    "enrich": ("enrich {} -a E=e.bed --background c.vcf --match none --resamplings 5", "out"),
     "interpret": ("interpret ism {} -f g.fa -m tokens --length 4 --figures 0 --device cpu", "out"),
 }
 REGIONS: dict[str, tuple[str, str]] = {  # words of a command of regions, in which {} are the regions
@@ -59,9 +68,9 @@ REGIONS: dict[str, tuple[str, str]] = {  # words of a command of regions, in whi
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """The files of an output, without those that name the input."""
+    """The files of an output, without those that name the input in another way."""
     files = sorted(path.rglob("*")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
-    return {file.name: file.read_bytes() for file in files if file.name not in ("enrichment.json", "variants.tsv")}
+    return {file.name: file.read_bytes() for file in files if file.suffix not in (".json", ".png", ".svg")}
 
 
 @pytest.mark.parametrize("case", RECORDS)
@@ -70,14 +79,14 @@ def test_records_in_regions(case: str, folder: Path, tmp_path: Path, monkeypatch
     monkeypatch.chdir(folder)
     for name in ("file", "regions"):
         (tmp_path / name).mkdir()
-    filtered = words.replace("--background v.vcf", "--background inside.vcf").format("inside.vcf").split()
+    filtered = words.replace("--background c.vcf", "--background inside_c.vcf").format("inside_v.vcf").split()
     run_well(*filtered, "-o", tmp_path / "file" / output)
     selected = [*words.format("v.vcf").split(), "-r", "2:1-100", "-R", "one.bed", "-r", "chr1:400-450"]
     run_well(*selected, "-o", tmp_path / "regions" / output)
     one, other = contents(tmp_path / "file" / output), contents(tmp_path / "regions" / output)
     assert one.keys() == other.keys()
     for name, content in one.items():
-        lines, others = (text.replace(b"inside.vcf", b"v.vcf").splitlines() for text in (content, other[name]))
+        lines, others = (text.replace(b"inside_v.vcf", b"v.vcf").splitlines() for text in (content, other[name]))
         assert [line for line in lines if b"options=" not in line] == [line for line in others if b"options=" not in line], name
 
 
