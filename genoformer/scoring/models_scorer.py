@@ -79,12 +79,15 @@ class ModelsScorer:
         values, statuses = [], []
         for part in self.parts:
             rows = [i for i, v in enumerate(variants) if max(len(v.ref), len(v.alt)) <= part.longest_allele]
-            batch = part.score([variants[i] for i in rows])
             of_part = np.full((len(variants), len(part.columns)), np.nan, dtype=np.float32)
-            of_part[rows] = batch.values
+            of_rows = [Status.TOO_LONG] * len(variants)
+            if rows:
+                batch = part.score([variants[i] for i in rows])
+                of_part[rows] = batch.values
+                for i, status in zip(rows, batch.statuses, strict=True):
+                    of_rows[i] = status
             values.append(of_part)
-            of_rows = dict(zip(rows, batch.statuses, strict=True))
-            statuses.append([of_rows.get(i, Status.TOO_LONG) for i in range(len(variants))])
+            statuses.append(of_rows)
         best = [Status.OK if Status.OK in of else of[0] for of in zip(*statuses, strict=True)]
         return ScoreBatch(best, np.hstack(values))
 

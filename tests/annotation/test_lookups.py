@@ -718,7 +718,7 @@ def test_symbolic_alleles_without_an_end_are_counted(tmp_path: Path) -> None:
 
 def test_score_looks_up_symbolic_alleles(tmp_path: Path, tiny_model_folder: Path) -> None:
     source = write_vcf(tmp_path / "s.vcf.gz", KNOWN, head=STRUCTURAL)
-    rows = [row.replace("N=", "G=").replace("7,8", "7") for row in KNOWN]
+    rows = [row.replace(";N=", ";G=").replace("\tN=", "\tG=").replace("7,8", "7") for row in KNOWN]
     query = write_vcf(tmp_path / "q.vcf", rows, head=STRUCTURAL)
     genome = write_fasta(tmp_path / "g.fa", "A" * 1000)
     words = ["-f", genome, "-m", tiny_model_folder, "-s", "LLR", "-a", f"S={source}:N,ID"]
