@@ -110,10 +110,13 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     at least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
     (--prune, or by r2).
     """
+    from genoformer.annotation.variant_regions import refuse_remote_bed
     from genoformer.tables import tsv_line
 
     from .output_lock import lock_outputs
 
+    for source in (variants, options["background"]):
+        refuse_remote_bed(source)
     lock_outputs(output)
     is_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
     _refuse_ineffective(ctx, is_track=is_track)

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.annotation.breakdown import info_of_record, read_frequencies
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import FileFormatError, OptionError
@@ -113,8 +114,16 @@ def read_variant_regions(
 
 
 def _bed_path(source: VariantSource) -> Path | None:
-    """Return the path of a BED; None for variants."""
-    return Path(source) if isinstance(source, str | Path) and _TABLES.search(str(source)) else None
+    """Return the path of a BED; None for variants. MissingFileError for a BED at an address, which is not read."""
+    if not isinstance(source, str | Path) or not _TABLES.search(str(source)):
+        return None
+    refuse_address(source)
+    return Path(source)
+
+
+def refuse_remote_bed(source: VariantSource) -> None:
+    """Raise MissingFileError for a BED at an address; variants at an address are read."""
+    _bed_path(source)
 
 
 def layout_notes(source: VariantSource) -> list[str]:

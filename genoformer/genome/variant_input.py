@@ -116,7 +116,8 @@ def selected_variants(
 
     >>> from importlib.resources import files
     >>> with selected_variants(files("genoformer_data") / "demo" / "variants.vcf.gz", regions="chrS1:1-9,000") as given:
-    ...     sum(1 for _ in open_vcf(given.path))
+    ...     with open_vcf(given.path) as file:
+    ...         sum(1 for record in file)
     15
     """
     if regions is None:
