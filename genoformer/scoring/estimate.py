@@ -22,8 +22,8 @@ from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.noise import n_places
 from genoformer.scoring.plan import open_plan
-from genoformer.scoring.scorers import VariantScorer, scorer_parts
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
 
 N_TIMED = 8  # SNVs that are scored together to measure the time
 MOST_SECONDS = 30.0  # time that they may take: with a model that needs longer for one SNV, that one is the measurement
