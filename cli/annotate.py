@@ -71,8 +71,8 @@ def refuse_file(folder: str, option: str) -> None:
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, tells REF of a table with effect "
-    "and other allele, and has the bases around motifs.",
+    help="Reference genome (FASTA): aligns insertions and deletions that are looked up by allele, tells REF of a table with "
+    "effect and other allele, and has the bases around motifs.",
 )
 @click.option(
     "--figures",

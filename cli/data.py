@@ -68,7 +68,7 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--seed", default=0, show_default=True, help="Random seed; it changes the genome, not the motifs.")
+@click.option("--seed", default=0, show_default=True, help=shared.SEED_HELP)
 @click.option("--contigs", default=2, show_default=True, help="Number of contigs: chrS1, chrS2, ...")
 @click.option("--contig-length", default=1_000_000, show_default=True, help="Length of each contig in bases.")
 @click.option("--variants", default=4_000, show_default=True, help="Number of records in the VCF.")
@@ -84,8 +84,8 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 
     The genome has human-like base composition, CpG islands, repeats and genes. Its promoters, enhancers and CTCF sites hold
     motif instances drawn from JASPAR matrices. Peaks, a segmentation in seven states and a VCF come with it; the VCF states
-    which variants break a motif and by how many bits. The same command writes the same bytes; a folder OUT with another
-    simulated dataset is refused.
+    which variants break a motif and by how many bits. The seed changes the genome, not the motifs. The same command writes the
+    same bytes; a folder OUT with another simulated dataset is refused.
 
     With --tracks, bigWig files computed from the motifs are added, listed in targets.tsv for `genoformer data tracks`. The
     CAGE of a gene depends on its promoter and on enhancers within 50 kb, unless a CTCF site lies between. regulation.tsv
@@ -130,7 +130,13 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="Genome FASTA; plain, bgzipped or gzipped.")
+@click.option(
+    "-f",
+    "--fasta",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Reference genome (FASTA), plain, gzipped or bgzipped.",
+)
 @click.option(
     "-p",
     "--positives",
@@ -155,7 +161,7 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 @click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions that no window may overlap.")
 @click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
-@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed writes the same bytes.")
+@click.option("--seed", default=0, show_default=True, help=shared.SEED_HELP)
 def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) -> None:
     """Build labelled sequences to train on, in the folder OUT.
 
@@ -195,7 +201,13 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) ->
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="Genome FASTA; plain, bgzipped or gzipped.")
+@click.option(
+    "-f",
+    "--fasta",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Reference genome (FASTA), plain, gzipped or bgzipped.",
+)
 @click.option(
     "-t",
     "--targets",

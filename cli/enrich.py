@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .annotate import annotation_options, read_annotation_options, refuse_file
 from .verbosity import Command, print_note
 
@@ -21,7 +22,7 @@ from .verbosity import Command, print_note
     type=click.Path(),
     help="Controls: a VCF, BCF or BED; auto draws random loci on the contigs.",
 )
-@click.option("-f", "--fasta", type=click.Path(), help="Reference genome: needed to match GC; auto leaves out its N.")
+@click.option("-f", "--fasta", type=click.Path(), help="Reference genome (FASTA), needed to match GC; auto leaves out its N.")
 @click.option(
     "--sizes", metavar="NAME", help="Contig lengths for auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths."
 )
@@ -70,7 +71,7 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Number of permutations and of control sets.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=shared.SEED_HELP)
 @click.option(
     "--controls",
     "n_controls",

@@ -33,7 +33,7 @@ _common = shared.option_group(
     shared.context,
     shared.strand,
     shared.device,
-    click.option("--force", is_flag=True, help="Continue even if the VCF does not seem to belong to the FASTA."),
+    shared.force,
     shared.fix,
     shared.precision,
 )
@@ -43,7 +43,7 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 @click.command(cls=Command)
 @click.argument("vcf", type=shared.PathOrAddress())
 @_common
-@click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
+@click.option("-b", "--bed", required=True, type=click.Path(), help=shared.BED_HELP)
 @shared.columns
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
 @track_options

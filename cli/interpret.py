@@ -28,6 +28,7 @@ def _number_or_text(context: click.Context, parameter: click.Parameter, text: st
 
 
 _PATH = click.Path(path_type=Path)
+_KNOWN = "Known motifs (MEME, JASPAR, HOMER ...) to match the new ones with."
 _common = shared.option_group(
     click.argument("data", type=_PATH),
     click.option("-m", "--model", type=shared.MODEL, required=True, help="Model folder, or a name from `models list`."),
@@ -35,7 +36,7 @@ _common = shared.option_group(
         "-f",
         "--fasta",
         type=shared.PathOrAddress(path_type=Path),
-        help="Genome FASTA, or its address (https, s3), needed if DATA is a BED or VCF.",
+        help="Reference genome (FASTA), or its address (https, s3), needed if DATA is a BED or VCF.",
     ),
     click.option("-o", "--output", "out", required=True, type=_PATH, help="Folder for maps, motifs and figures."),
     click.option(
@@ -66,8 +67,7 @@ _drawn = shared.option_group(
         is_flag=True,
         help="Report how reliable the drawn maps are, next to the figures and in audit.tsv.",
     ),
-    click.option("--gtf", type=_PATH, help="Genes (GTF or GFF3), drawn above the figures."),
-    click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the figures; may be repeated."),
+    *shared.drawn_genes,
 )
 _negative = click.option(
     "--negative",
@@ -77,7 +77,7 @@ _negative = click.option(
 _patterns = shared.option_group(
     _negative,
     click.option("--modisco", is_flag=True, help="Also find recurring patterns with TF-MoDISco (needs the extra interpret)."),
-    click.option("--known", type=_PATH, help="Known motifs (MEME, JASPAR, HOMER ...) to match patterns with."),
+    click.option("--known", type=_PATH, help=_KNOWN),
 )
 _of_tracks = shared.option_group(
     click.option("--tracks", metavar="SPEC", help="Tracks to sum, by number, name or pattern.  [default: all]"),
@@ -222,7 +222,7 @@ def attribution(**options: Any) -> None:
 
 @interpret.command()
 @_common
-@click.option("--known", type=_PATH, help="Known motifs (MEME, JASPAR, HOMER ...) to match filters with.")
+@click.option("--known", type=_PATH, help=_KNOWN)
 def filters(**options: Any) -> None:
     """Turn the first-layer filters of a track model into motifs, from the bases in the regions where each is most active.
 
@@ -241,7 +241,7 @@ def filters(**options: Any) -> None:
 @click.argument("known", type=_PATH, required=False)
 @click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Number of known motifs per motif.")
 @click.option("--scan", type=_PATH, metavar="DATA", help="BED (with -f) or FASTA to scan for MOTIFS.")
-@click.option("-f", "--fasta", type=_PATH, help="Genome FASTA, needed if the scanned file is a BED.")
+@click.option("-f", "--fasta", type=_PATH, help="Reference genome (FASTA), needed if the scanned file is a BED.")
 @click.option(
     "--p-value",
     "threshold",

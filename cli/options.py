@@ -59,9 +59,20 @@ reference = click.option(
     "--fasta",
     required=True,
     type=PathOrAddress(),
-    help="Reference genome: FASTA, plain, gzipped or bgzipped; or its address (https, s3), with its index next to it.",
+    help="Reference genome (FASTA), plain, gzipped or bgzipped, or its address (https, s3) with its index next to it.",
 )
-genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if DATA is a BED.")
+genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Reference genome (FASTA), needed if DATA is a BED.")
+BED_HELP = "Regions: a BED, peaks or a table."
+SEED_HELP = "Random seed; the same seed gives the same result."
+drawn_genes = (
+    click.option("--gtf", type=click.Path(path_type=Path), help="Genes (GTF or GFF3), drawn above the tracks of a figure."),
+    click.option(
+        "--elements",
+        multiple=True,
+        metavar="[NAME=]BED",
+        help="Elements, drawn above the tracks of a figure; may be repeated.",
+    ),
+)
 label = click.option(
     "--label",
     metavar="COLUMN",

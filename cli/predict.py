@@ -16,7 +16,7 @@ from .verbosity import Command, print_note
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Genome FASTA, for regions or a BED; plain, bgzipped or gzipped, or its address (https, s3).",
+    help="Reference genome (FASTA) for regions or a BED; plain, gzipped or bgzipped, or its address (https, s3).",
 )
 @click.option(
     "-m",
@@ -32,7 +32,7 @@ from .verbosity import Command, print_note
     help="Output: .bw (one track or class), .parquet, .png, or a folder for one bigWig per track or class; of DATA: .tsv or "
     ".parquet; of contact maps: .npz, .tsv, .parquet, .png or a folder; of splice junctions: .tsv or .parquet.",
 )
-@click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
+@click.option("-b", "--bed", type=click.Path(), help=shared.BED_HELP)
 @shared.columns
 @shared.regions("Predict")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
@@ -94,10 +94,7 @@ from .verbosity import Command, print_note
         "[default: chosen automatically]"
     )
 )
-@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the tracks of a .png.")
-@click.option(
-    "--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the tracks of a .png; may be repeated."
-)
+@shared.option_group(*shared.drawn_genes)
 @click.option(
     "--force",
     is_flag=True,

@@ -11,7 +11,7 @@ from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="Genome FASTA; repeat -f for several genomes.")
+@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="Genome (FASTA) to train on; may be repeated.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [model], [training], [genome].")
 @click.option("-m", "--model", "start", type=shared.MODEL, help="Model to start from: its weights and its shape are used.")

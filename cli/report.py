@@ -12,7 +12,9 @@ from .verbosity import Command, print_note
 @click.argument("scored", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="HTML page to write, such as report.html.")
 @click.option("--title", help="Title of the page.  [default: the name of SCORED]")
-@click.option("-f", "--fasta", type=shared.PathOrAddress(), help="Genome FASTA; the page reports how the VCF fits it.")
+@click.option(
+    "-f", "--fasta", type=shared.PathOrAddress(), help="Reference genome (FASTA); the page reports how the VCF fits it."
+)
 @click.option(
     "-m",
     "--model",
