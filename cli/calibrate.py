@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .model_option import model_option, print_cautions
 from .score import print_shard
 from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
@@ -15,15 +16,7 @@ from .verbosity import Command, print_note
 @click.command(cls=Command)
 @click.argument("vcf", metavar="BACKGROUND", type=shared.PathOrAddress())
 @shared.reference
-@click.option(
-    "-m",
-    "--model",
-    "model_names",
-    type=shared.MODEL,
-    required=True,
-    multiple=True,
-    help="Model folder, of an ensemble too; several folders form an ensemble and need -o.",
-)
+@model_option("Model folder, of an ensemble too; several folders form an ensemble and need -o.", "model_names", multiple=True)
 @click.option(
     "-s",
     "--scores",
@@ -70,6 +63,7 @@ def calibrate(
     given = given_options(ctx, "vcf", "fasta", "model_names", "output", "assemble")
     job = CalibrationJob.from_names(vcf, fasta, model_names, output, **given)
     job = replace(job, assemble=options["assemble"], command=tuple(sys.argv[1:]))
+    print_cautions(model_names, fasta, of_variants=True)
     with progress_bar("records") as watch:
         calibration, summary = score_background(job, progress=watch)
     if calibration is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
-from .verbosity import Command
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -26,3 +28,7 @@ def demo(output: str) -> None:
     with progress_bar("records") as watch:
         result = run_demo(Path(output), progress=watch)
     click.echo(result.text())
+    print_note(
+        f"next: genoformer report {shlex.quote(str(result.folder / 'scored.vcf.gz'))} -o report.html\n"
+        "then your variants: genoformer score YOUR.vcf.gz -f YOUR_GENOME.fa    # lists the models to choose with -m"
+    )

@@ -8,20 +8,16 @@ from typing import Any
 import click
 
 from . import options as shared
+from .model_option import model_option, print_cautions
 from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
     shared.reference,
-    click.option(
-        "-m",
-        "--model",
+    model_option(
+        "Track model or fine-tuned model: a folder, or a name from `models list`; several form an ensemble.",
         "model_names",
-        type=shared.MODEL,
         multiple=True,
-        default=["mini-tracks"],
-        help="Track model or fine-tuned model: a folder, or a name from `models list`; several form an ensemble.  "
-        "[default: mini-tracks]",
     ),
     click.option("-o", "--output", required=True, type=click.Path(), help="TSV to write."),
     click.option(
@@ -56,7 +52,7 @@ def haplotypes(
     """Score the joint effect of all phased variants of a sample around a region, per chromosome and in sum (dosage).
 
     \b
-    genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -b promoters.bed -o haplotypes.tsv
 
     The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
     Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF
@@ -80,6 +76,7 @@ def haplotypes(
         print_note(f"{Path(bed).name}: {note}")
     chosen = [name.strip() for name in samples.split(",")] if samples else None
     job = HaplotypeJob.from_names(vcf, genome, options["model_names"], regions, output, samples=chosen, **given)
+    print_cautions(options["model_names"], genome.path, of_variants=True)
     _run(job, score_haplotypes, "regions", assemble=options["assemble"])
 
 
@@ -100,7 +97,7 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
 
     \b
-    genoformer pairs in.vcf.gz -f hg38.fa --within 200 -o pairs.tsv
+    genoformer pairs in.vcf.gz -f hg38.fa -m enformer --within 200 -o pairs.tsv
 
     With --fix, records whose REF disagrees are read as corrected. The table has the corrected position and alleles.
     """
@@ -112,6 +109,7 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     lock_outputs(None if options["shard"] else output)
     given = given_options(ctx, *_NOT_OF_JOB, "within")
     job = PairsJob.from_names(vcf, options["fasta"], options["model_names"], within, output, **given)
+    print_cautions(options["model_names"], options["fasta"], of_variants=True)
     _run(job, score_pairs, "pairs", assemble=options["assemble"])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .model_option import model_option, print_cautions
 from .track_options import tile, window_options
 from .verbosity import Group, print_note
 
@@ -31,7 +32,7 @@ _PATH = click.Path(path_type=Path)
 _KNOWN = "Known motifs (MEME, JASPAR, HOMER ...) to match the new ones with."
 _common = shared.option_group(
     click.argument("data", type=_PATH),
-    click.option("-m", "--model", type=shared.MODEL, required=True, help="Model folder, or a name from `models list`."),
+    model_option("Model folder, or a name from `models list`."),
     click.option(
         "-f",
         "--fasta",
@@ -291,6 +292,7 @@ def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> N
     compute = options.get("compute")
     lock_outputs(None if compute is not None and compute.shard else options["out"])
     request, parts = build_request(options, *kinds)
+    print_cautions(options["model"], options["fasta"], of_variants="score" in options)
     with progress_bar("regions") as progress:
         result = method(request, *parts, progress=progress)
     for note in result.notes:

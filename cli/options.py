@@ -85,7 +85,8 @@ variant_output = click.option(
     default="-",
     show_default=True,
     type=click.Path(),
-    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout.",
+    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout (`score` without -o on a "
+    "terminal: a table of the strongest 20).",
 )
 context = click.option(
     "--context", type=click.IntRange(min=1), metavar="BASES", help="Window length in bases.  [default: the model's own]"

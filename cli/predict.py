@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .model_option import model_option, print_cautions
 from .verbosity import Command, print_note
 
 
@@ -18,13 +19,7 @@ from .verbosity import Command, print_note
     type=shared.PathOrAddress(),
     help="Reference genome (FASTA) for regions or a BED; plain, gzipped or bgzipped, or its address (https, s3).",
 )
-@click.option(
-    "-m",
-    "--model",
-    type=shared.MODEL,
-    required=True,
-    help="Track model, fine-tuned model or language model: a folder, or a name from `models list`.",
-)
+@model_option("Track model, fine-tuned model or language model: a folder, or a name from `models list`.")
 @click.option(
     "-o",
     "--output",
@@ -155,6 +150,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
         raise click.UsageError("Missing option '-o' / '--output'.")
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
     made = with_runtime(PredictionRequest, compute=compute, **with_strand(shared.with_regions(options)))
+    print_cautions(options["model"], options["fasta"])
     with open_prediction(made) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")

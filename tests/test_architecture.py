@@ -154,6 +154,7 @@ MAY_IMPORT = {
         "progress",
         "genome",
         "formats",
+        "writers",
         "models",
         "inference",
         "scoring",

@@ -21,7 +21,21 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of an entry or a file
 _HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _PLAIN = re.compile(r"[!-~]+")  # characters of an address; others are written as %XX
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
-_ENTRY = {"title", "licence", "citation", "assembly", "note", "hub", "revision", "files", "family", "use", "by_hand"}
+_ENTRY = {
+    "title",
+    "licence",
+    "citation",
+    "assembly",
+    "note",
+    "hub",
+    "revision",
+    "files",
+    "family",
+    "use",
+    "caution",
+    "contigs",
+    "by_hand",
+}
 _FILE = {"name", "url", "size", "about", "sha256", "md5", "checksums", "moves"}
 
 
@@ -53,6 +67,8 @@ class Entry(NamedTuple):
     revision: str = "main"
     family: str = ""  # of models
     use: str = ""  # tasks that a model is made for
+    caution: str = ""  # what scores of variants by a model do not show
+    contigs: str = ""  # patterns of the contigs of the genome that a model is for; empty: any genome
     by_hand: str = ""  # how to get the files, if `pull` does not download them; there are no `files` then
 
     @property
@@ -72,6 +88,8 @@ class Entry(NamedTuple):
         rows = {
             "Family": self.family,
             "Use": self.use,
+            "Contigs": self.contigs,
+            "Caution": self.caution,
             "Licence": self.licence,
             "Cite": self.citation,
             "Source": f"https://huggingface.co/{self.hub}" if self.hub else "",

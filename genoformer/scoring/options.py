@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -59,6 +59,10 @@ class NamedModels(NamedTuple):
     def label(self) -> str:
         """Name for messages and headers: the folders, joined by "+"."""
         return "+".join(folders.resolve_model(name).resolve().name for name in self.names) or "model"
+
+    def cautions(self, contigs: Collection[str]) -> tuple[str, ...]:
+        """Return what the cards of the models warn of on a genome with these contigs."""
+        return tuple(dict.fromkeys(note for name in self.names for note in folders.cautions(name, contigs)))
 
     def calibration(self, scoring: Scoring) -> Calibration | None:
         """Return the calibration in the folder of a single model that fits the head and scores best; None without any.

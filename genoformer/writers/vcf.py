@@ -49,7 +49,7 @@ class VCFWriter(TextWriter):
         kept = [line for line in header.lines[:-1] if not line.startswith(declared)]
         gone = [f"##genoformer_annotation=<ID={source.name}," for source in header.sources]
         if not any(line.startswith("##INFO=<ID=GF_") and ",Number=A," in line for line in kept):
-            gone += ["##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise="]
+            gone += [f"##genoformer_{name}=" for name in ("version", "model", "options", "caution", "noise")]
         yield from (line for line in kept if not line.startswith(tuple(gone)))  # keep provenance of other scores
         known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
         for name, length in header.contigs.items():
@@ -182,6 +182,8 @@ def _origin(header: Header) -> Iterator[str]:
         name = re.sub(r"[^\w.+-]", "_", origin.model)  # characters that the VCF specification allows in an ID
         yield f'##genoformer_model=<ID={name},sha256="{origin.sha256}">'
         yield f"##genoformer_options={origin.options}"
+        if origin.caution:
+            yield f"##genoformer_caution={origin.caution}"
     if header.noise:
         yield f"##genoformer_noise={header.noise}"
 
