@@ -43,7 +43,7 @@ from .verbosity import Command, print_note
 @click.option(
     "--score",
     metavar="KEY",
-    help="INFO key of a score, such as GF_LLR: compare variants of the largest |score| with the others.",
+    help="Score, such as LLR, or its INFO key: compare variants of the largest |score| with the others.",
 )
 @click.option(
     "--top",
@@ -89,7 +89,7 @@ from .verbosity import Command, print_note
 )
 @click.pass_context
 def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any) -> None:
-    """Test whether VARIANTS (VCF, BCF, BED) lie in elements more often than matched controls; for a bigWig, where its sum lies.
+    """Test whether VARIANTS lie in elements more often than matched controls; for a bigWig, where its sum lies.
 
     \b
     genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 \\
@@ -99,10 +99,10 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     genoformer enrich scored.vcf.gz -a STATE=states.bed --score GF_LLR --top 0.05 -o enriched
     genoformer enrich attention.bw -a STATE=states.bed -o enriched
 
-    Controls are matched by bins of allele frequency, TSS distance, local GC and length. The boxes show 1,000 control sets,
-    each with one control per variant. P is one-sided, from as many permutations of variants and controls within the bins, and
-    at least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
-    (--prune, or by r2).
+    VARIANTS is a VCF, a BCF, a BED, or a table (TSV, Parquet) that `genoformer score` wrote. Controls are matched by bins of
+    allele frequency, TSS distance, local GC and length. The boxes show 1,000 control sets, each with one control per variant. P
+    is one-sided, from as many permutations of variants and controls within the bins, and at least 1/(n+1); q is that of
+    Benjamini and Hochberg. Variants in LD are treated as independent: prune them first (--prune, or by r2).
     """
     from genoformer.tables import tsv_line
 

@@ -21,6 +21,7 @@ from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import iter_blocks
 from genoformer.genome.contigs import canonical_key
 from genoformer.genome.digits import is_count
+from genoformer.writers.scored_tables import scored_vcf
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -88,7 +89,7 @@ def read_variant_regions(
     most: int | None = None,
     seed: int = 0,
 ) -> VariantRegions:
-    """Read the records of a VCF or BCF, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
+    """Read the records of a VCF or BCF, of a table that `score` wrote, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
 
     score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random sample
     of between `most` and twice as many records.
@@ -98,7 +99,8 @@ def read_variant_regions(
     path = str(path)
     if _TABLES.search(path):
         return _read_bed(Path(path), score_key, trait)
-    return _read_vcf(path, af_key, score_key, trait, most, seed)
+    with scored_vcf(path) as vcf:
+        return _read_vcf(str(vcf), af_key, score_key, trait, most, seed)
 
 
 def layout_notes(path: str | Path) -> list[str]:
@@ -109,6 +111,7 @@ def layout_notes(path: str | Path) -> list[str]:
 
 def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> VariantRegions:
     frequency_of = frequency_reader(af_key)
+    score_key = None if score_key is None else _declared_key(path, score_key)
     score_of, trait_of = (_value_of(key) if key else None for key in (score_key, trait))
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
@@ -208,6 +211,14 @@ def _value_of(key: str) -> Callable[[str], str]:
         return match[1] if match and match[1] != "." else ""
 
     return value
+
+
+def _declared_key(path: str, key: str) -> str:
+    """Return the INFO key of a score: LLR also means GF_LLR, and GF_LLR also LLR, if the header declares only that one."""
+    with open_vcf(path) as file:
+        declared = {line.partition("##INFO=<ID=")[2].partition(",")[0] for line in file.header}
+    other = key.removeprefix("GF_") if key.startswith("GF_") else f"GF_{key}"
+    return other if other in declared and key not in declared else key
 
 
 def _largest(text: str, key: str) -> float:

@@ -159,8 +159,8 @@ def _mean(values: Sequence[float], seed: int) -> Estimate:
 def read_scores(path: str | Path, names: Sequence[str] = (), known: Collection[str] = ()) -> dict[str, dict[Key, float]]:
     """Read the output of `score` (VCF or BCF, TSV or Parquet): score -> variant -> value; names: scores to read, () for all.
 
-    Quantiles, and columns of single tracks other than the strongest, are read only if they are named. known: scores with _ in
-    their names.
+    Quantiles, and columns of single tracks other than the strongest, are read only if they are named. A name may be the key in
+    INFO (GF_LLR). known: scores with _ in their names.
     """
     path = Path(path)
     if not path.is_file():
@@ -170,7 +170,9 @@ def read_scores(path: str | Path, names: Sequence[str] = (), known: Collection[s
     for key, row in read(path):
         for name, value in row.items():
             found.setdefault(name, {})[key] = value
-    wanted = [name.strip().upper() for name in names] or [name for name in found if _SCORE.fullmatch(name) or name in known]
+    wanted = [name.strip().upper().removeprefix("GF_") for name in names] or [
+        name for name in found if _SCORE.fullmatch(name) or name in known
+    ]
     upper = {name.upper(): name for name in found}
     if missing := [name for name in wanted if name not in upper]:
         raise ConfigError(f"{path} has no score {', '.join(missing)}; it has {', '.join(found) or 'none'}.")

@@ -179,13 +179,18 @@ def _origin(header: Header) -> Iterator[str]:
         of = f'Keys="{",".join(source.keys)}",File="{quoted(source.file)}",{source.hashed}="{source.sha256}"'
         yield f"##genoformer_annotation=<ID={source.name},{of}>"
     if header.columns:
-        name = re.sub(r"[^\w.+-]", "_", origin.model)  # characters that the VCF specification allows in an ID
-        yield f'##genoformer_model=<ID={name},sha256="{origin.sha256}">'
+        yield model_line(origin.model, origin.sha256)
         yield f"##genoformer_options={origin.options}"
         if origin.caution:
             yield f"##genoformer_caution={origin.caution}"
     if header.noise:
         yield f"##genoformer_noise={header.noise}"
+
+
+def model_line(model: str, sha256: str) -> str:
+    """Return the header line on the model, whose name becomes an ID."""
+    name = re.sub(r"[^\w.+-]", "_", model)  # characters that the VCF specification allows in an ID
+    return f'##genoformer_model=<ID={name},sha256="{sha256}">'
 
 
 def format_info(keys: Sequence[str], cells: Cells) -> list[str]:
