@@ -41,15 +41,16 @@ def report(
     top: int,
     flank: int,
 ) -> None:
-    """Write an HTML page of a scored VCF, TSV or Parquet file with summary, distributions, table and figures; it needs no server and no network.
+    """Write an HTML page of the output of `score` (VCF, TSV or Parquet), which needs no server and no network.
 
     \b
     genoformer report scored.vcf.gz -o report.html
     genoformer report scored.parquet -o report.html -m mini-human -f hg38.fa
 
-    The table can be sorted and filtered; its columns include the INFO keys that most records have. The figures use the windows,
-    strands, shifts and tracks of the scores, as given in the header. Track scores below the noise floor are grey, and are
-    drawn only if no score is above it. --contexts draws the contexts that the scores were made with.
+    The page has a summary, distributions, a table and figures. The table can be sorted and filtered; its columns include the
+    INFO keys that most records have. The figures use the windows, strands, shifts and tracks of the scores, as given in the
+    header. Track scores below the noise floor are grey, and are drawn only if no score is above it. --contexts draws the
+    contexts that the scores were made with.
     """
     from pathlib import Path
 

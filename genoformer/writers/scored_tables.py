@@ -134,7 +134,7 @@ def _texts(column: Any) -> list[str]:
     import pyarrow as pa
 
     if pa.types.is_float32(column.type):
-        return ["" if value is None else str(np.float32(value)) for value in column.to_pylist()]
+        return ["" if value is None else str(np.float32(value)).removesuffix(".0") for value in column.to_pylist()]
     if pa.types.is_list(column.type):
         return ["" if values is None else ",".join(str(value) for value in values) for values in column.to_pylist()]
     return ["" if value is None else str(value) for value in column.to_pylist()]
