@@ -9,6 +9,8 @@ import click
 
 from . import options as shared
 from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
+from .json_output import json_option as numbers_option
+from .json_output import plain, print_json
 from .verbosity import Group, print_note
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
     help="Fraction of the enhancers and CTCF sites that is kept; with 0.3, enhancers reach farther.",
 )
 @click.option("--tracks", is_flag=True, help="Also write accessibility, H3K27ac and CAGE of two cell types.")
-def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: int, element_share: float, tracks: bool) -> None:
+@numbers_option
+def simulate(out: Path, as_json: bool, tracks: bool, **options: Any) -> None:
     """Simulate a genome with known regulatory elements and known variant effects, in the folder OUT.
 
     The genome has human-like base composition, CpG islands, repeats and genes. Its promoters, enhancers and CTCF sites hold
@@ -104,18 +107,14 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
     from .output_lock import lock_outputs
 
     lock_outputs(out)
-    world = make(
-        out,
-        seed=seed,
-        n_contigs=contigs,
-        contig_length=contig_length,
-        n_variants=variants,
-        element_share=element_share,
-        tracks=tracks,
-    )
+    n_contigs = options["contigs"]
+    world = make(out, tracks=tracks, n_contigs=options.pop("contigs"), n_variants=options.pop("variants"), **options)
     n = world.counts
+    if as_json:
+        print_json({"output": out, **n})
+        return
     click.echo(
-        f"{out}: {n['bases']:,} bases in {contigs:,} contigs (seed {seed}) with {n['genes']:,} genes and "
+        f"{out}: {n['bases']:,} bases in {n_contigs:,} contigs (seed {options['seed']}) with {n['genes']:,} genes and "
         f"{n['elements']:,} regulatory elements with {n['instances']:,} motif instances; {n['variants']:,} variants "
         f"({n['snvs']:,} SNVs, {n['indels']:,} insertions and deletions), of which {n['motif_breaking']:,} break a "
         f"motif. Checksums, and whom to cite for the motifs, are in {out / 'world.json'}."
@@ -162,7 +161,8 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions that no window may overlap.")
 @click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
 @click.option("--seed", default=0, show_default=True, help=shared.SEED_HELP)
-def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) -> None:
+@numbers_option
+def build(out: Path, fasta: Path, positives: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Build labelled sequences to train on, in the folder OUT.
 
     Writes train.tsv, valid.tsv and test.tsv (sequence, label, chrom, start, end, strand, name; 0-based half-open), split by
@@ -196,7 +196,7 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) ->
         summary = build_dataset(DatasetRequest(out, genome, files, **_split_names(options)))
         for note in [*genome.notes, *(note for note in summary.notes if note not in file_notes)]:
             print_note(f"Note: {note}")
-    _show(summary)
+    print_json(plain(summary)) if as_json else _show(summary)
 
 
 @data.command()
@@ -226,7 +226,8 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) ->
 @click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are clipped to the median.")
 @click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
-def tracks(out: Path, fasta: Path, **options: Any) -> None:
+@numbers_option
+def tracks(out: Path, fasta: Path, as_json: bool, **options: Any) -> None:
     """Build windows with their tracks to train a track model on, in the folder OUT.
 
     The table has one track per row. file is a bigWig, a bedGraph, or peaks as BED, narrowPeak or broadPeak; its path is
@@ -257,7 +258,7 @@ def tracks(out: Path, fasta: Path, **options: Any) -> None:
         notes = [*genome.notes, *built.notes]
     for note in notes:
         print_note(f"Note: {note}")
-    _show_tracks(built)
+    print_json(plain(built)) if as_json else _show_tracks(built)
 
 
 def _named(positives: tuple[str, ...]) -> dict[str, Path]:

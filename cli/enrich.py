@@ -9,6 +9,7 @@ import click
 
 from . import options as shared
 from .annotate import annotation_options, read_annotation_options, refuse_file
+from .json_output import json_option, print_json, table_rows
 from .verbosity import Command, print_note
 
 
@@ -87,8 +88,9 @@ from .verbosity import Command, print_note
     metavar="FOLDER",
     help="Folder for tables and figures; without it, a table is printed on stdout.",
 )
+@json_option
 @click.pass_context
-def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any) -> None:
+def enrich(ctx: click.Context, variants: str, output: str | None, as_json: bool, **options: Any) -> None:
     """Test whether VARIANTS lie in elements more often than matched controls; for a bigWig, where its sum lies.
 
     \b
@@ -116,12 +118,15 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     annotations = read_annotation_options(options)
     enrich_one = _enrich_track if is_track else _enrich_variants
     rows, lines = enrich_one(variants, annotations, output, options)
-    if output is None:
+    if as_json:
+        intervals = {"fold": ("low", "high")} if "low" in rows[0] else {}
+        print_json({"annotations": table_rows(rows, intervals)})
+    elif output is None:
         for row in rows:
             click.echo(tsv_line(map(str, row)))
     for line in lines:
         print_note(line)
-    if output is not None:
+    if output is not None and not as_json:
         _show(rows)
 
 
@@ -185,7 +190,7 @@ def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
         for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
     }
-    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output"}
+    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output", "as_json"}
     if is_track:
         for name, option in options.items():
             if name not in of_tracks:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, print_json
 from .model_option import model_option, print_cautions
 from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
@@ -32,6 +33,7 @@ _common = shared.option_group(
     shared.force,
     shared.fix,
     shared.precision,
+    json_option,
 )
 _pair_parts = shared.part_size("Number of pairs that a process scores and saves together.  [default: 64]")
 
@@ -77,7 +79,7 @@ def haplotypes(
     chosen = [name.strip() for name in samples.split(",")] if samples else None
     job = HaplotypeJob.from_names(vcf, genome, options["model_names"], regions, output, samples=chosen, **given)
     print_cautions(options["model_names"], genome.path, of_variants=True)
-    _run(job, score_haplotypes, "regions", assemble=options["assemble"])
+    _run(job, score_haplotypes, "regions", options)
 
 
 @click.command(cls=Command)
@@ -110,7 +112,7 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     given = given_options(ctx, *_NOT_OF_JOB, "within")
     job = PairsJob.from_names(vcf, options["fasta"], options["model_names"], within, output, **given)
     print_cautions(options["model_names"], options["fasta"], of_variants=True)
-    _run(job, score_pairs, "pairs", assemble=options["assemble"])
+    _run(job, score_pairs, "pairs", options)
 
 
 _NOT_OF_JOB = (
@@ -119,22 +121,26 @@ _NOT_OF_JOB = (
     "model_names",
     "output",
     "assemble",
+    "as_json",
 )  # parameters of both commands that are no options of the job
 
 
-def _run(job: Any, score: Callable[..., Any], unit: str, *, assemble: bool) -> None:
+def _run(job: Any, score: Callable[..., Any], unit: str, options: dict[str, Any]) -> None:
     """Run a job and print its summary."""
     import sys
     from dataclasses import replace
 
     from .progress import progress_bar
 
-    job = replace(job, compute=replace(job.compute, assemble=assemble, command=tuple(sys.argv[1:])))
+    job = replace(job, compute=replace(job.compute, assemble=options["assemble"], command=tuple(sys.argv[1:])))
     with progress_bar(unit) as watch:
         summary = score(job, progress=watch)
     for note in summary.notes:
         print_note(note)
     if job.compute.shard is not None:
+        return
+    if options["as_json"]:
+        print_json({"output": job.output, **summary._asdict()})
         return
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in summary.left_out.items() if n) or "none"
     print_note(f"{job.output}: {summary.n_rows:,} rows from {summary.n_sequences:,} sequences; left out: {left_out}")

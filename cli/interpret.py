@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, plain, print_json
 from .model_option import model_option, print_cautions
 from .track_options import tile, window_options
 from .verbosity import Group, print_note
@@ -251,7 +252,8 @@ def filters(**options: Any) -> None:
     show_default=True,
     help="Maximum p-value of a hit.",
 )
-def motifs(motifs: Path, known: Path | None, nearest: int, scan: Path | None, fasta: Path | None, threshold: float) -> None:
+@json_option
+def motifs(motifs: Path, known: Path | None, scan: Path | None, as_json: bool, **options: Any) -> None:
     """Match the MOTIFS of a file with KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) by Tomtom, as a table on stdout.
 
     \b
@@ -268,15 +270,21 @@ def motifs(motifs: Path, known: Path | None, nearest: int, scan: Path | None, fa
     if (known is None) == (scan is None):
         raise ConfigError("give either a file of KNOWN motifs, or --scan with sequences.")
     if scan is not None:
-        result = scan_motifs(motifs, scan, fasta, threshold=threshold)
+        result = scan_motifs(motifs, scan, options["fasta"], threshold=options["threshold"])
         if result.hits:
             click.echo(result.bed())
         for note in result.notes:
             print_note(note)
+        if as_json:
+            print_json({"hits": len(result.hits), "sequences": len(result.loci)}, output="-")
+            return
         print_note(f"{len(result.hits):,} hits in {len(result.loci):,} sequences")
         return
     assert known is not None
-    matches = match_motifs(motifs, known, nearest)
+    matches = match_motifs(motifs, known, options["nearest"])
+    if as_json:
+        print_json({"matches": [plain(match) for match in matches]})
+        return
     click.echo("query\ttarget\tp\tq\toffset\tstrand")
     for match in matches:
         click.echo(f"{match.query}\t{match.target}\t{match.p:.3g}\t{match.q:.3g}\t{match.offset}\t{match.strand}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options as shared
+from .json_output import json_option, print_json
 from .verbosity import Command, print_note
 
 
@@ -31,6 +32,7 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Bases to draw on either side of a variant.",
 )
+@json_option
 def report(
     scored: str,
     output: str,
@@ -40,6 +42,7 @@ def report(
     contexts: str | None,
     top: int,
     flank: int,
+    as_json: bool,
 ) -> None:
     """Write an HTML page of the output of `score` (VCF, TSV or Parquet), which needs no server and no network.
 
@@ -64,5 +67,8 @@ def report(
     request = ReportRequest(Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, contexts=table)
     with progress_bar("variants") as watch:
         summary = make_report(request, progress=watch)
+    if as_json:
+        print_json({"output": output, **summary._asdict()})
+        return
     drawn = f", {summary.n_figures} drawn" if summary.n_figures else ""
     print_note(f"{output}: {summary.n_rows:,} of {summary.n_alleles:,} alleles{drawn}")

@@ -89,8 +89,9 @@ def read_variant_regions(
     most: int | None = None,
     seed: int = 0,
 ) -> VariantRegions:
-    """Read the records of a VCF or BCF, of a table that `score` wrote, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
+    """Read the records of a VCF or BCF, of a table that `score` wrote, or the rows of a BED.
 
+    The suffix of a BED is .bed, .narrowPeak ..., plain or gzipped.
     score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random sample
     of between `most` and twice as many records.
 

@@ -63,8 +63,8 @@ class VariantEvaluation(NamedTuple):
         return f"{n[0]:,}" if len(n) == 1 else f"{n[0]:,} to {n[-1]:,}"
 
     def to_dict(self) -> dict[str, Any]:
-        def triple(of: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
-            return {name: [round(x, 4) if np.isfinite(x) else None for x in value] for name, value in of.items()}
+        def rounded(of: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+            return {name: Estimate(*(round(x, 4) for x in value)).to_dict() for name, value in of.items()}
 
         return {
             "n": self.n,
@@ -73,8 +73,8 @@ class VariantEvaluation(NamedTuple):
             "not_in_truth": self.n_unknown,
             "meaning": {name: text for name, text in MEANINGS.items() if any(name in of[ALL] for of in self.metrics.values())},
             "scores": {
-                score: {element: triple(of) for element, of in elements.items()}
-                | ({"mean_of_elements": triple(self.means[score])} if score in self.means else {})
+                score: {element: rounded(of) for element, of in elements.items()}
+                | ({"mean_of_elements": rounded(self.means[score])} if score in self.means else {})
                 for score, elements in self.metrics.items()
             },
         }
