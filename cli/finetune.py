@@ -8,6 +8,7 @@ import click
 
 from . import options as shared
 from .json_output import json_option, metric, print_json
+from .training import command_line, logger_option, training_bar, training_imports
 from .verbosity import Command, print_note
 
 
@@ -71,6 +72,7 @@ from .verbosity import Command, print_note
 @click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time of a step, then exit; only with --task tracks.")
+@logger_option
 @json_option
 def finetune(train: str, output: str | None, task: str, plan: bool, as_json: bool, **options: Any) -> None:
     """Train a model to classify sequences, to predict a value for each sequence, or to predict tracks.
@@ -104,16 +106,17 @@ def finetune(train: str, output: str | None, task: str, plan: bool, as_json: boo
 def _classes_or_values(train: str, output: str, options: dict[str, Any], *, as_json: bool) -> None:
     """Train on labelled sequences and print metrics; exit with status 1 if a model predicts one class for all sequences."""
     from .output_lock import lock_outputs
-    from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
     with training_imports():
         from genoformer.training.finetune import finetune as run
         from genoformer.training.jobs import FinetuneJob
+        from genoformer.training.loggers import logged_to
+    loggers = options.pop("loggers")
     job = FinetuneJob.from_names(train, output, command=command_line(), **options)
     for note in [*job.train.notes, *(job.valid.notes if job.valid else ())]:
         print_note(note)
-    with training_bar(output) as listen:
+    with logged_to(loggers), training_bar(output) as listen:
         done = run(job, progress=listen, on_note=print_note)
     if done is not None:  # with several processes, only the first reports
         _report(done, as_json=as_json)
@@ -147,18 +150,19 @@ def _print_metrics(done: Any) -> None:
 def _tracks(data: str, output: str | None, options: dict[str, Any], *, as_json: bool) -> None:
     """Train on a set of tracks and print Pearson's r; without an output, print parameters, memory and time instead."""
     from .output_lock import lock_outputs
-    from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
     with training_imports():
         from genoformer.training.jobs import TrackTrainingJob
+        from genoformer.training.loggers import logged_to
         from genoformer.training.track_plan import plan_tracks
         from genoformer.training.tracks import train_tracks
+    loggers = options.pop("loggers")
     job = TrackTrainingJob.from_names(data, output, command=command_line(), **options)
     if output is None:
         click.echo(plan_tracks(job).text())
         return
-    with training_bar(output) as listen:
+    with logged_to(loggers), training_bar(output) as listen:
         done = train_tracks(job, progress=listen)
     if done is None:  # with several processes, only the first reports
         return

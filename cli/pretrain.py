@@ -8,6 +8,7 @@ import click
 
 from . import options as shared
 from .json_output import json_option, metric, print_json
+from .training import command_line, logger_option, training_bar, training_imports
 from .verbosity import Command, print_note
 
 
@@ -16,8 +17,11 @@ from .verbosity import Command, print_note
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [model], [training], [genome].")
 @click.option("-m", "--model", "start", type=shared.MODEL, help="Model to start from: its weights and its shape are used.")
+@logger_option
 @json_option
-def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str | None, as_json: bool) -> None:
+def pretrain(
+    fasta: tuple[str, ...], output: str, config: str | None, start: str | None, loggers: tuple[str, ...], as_json: bool
+) -> None:
     """Train a masked (or causal) language model on genomes.
 
     Repeat the same command to resume a run that was stopped or killed. A run that learned nothing, or got worse, is
@@ -51,14 +55,14 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     from pathlib import Path
 
     from .output_lock import lock_outputs
-    from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
     with training_imports():
         from genoformer.training.config import PretrainConfig
+        from genoformer.training.loggers import logged_to
         from genoformer.training.pretrain import pretrain as run
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
-    with training_bar(output) as hear:
+    with logged_to(loggers), training_bar(output) as hear:
         manifest = run(plan, Path(output), start=start, command=command_line(), progress=hear)
     if manifest is None:  # with several processes, only the first reports
         return
