@@ -928,13 +928,6 @@ def test_options_that_cannot_be(
     assert names(world.out) == set()
 
 
-def test_without_a_model_it_is_the_human_one(world: World, make_vcf: Callable[..., Path]) -> None:
-    result = run("score", make_vcf(*SOUND[:5]), "-f", world.fasta)
-    assert result.exit_code == 0
-    assert "##genoformer" in result.stdout
-    assert "mini-human" in result.stdout
-
-
 def test_usage_errors_have_status_2(world: World) -> None:
     for arguments in (("score",), ("score", "a.vcf"), ("nonsense",), ("score", "a.vcf", "-f", "x", "--batch-size", "0")):
         result = run(*arguments)
