@@ -207,7 +207,8 @@ class _Notes:
 
 def _terminal_table(ctx: click.Context) -> Any:
     """Return the sink of a table if the scores would fill a terminal: standard output is one, and -o is not given."""
-    if ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT or not sys.stdout.isatty():
+    is_given = ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT
+    if is_given or ctx.params["as_json"] or not sys.stdout.isatty():
         return None
     from genoformer.report.strongest_table import StrongestSink
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from commands import EVERY, run, run_well
 from genoformer_cli.json_output import metric, plain, print_json, table_rows
+from genoformer_cli.pretrain import _numbers as numbers_of_pretrain
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 VCF, FASTA = DEMO / "variants.vcf.gz", DEMO / "genome.fa.gz"
@@ -101,6 +102,30 @@ def test_data_simulate_and_build(tmp_path: Path) -> None:
     build = ("data", "build", tmp_path / "set", "-f", world / "genome.fa.gz", "-p", positives, "--valid", "chrS2", "--json")
     counts = json.loads(run_well(*build).stdout)["counts"]
     assert counts["train"]["gene"] > 0
+
+
+def test_pretrain_gives_intervals_of_the_normal_distribution() -> None:
+    rows = {"model": {"bits": 1.9, "standard_error": 0.01, "bases": 500}}
+    rows["best_count_model"] = {"name": "2+2", "bits": 1.95, "standard_error": None}
+    assert plain(numbers_of_pretrain("m", {"metrics": {"train_loss": 1.5}, "held_out": rows, "notes": []})) == {
+        "output": "m",
+        "train_loss": metric(1.5),
+        "bits_per_base": {"model": pytest.approx({"value": 1.9, "low": 1.8804, "high": 1.9196}), "2+2": metric(1.95)},
+        "held_out_bases": 500,
+        "failed": [],
+    }
+    assert "bits_per_base" not in numbers_of_pretrain("m", {"metrics": {"train_loss": 1.5}, "notes": ["no"]})
+
+
+def test_tables_of_effects_and_calibrations_tell_their_counts(tmp_path: Path) -> None:
+    lines = run_well("score", VCF, "-f", FASTA, "-m", "demo", "-r", "chrS1:1-9000").stdout.splitlines()
+    (tmp_path / "few.vcf").write_text("\n".join([*(line for line in lines if line[0] == "#"), *lines[-2:], ""]))
+    common = (tmp_path / "few.vcf", "-f", FASTA, "--strand", "forward", "--json")
+    calibrated = json.loads(run_well("calibrate", *common, "-m", "demo", "-o", tmp_path / "c.json").stdout)
+    assert (calibrated["output"], calibrated["records"]) == (str(tmp_path / "c.json"), 2)
+    paired = json.loads(run_well("pairs", *common, "-m", "mini-tracks", "-o", tmp_path / "p.tsv").stdout)
+    assert paired["n_rows"] == len((tmp_path / "p.tsv").read_text().splitlines()) - 1
+    assert set(paired) >= {"output", "n_sequences", "left_out", "notes"}
 
 
 def test_refused_commands_print_no_json(tmp_path: Path) -> None:
