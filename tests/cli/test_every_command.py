@@ -72,7 +72,11 @@ def test_quiet_and_verbose(tmp_path: Path) -> None:
 
 
 def test_an_error_is_one_line_and_with_debug_a_traceback(tmp_path: Path) -> None:
-    for arguments in (["score", "no.vcf", "-f", FASTA], ["data", "info", "nothing"], ["models", "info", str(tmp_path)]):
+    for arguments in (
+        ["score", "no.vcf", "-f", FASTA, "-m", "demo"],
+        ["data", "info", "nothing"],
+        ["models", "info", str(tmp_path)],
+    ):
         status, out, said = run(*arguments)
         assert (status, out) == (2, "")
         assert said.startswith("Error: ")

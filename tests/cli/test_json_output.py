@@ -95,9 +95,9 @@ ENDS = {"value": "fold", "low": "low", "high": "high"}
 
 def test_data_simulate_and_build(tmp_path: Path) -> None:
     world = tmp_path / "world"
-    simulate = ("data", "simulate", world, "--contigs", 2, "--contig-length", 60_000, "--variants", 50, "--json")
+    simulate = ("data", "simulate", world, "--contigs", 2, "--contig-length", 60_000, "--variants", 100, "--json")
     numbers = json.loads(run_well(*simulate).stdout)
-    assert (numbers["output"], numbers["variants"], numbers["bases"]) == (str(world), 50, 120_000)
+    assert (numbers["output"], numbers["variants"], numbers["bases"]) == (str(world), 100, 120_000)
     positives = f"gene={world / 'genes.gtf.gz'}"
     build = ("data", "build", tmp_path / "set", "-f", world / "genome.fa.gz", "-p", positives, "--valid", "chrS2", "--json")
     counts = json.loads(run_well(*build).stdout)["counts"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -13,7 +14,15 @@ import pytest
 from commands import run_well
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
-SCORE = ("score", DEMO / "variants.vcf.gz", "-f", DEMO / "genome.fa.gz", "-m", "demo", "-r", "chrS1:1-20000")
+SCORE = ("score", DEMO / "variants.vcf.gz", "-f", DEMO / "genome.fa.gz", "-m", "demo", "-r", "chrS1:1-14000")
+
+
+@pytest.fixture(scope="module")
+def vcf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The VCF of the same run."""
+    path = tmp_path_factory.mktemp("scored") / "o.vcf"
+    run_well(*SCORE, "-o", path)
+    return path
 
 
 def at_a_terminal(*arguments: object) -> tuple[str, str]:
@@ -33,28 +42,26 @@ def at_a_terminal(*arguments: object) -> tuple[str, str]:
             break
         text += block
     os.close(leader)
-    assert done.stderr is not None
-    messages = done.stderr.read().decode()
-    assert done.wait() == 0, messages
+    messages = done.communicate()[1].decode()
+    assert done.returncode == 0, messages
     return text.decode().replace("\r\n", "\n"), messages
 
 
-def test_a_terminal_shows_the_strongest_and_a_pipe_the_vcf(tmp_path: Path) -> None:
+def test_a_terminal_shows_the_strongest_and_a_pipe_the_vcf(vcf: Path) -> None:
     shown, messages = at_a_terminal(*SCORE)
     lines = shown.splitlines()
-    assert lines[0].startswith("20 strongest of ")
-    assert lines[1].split() == ["variant", "id", "LLR", "PLL"]
-    assert len(lines) == 22
+    assert lines[0].startswith("19 strongest of 19 ")
+    assert lines[1].split() == ["variant", "LLR", "PLL"]
+    assert len(lines) == 21
     assert max(map(len, lines)) <= 80
     assert messages.splitlines()[-1] == (
         "all records with their scores: the same command with -o scored.vcf.gz (or .tsv, .parquet)"
     )
-    table = tmp_path / "o.tsv"
-    run_well(*SCORE, "-o", table)
-    header, *rows = (line.split("\t") for line in table.read_text().splitlines())
-    largest = max((row for row in rows if row[header.index("LLR")]), key=lambda row: abs(float(row[header.index("LLR")])))
-    assert lines[2].split()[0] == f"{largest[0]}:{int(largest[1]):,}"
-    assert run_well(*SCORE).stdout.startswith("##fileformat")  # no terminal
+    scores = re.findall(r"^(\S+)\t(\d+)\t.*;GF_LLR=([-.\d]+)", vcf.read_text(), re.MULTILINE)
+    contig, position, score = max(scores, key=lambda row: abs(float(row[2])))
+    first = lines[2].split()
+    assert (first[0], float(first[2])) == (f"{contig}:{int(position):,}", float(score))
+    assert run_well(*SCORE).stdout == vcf.read_text()  # no terminal
 
 
 def test_with_an_output_the_last_line_names_the_files_and_the_next_command(tmp_path: Path) -> None:
@@ -67,30 +74,16 @@ def test_with_an_output_the_last_line_names_the_files_and_the_next_command(tmp_p
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "parquet"])
-def test_the_next_command_reads_tables_too(tmp_path: Path, suffix: str) -> None:
+def test_the_next_command_reads_tables_too(vcf: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"o.{suffix}"
     assert run_well(*SCORE, "-o", out).stderr.splitlines()[-1].startswith(f"wrote {out}; next: genoformer report {out} ")
-    run_well("report", out, "-o", tmp_path / "table.html")
-    run_well(*SCORE, "-o", tmp_path / "o.vcf")
-    run_well("report", tmp_path / "o.vcf", "-o", tmp_path / "vcf.html")
-    for page in ("table.html", "vcf.html"):
-        assert "<small>n = " in (tmp_path / page).read_text()
-    words = (
-        "-a",
-        f"STATE={DEMO / 'states.bed.gz'}",
-        "-f",
-        DEMO / "genome.fa.gz",
-        "--resamplings",
-        9,
-        "--top",
-        0.2,
-        "--match",
-        "none",
-    )
-    tables = [
-        run_well("enrich", tmp_path / name, *words, "--score", key).stdout
-        for name in (out.name, "o.vcf")
-        for key in ("LLR", "GF_LLR")
-    ]
-    assert len(set(tables)) == 1
+    pages = []
+    for scored in (out, vcf):
+        run_well("report", scored, "-o", tmp_path / "o.html")
+        pages.append(re.findall("<figcaption>.*?</figcaption>", (tmp_path / "o.html").read_text()))
+    assert pages[0] == pages[1]
+    assert "LLR <small>n = " in pages[0][0]
+    words = ("-a", f"STATE={DEMO / 'states.bed.gz'}", "-f", SCORE[3], "--resamplings", 9, "--top", 0.2, "--match", "none")
+    tables = [run_well("enrich", path, *words, "--score", key).stdout for path in (out, vcf) for key in ("LLR", "GF_LLR")]
+    assert len({table.replace("GF_LLR", "LLR") for table in tables}) == 1
     assert tables[0].startswith("variants\tannotation\t")
