@@ -37,7 +37,7 @@ def _wandb(folder: Path, run: str | None) -> Any:
 def _mlflow(folder: Path, run: str | None) -> Any:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    place = {} if os.environ.get("MLFLOW_TRACKING_URI") else {"save_dir": str(folder / "mlruns")}
+    place: dict[str, Any] = {} if os.environ.get("MLFLOW_TRACKING_URI") else {"save_dir": str(folder / "mlruns")}
     return MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, run_id=run, **place)
 
 
