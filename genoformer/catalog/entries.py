@@ -32,6 +32,8 @@ _ENTRY = {
     "files",
     "family",
     "use",
+    "caution",
+    "contigs",
     "by_hand",
     "replicates",
 }
@@ -66,6 +68,8 @@ class Entry(NamedTuple):
     revision: str = "main"
     family: str = ""  # of models
     use: str = ""  # tasks that a model is made for
+    caution: str = ""  # what scores of variants by a model do not show
+    contigs: str = ""  # patterns of the contigs of the genome that a model is for; empty: any genome
     by_hand: str = ""  # how to get the files, if `pull` does not download them; there are no `files` then
     replicates: tuple[str, ...] = ()  # names of the same model, trained again
     replicate_of: str = ""  # name of the entry whose replicate this is
@@ -87,6 +91,8 @@ class Entry(NamedTuple):
         rows = {
             "Family": self.family,
             "Use": self.use,
+            "Contigs": self.contigs,
+            "Caution": self.caution,
             "Licence": self.licence,
             "Cite": self.citation,
             "Source": f"https://huggingface.co/{self.hub}" if self.hub else "",
