@@ -26,10 +26,7 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
     \b
     genoformer models list
     """
-    from genoformer.catalog import shipped
-    from genoformer.models.folders import card_title
-
-    show_table("models", catalog, as_json, {name: (folder, card_title(folder)) for name, folder in shipped().items()})
+    show_table("models", catalog, as_json)
 
 
 @models.command("pull")
@@ -98,8 +95,7 @@ def _calibrations(model: str) -> dict[str, Any]:
 def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
     """Return the catalog's description of a model that is not downloaded yet; None for any other name."""
     from genoformer.catalog import is_here, read_catalog
-
-    from .catalog import described
+    from genoformer.catalog.listing import described
 
     entry = read_catalog(catalog)["models"].get(model)
     if entry is None or Path(model).is_dir() or is_here(entry):
