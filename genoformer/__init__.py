@@ -57,7 +57,7 @@ _HOME = {  # public name -> module
     "expected": "api.sequences",
     "finetune": "api.training",
     "load": "models.registry",
-    "models": "models",
+    "models": "api.catalog",
     "mutagenesis": "api.maps",
     "place_alleles": "genome.variants",
     "predict": "api.sequences",
@@ -66,13 +66,14 @@ _HOME = {  # public name -> module
     "pull": "api.catalog",
     "read_annotations": "annotation",
     "read_variants": "formats.vcf",
-    "report": "report",
+    "report": "api.variants",
     "sample": "inference.sampling",
     "save": "models.registry",
     "score": "api.variants",
     "score_variants": "scoring.plan",
     "simulate": "simulation",
 }
+_PACKAGES = ("models", "report")  # names of packages, too, which are called like the functions of these names
 _INSTEAD = {  # names that others have for it -> the call here
     "AutoModel": "load(name)",
     "AutoTokenizer": "load(name).tokenizer, or KmerTokenizer(k)",
@@ -153,8 +154,8 @@ __all__ = [
 def __getattr__(name: str) -> _Any:
     if name not in _HOME:
         raise AttributeError(_absent(name))
-    module = _import_module(f"genoformer.{_HOME[name]}")
-    value = module if name == _HOME[name] else getattr(module, name)
+    module = _import_module(f"genoformer.{name if name in _PACKAGES else _HOME[name]}")
+    value = module if name in _PACKAGES else getattr(module, name)
     globals()[name] = value
     return value
 

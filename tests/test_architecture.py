@@ -146,6 +146,7 @@ MAY_IMPORT = {
         "evaluation",
         "training",
         "simulation",
+        "report",
     ],
     "report": [
         "errors",

@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from genoformer.simulation import World
 
 
+def models() -> pd.DataFrame:
+    """Return the models by name: bundled ("ships"), downloaded ("here") or to download, with licence and size in bytes.
+
+    Any of the names is a model for `load`, `score` ...; `pull` downloads one.
+
+    >>> table = models().set_index("name")
+    >>> table.loc["demo", ["state", "licence"]].tolist(), table.loc["dnabert6", "family"]
+    (['ships', 'Apache-2.0'], 'BERT')
+    """
+    from genoformer.catalog.listing import list_models
+
+    return list_models()
+
+
 def pull(name: str) -> list[Path]:
     """Download a dataset of the catalog, unless it is present, and return the paths of its files; for a model, its folder.
 
@@ -102,6 +116,7 @@ class Data:
 
 
 data = Data()
+"""Data sets: `data()` lists them; `data.pull`, `data.build`, `data.tracks` and `data.simulate` get or make them."""
 
 
 def _contigs(options: Mapping[str, Any]) -> dict[str, Any]:

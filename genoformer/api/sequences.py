@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def predict(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, **options: Any) -> pd.DataFrame:
     """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based), or several: a row for each bin.
 
-    Call it as predict(fasta, region, model), predict(region, model, fasta=fasta) or predict(texts, model); the contigs of DNA as
-    text are sequence_1, sequence_2 ... Columns: chrom, start and end of the bin (0-based half-open), and one for each track or
-    class, as in the Parquet of `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole genome, or
-    bed or contigs of the options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a language
-    model track ("entropy", "information", "logprob", "constraint"; bins are bases) and stride; for a fine-tuned model classes,
-    context, step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand, device,
-    precision, batch_size; workers, threads and engine as in the command; see `PredictionRequest`.
+    Call it as predict(fasta, region, model), predict(region, model, fasta=fasta) or predict(texts, model); the contigs of DNA
+    as text are sequence_1, sequence_2 ... Columns: chrom, start and end of the bin (0-based half-open), and one for each track
+    or class, as in the Parquet of `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole
+    genome, or bed or contigs of the options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets;
+    for a language model track ("entropy", "information", "logprob", "constraint"; bins are bases) and stride; for a fine-tuned
+    model classes, context, step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand,
+    device, precision, batch_size; workers, threads and engine as in the command; see `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")

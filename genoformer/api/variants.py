@@ -1,4 +1,4 @@
-"""Variants in notebooks: score them, and compare their annotations with those of controls."""
+"""Variants in notebooks: score them, compare their annotations with those of controls, and report on them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genoformer.annotation.study import Study
     from genoformer.genome.reference import Genome
     from genoformer.models.base import Model
+    from genoformer.report.run import Report
 
 _BIGWIG = (".bw", ".bigwig")
 
@@ -114,6 +115,35 @@ def enrich(
         genome = None if fasta is None else stack.enter_context(opened(fasta))
         path = stack.enter_context(_variant_path(variants, genome))
         return run_enrichment(EnrichmentRequest.from_names(path, annotations, genome=genome, **options))
+
+
+def report(
+    scored: str | Path,
+    output: str | Path,
+    model: str | Path | Sequence[str | Path] = (),
+    fasta: str | Path | None = None,
+    **options: Any,
+) -> Report:
+    """Write the HTML page of a scored VCF, as `genoformer report`, and return its path and counts.
+
+    scored: output of `genoformer score`. model, with fasta: draws the predictions for both alleles of the strongest variants;
+    several models form an ensemble. options: title, top (number of variants to draw), flank (bases on either side), most
+    (alleles in the table), contexts; see `ReportRequest`.
+
+    Raises: FileFormatError for a file without scores; ConfigError for a model without a genome, and for a table in memory.
+
+    >>> from importlib.resources import files
+    >>> from genoformer import ScoringJob, score_variants
+    >>> fasta = files("genoformer_data") / "demo" / "genome.fa.gz"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scored = Path(folder, "scored.vcf")
+    ...     _ = score_variants(ScoringJob.from_names("chrS1:6000:G:A", fasta, "demo", scored))
+    ...     report(scored, Path(folder, "page.html")).n_alleles
+    1
+    """
+    from genoformer.report.run import write_report
+
+    return write_report(scored, output, model, fasta, **options)
 
 
 @contextmanager

@@ -22,14 +22,7 @@ _COLUMNS: dict[Kind, list[str]] = {
 
 
 def list_models() -> pd.DataFrame:
-    """Return the models by name: bundled ("ships"), downloaded ("here") or to download, with licence and size in bytes.
-
-    Any of the names is a model for `genoformer.load`, `genoformer.score` ...; `genoformer.pull` downloads one.
-
-    >>> table = list_models().set_index("name")
-    >>> table.loc["demo", ["state", "licence"]].tolist(), table.loc["dnabert6", "family"]
-    (['ships', 'Apache-2.0'], 'BERT')
-    """
+    """Return the models by name: bundled ("ships"), downloaded ("here") or to download, with licence and size in bytes."""
     table = _table("models")
     table.loc[table["state"] == BUNDLED, "licence"] = BUNDLED_LICENCE
     return table

@@ -14,7 +14,7 @@ class _Models(ModuleType):
     """The package of models, which returns the table of models when it is called."""
 
     def __call__(self) -> Any:
-        """Return the models by name as a DataFrame: see `genoformer.catalog.listing.list_models`."""
+        """Return the models by name as a DataFrame: see `genoformer.api.catalog.models`."""
         from genoformer.catalog.listing import list_models
 
         return list_models()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from genoformer.report.run import Report, ReportRequest, make_report
+from genoformer.report.run import Report, ReportRequest, make_report, write_report
 from genoformer.report.scored import read_scored
 
 __all__ = ["Report", "ReportRequest", "make_report", "read_scored"]
@@ -28,16 +28,8 @@ class _Report(ModuleType):
         fasta: str | Path | None = None,
         **options: Any,
     ) -> Report:
-        """Write the HTML page of a scored VCF, as `genoformer report`, and return its path and counts.
-
-        scored: output of `genoformer score`. model, with fasta: draws the predictions for both alleles of the strongest
-        variants; several models form an ensemble. options: title, top (number of variants to draw), flank (bases on either
-        side), most (alleles in the table), contexts; see `ReportRequest`.
-
-        Raises: FileFormatError for a file without scores; ConfigError for a model without a genome, and for a table in memory.
-        """
-        request = ReportRequest.from_names(scored, output, model, fasta, **options)
-        return Report(request.output, *make_report(request))
+        """Write the HTML page of a scored VCF: see `genoformer.api.variants.report`."""
+        return write_report(scored, output, model, fasta, **options)
 
     def __repr__(self) -> str:
         return "<genoformer.report: call it to write the page of a scored VCF; the package of its parts>"

@@ -96,6 +96,18 @@ class Report(NamedTuple):
         return f'<p>{escape(repr(self))}: <a href="{escape(str(self.path), quote=True)}">open</a></p>'
 
 
+def write_report(
+    scored: str | Path,
+    output: str | Path,
+    model: str | Path | Sequence[str | Path] = (),
+    fasta: str | Path | None = None,
+    **options: Any,
+) -> Report:
+    """Write the page of a scored VCF from names and paths; options: see `ReportRequest.from_names`."""
+    request = ReportRequest.from_names(scored, output, model, fasta, **options)
+    return Report(request.output, *make_report(request))
+
+
 def make_report(request: ReportRequest, *, progress: ProgressCallback = None) -> ReportSummary:
     """Write one HTML page of a scored VCF.
 
