@@ -1,0 +1,77 @@
+"""gf.pretrain trains what the command trains; its result has the log, the failure and a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import run
+
+import genoformer as gf
+from genoformer.errors import ConfigError
+from genoformer.training.pretrained import Pretrained
+
+TABLES = {
+    "tokenizer": {"tokenizer": "base"},
+    "model": {"width": 8, "n_layers": 1, "n_heads": 2, "ffn_width": 16, "context_length": 32},
+    "training": {"max_steps": 4, "batch_size": 2, "eval_bases": 20, "log_every": 1, "accelerator": "cpu", "seed": 3},
+}
+TOML = """
+[tokenizer]
+tokenizer = "base"
+[model]
+width = 8
+n_layers = 1
+n_heads = 2
+ffn_width = 16
+context_length = 32
+[training]
+max_steps = 4
+batch_size = 2
+eval_bases = 20
+log_every = 1
+accelerator = "cpu"
+seed = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def fasta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("genome") / "g.fa"
+    random = np.random.default_rng(0)
+    path.write_text("".join(f">chr{i}\n{''.join(random.choice(list('ACGT'), 2000))}\n" for i in (1, 2)))
+    return path
+
+
+def test_tables_and_a_file_train_the_same_weights(fasta: Path, tmp_path: Path) -> None:
+    done = gf.pretrain(fasta, tmp_path / "call", config=TABLES)
+    (tmp_path / "c.toml").write_text(TOML)
+    shown = run("pretrain", "-f", fasta, "-o", tmp_path / "command", "-c", tmp_path / "c.toml")
+    assert shown.exit_code in (0, 1), shown.output  # 1: four steps teach nothing
+    by_call, by_command = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("call", "command"))
+    assert by_call == by_command
+    assert done.failed == bool(shown.exit_code)
+    log = done.to_frame()
+    assert log["step"].tolist() == [1, 2, 3, 4]
+    assert done.metrics["train_loss"] == pytest.approx(log["train_loss"].iloc[-1], abs=1e-3)
+    assert repr(done).startswith(f"Pretrained({tmp_path / 'call'}: train_loss ")
+    assert ("FAILED" in repr(done)) == done.failed
+    assert done.plot().lines[0].get_xdata().tolist() == [1, 2, 3, 4]
+    assert "data:image/png" in done._repr_html_()
+
+
+def test_wrong_settings_are_refused_by_name(fasta: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="vocab_size"):
+        gf.pretrain(fasta, tmp_path / "run", config={"tokenizer": {"tokenizer": "kmer", "vocab_size": 9}})
+    with pytest.raises(ConfigError, match=r"config, \[training\].*steps"):
+        gf.pretrain(fasta, tmp_path / "run", config={"training": {"stepps": 9}})
+    with pytest.raises(ConfigError, match="no FASTA to train on"):
+        gf.pretrain((), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_run_says_so() -> None:
+    done = Pretrained(Path("run"), {"metrics": {"train_loss": 1.25}, "notes": ["it diverged."], "warnings": ["few bases."]})
+    assert (done.failed, done.notes) == (True, ["it diverged.", "few bases."])
+    assert repr(done) == "Pretrained(run: train_loss 1.25, FAILED: it diverged.)"
