@@ -18,7 +18,7 @@ from genoformer.genome.codes import encode
 from genoformer.models import registry
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
-FASTA = DEMO / "genome.fa.gz"
+FASTA, VCF = DEMO / "genome.fa.gz", DEMO / "variants.vcf.gz"
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,6 @@ def test_a_report_of_scored_variants(names: dict[str, Any], tmp_path: Path) -> N
 
 def test_enrichment_of_any_variants_is_that_of_the_file(names: dict[str, Any]) -> None:
     options = {"n_resamplings": 20, "n_controls": 400, "sizes": {"chrS1": 500_000, "chrS2": 500_000}, "match": "none"}
-    vcf = DEMO / "variants.vcf.gz"
     with gf.Genome(FASTA) as genome:
         rows = [
             gf.Variant("chrS1", at, genome["chrS1", at - 1], "ACGT"[("ACGT".index(genome["chrS1", at - 1]) + 1) % 4])
@@ -246,9 +245,9 @@ def test_enrichment_of_any_variants_is_that_of_the_file(names: dict[str, Any]) -
     by_ids = gf.enrich([f"{v.chrom}:{v.pos}:{v.ref}:{v.alt}" for v in rows], names["peaks"], **options).to_frame()
     pd.testing.assert_frame_equal(by_objects, by_ids)
     assert by_objects["n"].tolist() == [30]
-    study = gf.enrich(vcf, names["peaks"], FASTA, n_resamplings=50, n_controls=2_000)
+    study = gf.enrich(VCF, names["peaks"], FASTA, n_resamplings=50, n_controls=2_000)
     direct = gf.enrich_variants(
-        vcf, gf.read_annotations(names["peaks"]), genome=gf.Genome(FASTA), n_resamplings=50, n_controls=2_000
+        VCF, gf.read_annotations(names["peaks"]), genome=gf.Genome(FASTA), n_resamplings=50, n_controls=2_000
     )
     pd.testing.assert_frame_equal(study.to_frame(), direct.to_frame())
     assert repr(study).startswith("Study(")
@@ -256,6 +255,23 @@ def test_enrichment_of_any_variants_is_that_of_the_file(names: dict[str, Any]) -
     assert study.to_frame()["fold"].item() == direct.compared[0].enrichment.fold[0]
     assert isinstance(study.plot(), Axes)
     assert "<table" in study._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tops": [0.1]}, "option tops needs a score, found none"),
+        ({"score": "GF_LLR", "n_controls": 5}, "option n_controls is for random controls"),
+        ({"background": VCF, "sizes": "hg19"}, "option sizes is for random controls"),
+        ({"match": "af,cg"}, "option match_on is cg, expected some of af, tss, gc"),
+        ({"sizes": "no.sizes"}, "no.sizes"),
+    ],
+)
+def test_options_of_enrich_without_effect_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(gf.errors.GenoformerError, match=re.escape(message)):
+        gf.enrich(VCF, f"PEAK={DEMO / 'peaks.narrowPeak.gz'}", **options)
+    with pytest.raises(TypeError, match="resamplings"):
+        gf.enrich(VCF, f"PEAK={DEMO / 'peaks.narrowPeak.gz'}", resamplings=5)
 
 
 def test_data_are_built_and_listed(tmp_path: Path) -> None:

@@ -12,20 +12,16 @@ import click
 import numpy as np
 import pytest
 from commands import assert_refused, parsed, run, run_well
-from genoformer_cli.enrich import enrich
 from genoformer_cli.evaluate import sequences
 from genoformer_cli.interpret import attention, attribution, ism
-from genoformer_cli.report import report
 from small_models import small_classifier
 
 import genoformer as gf
 from genoformer.annotation.figures import enrichment_rows
-from genoformer.annotation.request import EnrichmentRequest
 from genoformer.errors import ConfigError
 from genoformer.evaluation.run import EvaluationJob
 from genoformer.interpretation.request import AttentionOptions, AttributionOptions, InterpretationRequest, IsmOptions
 from genoformer.models import registry
-from genoformer.report import ReportRequest
 from genoformer.tokenizers import BaseTokenizer
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
@@ -39,38 +35,18 @@ DEMO = Path(str(files("genoformer_data") / "demo"))
         (ism, IsmOptions),
         (attribution, AttributionOptions),
         (ism, InterpretationRequest),
-        (enrich, EnrichmentRequest),
-        (report, ReportRequest),
     ],
 )
 def test_options_have_the_defaults_of_the_command(command: click.Command, kind: type) -> None:
-    of_command = {sequences: ["x.csv", "-m", "x"], enrich: ["x.vcf"], report: ["x.vcf", "-o", "o"]}
-    by_command = parsed(command, *of_command.get(command, ["x.bed", "-m", "x", "-o", "o"]))
-    needed: dict[type, tuple[Any, ...]] = {
-        EvaluationJob: ("x.csv", ["x"]),
-        InterpretationRequest: ("x", "x"),
-        EnrichmentRequest: ("x.vcf", gf.read_annotations(f"P={DEMO / 'peaks.narrowPeak.gz'}")),
-        ReportRequest: (Path("x.vcf"), Path("o")),
-    }
-    options = kind(*needed.get(kind, ()))
-    names = {"genome": "fasta", "match_on": "match", "models": "model"} if kind in (EnrichmentRequest, ReportRequest) else {}
+    arguments = {sequences: ["x.csv", "-m", "x"]}.get(command, ["x.bed", "-m", "x", "-o", "o"])
+    by_command = parsed(command, *arguments)
+    options = kind("x.csv", ["x"]) if kind is EvaluationJob else kind("x", "x") if kind is InterpretationRequest else kind()
     for field in fields(kind):
         if field.name == "compute":  # has options of its own: workers, threads, engine, shard
             assert by_command["engine"] == options.compute.engine
             continue
-        given = by_command.get(names.get(field.name, field.name))
-        if field.name not in (
-            "data",
-            "model",
-            "models",
-            "out",
-            "device",
-            "variants",
-            "annotations",
-            "scored",
-            "output",
-            "most",
-        ):
+        given = by_command[field.name]
+        if field.name not in ("data", "model", "models", "out", "device"):
             assert given == getattr(options, field.name) or (not given and not getattr(options, field.name)), field.name
     assert by_command.get("device", "auto") == "auto"
 

@@ -100,7 +100,7 @@ class EnrichmentRequest:
         """Build a request from names and paths, as `genoformer enrich` takes them.
 
         sizes: contig lengths, or the name of an assembly (hg19, hg38 ...), or the path of a table. exclude: paths of BED files.
-        match: names, as a list or comma-separated; "none": none; None: all that are known. options: the other fields.
+        match: the names of match_on, as a list or comma-separated; "none": none. options: the other fields.
         Raises: ConfigError as the class does, and the errors of `read_sizes` and `read_bed`.
         """
         from genoformer.annotation.random_regions import read_sizes
@@ -108,7 +108,8 @@ class EnrichmentRequest:
         names = match.split(",") if isinstance(match, str) else match
         keys = None if names is None else [name.strip() for name in names if name.strip() not in ("", "none")]
         lengths = read_sizes(sizes) if isinstance(sizes, str) else sizes
-        return cls(variants, annotations, sizes=lengths, exclude=read_excluded(exclude), match_on=keys, **options)
+        chosen = {"match_on": keys} | options
+        return cls(variants, annotations, sizes=lengths, exclude=read_excluded(exclude), **chosen)
 
     @property
     def has_random_controls(self) -> bool:

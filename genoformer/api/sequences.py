@@ -146,7 +146,7 @@ def classify(
     return pd.DataFrame(np.mean(values, axis=0), columns=list(members[0].config.classes), index=source.names())
 
 
-def expected(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | None = None) -> Any:
+def expected(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, device: str = "auto") -> Any:
     """Return log2 P(A, C, G, T) of each base of a region, masked, given the bases around it, mean of both strands: [L, 4].
 
     Call it as expected(fasta, region, model), expected(region, model, fasta=fasta) or expected(texts, model); several regions
@@ -159,14 +159,15 @@ def expected(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | 
     >>> found.shape, bool(np.allclose(np.exp2(found).sum(-1), 1, atol=1e-5))
     ((20, 4), True)
     """
+    from genoformer.inference import evaluating, resolve_device
     from genoformer.inference.base_probabilities import posteriors_in
     from genoformer.models.base import Embeds
 
     source = Source.of(dna, region, model, fasta)
     with source.open(on_genome=True) as (genome, loci):
         assert genome is not None
-        loaded = loaded_model(source.model, Embeds)
-        values = [posteriors_in(loaded, genome, locus.chrom, locus.start, locus.end) for locus in loci]
+        with evaluating(loaded_model(source.model, Embeds), resolve_device(device)) as ready:
+            values = [posteriors_in(ready, genome, locus.chrom, locus.start, locus.end) for locus in loci]
     return values[0] if source.is_one else values
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,7 @@ def enrich(
         if fasta is not None:
             raise OptionError("fasta", "is for variants, found a bigWig; leave it out.")
         return mass_in_elements(variants, annotations, **options)
+    _refuse_ineffective(options)
     with ExitStack() as stack:
         genome = None if fasta is None else stack.enter_context(opened(fasta))
         path = stack.enter_context(_variant_path(variants, genome))
@@ -144,6 +145,16 @@ def report(
     from genoformer.report.run import write_report
 
     return write_report(scored, output, model, fasta, **options)
+
+
+def _refuse_ineffective(options: Mapping[str, Any]) -> None:
+    """Raise OptionError for an option of `enrich` that the others make ineffective, as the command does."""
+    has_score = options.get("score") is not None
+    if "tops" in options and not has_score:
+        raise OptionError("tops", "needs a score, found none; give a score, or leave it out.")
+    is_random = str(options.get("background", "auto")) == "auto" and not has_score
+    if unused := [name for name in ("exclude", "sizes", "n_controls") if name in options and not is_random]:
+        raise OptionError(unused[0], "is for random controls, but the controls are others; leave it out.")
 
 
 @contextmanager

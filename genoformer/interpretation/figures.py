@@ -89,7 +89,8 @@ def draw_mutagenesis(
 
 def mutagenesis_panels(upper: Axes, lower: Axes, locus: Locus, mutagenesis: Mutagenesis) -> None:
     """Draw the importance of each base in the upper panel, and the first ISM map below it."""
-    upper.sharex(lower)
+    if not upper.get_shared_x_axes().joined(upper, lower):
+        upper.sharex(lower)
     importance = mutagenesis.importance[0].sum(-1)
     score = mutagenesis.names[0].partition(" ")[0].rstrip(",:")
     unit = f" ({SCORES[score].unit})" if score in SCORES and "units" not in SCORES[score].unit else ""
