@@ -51,7 +51,7 @@ class Source(NamedTuple):
         if _is_text(dna):
             if region is not None and model is not None:
                 raise OptionError("region", f"is {region!r}, found DNA as text as well; leave it out.")
-            texts = [dna] if isinstance(dna, str) else dna if isinstance(dna, bytes | Mapping) else list(dna)
+            texts: Any = [dna] if isinstance(dna, str) else dna if isinstance(dna, bytes | Mapping) else list(dna)
             return cls(texts, None, None, region if model is None else model, isinstance(dna, str))
         if isinstance(dna, str) and _is_place(dna):
             raise OptionError("fasta", f"is missing, expected the FASTA of the region {dna!r}; give it as fasta=PATH.")

@@ -37,14 +37,14 @@ def pretrain(
     Raises ConfigError for unknown fields and settings that cannot be trained, TrainingError when the loss is not finite.
 
     >>> import tempfile
-    >>> from importlib.resources import files
     >>> tables = {
     ...     "tokenizer": {"tokenizer": "base"},
     ...     "model": {"width": 8, "n_layers": 1, "n_heads": 1, "ffn_width": 8, "context_length": 16},
     ...     "training": {"max_steps": 2, "batch_size": 2, "eval_bases": 10},
     ... }
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     done = pretrain(files("genoformer_data") / "demo" / "genome.fa.gz", Path(folder, "run"), config=tables)
+    ...     _ = Path(folder, "g.fa").write_text(f">chr1\\n{'ACGTTGCATTAGC' * 20}\\n>chr2\\n{'GATTACA' * 9}\\n")
+    ...     done = pretrain(Path(folder, "g.fa"), Path(folder, "run"), config=tables)
     ...     sorted(done.metrics)[:1], list(done.to_frame().columns[:2])
     (['train_loss'], ['step', 'train_loss'])
     """
@@ -75,8 +75,8 @@ def finetune(
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     rows = [f"{'ACGT'[i % 4] * 12},{'yes' if i % 4 else 'no'}\n" for i in range(40)]
-    ...     _ = Path(folder, "train.csv").write_text("sequence,label\n" + "".join(rows))
+    ...     rows = [f"{'ACGT'[i % 4] * 12},{'yes' if i % 4 else 'no'}\\n" for i in range(40)]
+    ...     _ = Path(folder, "train.csv").write_text("sequence,label\\n" + "".join(rows))
     ...     done = finetune(Path(folder, "train.csv"), Path(folder, "run"), "demo", epochs=1, tune="frozen")
     ...     done.reported, (done.members[0].folder / "config.json").is_file()
     (['mcc'], True)
@@ -109,7 +109,7 @@ def evaluate(data: str | Path, model: str | Path | Sequence[str | Path] | None =
     >>> untrained.tokenizer = encoder.tokenizer
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     registry.save(untrained, Path(folder, "model"))
-    ...     _ = Path(folder, "test.csv").write_text("sequence,label\nACGTTGCATTAGC,no\nTTTTTTTTTTTTT,yes\n")
+    ...     _ = Path(folder, "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
     ...     metrics = evaluate(Path(folder, "test.csv"), Path(folder, "model"))
     >>> sorted(metrics["models"][0]["accuracy"]), list(metrics.to_frame().columns)
     (['high', 'low', 'value'], ['model', 'metric', 'value', 'low', 'high'])

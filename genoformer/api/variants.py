@@ -96,9 +96,10 @@ def enrich(
 
     >>> from importlib.resources import files
     >>> demo = files("genoformer_data") / "demo"
-    >>> study = enrich(demo / "variants.vcf.gz", f"P={demo / 'peaks.narrowPeak.gz'}", n_resamplings=50, n_controls=500)
+    >>> sizes = {"chrS1": 500_000, "chrS2": 500_000}
+    >>> study = enrich("chrS1:6000:G:A", f"P={demo / 'peaks.narrowPeak.gz'}", sizes=sizes, n_controls=500, match="none")
     >>> study.to_frame()[["annotation", "n"]].to_dict("records")
-    [{'annotation': 'P', 'n': 4000}]
+    [{'annotation': 'P', 'n': 1}]
     """
     from genoformer.annotation import read_annotations
     from genoformer.annotation.mass import mass_in_elements

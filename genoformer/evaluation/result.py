@@ -51,13 +51,18 @@ class Evaluation(dict[str, Any]):
         return 5.2, 1.0 + 0.34 * len(self["models"])
 
     def _draw(self, panels: list[Axes]) -> None:
-        table = self.to_frame().query("metric == @name", local_dict={"name": self._main})
-        points = {row.model: (row.value, row.low, row.high) for row in table.itertuples()}
-        plots.comparison(panels[0], points, xlabel=f"{self._main} with 95 % interval (n = {self['n']:,})")
+        plots.comparison(panels[0], self._points, xlabel=f"{self._main} with 95 % interval (n = {self['n']:,})")
+
+    @property
+    def _points(self) -> dict[str, tuple[float, float, float]]:
+        """Value and interval of the main metric by model."""
+        table = self.to_frame()
+        of_main = table[table["metric"] == self._main]
+        rows = zip(*(of_main[name].tolist() for name in ("model", "value", "low", "high")), strict=True)
+        return {model: (value, low, high) for model, value, low, high in rows}
 
     def __repr__(self) -> str:
-        table = self.to_frame().query("metric == @name", local_dict={"name": self._main})
-        values = ", ".join(f"{row.model} {self._main} {row.value:.3f}" for row in table.itertuples())
+        values = ", ".join(f"{model} {self._main} {value:.3f}" for model, (value, *_) in self._points.items())
         return f"Evaluation({self['task']} of {self['n']:,}: {values})"
 
     def _repr_html_(self) -> str:

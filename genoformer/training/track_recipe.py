@@ -62,7 +62,8 @@ class TrainedTracks(NamedTuple):
         return pd.DataFrame(rows, columns=["split", "group", "tracks", "pearson_positions", "pearson_windows"])
 
     def __repr__(self) -> str:
-        rows = [f"{row.split} {row.group or 'all'} r {row.pearson_positions:.3f}" for row in self.to_frame().itertuples()]
+        columns = (self.to_frame()[name].tolist() for name in ("split", "group", "pearson_positions"))
+        rows = [f"{split} {group} r {r:.3f}" for split, group, r in zip(*columns, strict=True)]
         return f"TrainedTracks({self.folder}, step {self.step:,}{': ' if rows else ''}{', '.join(rows)})"
 
 
