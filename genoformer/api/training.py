@@ -39,11 +39,11 @@ def pretrain(
     >>> import tempfile
     >>> tables = {
     ...     "tokenizer": {"tokenizer": "base"},
-    ...     "model": {"width": 8, "n_layers": 1, "n_heads": 1, "ffn_width": 8, "context_length": 16},
+    ...     "model": {"width": 8, "n_layers": 1, "n_heads": 1, "ffn_width": 8, "context_length": 32},
     ...     "training": {"max_steps": 2, "batch_size": 2, "eval_bases": 10},
     ... }
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "g.fa").write_text(f">chr1\\n{'ACGTTGCATTAGC' * 20}\\n>chr2\\n{'GATTACA' * 9}\\n")
+    ...     _ = Path(folder, "g.fa").write_text(f">chr1\\n{'ACGTTGCATTAGC' * 40}\\n>chr2\\n{'GATTACA' * 40}\\n")
     ...     done = pretrain(Path(folder, "g.fa"), Path(folder, "run"), config=tables)
     ...     sorted(done.metrics)[:1], list(done.to_frame().columns[:2])
     (['train_loss'], ['step', 'train_loss'])

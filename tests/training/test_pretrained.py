@@ -49,15 +49,15 @@ def test_tables_are_those_of_the_file_of_the_command(tmp_path: Path) -> None:
     assert PretrainConfig.read(tmp_path / "c.toml") == PretrainConfig.read(TABLES)
 
 
-def test_a_run_has_its_log_and_a_figure(fasta: Path, tmp_path: Path) -> None:
-    done = gf.pretrain(fasta, tmp_path / "call", config=TABLES)
-    assert (tmp_path / "call" / "model.safetensors").is_file()
+def test_a_run_has_its_log_and_a_figure(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,train_loss,learning_rate,valid_bits_per_base\n1,1.5,0.1,\n2,1.25,0.1,1.98\n")
+    done = Pretrained(tmp_path, {"metrics": {"train_loss": 1.25}, "notes": [], "warnings": []})
     log = done.to_frame()
-    assert log["step"].tolist() == [1, 2, 3, 4]
-    assert done.metrics["train_loss"] == pytest.approx(log["train_loss"].iloc[-1], abs=1e-3)
-    assert repr(done).startswith(f"Pretrained({tmp_path / 'call'}: train_loss ")
-    assert ("FAILED" in repr(done)) == done.failed
-    assert done.plot().lines[0].get_xdata().tolist() == [1, 2, 3, 4]
+    assert log["step"].tolist() == [1, 2]
+    assert log["valid_bits_per_base"].isna().tolist() == [True, False]
+    assert not done.failed
+    assert done.plot().lines[0].get_ydata().tolist() == [1.5, 1.25]
+    assert f"{tmp_path}: train_loss 1.25" in done._repr_html_()
     assert "data:image/png" in done._repr_html_()
 
 
