@@ -161,11 +161,11 @@ def __getattr__(name: str) -> _Any:
 
 
 def _absent(name: str) -> str:
-    """Return a sentence on a name that the package does not have, with the name of the call that is meant, if it is known."""
+    """Return a sentence on a name that the package does not have, with the name of the call here, if there is one."""
     from difflib import get_close_matches
 
-    meant = _INSTEAD.get(name) or next(iter(get_close_matches(name, _HOME, cutoff=0.75)), "")
-    remedy = f"write genoformer.{meant}" if meant else f"its public names are {', '.join(_HOME)}"
+    call = _INSTEAD.get(name) or next(iter(get_close_matches(name, _HOME, cutoff=0.75)), "")
+    remedy = f"write genoformer.{call}" if call else f"its public names are {', '.join(_HOME)}"
     return f"genoformer has no {name!r}; {remedy}."
 
 

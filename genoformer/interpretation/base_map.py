@@ -68,7 +68,7 @@ class BaseMap:
     def _draw(self, panels: list[Axes]) -> None:
         from genoformer.interpretation.figures import map_panel
 
-        map_panel(panels[0], Locus("", self.chrom, self.start, self.codes), self.values, self.label)
+        map_panel(panels[0], Locus("", self.chrom, self.start, self.codes), self.values, self.label.replace(" (", "\n("))
 
     def __repr__(self) -> str:
         place = place_text(self.chrom, self.start, len(self))
