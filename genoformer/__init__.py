@@ -15,6 +15,7 @@ DNA: f(fasta, "chr20:1,001-2,000", model), f(region, model, fasta=fasta) or f("A
 Training
     gf.data.build, gf.data.tracks, gf.data.simulate            sets to train on
     gf.pretrain(fasta, folder), gf.finetune(data, folder, model), gf.evaluate(data, model)
+    gf.language_batches(fasta, tokenizer, length)              masked windows for a loop of your own
 Models, data and parts
     gf.models(), gf.data()                    tables of names; gf.pull(name) downloads one
     gf.load(name), gf.save(model, folder)     an `Encoder` or another model; its tokenizer is model.tokenizer
@@ -56,6 +57,7 @@ _HOME = {  # public name -> module
     "evaluate": "api.training",
     "expected": "api.sequences",
     "finetune": "api.training",
+    "language_batches": "api.training",
     "load": "models.registry",
     "models": "api.catalog",
     "mutagenesis": "api.maps",
@@ -132,6 +134,7 @@ __all__ = [
     "evaluate",
     "expected",
     "finetune",
+    "language_batches",
     "load",
     "models",
     "mutagenesis",

@@ -276,6 +276,52 @@ def test_options_of_enrich_without_effect_are_refused(options: dict[str, Any], m
         gf.enrich(VCF, f"PEAK={DEMO / 'peaks.narrowPeak.gz'}", resamplings=5)
 
 
+def test_batches_of_an_own_loop_train_a_model(tmp_path: Path) -> None:
+    """With the calls of a notebook alone; a model without a tokenizer is not saved."""
+    tokenizer = gf.KmerTokenizer(3)
+    torch.manual_seed(0)
+    model = gf.Encoder(gf.EncoderConfig(n_vocab=len(tokenizer), width=16, n_layers=1, n_heads=2, ffn_width=32))
+    optimizer, losses = torch.optim.AdamW(model.parameters(), lr=1e-2), []
+    (tmp_path / "repeats.fa").write_text(f">chr1\n{'ACGTTGCATTAGC' * 100}\n>chr2\n{'N' * 2000}\n")
+    for batch in gf.language_batches(tmp_path / "repeats.fa", tokenizer, 60, batch_size=8, n_batches=15, contigs=["1"]):
+        logits = model(batch["input_ids"], attention_mask=batch["attention_mask"])
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.5
+    with pytest.raises(gf.errors.ConfigError, match=r"has no tokenizer.*set model\.tokenizer"):
+        gf.save(model, tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+    model.tokenizer = tokenizer
+    gf.save(model, tmp_path / "own")
+    assert gf.embed("ACGTTGCA", tmp_path / "own").shape == (16,)
+
+
+def test_batches_are_masked_windows_of_the_genome() -> None:
+    tokenizer = gf.TOKENIZERS["base"]()
+    first, second = gf.language_batches(FASTA, tokenizer, 40, batch_size=6, n_batches=2)
+    again = next(gf.language_batches(FASTA, tokenizer, 40, batch_size=6))
+    genome = gf.Genome(FASTA)
+    text = genome["chrS1"] + "|" + genome["chrS2"]
+    for batch in (first, second):
+        labelled = batch["labels"] != -100
+        assert 0.05 < labelled.float().mean() < 0.3
+        whole = torch.where(labelled, batch["labels"], batch["input_ids"])
+        for window in tokenizer.decode(whole):
+            backward = window[::-1].translate(str.maketrans("ACGT", "TGCA"))
+            assert window in text or backward in text
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["labels"], second["labels"])
+    causal = next(gf.language_batches(FASTA, tokenizer, 40, batch_size=2, objective="causal"))
+    assert torch.equal(causal["labels"][:, 1:39], causal["input_ids"][:, 2:40])
+    with pytest.raises(gf.errors.ConfigError, match="option objective is 'mask', expected masked or causal"):
+        next(gf.language_batches(FASTA, tokenizer, 40, objective="mask"))
+    with pytest.raises(gf.errors.ConfigError, match="has 9000000 bases; choose a shorter window"):
+        next(gf.language_batches(FASTA, tokenizer, 9_000_000))
+
+
 def test_data_are_built_and_listed(tmp_path: Path) -> None:
     built = gf.data.build(tmp_path / "set", FASTA, {"peak": DEMO / "peaks.narrowPeak.gz"}, length=60, valid="chrS2", seed=3)
     assert built.counts["valid"]["peak"] > 0

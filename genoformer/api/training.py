@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from genoformer.api.inputs import require_model
+from genoformer.api.inputs import Fasta, opened, require_model
 from genoformer.errors import ConfigError
 from genoformer.option_checks import check_choice
 from genoformer.training.imports import training_imports
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from genoformer.evaluation.result import Evaluation
+    from genoformer.tokenizers import Tokenizer
     from genoformer.training.finetune import Finetuned
+    from genoformer.training.objectives import CausalLM, MaskedLM
     from genoformer.training.pretrained import Pretrained
     from genoformer.training.track_recipe import TrainedTracks
 
@@ -56,6 +60,60 @@ def pretrain(
     plan = PretrainConfig.read(Path(config) if isinstance(config, str) else config)
     manifest = run(plan.with_fastas([Path(path) for path in fastas]), Path(output), start=model)
     return None if manifest is None else Pretrained(Path(output), manifest)
+
+
+def language_batches(
+    fasta: Fasta,
+    tokenizer: Tokenizer,
+    length: int,
+    *,
+    batch_size: int = 32,
+    n_batches: int | None = None,
+    contigs: Sequence[str] = (),
+    objective: str | MaskedLM | CausalLM = "masked",
+    seed: int = 0,
+) -> Iterator[dict[str, Tensor]]:
+    """Yield batches of random windows of a genome for a training loop of your own, as `genoformer pretrain` draws them.
+
+    length: bases of a window; windows with many N are left out, and half are reverse-complemented. contigs: by default all.
+    objective: "masked" (15 % of the tokens, in runs that hide whole bases), "causal", or an object of `training.objectives`.
+    n_batches: None yields batches without end. Batch i depends only on the seed and i.
+
+    Each batch has input_ids and labels, int64 [B, T], where -100 is ignored by cross-entropy, and attention_mask, 1 for tokens
+    and 0 for padding. Raises ConfigError if no window fits.
+
+    >>> import torch.nn.functional as F
+    >>> from importlib.resources import files
+    >>> from genoformer import load
+    >>> model = load("demo")
+    >>> fasta = files("genoformer_data") / "demo" / "genome.fa.gz"
+    >>> (batch,) = language_batches(fasta, model.tokenizer, 32, batch_size=4, n_batches=1)
+    >>> logits = model(batch["input_ids"], attention_mask=batch["attention_mask"])
+    >>> logits.shape, bool(F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten()) < 3)
+    (torch.Size([4, 34, 9]), True)
+    """
+    from itertools import count
+
+    import numpy as np
+    import torch
+
+    from genoformer.training.objectives import OBJECTIVES
+    from genoformer.training.random_streams import RandomStream
+    from genoformer.training.windows import RandomWindows, Source
+
+    if isinstance(objective, str):
+        check_choice("objective", objective, OBJECTIVES)
+    label = OBJECTIVES[objective](tokenizer) if isinstance(objective, str) else objective
+    with opened(fasta) as genome:
+        names = [genome.resolve(name) for name in contigs] or [name for name, n in genome.contigs.items() if n >= length]
+        windows = RandomWindows([Source(genome, names or list(genome.contigs))], length, batch_size, seed)
+        for i in count() if n_batches is None else range(n_batches):
+            numbers = np.arange(i * batch_size, (i + 1) * batch_size)
+            encoding = tokenizer.encode(windows.batch(i))
+            ids, labels = label(encoding, RandomStream(seed, numbers, stream=1))
+            mask = (encoding.ids != tokenizer.pad_id).astype(np.int64)
+            arrays = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+            yield {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
 def finetune(
