@@ -139,6 +139,7 @@ MAY_IMPORT = {
         "writers",
         "annotation",
         "datasets",
+        "tokenizers",
         "models",
         "inference",
         "scoring",
