@@ -11,6 +11,7 @@ from .options import starting
 from .verbosity import print_note
 
 if TYPE_CHECKING:
+    from genoformer.catalog import Entry
     from genoformer.catalog.entries import Kind
 
 catalog_option = click.option(
@@ -76,6 +77,13 @@ def _size_text(size: int) -> str:
     ('984 MB', '6 kB')
     """
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
+
+
+def described(entry: Entry) -> dict[str, Any]:
+    """Return an entry as a JSON object: title, licence, citation, sources and sizes."""
+    from genoformer.catalog.listing import described as fields_of
+
+    return fields_of(entry)
 
 
 def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:

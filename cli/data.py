@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options as shared
-from .catalog import catalog_option, complete_names, json_option, pull_named, pull_options, show_table
+from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
 from .verbosity import Group, print_note
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ def info_data(name: str, catalog: Path | None) -> None:
     import json
 
     from genoformer.catalog import entry_named, folder_of, is_here
-    from genoformer.catalog.listing import described
 
     entry = entry_named(name, "data", catalog)
     state = {"state": "here", "folder": str(folder_of(entry))} if is_here(entry) else {"state": "to pull"}

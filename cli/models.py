@@ -95,7 +95,8 @@ def _calibrations(model: str) -> dict[str, Any]:
 def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
     """Return the catalog's description of a model that is not downloaded yet; None for any other name."""
     from genoformer.catalog import is_here, read_catalog
-    from genoformer.catalog.listing import described
+
+    from .catalog import described
 
     entry = read_catalog(catalog)["models"].get(model)
     if entry is None or Path(model).is_dir() or is_here(entry):

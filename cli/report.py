@@ -49,15 +49,16 @@ def report(
     strands, shifts and tracks of the scores, as given in the header. Track scores below the noise floor are grey, and are
     drawn only if no score is above it. --contexts draws the contexts that the scores were made with.
     """
+    from pathlib import Path
+
     from genoformer.report import ReportRequest, make_report
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output)
-    request = ReportRequest.from_names(
-        scored, output, model, fasta or None, contexts or None, title=title, top=top, flank=flank
-    )
+    genome, table = (Path(path) if path else None for path in (fasta, contexts))
+    request = ReportRequest(Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, contexts=table)
     with progress_bar("variants") as watch:
         summary = make_report(request, progress=watch)
     drawn = f", {summary.n_figures} drawn" if summary.n_figures else ""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from genoformer.annotation.study import Study
     from genoformer.genome.reference import Genome
     from genoformer.models.base import Model
-    from genoformer.report.run import Report
+    from genoformer.report.written import Report
 
 _BIGWIG = (".bw", ".bigwig")
 
@@ -143,7 +143,7 @@ def report(
     ...     report(scored, Path(folder, "page.html")).n_alleles
     1
     """
-    from genoformer.report.run import write_report
+    from genoformer.report.written import write_report
 
     return write_report(scored, output, model, fasta, **options)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from genoformer.addresses import refuse_address
-from genoformer.catalog import folder_of, pulled_model, read_catalog, shipped
-from genoformer.catalog.listing import BUNDLED_LICENCE
+from genoformer.catalog import pulled_model, shipped
 from genoformer.config import current_manifest
 from genoformer.errors import CheckpointError
 from genoformer.files import atomic_write
@@ -22,7 +20,6 @@ from genoformer.models.weights import read_json
 SKETCH = "seen.npz"  # a sample of the k-mers of the model's training data
 CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
-_LICENCE = re.compile(r"^\W*licen[cs]e\W+(.+)$", re.IGNORECASE | re.MULTILINE)  # a line of a card
 _ENOUGH, _MUCH = 20, 0.1  # least number of sampled k-mers, and least fraction of them, for an overlap note
 
 
@@ -82,19 +79,10 @@ def read_card(name: str | Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
-def licence_of(folder: Path) -> str:
-    """Return the licence of the weights in a folder: of the catalog, or of a line "Licence: ..." of the card; empty if unknown.
-
-    >>> licence_of(resolve_model("demo"))
-    'Apache-2.0'
-    """
-    names = shipped()
-    if folder in names.values():
-        return BUNDLED_LICENCE
-    if entry := next((entry for entry in read_catalog()["models"].values() if folder_of(entry) == folder), None):
-        return entry.licence
-    found = _LICENCE.search(read_card(folder) or "")
-    return found[1].strip().rstrip(".") if found else ""
+def card_title(name: str | Path) -> str:
+    """Return the first line of a model's card; empty if it has none."""
+    card = read_card(name)
+    return card.splitlines()[0].lstrip("# ") if card else ""
 
 
 def copy_notes(name: str | Path, folder: str | Path) -> None:

@@ -46,9 +46,10 @@ from genoformer.models.families import (
     unregistered,
     warn_of_package,
 )
-from genoformer.models.folders import ENSEMBLE, failures, licence_of, member_names, read_sketch, resolve_model
+from genoformer.models.folders import ENSEMBLE, failures, member_names, read_sketch, resolve_model
 from genoformer.models.foreign import described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
+from genoformer.models.licences import licence_of
 from genoformer.models.track_model import read_track_tables
 from genoformer.models.weights import (
     WEIGHTS,

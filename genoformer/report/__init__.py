@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from genoformer.report.run import Report, ReportRequest, make_report, write_report
+from genoformer.report.run import ReportRequest, make_report
 from genoformer.report.scored import read_scored
+from genoformer.report.written import Report, write_report
 
 __all__ = ["Report", "ReportRequest", "make_report", "read_scored"]
 

@@ -7,11 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genoformer.errors import ConfigError, OptionError
+from genoformer.errors import OptionError
 from genoformer.formats.context_table import open_contexts
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
@@ -47,27 +46,6 @@ class ReportRequest:
     most: int = MOST  # maximum number of alleles in the table
     contexts: Path | None = None  # table of the contexts of the scores, for models with contexts; None: those of their training
 
-    @classmethod
-    def from_names(
-        cls,
-        scored: str | Path,
-        output: str | Path,
-        model: str | Path | Sequence[str | Path] = (),
-        fasta: str | Path | None = None,
-        contexts: str | Path | None = None,
-        **options: Any,
-    ) -> ReportRequest:
-        """Build a request from names and paths; options: the other fields. Raises ConfigError for a table in memory.
-
-        >>> ReportRequest.from_names("scored.vcf", "page.html", "demo", "genome.fa", top=3).models
-        ('demo',)
-        """
-        if not isinstance(scored, str | Path):
-            raise ConfigError(f"scored is a {type(scored).__name__}; give the file that `genoformer score -o` wrote.")
-        models = (model,) if isinstance(model, str | Path) else tuple(model)
-        genome, table = (None if path is None else Path(path) for path in (fasta, contexts))
-        return cls(Path(scored), Path(output), models=models, fasta=genome, contexts=table, **options)
-
 
 class ReportSummary(NamedTuple):
     """Counts of a report: alleles in the table, all alleles, and figures."""
@@ -75,37 +53,6 @@ class ReportSummary(NamedTuple):
     n_rows: int
     n_alleles: int
     n_figures: int
-
-
-class Report(NamedTuple):
-    """The page that `genoformer.report` wrote, with its counts.
-
-    >>> Report(Path("page.html"), 10, 12, 6)
-    Report(page.html: 10 of 12 alleles, 6 drawn)
-    """
-
-    path: Path
-    n_rows: int
-    n_alleles: int
-    n_figures: int
-
-    def __repr__(self) -> str:
-        return f"Report({self.path}: {self.n_rows:,} of {self.n_alleles:,} alleles, {self.n_figures:,} drawn)"
-
-    def _repr_html_(self) -> str:
-        return f'<p>{escape(repr(self))}: <a href="{escape(str(self.path), quote=True)}">open</a></p>'
-
-
-def write_report(
-    scored: str | Path,
-    output: str | Path,
-    model: str | Path | Sequence[str | Path] = (),
-    fasta: str | Path | None = None,
-    **options: Any,
-) -> Report:
-    """Write the page of a scored VCF from names and paths; options: see `ReportRequest.from_names`."""
-    request = ReportRequest.from_names(scored, output, model, fasta, **options)
-    return Report(request.output, *make_report(request))
 
 
 def make_report(request: ReportRequest, *, progress: ProgressCallback = None) -> ReportSummary:
