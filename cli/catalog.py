@@ -53,13 +53,13 @@ def pull_options(command: Any) -> Any:
     return command
 
 
-def show_table(kind: Kind, catalog: Path | None, as_json: bool) -> None:
+def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[str, tuple[Path, str]] | None = None) -> None:
     """Print a line for each entry: name, state, size and title; bundled models come first."""
     import json
 
     from genoformer.catalog.listing import list_entries
 
-    rows = list_entries(kind, catalog)
+    rows = list_entries(kind, catalog, shipped)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return

@@ -26,7 +26,10 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
     \b
     genoformer models list
     """
-    show_table("models", catalog, as_json)
+    from genoformer.catalog import shipped
+    from genoformer.models.folders import card_title
+
+    show_table("models", catalog, as_json, {name: (folder, card_title(folder)) for name, folder in shipped().items()})
 
 
 @models.command("pull")

@@ -26,7 +26,7 @@ def models() -> pd.DataFrame:
     >>> table.loc["demo", ["state", "licence"]].tolist(), table.loc["dnabert6", "family"]
     (['ships', 'Apache-2.0'], 'BERT')
     """
-    from genoformer.catalog.listing import list_models
+    from genoformer.models.listing import list_models
 
     return list_models()
 
@@ -62,9 +62,9 @@ class Data:
 
     def __call__(self) -> pd.DataFrame:
         """Return the data sets of the catalog by name, with state, assembly, licence and size in bytes."""
-        from genoformer.catalog.listing import list_data
+        from genoformer.catalog.listing import table_of
 
-        return list_data()
+        return table_of("data")
 
     def __repr__(self) -> str:
         return "<genoformer.data: call it for a table of data sets; .pull, .build, .tracks, .simulate>"

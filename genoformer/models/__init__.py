@@ -15,7 +15,7 @@ class _Models(ModuleType):
 
     def __call__(self) -> Any:
         """Return the models by name as a DataFrame: see `genoformer.api.catalog.models`."""
-        from genoformer.catalog.listing import list_models
+        from genoformer.models.listing import list_models
 
         return list_models()
 

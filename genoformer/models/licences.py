@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from genoformer.catalog import folder_of, read_catalog, shipped
-from genoformer.catalog.listing import BUNDLED_LICENCE
 from genoformer.models.folders import read_card
 
+BUNDLED_LICENCE = "Apache-2.0"  # of the bundled models, that of the package
 _LINE = re.compile(r"^\W*licen[cs]e\W+(.+)$", re.IGNORECASE | re.MULTILINE)  # of a card
 
 

@@ -38,7 +38,7 @@ def write_report(
     contexts: str | Path | None = None,
     **options: Any,
 ) -> Report:
-    """Write the page of a scored VCF; options: the other fields of `ReportRequest`. Raises ConfigError for a table in memory."""
+    """Write the page of a scored VCF; options: other fields of `ReportRequest`. Raises ConfigError for a table in memory."""
     if not isinstance(scored, str | Path):
         raise ConfigError(f"scored is a {type(scored).__name__}; give the file that `genoformer score -o` wrote.")
     models = (model,) if isinstance(model, str | Path) else tuple(model)
