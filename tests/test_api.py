@@ -208,6 +208,8 @@ def test_models_and_genomes_that_are_none() -> None:
             found = (
                 "no model is given"
                 if model is None and call not in (calls[0], calls[-1])
+                else "model is several only for tracks of language models .* 2 models"
+                if isinstance(model, list) and call is calls[1]
                 else f"model is a {type(model).__name__}"
             )
             with pytest.raises(ConfigError, match=f"{found}; give "):
