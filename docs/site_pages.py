@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the code, as hooks of MkDocs: click commands -> commands/*.md, genoformer.__all__ -> api.md.
+"""Hooks of MkDocs for the pages that are made from the code: click commands -> commands/*.md, genoformer.__all__ -> api.md.
 
 Links from a page to a file of the repository outside docs/ (`../notebooks/x.ipynb`) lead to a copy in the site.
 """
@@ -61,7 +61,9 @@ def option_tables(command: click.Command, context: click.Context) -> list[str]:
     tables = []
     for heading, rows in formatter.sections:
         if heading != "Commands":
-            cells = [f"| `{spelling.replace('|', chr(92) + '|')}` | {plain(' '.join(help.split()))} |" for spelling, help in rows]
+            cells = [
+                f"| `{spelling.replace('|', chr(92) + '|')}` | {plain(' '.join(help.split()))} |" for spelling, help in rows
+            ]
             tables.append("\n".join([f"| {heading} | meaning |", "| --- | --- |", *cells]))
     return tables
 
@@ -80,7 +82,8 @@ def command_text(command: click.Command, name: str, depth: int = 1) -> str:
 def command_table() -> str:
     """Return a table of all commands, with the first sentence of their help."""
     rows = [
-        f"| [`{name}`](commands/{name}.md) | {plain(command.get_short_help_str(200))} |" for name, command in main.commands.items()
+        f"| [`{name}`](commands/{name}.md) | {plain(command.get_short_help_str(200))} |"
+        for name, command in main.commands.items()
     ]
     return "\n".join(["| command | task |", "| --- | --- |", *rows])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,68 @@ def test_the_error_messages_of_the_page_are_those_of_the_code() -> None:
     messages = re.findall(r"^### `(.+)`$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
     assert len(messages) > 20
     assert [message for message in messages if message not in code] == []
+
+
+FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+ENDS_A_COMMAND = {"|", ">", ">>", "<", "2>", "2>>", "&&", "||", ";", "..."}
+
+
+def commands_in(text: str) -> list[str]:
+    """Return the commands of genoformer in a page: in blocks, indented lines, and code within a sentence or table."""
+    blocks = "\n".join(block for _, block in FENCED.findall(text))
+    prose = FENCED.sub("", text)
+    lines = [line.strip() for line in (blocks + "\n" + prose).replace("\\\n", " ").splitlines() if "`" not in line]
+    inline = [" ".join(code.split()).replace("\\|", "|") for code in re.findall(r"`([^`]+)`", prose)]
+    in_code = {line.strip() for line in blocks.replace("\\\n", " ").splitlines()}
+    indented = {line.strip() for line in prose.replace("\\\n", " ").splitlines() if line.startswith("    ")}
+    return [
+        line for line in [*(line for line in lines if line in in_code | indented), *inline] if line.startswith("genoformer ")
+    ]
+
+
+def unknown_words(line: str) -> list[str]:
+    """Return the subcommands and options of a command line that do not exist."""
+    import click
+    from genoformer_cli.main import main
+
+    command: click.Command = main
+    unknown = []
+    for word in shlex.split(line, comments=True)[1:]:
+        if isinstance(command, click.Group) and (not word.startswith("-") or "sequences" in command.commands):
+            if word.isupper() or word in ENDS_A_COMMAND:  # COMMAND, in place of a name
+                break
+            known = word in command.commands
+            command = command.commands.get(word) or command.commands.get("sequences") or command  # `evaluate` adds that one
+            if known or isinstance(command, click.Group):
+                unknown += [] if known else [word]
+                continue
+        if word in ENDS_A_COMMAND:
+            break
+        if re.fullmatch(r"--?[A-Za-z][\w-]*(=.*)?", word):
+            flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+            if word.split("=")[0] not in flags | {"-h", "--help"}:
+                unknown.append(word)
+    return unknown
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_commands_in_a_page_have_options_that_exist(page: Path) -> None:
+    assert {line: words for line in commands_in(page.read_text()) if (words := unknown_words(line))} == {}
+
+
+def test_a_command_that_does_not_exist_is_found() -> None:
+    inline = "`genoformer scored in.vcf`, and\n\n"
+    indented = "    genoformer score a.vcf --genome \\\n        b.fa  # here\n\n"
+    lines = commands_in(f"{inline}{indented}```bash\ngenoformer data list --pull\n```\n")
+    assert len(lines) == 3
+    assert sorted(unknown_words(line)[0] for line in lines) == ["--genome", "--pull", "scored"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_of_a_page_can_be_compiled(page: Path) -> None:
+    for kind, block in FENCED.findall(page.read_text()):
+        if kind == "python":
+            compile(block, page.name, "exec")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
