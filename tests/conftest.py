@@ -48,8 +48,13 @@ def threads_stay_as_they_were() -> Iterator[None]:
 LONG = ("test_readme.py", "test_notebooks.py", "training/test_tracks.py", "test_loop.py", "test_killed.py", "test_demo.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest first: what waits behind them can go to another worker, and none of them is begun when all else is done."""
+    names = {name for item in items for name in (item.nodeid, item.nodeid.partition("[")[0])}
+    if config.args == config.getini("testpaths") and (
+        unknown := [x for x in DEFERRED if not any(n.endswith(x) for n in names)]
+    ):
+        raise pytest.UsageError(f"no test ends with {', '.join(unknown)}; correct DEFERRED in tests/amounts.py.")
     if not FULL:
         reason = "needs ten seconds or more: `make test-long` runs it"
         for item in items:

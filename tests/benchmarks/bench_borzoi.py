@@ -12,6 +12,8 @@ import copy
 import os
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,13 @@ def windows() -> list[Row]:
         with torch.inference_mode():
             return peer(onehot)
 
-    tasks = {"theirs": full, **{name: lambda reader=reader: reader(codes()) for name, reader in readers.items()}}
+    def ours_once(reader: TrackPredictor) -> Any:
+        return reader(codes())
+
+    tasks: dict[str, Callable[[], Any]] = {
+        "theirs": full,
+        **{name: partial(ours_once, reader) for name, reader in readers.items()},
+    }
     found = {name: np.asarray(task()) for name, task in tasks.items()}
     plain = TrackPredictor(mine, "human", N_BINS, PlainEngine(mine, "human"))(codes())
     taken = seconds(tasks, N_ROUNDS, long=True)

@@ -10,6 +10,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,8 +138,8 @@ def main() -> list[Row]:
             far = float(np.abs(found[:N_LOOP] - loop(variants[:N_LOOP])).max())
             assert share or far <= CLOSE, f"{kind}: the numbers differ by {far} bits"  # shared windows are other windows
             tasks: dict[str, Callable[[], object]] = {
-                "loop": lambda loop=loop, variants=variants: loop(variants[:N_LOOP]),
-                "ours": lambda scorer=scorer, variants=variants: scorer.score(variants),
+                "loop": partial(loop, variants[:N_LOOP]),
+                "ours": partial(scorer.score, variants),
             }
             taken = seconds(tasks, N_ROUNDS, long=True)
             what = f"{score} of SNVs, {type(theirs).__name__}, {LENGTH} bp, {sites}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from common import Row, faster, memory_share, script, seconds
+from track_variants import limit, measured_rate
 
 N_BASES = int(os.environ.get("BENCH_BASES", "196608"))
 N_BINS = min(896, N_BASES // 128)
@@ -58,7 +59,6 @@ def windows() -> list[Row]:
     import torch
 
     from genoformer.inference.tracks import TrackPredictor
-    from genoformer.models.enformer.tiled_trunk import Edit
     from genoformer.models.track_model import one_hot
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
@@ -71,14 +71,15 @@ def windows() -> list[Row]:
     changed = sequence.copy()
     changed[0, middle] = (sequence[0, middle] + 1) % 4
     n_all = N_BASES // mine.config.bin_size
-    window = reader.strip(sequence[0]).window(0, n_all)
-    window.output.sum()  # the reference is given
-    edit = Edit(middle, one_hot(torch.from_numpy(changed))[0].T[middle : middle + 1])
-    bins = mine.bins_of(N_BASES, N_BINS)
+    window = reader.engine.stretch(sequence[0]).window(0, n_all)
+    bins = mine.bins_of(N_BASES, N_BINS, "human")
+    with torch.inference_mode():
+        window.embed([None], bins)  # the reference is given
+    every_track = torch.arange(mine.track_heads["human"].n_tracks)
 
     def edited() -> np.ndarray:
         with torch.inference_mode():
-            return reader.from_trunk(window.edited([edit]).T[None], bins).numpy()
+            return mine.tracks(window.embed([changed[0]], bins), "human", every_track).numpy()
 
     def full() -> Any:
         with torch.inference_mode():
@@ -91,6 +92,7 @@ def windows() -> list[Row]:
         "edited": edited,
     }
     found = {name: task() for name, task in tasks.items()}
+    rates = {name: measured_rate(getattr(torch, name)) for name in ("float32", "bfloat16")}
     expected = found["theirs"].transpose(1, 2).numpy()
 
     def apart(a: np.ndarray, b: np.ndarray) -> float:
@@ -101,7 +103,9 @@ def windows() -> list[Row]:
     speed = {name: 1 / value for name, value in taken.items()}
     what = f"{N_BASES:,} bp, 1,536 channels, 11 blocks"
     error, rough = apart(found["float32"], expected), apart(found["bfloat16"], found["float32"])
+    at_limit = [limit(f"{what}, {name}", mine, "human", N_BASES, N_BINS, rate, taken[name]) for name, rate in rates.items()]
     return [
+        *at_limit,
         faster(f"{what}, float32", PEER, speed["float32"], speed["theirs"], 2.0),
         Row(f"{what}, float32: largest difference, relative", PEER, f"{error:.1e}", "<= 3e-4", error <= 3e-4),
         faster(f"{what}, bfloat16", f"{PEER}, float32", speed["bfloat16"], speed["theirs"], 4.0),

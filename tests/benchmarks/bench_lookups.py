@@ -14,6 +14,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import TextIO
 
 import numpy as np
 import pysam
@@ -128,7 +129,9 @@ def _positions(rng: np.random.Generator, length: int, n: int) -> np.ndarray:
     return np.minimum(np.cumsum(steps), length - 10 - np.arange(n)[::-1])
 
 
-def _write_contig(out, few, name: str, positions: np.ndarray, first: int, step: int, rng: np.random.Generator) -> None:
+def _write_contig(
+    out: TextIO, few: TextIO, name: str, positions: np.ndarray, first: int, step: int, rng: np.random.Generator
+) -> None:
     n = len(positions)
     bases = "ACGT"
     ref, change, counts = rng.integers(0, 4, n).tolist(), rng.integers(1, 4, n).tolist(), rng.integers(1, 5_000, n).tolist()

@@ -11,6 +11,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,8 @@ def main() -> list[Row]:
         tasks: dict[str, Callable[[], object]] = {"loop": loop}
         far = {}
         for precision, model in models.items():
-            tasks[f"transformers {precision}"] = lambda precision=precision: batches(precision)
-            tasks[f"ours {precision}"] = lambda model=model: inference.posteriors(model, codes, target)
+            tasks[f"transformers {precision}"] = partial(batches, precision)
+            tasks[f"ours {precision}"] = partial(inference.posteriors, model, codes, target)
             log_p = torch.cat(batches(precision)).gather(2, candidates).log_softmax(-1)  # [B, M, 4]
             expected = log_p.mean(1).log_softmax(-1) / math.log(2)
             far[precision] = float(np.abs(inference.posteriors(model, codes, target) - expected.numpy()).max())

@@ -46,7 +46,7 @@ def write_input(path: Path, vcf: Path, fasta: Path, seed: int = 0) -> None:
             place = REGION[0] + at + 1
             made.append((place, f"20\t{place}\ts{len(made)}\t{bases[at]}\t{alt}\t.\t.\t."))
     made.sort(key=lambda row: row[0])
-    with pysam.BGZFile(str(path), "w") as out:
+    with pysam.BGZFile(str(path), "w", None) as out:
         out.write("".join(f"{line}\n" for line in [*header[:-1], "\t".join(header[-1].split("\t")[:8])]).encode())
         for _, line in made:
             fields = line.split("\t")[:8]
@@ -129,7 +129,7 @@ def main() -> None:
 
 def compare(source: Path, out: Path) -> None:
     """Every record of the input is in the output, in order, with all it had, and with a score or a reason."""
-    with pysam.BGZFile(str(source)) as a, pysam.BGZFile(str(out)) as b:
+    with pysam.BGZFile(str(source), "r", None) as a, pysam.BGZFile(str(out), "r", None) as b:
         before = (line for line in a if not line.startswith(b"#"))
         after = (line for line in b if not line.startswith(b"#"))
         n = 0
@@ -146,10 +146,10 @@ def compare(source: Path, out: Path) -> None:
 def difference(again: Path, out: Path) -> tuple[float, int]:
     """The largest difference of a score between two outputs, over the records of the first."""
     chosen: dict[tuple[str, ...], str] = {}
-    with pysam.BGZFile(str(out)) as file:
-        for line in file:
-            if not line.startswith(b"#"):
-                fields = line.decode().rstrip("\n").split("\t")
+    with pysam.BGZFile(str(out), "r", None) as file:
+        for row in file:
+            if not row.startswith(b"#"):
+                fields = row.decode().rstrip("\n").split("\t")
                 chosen[tuple(fields[:5])] = fields[7]
     largest, n = 0.0, 0
     for line in again.read_text().splitlines():

@@ -69,7 +69,7 @@ def track_set() -> TrackSet:
             names = list(genome.contigs)
             codes = (genome.window(name, 0, genome.contigs[name]) for name in names)
             windows = [
-                Window(chrom, *map(int, place.split("-")), split)
+                Window(chrom, int(place.partition("-")[0]), int(place.partition("-")[2]), split)
                 for (chrom, _, place), split in zip((name.partition(":") for name in names), splits, strict=True)
             ]
             write_track_set(OUT / "set", codes, iter(pooled), windows, read_targets(folder / "targets.txt"), BIN)

@@ -13,7 +13,7 @@ import tempfile
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from common import NotHere, Row, data_folder, faster, script, seconds
@@ -108,10 +108,10 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     assert bert.config.attention_probs_dropout_prob == bert.config.hidden_dropout_prob == config.dropout
 
     objective = MaskedLM(tokenizer, MASK_RATE)
-    draw = LanguageModelBatches(AnyWindows(config.context_length), tokenizer, objective)
+    draw = LanguageModelBatches(cast(Any, AnyWindows(config.context_length)), tokenizer, objective)
     batches = [draw(i) for i in range(N_BATCHES)]
     assert all(b.inputs.shape == (BATCH, N_TOKENS) and b.keep is None for b in batches)
-    labels = [torch.full_like(b.inputs, IGNORED).scatter(1, b.rows, b.labels) for b in batches]  # [B, T]
+    labels = [torch.full_like(b.inputs, IGNORED).scatter(1, cast(torch.Tensor, b.rows), b.labels) for b in batches]  # [B, T]
 
     def our_loss(model: Any, i: int) -> Loss:
         return language_model_loss(model, batches[i], objective.label_rate)

@@ -69,7 +69,7 @@ def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.plan import score_variants
 
-    found = {}
+    found: dict[str, dict] = {}
     for name in names:
         model = registry.load(name, SCORES_VARIANTS)
         options = {"scores": TRACK_SCORES, "noise_places": 0} if has(model, PredictsTracks) else {"scores": "LLR"}

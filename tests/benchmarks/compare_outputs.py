@@ -257,8 +257,8 @@ def write_inputs(folder: Path, checkout: Path, spelling: dict[str, str]) -> None
             if file in ("", name):
                 text = re.sub(rf"^{re.escape(line)}(?= =|$)", old, text, flags=re.M)
         (folder / name).write_text(text)
-    with gzip.open(folder / "demo" / "variants.vcf.gz", "rt") as file:
-        lines = file.read().splitlines()
+    with gzip.open(folder / "demo" / "variants.vcf.gz", "rt") as variants:
+        lines = variants.read().splitlines()
     header, records = [x for x in lines if x.startswith("##")], [x for x in lines if not x.startswith("#")]
     columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
     few = [record for record in records if record.startswith("chrS1\t")][100:140]

@@ -44,8 +44,8 @@ def compare_files(first: Path, second: Path, contents: tuple[bytes, bytes], abso
             return Comparison(f"bytes differ, {sizes}", np.inf, "")
     except (ValueError, OSError, KeyError) as error:
         return Comparison(f"cannot be read: {error}", np.inf, "")
-    lines = [content.decode("utf-8", errors="replace").splitlines() for content in contents]
-    return _compare_texts(*lines, absolute, relative)
+    one, other = (content.decode("utf-8", errors="replace").splitlines() for content in contents)
+    return _compare_texts(one, other, absolute, relative)
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
