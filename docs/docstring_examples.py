@@ -8,7 +8,7 @@ import re
 import griffe
 
 EXAMPLE = re.compile(r"(?:^|\n)(>>> .*?)(?=\n\s*\n|\Z)", re.DOTALL)
-MARKUP = re.compile(r"(`[^`]*`)|([*<_])")
+MARKUP = re.compile(r"(`[^`]*`)|([][*<_])")
 
 
 def as_markdown(docstring: str) -> str:

@@ -20,7 +20,7 @@ import genoformer
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
-MARKUP = re.compile(r"(`[^`]*`)|([*<|])")
+MARKUP = re.compile(r"(`[^`]*`)|([][*<|])")
 
 
 def plain(text: str) -> str:

@@ -17,6 +17,25 @@ import genoformer
 ROOT = Path(__file__).parents[1]
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    named = re.findall(r"([\w-]+\.md)", (ROOT / "mkdocs.yml").read_text())
+    assert sorted(named) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as MkDocs and GitHub make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+def test_links_lead_to_headings_that_exist(page: Path) -> None:
+    links = re.findall(r"\]\(([\w/.-]*\.md)?#([\w-]+)\)", page.read_text())
+    targets = [(page.parent / name if name else page, anchor) for name, anchor in links]
+    assert [f"{target.name}#{anchor}" for target, anchor in targets if anchor not in anchors(target)] == []
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site; a broken link, a page outside the navigation or an unknown name ends the build."""
@@ -43,7 +62,8 @@ def commands(command: click.Command) -> list[click.Command]:
 def test_every_option_of_every_command_is_in_its_page(site: Path) -> None:
     for name, command in main.commands.items():
         text = text_of(site / "commands" / f"{name}.html")
-        flags = {flag for of in commands(command) for parameter in of.params for flag in parameter.opts if flag[:1] == "-"}
+        shown = [parameter for of in commands(command) for parameter in of.params if not getattr(parameter, "hidden", False)]
+        flags = {flag for parameter in shown for flag in parameter.opts if flag[:1] == "-"}
         assert [flag for flag in sorted(flags) if flag not in text] == [], name
 
 
