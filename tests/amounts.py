@@ -22,6 +22,7 @@ DEFERRED = (
     "test_readme.py::test_a_page_shows_what_its_commands_print[tutorial-biologist.md]",
     "test_readme.py::test_a_page_shows_what_its_commands_print[tutorial-engineer.md]",
     "test_readme.py::test_a_page_shows_what_its_commands_print[tutorial-lecturer.md]",
+    "test_readme.py::test_three_lines_for_a_vcf_print_what_the_readme_shows",
     "test_packaging.py::test_the_release_commands_of_the_page_build_a_wheel",
     "test_site.py::test_every_option_of_every_command_is_in_its_page",
     "test_site.py::test_every_public_name_is_in_the_reference",
