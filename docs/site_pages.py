@@ -5,6 +5,7 @@ Links from a page to a file of the repository outside docs/ (`../notebooks/x.ipy
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,8 @@ import genoformer
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
+NAMED_AS_FILE = re.compile(r"\[([\w-]+\.md)\]\(\1(#[\w-]+)?\)")
+CODE = re.compile(r"`[^`\n]+`")
 MARKUP = re.compile(r"(`[^`]*`)|([][*<|])")
 
 
@@ -30,9 +33,9 @@ def plain(text: str) -> str:
 
 def help_text(command: click.Command) -> str:
     """Return the help of a command as Markdown: paragraphs, and those after a line with \\b as blocks of code."""
-    text = (command.help or "").split("\f")[0]
+    text = inspect.cleandoc((command.help or "").split("\f")[0])
     blocks = []
-    for paragraph in re.split(r"\n\s*\n", text.strip()):
+    for paragraph in re.split(r"\n\s*\n", text):
         if paragraph.startswith("\b"):
             blocks.append("```console\n" + paragraph.removeprefix("\b").strip("\n") + "\n```")
         else:
@@ -61,9 +64,7 @@ def option_tables(command: click.Command, context: click.Context) -> list[str]:
     tables = []
     for heading, rows in formatter.sections:
         if heading != "Commands":
-            cells = [
-                f"| `{spelling.replace('|', chr(92) + '|')}` | {plain(' '.join(help.split()))} |" for spelling, help in rows
-            ]
+            cells = [f"| `{spelling}` | {plain(' '.join(text.split()))} |" for spelling, text in rows]
             tables.append("\n".join([f"| {heading} | meaning |", "| --- | --- |", *cells]))
     return tables
 
@@ -109,7 +110,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     def extend(entries: list[Any]) -> None:
         for entry in entries:
             for value in entry.values() if isinstance(entry, dict) else ():
-                if value == ["commands.md"]:
+                if value == [{"All commands": "commands.md"}]:
                     value.extend(pages)
                 elif isinstance(value, list):
                     extend(value)
@@ -131,10 +132,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def title_of(page: str) -> str:
+    """Return the first heading of a page of docs/."""
+    return (ROOT / "docs" / page).read_text().split("\n", 1)[0].removeprefix("# ")
+
+
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Fill in what is made from the code, and let links to files of the repository lead to their copies."""
+    """Fill in what is made from the code, name linked pages by their titles, and let links out of docs/ lead to the copies."""
     if page.file.src_uri == "commands.md":
         return f"{markdown}\n{command_table()}\n"
     if page.file.src_uri == "api.md":
         return f"{markdown}\n{python_names()}\n"
-    return OUTSIDE.sub(r"](repository/\1", markdown) if "/" not in page.file.src_uri else markdown
+    if "/" in page.file.src_uri:
+        return markdown
+    markdown = CODE.sub(
+        lambda code: code[0].replace("\\|", "|"), markdown
+    )  # GitHub needs the backslash in tables, MkDocs shows it
+    markdown = NAMED_AS_FILE.sub(lambda link: f"[{title_of(link[1])}]({link[1]}{link[2] or ''})", markdown)
+    return OUTSIDE.sub(r"](repository/\1", markdown)
