@@ -19,6 +19,7 @@ def examples(n: int, **options: Any) -> settings:
 # Tests of ten seconds to a minute that guard no promise of the README which no other test guards: `make test-long` runs them.
 DEFERRED = (
     "test_readme.py::test_a_page_shows_what_its_commands_print[families.md]",
+    "test_readme.py::test_a_page_shows_what_its_commands_print[huggingface.md]",
     "test_readme.py::test_a_page_shows_what_its_commands_print[tutorial-biologist.md]",
     "test_readme.py::test_a_page_shows_what_its_commands_print[tutorial-engineer.md]",
     "test_readme.py::test_a_page_shows_what_its_commands_print[tutorial-lecturer.md]",
