@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from html import unescape
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -15,6 +16,13 @@ from genoformer_cli.main import main
 import genoformer
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", sorted({*genoformer.__all__} - {"SCORES", "TOKENIZERS", "EncoderConfig"}))
+def test_a_public_name_has_an_example(name: str) -> None:
+    pytest.importorskip("torch", reason="models need torch")
+    home = import_module(f"genoformer.{genoformer._HOME[name]}")
+    assert ">>> " in (getattr(home, name).__doc__ or "")
 
 
 def test_every_page_is_in_the_navigation() -> None:
