@@ -20,6 +20,14 @@ def sync_batch_norm(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
     return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, momentum, norm.eps)
 
 
+def scale_rows(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return scale x + shift of rows [n, C] in their precision; if it is lower than that of scale and shift, rounded once."""
+    if x.dtype == scale.dtype:
+        return torch.addcmul(shift, x, scale)
+    zeros = torch.zeros_like(scale)
+    return F.batch_norm(x.T[None, :, None], zeros, zeros + 1, scale, shift, eps=0.0)[0, :, 0].T
+
+
 class WideBatchNorm(nn.BatchNorm1d):
     """Batch norm that stays in float32 when its model is converted to 16 bits: its few numbers scale all others."""
 

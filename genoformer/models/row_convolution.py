@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from genoformer.models.layers import linear
 
@@ -113,6 +113,12 @@ def row_convolution(weight: Tensor, bias: Tensor | None) -> RowConvolution:
 def copied_weights(weight: Tensor) -> int:
     """Return how many numbers a convolution on a CPU holds for weights [C', C, kernel]."""
     return weight.shape[0] * weight.shape[1] * (_N_POINTS if _pays_off(weight) else weight.shape[2])
+
+
+def held_numbers(module: nn.Module) -> int:
+    """Return how many numbers the copies of a module's parameters hold on a CPU, its convolutions prepared."""
+    kernels = [of.weight for of in module.modules() if isinstance(of, nn.Conv1d)]
+    return sum(p.numel() for p in module.parameters()) + sum(copied_weights(w) - w.numel() for w in kernels)
 
 
 def _pays_off(weight: Tensor) -> bool:

@@ -26,7 +26,7 @@ from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear
-from genoformer.models.row_convolution import copied_weights
+from genoformer.models.row_convolution import held_numbers
 from genoformer.models.track_layers import (
     AttentionShape,
     RelativeAttention,
@@ -305,11 +305,7 @@ class Borzoi(BinTransformer):
         attention += 0 if shape.attention == "rotary" else logits_of_rows(n)
         decoder = (length // shape.bin_size) * (4 * shape.width + 3 * shape.final_width)
         after = sum(sizes[-shape.n_upsamples :]) + n * shape.width + max(attention, decoder)
-        copies = sum(p.numel() for p in (*self.stem.parameters(), *self.stages.parameters()))
-        for stage in self.stages:
-            assert isinstance(stage, ConvBlock)
-            copies += copied_weights(stage.conv.weight) - stage.conv.weight.numel()
-        return copies, max(tower, after)
+        return held_numbers(self.stem) + held_numbers(self.stages), max(tower, after)
 
     def output_parts(self) -> list[nn.Module | nn.Parameter]:
         return [self.heads]

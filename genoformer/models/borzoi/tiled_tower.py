@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genoformer.models.batch_norm import scale_rows
 from genoformer.models.borzoi.model import Borzoi, ConvBlock, gelu
 from genoformer.models.row_convolution import RowConvolution, row_convolution
 
@@ -71,7 +72,7 @@ class Stage(NamedTuple):
             inside, before, behind = _pooled(inside), before // 2, behind // 2
         if self.scale is not None:
             assert self.shift is not None
-            inside = gelu(_scaled(inside, self.scale, self.shift))
+            inside = gelu(scale_rows(inside, self.scale, self.shift))
         if before or behind:
             inside = F.pad(inside, (0, 0, before, behind))
         if self.convolution is not None:
@@ -151,14 +152,6 @@ class Tower:
 
 def _pooled(x: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.maximum(x[0::2], x[1::2], out=out)
-
-
-def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Return scale x + shift of rows [n, C] in their precision; if it is lower than that of scale and shift, rounded once."""
-    if x.dtype == scale.dtype:
-        return torch.addcmul(shift, x, scale)
-    zeros = torch.zeros_like(scale)
-    return F.batch_norm(x.T[None, :, None], zeros, zeros + 1, scale, shift, eps=0.0)[0, :, 0].T
 
 
 def _stage(block: ConvBlock | torch.nn.Conv1d, dtype: torch.dtype, *, pool_before: bool, pool_after: bool) -> Stage:

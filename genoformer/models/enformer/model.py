@@ -25,6 +25,7 @@ from genoformer.models.base import AttentionWeights, Bins, TrackEngine
 from genoformer.models.batch_norm import sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.layers import Linear
+from genoformer.models.row_convolution import held_numbers
 from genoformer.models.track_layers import (
     AttentionShape,
     RelativeAttention,
@@ -161,9 +162,12 @@ def preset(name: str, **changed: Any) -> EnformerConfig:
 # --- stem and tower
 
 
+SLOPE = 1.702  # of the sigmoid in Enformer's GELU
+
+
 def gelu(x: Tensor) -> Tensor:
     """Return x sigmoid(1.702 x), Enformer's approximation (enformer.py, `gelu`)."""
-    return x * torch.sigmoid(1.702 * x)
+    return x * torch.sigmoid(SLOPE * x)
 
 
 class ConvBlock(nn.Module):
@@ -368,7 +372,7 @@ class Enformer(BinTransformer):
         stage = max(a * (length >> i) + b * (length >> (i + 1)) for i, (a, b) in enumerate(pairwise(channels)))
         attention = batch * n * (6 * config.width + 4 * keys) + 2 * n * keys + logits_of_rows(n)
         tiles = 8 * length + _TILE_VALUES  # the one-hot bases twice
-        return sum(p.numel() for p in self.stages.parameters()), max(stage + tiles, attention)
+        return held_numbers(self.stages), max(stage + tiles, attention)
 
     @classmethod
     def timing_config(cls, config: EnformerConfig, length: int) -> EnformerConfig:

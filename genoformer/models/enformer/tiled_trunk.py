@@ -2,9 +2,10 @@
 
 Each stage is computed for some positions at a time, from its whole input: a tile needs the few neighbouring positions that the
 convolution reaches, and nothing is computed twice. At the ends of the window the convolution pads with zeros *after* norm
-and activation, as the plain module does. Batch norm is folded into one multiply-add before the activation, rows are
-positions and columns channels (channels last), and pooling takes one matrix product for two positions:
-softmax([a, b]) = [g, 1 - g], g = sigmoid(a - b), so pooling is x1 + (x0 - x1) sigmoid(W (x0 - x1)).
+and activation, as the plain module does. Rows are positions and columns channels. x sigmoid(1.702 x) is
+silu(1.702 x) / 1.702, so batch norm and activation are one multiply-add and one SiLU, and the convolution takes fewer
+multiplications (`row_convolution`). Pooling takes one matrix product for two positions: softmax([a, b]) = [g, 1 - g],
+g = sigmoid(a - b), so it is x1 + (x0 - x1) sigmoid(W (x0 - x1)).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genoformer.errors import ConfigError
-from genoformer.models.enformer.model import ConvBlock, Enformer, Stage, gelu
+from genoformer.models.batch_norm import scale_rows
+from genoformer.models.enformer.model import SLOPE, ConvBlock, Enformer, Stage
+from genoformer.models.row_convolution import RowConvolution, row_convolution
 
 TILE_BYTES = 6 << 20  # size of a tile's activations: they stay in the cache from one step to the next
 
@@ -29,42 +32,40 @@ class Edit(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """gelu(scale x + shift), then a convolution; the first block of the stem has neither scale nor shift, nor gelu."""
+    """silu(scale x + shift), then a convolution; the first block of the stem is only a convolution."""
 
     scale: Tensor | None
     shift: Tensor | None
-    weight: Tensor  # [C', C, 1, kernel]
-    bias: Tensor
+    convolution: RowConvolution
 
     def __call__(self, x: Tensor, before: int = 0, behind: int = 0) -> Tensor:
         """Map rows [n, C], with zero rows before and behind, to [n + before + behind - kernel + 1, C']."""
         if self.scale is not None:
             assert self.shift is not None
-            x = torch.addcmul(self.shift, x, self.scale)
-            x = gelu(x)
+            x = F.silu(scale_rows(x, self.scale, self.shift), inplace=True)
         if before or behind:
             x = F.pad(x, (0, 0, before, behind))
-        return _convolve(x, self.weight, self.bias)
+        return self.convolution(x)
 
 
 class _Stage(NamedTuple):
     wide: _Block
     point: _Block
-    pool: Tensor  # [C, C, 1, 1]
+    pool: RowConvolution
 
     @property
     def reach(self) -> int:
         """Number of positions that the convolution reads on each side."""
-        return self.wide.weight.shape[-1] // 2
+        return self.wide.convolution.kernel // 2
 
-    def between(self, x: Tensor, first: int, last: int) -> Tensor:
-        """Return rows first to last of the pooled output [n, C'], from the input x [L, C]."""
+    def between(self, x: Tensor, first: int, last: int, out: Tensor | None = None) -> Tensor:
+        """Return rows first to last of the pooled output [n, C'], in `out` if given, from the input x [L, C]."""
         begin, end = 2 * first - self.reach, 2 * last + self.reach
         inside = x[max(begin, 0) : end]
-        return self.pooled(inside, max(-begin, 0), max(end - len(x), 0))
+        return self.pooled(inside, max(-begin, 0), max(end - len(x), 0), out)
 
-    def pooled(self, x: Tensor, before: int, behind: int) -> Tensor:
-        """Return the pooled output of input rows.
+    def pooled(self, x: Tensor, before: int, behind: int, out: Tensor | None = None) -> Tensor:
+        """Return the pooled output of input rows, in `out` if given.
 
         The rows include all positions that the convolution reaches inside the window.
         """
@@ -72,8 +73,8 @@ class _Stage(NamedTuple):
         h += self.point(h)
         odd = h[1::2]
         difference = h[0::2] - odd
-        share = torch.sigmoid_(_convolve(difference, self.pool, None))
-        return torch.addcmul(odd, difference, share)
+        share = torch.sigmoid_(self.pool(difference))
+        return torch.addcmul(odd, difference, share, out=out)
 
 
 class Trunk:
@@ -139,12 +140,12 @@ class Trunk:
 
     def _whole(self, stage: _Stage, x: Tensor) -> Tensor:
         """Compute a whole stage, tile by tile: [L, C] -> [L / 2, C']."""
-        n, width = len(x) // 2, stage.wide.weight.shape[0]
+        n, width = len(x) // 2, stage.pool.width
         out = torch.empty(n, width, dtype=x.dtype, device=x.device)
         tile = max(64, self.tile_bytes // (2 * width * x.element_size()))
         for first in range(0, n, tile):
             last = min(first + tile, n)
-            out[first:last] = stage.between(x, first, last)
+            stage.between(x, first, last, out[first:last])
         return out
 
 
@@ -160,29 +161,21 @@ def _propagate_edit(stage: _Stage, x: Tensor, patch: Edit) -> Edit:
     return Edit(first, stage.pooled(rows, max(-begin, 0), max(stop - len(x), 0)))
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve rows [n, C] -> [n - kernel + 1, C'] as one channels-last image, without a copy."""
-    return F.conv2d(x.T[None, :, None, :], weight, bias)[0, :, 0].T
-
-
 def _fold_batch_norm(stage: Stage, dtype: torch.dtype) -> _Stage:
     def block(module: ConvBlock | torch.nn.Conv1d) -> _Block:
         conv = module.conv if isinstance(module, ConvBlock) else module
         scale = shift = None
+        weight = conv.weight.detach()
         if isinstance(module, ConvBlock):
             norm = module.norm
             assert norm.running_var is not None
             assert norm.running_mean is not None
-            full = norm.weight / (norm.running_var + norm.eps).sqrt()
-            scale, shift = full.to(dtype), (norm.bias - norm.running_mean * full).to(dtype)
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            scale, shift = SLOPE * scale, SLOPE * (norm.bias - norm.running_mean * scale)
+            weight = weight / SLOPE
         assert conv.bias is not None
-        return _Block(scale, shift, _image(conv.weight, dtype), conv.bias.detach().to(dtype))
+        return _Block(scale, shift, row_convolution(weight.to(dtype), conv.bias.detach().to(dtype)))
 
     wide, point = stage.wide, stage.point
     assert isinstance(wide, ConvBlock | torch.nn.Conv1d)
-    return _Stage(block(wide), block(point), _image(stage.pool.weight[..., None], dtype))
-
-
-def _image(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert weights [C', C, kernel] to [C', C, 1, kernel], channels last."""
-    return weight.detach().to(dtype)[:, :, None].contiguous(memory_format=torch.channels_last)
+    return _Stage(block(wide), block(point), row_convolution(stage.pool.weight.detach().to(dtype)[..., None], None))
