@@ -38,7 +38,7 @@ test-long: lint
 
 # The documentation as a site: open site/index.html. A broken link or an unknown name is an error.
 docs: .venv/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Search at random for MINUTES: half of them damaged files of every format, half the property tests with new examples.
 fuzz: .venv/.dev
