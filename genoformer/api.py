@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from genoformer.api_inputs import Fasta, loaded_model, one_region, opened
+from genoformer.api_inputs import Fasta, loaded_model, named_or_loaded, one_region, opened
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import encode_texts
 from genoformer.genome.variants import Variant
@@ -103,13 +103,14 @@ def score(
         return read_score_table(out)
 
 
-def predict(fasta: Fasta | None, region: Regions | None, model: str | Path | Model, **options: Any) -> pd.DataFrame:
+def predict(fasta: Fasta | None, region: Regions | None, model: Any, **options: Any) -> pd.DataFrame:
     """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based), or several: a row for each bin.
 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track or class, as in the Parquet of
     `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole genome, or bed or contigs of the
     options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets; for a language model track
-    ("entropy", "information", "logprob", "constraint"; bins are bases) and stride; for a fine-tuned model classes, context,
+    ("entropy", "information", "logprob", "constraint"; bins are bases), stride and phases, also of a list of models, whose
+    tracks are averaged; for a fine-tuned model classes, context,
     step, threshold (returns calls, one row each) and data (a file of sequences, one row each); strand, device, precision,
     batch_size; workers, threads and engine as in the command; see `PredictionRequest`.
 
@@ -125,7 +126,7 @@ def predict(fasta: Fasta | None, region: Regions | None, model: str | Path | Mod
     from genoformer.inference.prediction_request import PredictionRequest
 
     options = with_strand(options) | {
-        "model": model if isinstance(model, str | Path) else loaded_model(model),
+        "model": named_or_loaded(model),
         "region": region,
     }
     with ExitStack() as stack:

@@ -48,3 +48,10 @@ def loaded_model(model: Any, *needs: Need) -> Any:
         raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
     require(model, *needs)
     return model
+
+
+def named_or_loaded(model: Any) -> Any:
+    """Return the name or folder of a model, or a loaded model that is checked; of several, a tuple of them."""
+    if isinstance(model, list | tuple):
+        return tuple(map(named_or_loaded, model))
+    return model if isinstance(model, str | Path) else loaded_model(model)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genoformer.errors import ConfigError, PreflightError
-from genoformer.formats.vcf import batches, open_vcf
-from genoformer.formats.vcf_selection import overlapping
+from genoformer.formats.vcf import joined, open_vcf
+from genoformer.formats.vcf_records import column
+from genoformer.formats.vcf_selection import lists_overlapping
 from genoformer.genome.agreement import Evidence, Judgement, judge
 from genoformer.genome.assemblies import BUILDS
 from genoformer.genome.causes import chance_agreement
@@ -28,7 +29,7 @@ from genoformer.genome.contigs import (
 )
 from genoformer.genome.preflight_result import N_NAMES, ContigUse, LengthDifference, Preflight
 from genoformer.genome.readings import Reading
-from genoformer.genome.region_sources import Regions, Selection, select_regions
+from genoformer.genome.region_sources import Regions, Selection, select_regions, selection_notes
 from genoformer.genome.sample import Sample
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
 FIXES = ("swap", "strand", "shift")  # fixes that can be requested
-_BATCH = 16_384  # records
+_BATCH = 4_096  # records
 
 # Spellings of builds in ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -85,17 +86,17 @@ def preflight(
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
-        records = overlapping(file, chosen.intervals if chosen else None, genome.contigs)
-        for batch in batches(records, _BATCH):
-            longest = max(longest, max(len(record.line) for record in batch))
+        lists = lists_overlapping(file, chosen.intervals if chosen else None, genome.contigs)
+        for batch in joined(lists, _BATCH):
+            longest = max(longest, max(map(len, column(batch, "line"))))
             tally.add(batch)
             sample.add(batch)
             n_records += len(batch)
-            n_alts += sum(len(record.alts) for record in batch)
+            n_alts += sum(map(len, column(batch, "alts")))
             stage.report(n_records)
         sha256 = file.sha256
     if chosen:
-        notes = [*notes, *chosen.notes, *_check_named(chosen, genome, tally, shown, n_records)]
+        notes = [*notes, *chosen.notes, *selection_notes(chosen, genome, tally.names, shown, n_records)]
     n_on = tally.n_records
     notes = [*notes, *ContigMap(n_on, genome.contigs).remarks(genome.name)]
     renaming = _renaming(tally.names, lengths, genome)
@@ -131,21 +132,6 @@ def preflight(
         longest=longest,
         renaming=renaming,
     )
-
-
-def _check_named(chosen: Selection, genome: Genome, tally: Tally, shown: str, n_records: int) -> list[str]:
-    """Refuse a region beyond its contig that selects no record, and return the note on a selection without records."""
-    for region in chosen.named if not n_records or len(chosen.intervals) > 1 else ():
-        if n_records and region.chrom in tally.names:
-            continue
-        reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
-        if region.start >= genome.contigs[reference]:
-            raise ConfigError(
-                f"the region begins at {reference}:{region.start + 1:,}, and {reference} has "
-                f"{genome.contigs[reference]:,} bases in {genome.name}; give one that lies on it."
-            )
-    where = "the region" if len(chosen.intervals) == 1 else "the regions"
-    return [] if n_records else [f"no record of {shown} lies in {where}."]
 
 
 def fixes_named(names: str | Iterable[str]) -> tuple[str, ...]:

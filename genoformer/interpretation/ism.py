@@ -20,7 +20,7 @@ from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.progress import ProgressCallback, Stage
-from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 
 _BATCH = 1 << 10  # variants in a batch
 

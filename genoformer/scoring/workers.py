@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from genoformer import inference
+from genoformer.compute.garbage import rare_collections
 from genoformer.compute.pools import LocalPool, Pool, RayPool, run_local, run_pool
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames
 from genoformer.progress import Stage
 from genoformer.scoring.parts import Compute, PartFolder, RecordPartition
-from genoformer.scoring.scorers import VariantScorer, open_scorer
+from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.settings import Runtime, Scoring
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.scoring.worker import score_records
 
 WORTH_PROCESSES = 1e13  # operations of a run from which on a pool pays off; a process takes seconds to start
@@ -41,7 +43,8 @@ class WorkerTask:
     @contextmanager
     def open(self) -> Iterator[Compute]:
         """Yield the function that scores records; its models are on the device in the block."""
-        with inference.threads(self.threads), open_scorer(self.genome, self.scoring, self.runtime) as scorer:
+        threads, opened = inference.threads(self.threads), open_scorer(self.genome, self.scoring, self.runtime)
+        with rare_collections(), threads, opened as scorer:
             yield lambda records: score_records(records, self.genome, scorer, self.names)
 
 
