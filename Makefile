@@ -1,4 +1,4 @@
-# make demo | test | test-long | fuzz | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
+# make demo | test | test-long | docs | fuzz | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTHONS ?= 3.12 3.13
@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 MINUTES ?= 30
 
-.PHONY: demo test test-long fuzz lint rooms platforms oldest bench clean
+.PHONY: demo test test-long docs fuzz lint rooms platforms oldest bench clean
 
 .venv/.core: pyproject.toml constraints.txt
 	@echo "installing genoformer and its dependencies into .venv: some minutes, one line for each package"
@@ -16,6 +16,10 @@ MINUTES ?= 30
 
 .venv/.dev: .venv/.core
 	$(PIP) -e '.[dev]'
+	touch $@
+
+.venv/.docs: .venv/.core
+	$(PIP) -e '.[docs]'
 	touch $@
 
 .venv/.bench: .venv/.dev
@@ -32,6 +36,10 @@ test: lint
 # And what takes long: the notebooks that train, Enformer at its full size (9 GB).
 test-long: lint
 	GENOFORMER_FULL=1 PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --dist worksteal
+
+# The documentation as a site: open site/index.html. A broken link or an unknown name is an error.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Search at random for MINUTES: half of them damaged files of every format, half the property tests with new examples.
 fuzz: .venv/.dev
@@ -59,4 +67,4 @@ bench: .venv/.bench
 	$(BIN)/python tests/benchmarks/run.py --write
 
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info demo_out
+	rm -rf .venv .venv-* build dist site *.egg-info demo_out

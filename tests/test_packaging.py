@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -85,8 +87,38 @@ def test_the_sdist_has_what_a_wheel_is_built_of_and_no_tests(built: Built) -> No
     assert {name for name in names if name.split("/")[0] in ("genoformer", "cli", "data")} == {
         f"{PACKAGES[package].name}/{rest}" for package, _, rest in (name.partition("/") for name in in_checkout())
     }
-    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= names
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml"} <= names
     assert not [name for name in names if name.startswith(("tests/", "notebooks/")) or name.endswith(".ipynb")]
+
+
+def test_the_description_of_a_release_is_valid(built: Built) -> None:
+    """As an index of packages checks it: README as Markdown, licence, classifiers."""
+    pytest.importorskip("twine", reason="checking a release needs twine, which the extra 'dev' brings")
+    words = [sys.executable, "-m", "twine", "check", "--strict", str(built.sdist), str(built.wheel)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") == 2
+
+
+def test_the_release_commands_of_the_page_build_a_wheel(tmp_path: Path) -> None:
+    """`python -m build` of docs/releases.md, with the setuptools that is installed, because there may be no network."""
+    pytest.importorskip("build", reason="building a release needs build, which the extra 'dev' brings")
+    pytest.importorskip("setuptools", "77", reason="building needs setuptools 77, which the extra 'dev' brings")
+    assert "python -m build\n" in (ROOT / "docs" / "releases.md").read_text()
+    shutil.copytree(ROOT, tmp_path / "checkout", ignore=shutil.ignore_patterns(*NOT_SHIPPED))
+    words = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(tmp_path / "checkout")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.suffix for path in (tmp_path / "dist").iterdir()) == [".gz", ".whl"]
+
+
+def test_the_citation_is_of_this_version() -> None:
+    fields = dict(re.findall(r"^([\w-]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert fields["version"] == project["version"] == genoformer.__version__
+    assert fields["license"] == project["license"]
+    assert [author["name"] for author in project["authors"]] == ["genoformer developers"]
+    assert 'name: "genoformer developers"' in (ROOT / "CITATION.cff").read_text()
 
 
 def test_the_command_works_away_from_the_checkout(built: Built, tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ def read_annotations(
     beyond a gene.
 
     Raises: MissingFileError; FileFormatError with the line number; ConfigError for a name that is not a valid INFO key.
+
+    >>> from importlib.resources import files
+    >>> demo = files("genoformer_data") / "demo"
+    >>> annotations = read_annotations(f"STATE={demo / 'states.bed.gz'}", demo / "genes.gtf.gz")
+    >>> annotations.keys
+    ['STATE', 'GF_PART', 'GF_GENE', 'GF_TSS', 'GF_TSS_DISTANCE']
     """
     files = [files] if isinstance(files, str | PathLike) else files
     gtfs = [path for _, path in map(named_file, files) if is_gene_file(path)] + ([gtf] if gtf else [])

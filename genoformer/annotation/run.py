@@ -67,6 +67,16 @@ def annotate_variants(
 
     Raises: FileFormatError with the line number; ConfigError if there are no annotations or INFO already has one of their
     keys; ContigError if no annotation has a contig of the VCF.
+
+    >>> import tempfile
+    >>> from importlib.resources import files
+    >>> from genoformer.annotation import read_annotations
+    >>> demo = files("genoformer_data") / "demo"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     states = read_annotations(f"STATE={demo / 'states.bed.gz'}")
+    ...     summary = annotate_variants(demo / "variants.vcf.gz", states, Path(folder, "out.vcf"))
+    >>> summary.records
+    2000
     """
     return run_annotation(AnnotationRequest(variants, annotations, output, **options), progress=progress)
 

@@ -118,6 +118,16 @@ def enrich_variants(
     Parameters: see `EnrichmentRequest`; options are its other fields, such as genome, match_on, score, trait and seed.
 
     Raises: ConfigError if nothing can be matched or no variant is left, and the errors of the readers.
+
+    >>> from importlib.resources import files
+    >>> from genoformer.annotation import read_annotations
+    >>> from genoformer.genome.reference import Genome
+    >>> demo = files("genoformer_data") / "demo"
+    >>> states = read_annotations(f"STATE={demo / 'states.bed.gz'}")
+    >>> with Genome(demo / "genome.fa.gz") as genome:
+    ...     study = enrich_variants(demo / "variants.vcf.gz", states, genome=genome)
+    >>> [int(n) for n in study.compared[0].enrichment.observed]  # one of study.annotations each
+    [245, 44, 700, 223, 97, 328, 364]
     """
     return run_enrichment(EnrichmentRequest(variants, annotations, background, **options), progress=progress)
 

@@ -298,11 +298,11 @@ _ZERO = {
     "precision": " (0 where it is never called)",
 }
 _OF_CALLS = {
-    "accuracy": "share of right calls",
+    "accuracy": "fraction of correct calls",
     "mcc": "Matthews' correlation",
     "f1": "F1, the harmonic mean of precision and recall",
-    "precision": "share of the calls that are right",
-    "recall": "share of the true cases that are called",
+    "precision": "fraction of the calls that are correct",
+    "recall": "fraction of the positive cases that are called",
 }
 _OF_SCORES = {
     "auroc": "area under the ROC curve",

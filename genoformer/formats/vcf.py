@@ -266,7 +266,13 @@ def open_vcf(
 
 
 def read_variants(path: str | Path) -> Iterator[Record]:
-    """Yield the records of a VCF or BCF, one at a time, in order."""
+    """Yield the records of a VCF or BCF, one at a time, in order.
+
+    >>> from importlib.resources import files
+    >>> record = next(read_variants(files("genoformer_data") / "demo" / "variants.vcf.gz"))
+    >>> record.chrom, record.pos, record.ref, record.alts
+    ('chrS1', 1304, 'G', ('T',))
+    """
     with open_vcf(path) as file:
         yield from file
 

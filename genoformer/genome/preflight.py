@@ -69,6 +69,14 @@ def preflight(
     requested readings of records whose REF disagrees; force, score contigs that do not belong, too; progress, called with the
     number of records read so far.
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
+
+    >>> from importlib.resources import files
+    >>> from genoformer.genome.reference import Genome
+    >>> demo = files("genoformer_data") / "demo"
+    >>> with Genome(demo / "genome.fa.gz") as genome:
+    ...     found = preflight(demo / "variants.vcf.gz", genome, max_length=100, region="chrS1:1-20,000")
+    >>> found.n_records, found.n_agreeing
+    (31, 31)
     """
     chosen = region if isinstance(region, Selection) else select_regions(region, genome.contigs, genome.name)
     tally = Tally(genome, max_length, swaps="swap" in fix, strands="strand" in fix, shifts="shift" in fix)

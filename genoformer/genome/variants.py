@@ -35,7 +35,12 @@ class ContigNames(Protocol):
 
 
 class Variant(NamedTuple):
-    """One ALT of a record, as in VCF; .start and .end are the 0-based half-open interval of REF."""
+    """One ALT of a record, as in VCF; .start and .end are the 0-based half-open interval of REF.
+
+    >>> snv = Variant("chr20", 1_050_100, "A", "G")
+    >>> print(snv, snv.start, snv.end)
+    chr20:1050100:A>G 1050099 1050100
+    """
 
     chrom: str
     pos: int  # 1-based
@@ -264,7 +269,15 @@ def _with_reason(line: str, statuses: tuple[Status, ...]) -> tuple[Status, ...]:
 
 
 class Alleles(NamedTuple):
-    """Two sequences of a variant in windows of one length, and the position of the change in each."""
+    """Two sequences of a variant in windows of one length, and the position of the change in each.
+
+    `place_alleles` makes them.
+
+    >>> import numpy as np
+    >>> pair = Alleles(np.array([0, 1, 2]), np.array([0, 3, 2]), 1, 1, 1, 1)
+    >>> pair.ref[pair.ref_start], pair.alt[pair.alt_start]
+    (np.int64(1), np.int64(3))
+    """
 
     ref: Codes  # [L]
     alt: Codes  # [L]
@@ -285,6 +298,13 @@ def place_alleles(genome: Genome, variant: Variant, start: int, length: int, ali
       swapping the alleles swaps the windows.
     Both windows are N beyond the ends of the contig. Any variant is accepted: with or without an anchor base, across an edge
     of the window, outside it or covering it. variant.chrom is the FASTA's own name; only the length of REF is used.
+
+    >>> from importlib.resources import files
+    >>> from genoformer.genome.reference import Genome
+    >>> with Genome(files("genoformer_data") / "demo" / "genome.fa.gz") as genome:
+    ...     alleles = place_alleles(genome, Variant("chrS1", 6_001, "C", "CTT"), start=5_998, length=8)
+    >>> alleles.ref.tolist(), alleles.alt.tolist(), alleles.alt_start
+    ([0, 2, 1, 3, 0, 3, 2, 1], [0, 2, 1, 3, 3, 3, 0, 3], 2)
     """
     d = len(variant.alt) - len(variant.ref)
     match align:

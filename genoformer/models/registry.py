@@ -243,6 +243,9 @@ def save(
 
     Raises ConfigError if the layout cannot hold the model, if the model has no tokenizer, and if the folder holds another kind
     of model or is a file; the folder is then not created, and its contents do not change.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder: save(load("demo"), Path(folder, "copy"))
     """
     if not os.fspath(folder).strip():
         raise ConfigError("the name of the model folder is empty; name a folder to write the model into.")

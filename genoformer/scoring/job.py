@@ -71,7 +71,16 @@ class Checks:
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """Description of a scoring run: the ALTs of a VCF, scored and written with every record."""
+    """Description of a scoring run: the ALTs of a VCF, scored and written with every record.
+
+    >>> import tempfile
+    >>> from importlib.resources import files
+    >>> demo = files("genoformer_data") / "demo"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     job = ScoringJob.from_names("chrS1:6000:G:A", demo / "genome.fa.gz", "demo", f"{folder}/out.tsv", scores="LLR")
+    >>> job.model_name, [score.name for score in job.scoring.scores]
+    ('demo', ['LLR'])
+    """
 
     vcf: VariantSource  # VCF, BCF, table of variants or ids such as chr20:1050100:A:G; "-" is standard input
     genome: Genome

@@ -22,7 +22,14 @@ ROLES = {  # role of a special token -> its spellings in published vocabularies,
 
 
 class Encoding(NamedTuple):
-    """Result of a tokenizer for codes [B, L]."""
+    """Result of a tokenizer for codes [B, L].
+
+    >>> from genoformer.genome.codes import encode
+    >>> from genoformer.tokenizers import KmerTokenizer
+    >>> encoding = KmerTokenizer(3).encode(encode("ACGTA")[None])
+    >>> encoding.ids.shape, encoding.spans[0].tolist()
+    ((1, 5), [[0, 0], [0, 3], [1, 4], [2, 5], [0, 0]])
+    """
 
     ids: NDArray[np.int64]  # [B, T]
     spans: NDArray[np.int64]  # [B, T, 2]: the bases [start, end) of a token; empty for special tokens and padding

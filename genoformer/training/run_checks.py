@@ -55,7 +55,7 @@ def failures(
     if validations and validations[-1] > min(validations) + _WORSE:
         return [
             f"The run got worse: {validations[-1]:.3f} bits per base at its end, {min(validations):.3f} at its best; lower "
-            "learning_rate, or stop earlier if it learned the training contigs by heart."
+            "learning_rate, or stop earlier if it memorised the training contigs."
         ]
     return []
 
