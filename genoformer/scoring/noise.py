@@ -17,7 +17,7 @@ from genoformer.genome.variants import Variant
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.track_scores import TrackColumns
 from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
-from genoformer.writers import Column, Floats
+from genoformer.writers import Column, Floats, info_key
 
 MOST_PLACES = 16  # largest number of positions at which noise is measured
 RECORDS_OF_PLACE = 20  # records per position
@@ -48,7 +48,7 @@ class NoiseFloor(NamedTuple):
     def note(self) -> str:
         """Return a sentence on the floors for the summary."""
         floors = ", ".join(
-            f"|GF_{name}| {_number(a)} (indels) and {_number(b)} (substitutions)"
+            f"|GF_{info_key(name)}| {_number(a)} (indels) and {_number(b)} (substitutions)"
             for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
         )
         strongest = "" if self.n_tracks == 1 else ", of the strongest track"
@@ -210,7 +210,7 @@ class Flags:
     def note(self, names: Sequence[str]) -> str:
         """Return a sentence for the summary on the scores with these names."""
         counts = ", ".join(f"{name} {self.n_below[name]:,} of {self.n_known[name]:,}" for name in names)
-        return f"below the noise floor: {counts} (marked in {', '.join(f'GF_{name}_NOISE' for name in names)})"
+        return f"below the noise floor: {counts} (marked in {', '.join(f'GF_{info_key(name)}_NOISE' for name in names)})"
 
 
 def _substituted(records: Sequence[Record]) -> NDArray[np.bool_]:
