@@ -149,7 +149,7 @@ RECORDS_IN = "{} only records whose REF overlaps"
 
 
 def regions(text: str, *, each: bool = False) -> Callable[[Command], Command]:
-    """Return -r and -R for a command; `text` says what is done in the regions. each: not in their union, but in each of them."""
+    """Return -r and -R for a command; `text` says what is done there. each: not in their union, but in each of them."""
     repeated = "may be repeated" if each else "may be repeated, and overlaps count once"
     return option_group(
         click.option(
