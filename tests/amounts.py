@@ -49,6 +49,7 @@ DEFERRED = (
     "test_a_command_that_is_killed_resumes_with_the_same_bytes[embed]",
     "test_a_command_that_is_killed_resumes_with_the_same_bytes[haplotypes]",
     "test_a_command_that_is_killed_resumes_with_the_same_bytes[ism]",
+    "test_predict_bases.py::test_a_run_that_is_killed_resumes_with_the_same_bytes[two workers]",
     # and further parameters of tests of some seconds, whose first ones stay
     "same_numbers[language-COSINE-options2]",
     "same_numbers[tracks-SAR501-options6]",

@@ -155,6 +155,7 @@ MAY_IMPORT = {
         "progress",
         "genome",
         "formats",
+        "writers",
         "models",
         "inference",
         "scoring",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,10 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.genome.wording import counted
+from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.score_types import Score
-from genoformer.scoring.track_scores import TrackColumns
+from genoformer.scoring.track_scores import Noise, TrackColumns
 from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
 from genoformer.writers import Column, Floats, info_key
 
@@ -53,7 +55,7 @@ class NoiseFloor(NamedTuple):
         )
         strongest = "" if self.n_tracks == 1 else ", of the strongest track"
         what = (
-            f"noise: at {self.n_places} places the reference was scored against itself, one base further on, and a "
+            f"noise: at {counted(self.n_places, 'place')} the reference was scored against itself, one base further on, and a "
             "substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
@@ -75,34 +77,38 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    Those of several heads are measured head by head.
+    Heads have their own floors, measured at the same positions.
 
     places: contig and 0-based position.
     """
-    layout = scorer.layout
-    if parts := scorer_parts(scorer):
-        return _joined([measure(part, genome, places, n) for part in parts])
-    if layout is None or not scorer.has_noise_floor:
+    parts = scorer_parts(scorer)
+    if not parts and (scorer.layout is None or not scorer.has_noise_floor):
         return None
     variants = _substitutions(scorer, genome, list(places), n)
     if not variants:
         return None
-    noise = scorer.noise(variants)
+    if parts:
+        noise_of_parts = cast(HeadsScorer, scorer).noise_of_parts(variants)
+        return _joined([_floor_of_head(part, noise) for part, noise in zip(parts, noise_of_parts, strict=True)])
+    return _floor_of_head(scorer, scorer.noise(variants))
+
+
+def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
+    """Return the floors of a scorer of one head from the noise at each position."""
+    layout = scorer.layout
+    assert layout is not None
     kinds = ([of.of_nothing for of in noise], [of.of_window for of in noise])
     indel, substitution = (_floors(scorer, np.abs(layout.strongest(scores)[0]), layout) for scores in kinds)
     return NoiseFloor(
-        len(variants), len(layout.names), tuple(column.belongs_to for column in flag_columns(scorer)), indel, substitution
+        len(noise), len(layout.names), tuple(column.belongs_to for column in flag_columns(scorer)), indel, substitution
     )
 
 
-def _joined(floors: Sequence[NoiseFloor | None]) -> NoiseFloor | None:
-    """Return the floors of several heads as one; None without positions."""
-    known = [floor for floor in floors if floor is not None]
-    if not known:
-        return None
-    names = tuple(name for floor in known for name in floor.names)
-    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in known), strict=True))
-    return NoiseFloor(known[0].n_places, max(floor.n_tracks for floor in known), names, indel, substitution)
+def _joined(floors: Sequence[NoiseFloor]) -> NoiseFloor:
+    """Return the floors of several heads as one."""
+    names = tuple(name for floor in floors for name in floor.names)
+    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in floors), strict=True))
+    return NoiseFloor(floors[0].n_places, max(floor.n_tracks for floor in floors), names, indel, substitution)
 
 
 def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:

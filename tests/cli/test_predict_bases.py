@@ -122,16 +122,18 @@ def test_a_plan_counts_bases_and_passes(tmp_path: Path, model: Path, fasta) -> N
     assert "bases a second, on cpu" in rows["rate"]
 
 
-def test_a_run_that_is_killed_resumes_with_the_same_bytes(tmp_path: Path, model: Path, fasta) -> None:
-    def words(name: str) -> list[object]:
+@pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
+def test_a_run_that_is_killed_resumes_with_the_same_bytes(workers: int, tmp_path: Path, model: Path, fasta) -> None:
+    def words(name: str, n_workers: int = workers) -> list[object]:
         tracks = ["--track", "entropy,information,logprob,constraint", "--stride", 4, "--part-size", 32]
-        return ["predict", "-f", fasta, "-m", model, *tracks, "--device", "cpu", "-o", tmp_path / name]
+        common = ["predict", "-f", fasta, "-m", model, *tracks, "--device", "cpu", "--threads", 1]
+        return [*common, *(["--workers", n_workers] if n_workers > 1 else []), "-o", tmp_path / name]
 
     def made(name: str) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
 
     said, moments = tmp_path / "said", random.Random(3)
-    finished(started(command, words("whole"), said), said)
+    finished(started(command, words("whole", 1), said), said)
     parts = tmp_path / ".out.parts"
     for _ in range(KILLS):
         child = started(command, words("out"), said)
