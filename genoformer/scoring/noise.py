@@ -18,7 +18,7 @@ from genoformer.genome.wording import counted
 from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.track_scores import Noise, TrackColumns
-from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
+from genoformer.scoring.variant_scorer import VariantScorer, model_scorers, scorer_parts, single_scorers
 from genoformer.writers import Column, Floats, info_key
 
 MOST_PLACES = 16  # largest number of positions at which noise is measured
@@ -77,14 +77,18 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    Heads have their own floors, measured at the same positions.
+    Heads have their own floors, measured at the same positions; of several models each is measured as it is alone.
 
     places: contig and 0-based position.
     """
+    places = list(places)
+    if models := model_scorers(scorer):
+        floors = [floor for one in models if (floor := measure(one, genome, places, n)) is not None]
+        return _joined(floors) if floors else None
     parts = scorer_parts(scorer)
     if not parts and (scorer.layout is None or not scorer.has_noise_floor):
         return None
-    variants = _substitutions(scorer, genome, list(places), n)
+    variants = _substitutions(scorer, genome, places, n)
     if not variants:
         return None
     if parts:
@@ -149,7 +153,7 @@ def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list
 
     A score of the level of the tracks, which is not 0 for equal alleles (ACTIVE_SUM), has no floor.
     """
-    parts = scorer_parts(scorer) or [scorer]
+    parts = single_scorers(scorer)
     columns = [column for part in parts if part.has_noise_floor and part.layout is not None for column in _of_changes(part)]
     flags = []
     for i, column in enumerate(columns):
