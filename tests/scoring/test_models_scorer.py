@@ -89,6 +89,17 @@ def test_the_header_names_the_models(folder: Path, tmp_path: Path) -> None:
     assert any("GF_LLR_tokens" in info and "GF_SAD_tracks" in info for info in infos)
 
 
+def test_a_plan_is_of_all_models(folder: Path, tmp_path: Path) -> None:
+    words = [word for name in MODELS for word in ("-m", folder / name)]
+    alone = [
+        run_well("score", folder / "v.vcf", "-f", folder / "g.fa", "-m", folder / name, *RUN, "--plan").stdout
+        for name in MODELS
+    ]
+    text = run_well("score", folder / "v.vcf", "-f", folder / "g.fa", *words, *RUN, "--each-model", "--plan").stdout
+    parameters = [int(of.split("parameters")[1].split()[0].replace(",", "")) for of in (text, *alone)]
+    assert parameters[0] == sum(parameters[1:])
+
+
 def test_workers_and_shards_give_the_same_bytes(folder: Path, tmp_path: Path, monkeypatch) -> None:
     more = ("--each-model", "--part-size", "4")
     whole = score(folder, MODELS, tmp_path / "whole.vcf", *more, "--workers", 1)
