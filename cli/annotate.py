@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, print_json
 from .verbosity import Command, print_note
 
 element_option = click.option(
@@ -20,6 +21,22 @@ element_option = click.option(
 )
 
 
+motif_options = shared.option_group(
+    click.option(
+        "--motifs",
+        type=click.Path(),
+        metavar="FILE",
+        help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO): adds the most gained and the most lost motif of each ALT.",
+    ),
+    click.option(
+        "--motif-p",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=1e-4,
+        show_default=True,
+        metavar="P",
+        help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
+    ),
+)
 annotation_options = shared.option_group(
     element_option,
     shared.columns_of_files,
@@ -67,12 +84,13 @@ def refuse_file(folder: str, option: str) -> None:
 @shared.variants
 @annotation_options
 @shared.variant_output
+@shared.regions(shared.RECORDS_IN.format("Annotate"))
 @click.option(
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, tells REF of a table with effect "
-    "and other allele, and has the bases around motifs.",
+    help="Reference genome (FASTA): aligns insertions and deletions that are looked up by allele, tells REF of a table with "
+    "effect and other allele, and has the bases around motifs.",
 )
 @click.option(
     "--figures",
@@ -80,24 +98,12 @@ def refuse_file(folder: str, option: str) -> None:
     metavar="FOLDER",
     help="Folder for figures and a table of variants by frequency and element.",
 )
-@click.option(
-    "--motifs",
-    type=click.Path(),
-    metavar="FILE",
-    help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO): adds the most gained and the most lost motif of each ALT.",
-)
-@click.option(
-    "--motif-p",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=1e-4,
-    show_default=True,
-    metavar="P",
-    help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
-)
+@motif_options
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 @shared.compute_options()
+@json_option
 def annotate(
-    vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any
+    vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, as_json: bool, **options: Any
 ) -> None:
     """Write every record of VCF (or BCF, or a table; - is stdin) with elements, genes and values of its alleles.
 
@@ -139,7 +145,8 @@ def annotate(
     path, threshold = options.pop("motifs"), options.pop("motif_p")
     motifs = None if path is None else motif_annotation(path, genome, threshold)
     annotations = read_annotation_options(options)
-    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute)
+    region = shared.with_regions(options).get("region")
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute, region)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:
@@ -149,6 +156,10 @@ def annotate(
     for note in summary.notes:
         print_note(note)
     if compute.shard:
+        return
+    if as_json:
+        numbers = {name: getattr(summary, name) for name in ("records", "seconds", "overlapping", "parts", "lookups")}
+        print_json(numbers, output=output)
         return
     rate = summary.records / max(summary.seconds, 1e-9)
     print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")

@@ -7,21 +7,29 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .annotate import annotation_options, read_annotation_options, refuse_file
+from .json_output import json_option, print_json, table_rows
 from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.argument("variants", type=click.Path())
+@click.argument("variants", type=shared.PathOrAddress())
 @annotation_options
+@shared.regions("Compare only variants and controls that overlap")
 @click.option(
     "--background",
     default="auto",
     show_default=True,
-    type=click.Path(),
-    help="Controls: a VCF, BCF or BED; auto draws random loci on the contigs.",
+    type=shared.PathOrAddress(),
+    help="Controls: a VCF, a table of variants or a BED; auto draws random loci on the contigs.",
 )
-@click.option("-f", "--fasta", type=click.Path(), help="Reference genome: needed to match GC; auto leaves out its N.")
+@click.option(
+    "-f",
+    "--fasta",
+    type=shared.PathOrAddress(),
+    help="Reference genome (FASTA), needed to match GC, and for a table with effect and other allele; auto leaves out its N.",
+)
 @click.option(
     "--sizes", metavar="NAME", help="Contig lengths for auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths."
 )
@@ -42,7 +50,7 @@ from .verbosity import Command, print_note
 @click.option(
     "--score",
     metavar="KEY",
-    help="INFO key of a score, such as GF_LLR: compare variants of the largest |score| with the others.",
+    help="Score, such as LLR, or its INFO key: compare variants of the largest |score| with the others.",
 )
 @click.option(
     "--top",
@@ -70,7 +78,7 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Number of permutations and of control sets.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=shared.SEED_HELP)
 @click.option(
     "--controls",
     "n_controls",
@@ -86,9 +94,10 @@ from .verbosity import Command, print_note
     metavar="FOLDER",
     help="Folder for tables and figures; without it, a table is printed on stdout.",
 )
+@json_option
 @click.pass_context
-def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any) -> None:
-    """Test whether VARIANTS (VCF, BCF, BED) lie in elements more often than matched controls; for a bigWig, where its sum lies.
+def enrich(ctx: click.Context, variants: str, output: str | None, as_json: bool, **options: Any) -> None:
+    """Test whether VARIANTS lie in elements more often than matched controls; for a bigWig, where its sum lies.
 
     \b
     genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 \\
@@ -98,15 +107,19 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     genoformer enrich scored.vcf.gz -a STATE=states.bed --score GF_LLR --top 0.05 -o enriched
     genoformer enrich attention.bw -a STATE=states.bed -o enriched
 
-    Controls are matched by bins of allele frequency, TSS distance, local GC and length. The boxes show 1,000 control sets,
-    each with one control per variant. P is one-sided, from as many permutations of variants and controls within the bins, and
-    at least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
+    VARIANTS is a VCF, a BCF, a BED, a table of variants, or a table (TSV, Parquet) that `genoformer score` wrote. Controls
+    are matched by bins of allele frequency, TSS distance, local GC and length. The boxes show 1,000 control sets, each with
+    one control per variant. P is one-sided, from as many permutations of variants and controls within the bins, and at
+    least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
     (--prune, or by r2).
     """
+    from genoformer.annotation.variant_regions import refuse_remote_bed
     from genoformer.tables import tsv_line
 
     from .output_lock import lock_outputs
 
+    for source in (variants, options["background"]):
+        refuse_remote_bed(source)
     lock_outputs(output)
     is_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
     _refuse_ineffective(ctx, is_track=is_track)
@@ -115,12 +128,15 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     annotations = read_annotation_options(options)
     enrich_one = _enrich_track if is_track else _enrich_variants
     rows, lines = enrich_one(variants, annotations, output, options)
-    if output is None:
+    if as_json:
+        intervals = {"fold": ("low", "high")} if "low" in rows[0] else {}
+        print_json({"annotations": table_rows(rows, intervals)})
+    elif output is None:
         for row in rows:
             click.echo(tsv_line(map(str, row)))
     for line in lines:
         print_note(line)
-    if output is not None:
+    if output is not None and not as_json:
         _show(rows)
 
 
@@ -138,41 +154,20 @@ def _enrich_track(track: str, annotations: Any, output: str | None, options: dic
 def _enrich_variants(variants: str, annotations: Any, output: str | None, options: dict[str, Any]) -> tuple[Any, list[str]]:
     """Return the table and the notes of the enrichment of variants in annotations."""
     from genoformer.annotation.figures import enrichment_rows, write_study
-    from genoformer.annotation.random_regions import read_sizes
     from genoformer.annotation.request import EnrichmentRequest
     from genoformer.annotation.study import describe, run_enrichment
     from genoformer.genome.reference import Genome
 
     from .progress import progress_bar
 
-    fasta, sizes, match, exclude = (options.pop(key) for key in ("fasta", "sizes", "match", "exclude"))
-    request = EnrichmentRequest(
-        variants,
-        annotations,
-        genome=Genome(fasta) if fasta else None,
-        sizes=read_sizes(sizes) if sizes else None,
-        exclude=_read_excluded(exclude),
-        match_on=None if match is None else _names(match),
-        **options,
-    )
+    fasta = options.pop("fasta")
+    genome = Genome(fasta) if fasta else None
+    request = EnrichmentRequest.from_names(variants, annotations, genome=genome, **shared.with_regions(options))
     with progress_bar("steps") as progress:
         study = run_enrichment(request, progress=progress)
     if output is not None:
         write_study(Path(output), study)
     return enrichment_rows(study), describe(study)
-
-
-def _read_excluded(paths: tuple[str, ...]) -> dict[str, Any]:
-    """Return the intervals of all BED files by contig."""
-    import numpy as np
-
-    from genoformer.formats.bed import read_bed
-
-    intervals: dict[str, Any] = {}
-    for path in paths:
-        for contig, rows in read_bed(path).items():
-            intervals.setdefault(contig, []).append(rows)
-    return {contig: np.concatenate(rows) for contig, rows in intervals.items()}
 
 
 def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
@@ -184,7 +179,7 @@ def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
         for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
     }
-    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output"}
+    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output", "as_json"}
     if is_track:
         for name, option in options.items():
             if name not in of_tracks:
@@ -194,10 +189,6 @@ def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
             raise ConfigError(f"{options[name]} is for random controls, but the controls are others; leave it out.")
     if "tops" in options and "score" not in options:
         raise ConfigError("--top needs --score; give --score, or leave --top out.")
-
-
-def _names(text: str) -> list[str]:
-    return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _show(rows: Any) -> None:

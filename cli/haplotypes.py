@@ -8,20 +8,17 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import class_options, given_options, track_options
+from .json_output import json_option, print_json
+from .model_option import model_option, print_cautions
+from .track_options import class_options, given_options, options_of_heads, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
     shared.reference,
-    click.option(
-        "-m",
-        "--model",
+    model_option(
+        "Track model or fine-tuned model: a folder, or a name from `models list`; several form an ensemble.",
         "model_names",
-        type=shared.MODEL,
         multiple=True,
-        default=["mini-tracks"],
-        help="Track model or fine-tuned model: a folder, or a name from `models list`; several form an ensemble.  "
-        "[default: mini-tracks]",
     ),
     click.option("-o", "--output", required=True, type=click.Path(), help="TSV to write."),
     click.option(
@@ -33,9 +30,10 @@ _common = shared.option_group(
     shared.context,
     shared.strand,
     shared.device,
-    click.option("--force", is_flag=True, help="Continue even if the VCF does not seem to belong to the FASTA."),
+    shared.force,
     shared.fix,
     shared.precision,
+    json_option,
 )
 _pair_parts = shared.part_size("Number of pairs that a process scores and saves together.  [default: 64]")
 
@@ -43,20 +41,22 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 @click.command(cls=Command)
 @click.argument("vcf", type=shared.PathOrAddress())
 @_common
-@click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
+@click.option("-b", "--bed", type=click.Path(), help=shared.BED_HELP)
 @shared.columns
+@shared.regions("Score")
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
 @track_options
 @class_options
 @shared.compute_options()
 @click.pass_context
 def haplotypes(
-    ctx: click.Context, vcf: str, output: str, bed: str, columns: str | None, samples: str | None, **options: Any
+    ctx: click.Context, vcf: str, output: str, bed: str | None, columns: str | None, samples: str | None, **options: Any
 ) -> None:
     """Score the joint effect of all phased variants of a sample around a region, per chromosome and in sum (dosage).
 
     \b
-    genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -b promoters.bed -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -r chr20:1,050,001-1,051,000 -o haplotypes.tsv
 
     The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
     Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF
@@ -64,8 +64,9 @@ def haplotypes(
     """
     from pathlib import Path
 
+    from genoformer.errors import ConfigError
     from genoformer.formats.bed_kinds import layout_of
-    from genoformer.genome.beyond import regions_on
+    from genoformer.genome.beyond import placed_regions
     from genoformer.genome.reference import Genome
     from genoformer.scoring.haplotypes import score_haplotypes
     from genoformer.scoring.job import HaplotypeJob
@@ -74,25 +75,31 @@ def haplotypes(
 
     lock_outputs(None if options["shard"] else output)
     genome = Genome(options["fasta"])
-    given = given_options(ctx, *_NOT_OF_JOB, "bed", "columns", "samples")
-    regions = [placed.region for placed in regions_on(bed, genome, columns)]
-    for note in layout_of(Path(bed), columns).notes:
-        print_note(f"{Path(bed).name}: {note}")
+    given = given_options(ctx, *_NOT_OF_JOB, "bed", "columns", "samples", "region", "region_files")
+    files = [Path(path) for path in (*([bed] if bed is not None else []), *options["region_files"])]
+    if not files and not options["region"]:
+        raise ConfigError("found no regions, expected some; give a BED with -b or -R, or a region with -r.")
+    regions = [placed.region for placed in placed_regions((*files, *options["region"]), genome, columns)]
+    for path in files:
+        for note in layout_of(path, columns).notes:
+            print_note(f"{path.name}: {note}")
     chosen = [name.strip() for name in samples.split(",")] if samples else None
     job = HaplotypeJob.from_names(vcf, genome, options["model_names"], regions, output, samples=chosen, **given)
-    _run(job, score_haplotypes, "regions", assemble=options["assemble"])
+    print_cautions(options["model_names"], genome.path, of_variants=True)
+    _run(job, score_haplotypes, "regions", options)
 
 
 @click.command(cls=Command)
 @shared.variants
 @_common
+@shared.regions(shared.RECORDS_IN.format("Score pairs of"))
 @click.option(
     "--within",
     type=click.IntRange(min=1),
     metavar="BASES",
     help="Maximum distance of the two variants in bases.  [default: 500, and at most a quarter of the window]",
 )
-@track_options
+@options_of_heads
 @class_options
 @shared.compute_options(_pair_parts)
 @click.pass_context
@@ -100,7 +107,7 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
 
     \b
-    genoformer pairs in.vcf.gz -f hg38.fa --within 200 -o pairs.tsv
+    genoformer pairs in.vcf.gz -f hg38.fa -m enformer --within 200 -o pairs.tsv
 
     With --fix, records whose REF disagrees are read as corrected. The table has the corrected position and alleles.
     """
@@ -112,7 +119,8 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     lock_outputs(None if options["shard"] else output)
     given = given_options(ctx, *_NOT_OF_JOB, "within")
     job = PairsJob.from_names(vcf, options["fasta"], options["model_names"], within, output, **given)
-    _run(job, score_pairs, "pairs", assemble=options["assemble"])
+    print_cautions(options["model_names"], options["fasta"], of_variants=True)
+    _run(job, score_pairs, "pairs", options)
 
 
 _NOT_OF_JOB = (
@@ -121,22 +129,26 @@ _NOT_OF_JOB = (
     "model_names",
     "output",
     "assemble",
+    "as_json",
 )  # parameters of both commands that are no options of the job
 
 
-def _run(job: Any, score: Callable[..., Any], unit: str, *, assemble: bool) -> None:
+def _run(job: Any, score: Callable[..., Any], unit: str, options: dict[str, Any]) -> None:
     """Run a job and print its summary."""
     import sys
     from dataclasses import replace
 
     from .progress import progress_bar
 
-    job = replace(job, compute=replace(job.compute, assemble=assemble, command=tuple(sys.argv[1:])))
+    job = replace(job, compute=replace(job.compute, assemble=options["assemble"], command=tuple(sys.argv[1:])))
     with progress_bar(unit) as watch:
         summary = score(job, progress=watch)
     for note in summary.notes:
         print_note(note)
     if job.compute.shard is not None:
+        return
+    if options["as_json"]:
+        print_json({"output": job.output, **summary._asdict()})
         return
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in summary.left_out.items() if n) or "none"
     print_note(f"{job.output}: {summary.n_rows:,} rows from {summary.n_sequences:,} sequences; left out: {left_out}")

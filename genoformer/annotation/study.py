@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from genoformer.annotation.random_regions import random_regions, random_space
 from genoformer.annotation.request import AUTO, EnrichmentRequest
 from genoformer.annotation.variant_regions import (
     VariantRegions,
+    excluded_bases,
     fill_frequencies,
     layout_notes,
     read_variant_regions,
@@ -36,7 +38,12 @@ from genoformer.annotation.variant_regions import (
 )
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.contigs import ContigMap
+from genoformer.genome.variant_input import VariantSource
 from genoformer.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -75,9 +82,27 @@ class Study(NamedTuple):
         assert self.matrix is not None
         return (self.matrix.p <= MARK_P) & (self.matrix.observed >= MARK_OVERLAPS)
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each comparison and annotation, with the columns of enrichment.tsv."""
+        from genoformer.annotation.study_tables import enrichment_frame
+
+        return enrichment_frame(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the fold of each annotation of the first comparison over its controls, in `ax` or in a new figure."""
+        from genoformer.annotation.study_tables import plot_study
+
+        return plot_study(self, ax)
+
+    def __repr__(self) -> str:
+        return f"Study({'; '.join(describe(self)[len(self.notes) :])})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.to_frame().to_html(index=False, float_format='{:.4g}'.format)}"
+
 
 def enrich_variants(
-    variants: str | Path,
+    variants: VariantSource,
     annotations: Annotations,
     background: str | Path = AUTO,
     *,
@@ -151,7 +176,13 @@ def _group(request: EnrichmentRequest, regions: VariantRegions, matched_on: Sequ
 def _read_variants(request: EnrichmentRequest, notes: list[str]) -> VariantRegions:
     """Read the variants, and add notes on the file and on its contigs."""
     records = read_variant_regions(
-        request.variants, af_key=request.af_key, score_key=request.score, trait=request.trait, seed=request.seed
+        request.variants,
+        af_key=request.af_key,
+        score_key=request.score,
+        trait=request.trait,
+        seed=request.seed,
+        genome=request.genome,
+        region=request.region,
     )
     notes += [*records.notes, *layout_notes(request.variants)]
     require_shared(request.annotations, dict.fromkeys(records.contigs, 0), records.name)
@@ -169,11 +200,23 @@ def _read_controls(
     if request.has_own_controls:
         return records, records
     if request.has_random_controls:
-        space = random_space(records, request.genome, request.sizes, request.exclude or {})
+        space = random_space(
+            records,
+            request.genome,
+            request.sizes,
+            excluded_bases(records, request.exclude or {}, request.region, request.genome),
+        )
         notes += space.notes
         lengths = np.maximum(records.ends - records.starts, 1)
         return records, random_regions(space, request.n_controls, lengths, np.random.default_rng([request.seed, 1]))
-    pool = read_variant_regions(request.background, af_key=request.af_key, most=MOST_CONTROLS, seed=request.seed)
+    pool = read_variant_regions(
+        request.background,
+        af_key=request.af_key,
+        most=MOST_CONTROLS,
+        seed=request.seed,
+        genome=request.genome,
+        region=request.region,
+    )
     notes += pool.notes
     return fill_frequencies(records, pool), pool
 

@@ -149,14 +149,16 @@ def tokens_at_once(model: nn.Module) -> int:
 def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...] | None = None) -> Floats:
     """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved.
 
-    shape: that of one result; None: that of the first one, if n is not 0.
+    shape: that of one result, for n = 0.
     """
-    results = np.empty((n, *(shape or ())), dtype=np.float32)
+    results: Floats | None = None
     for part, values in batches(run, n, batch_size):
-        if shape is None and not part.start:
+        if len(values) == n and values.flags.c_contiguous:
+            return values  # those of a single batch, which can be large, are not copied
+        if results is None:
             results = np.empty((n, *values.shape[1:]), dtype=np.float32)
         results[part] = values
-    return results
+    return np.empty((n, *(shape or ())), dtype=np.float32) if results is None else results
 
 
 def sha256_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:

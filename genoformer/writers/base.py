@@ -111,6 +111,7 @@ class Provenance(NamedTuple):
     model: str = ""
     sha256: str = ""  # of the weights
     options: str = ""
+    caution: str = ""  # what the model's card warns of
 
 
 class Header(NamedTuple):

@@ -55,7 +55,7 @@ class VCFWriter(TextWriter):
         kept = [line for line in header.lines[:-1] if not line.startswith(declared)]
         gone = [f"##genoformer_annotation=<ID={source.name}," for source in header.sources]
         if not any(line.startswith("##INFO=<ID=GF_") and ",Number=A," in line for line in kept):
-            gone += ["##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise="]
+            gone += [f"##genoformer_{name}=" for name in ("version", "model", "options", "caution", "noise")]
         yield from (line for line in kept if not line.startswith(tuple(gone)))  # keep provenance of other scores
         known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
         for name, length in header.contigs.items():
@@ -254,9 +254,10 @@ def _origin(header: Header) -> Iterator[str]:
         of = f'Keys="{",".join(source.keys)}",File="{quoted(source.file)}",{source.hashed}="{source.sha256}"'
         yield f"##genoformer_annotation=<ID={source.name},{of}>"
     if header.columns:
-        name = re.sub(r"[^\w.+-]", "_", origin.model)  # characters that the VCF specification allows in an ID
-        yield f'##genoformer_model=<ID={name},sha256="{origin.sha256}">'
+        yield model_line(origin.model, origin.sha256)
         yield f"##genoformer_options={origin.options}"
+        if origin.caution:
+            yield f"##genoformer_caution={origin.caution}"
     if header.noise:
         yield f"##genoformer_noise={header.noise}"
 
@@ -267,6 +268,12 @@ def _spread(texts: Sequence[str], rows: Sequence[int], n: int) -> list[str]:
     for row, text in zip(rows, texts, strict=True):
         spread[row] = text
     return spread
+
+
+def model_line(model: str, sha256: str) -> str:
+    """Return the header line on the model, whose name becomes an ID."""
+    name = re.sub(r"[^\w.+-]", "_", model)  # characters that the VCF specification allows in an ID
+    return f'##genoformer_model=<ID={name},sha256="{sha256}">'
 
 
 def format_info(keys: Sequence[str], cells: Cells) -> list[str]:

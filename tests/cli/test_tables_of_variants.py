@@ -150,6 +150,6 @@ def test_a_table_has_no_genotypes(inputs, tmp_path) -> None:
     fasta, vcf, _ = inputs
     (tmp_path / "a.bed").write_text("chr1\t100\t210\n")
     table = oriented(vcf, tmp_path)
-    done = run("haplotypes", table, "-f", fasta, "-b", tmp_path / "a.bed", "-o", tmp_path / "h.tsv")
+    done = run("haplotypes", table, "-f", fasta, "-m", "mini-tracks", "-b", tmp_path / "a.bed", "-o", tmp_path / "h.tsv")
     assert done.exit_code == 2
     assert "has no samples; haplotypes need phased genotypes" in done.stderr

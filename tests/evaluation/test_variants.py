@@ -16,8 +16,9 @@ from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.evaluation.variants import Truth, evaluate_variants, read_scores, read_truth
+from genoformer.errors import ConfigError
+from genoformer.evaluation.truth import Truth
+from genoformer.evaluation.variants import evaluate_variants, read_scores
 
 N = 60
 random = np.random.default_rng(1)
@@ -122,24 +123,6 @@ def test_every_format_of_score_is_read(name, files) -> None:
         read_scores(files[name], ["LLR"])
 
 
-def test_truth_is_read_by_its_columns(files) -> None:
-    truth = read_truth(files["truth.tsv"], "Coefficient", element="Element", where={"Release": "new"})
-    assert truth.effects == pytest.approx(of(EFFECTS))
-    assert (truth.elements, truth.binary) == (of(ELEMENTS), False)
-    labels = read_truth(files["truth.tsv"], "Element", positive="e1")
-    assert labels.binary
-    assert labels.effects == of([float(e == "e1") for e in ELEMENTS])
-    for column, options, message in (
-        ("Effect", {}, "has no column Effect; its columns are Chrom, Pos, Ref, Alt, Coefficient"),
-        ("Element", {}, "has no variant with a number in Element"),
-        ("Element", {"positive": "x"}, "no row of .*truth.tsv has 'x' in Element"),
-    ):
-        with pytest.raises((ConfigError, FileFormatError), match=message):
-            read_truth(files["truth.tsv"], column, **options)
-    with pytest.raises(MissingFileError, match="does not exist"):
-        read_truth("nothing.tsv", "a")
-
-
 def test_the_command_prints_json_and_draws(files, tmp_path) -> None:
     out = tmp_path / "report"
     command = ["evaluate", "variants", str(files["s.vcf"]), str(files["truth.tsv"]), "--truth", "Coefficient"]
@@ -148,7 +131,7 @@ def test_the_command_prints_json_and_draws(files, tmp_path) -> None:
     found = json.loads(done.stdout)
     assert found == json.loads((out / "metrics.json").read_text())
     assert found["n"] == {"SAD": {"all": N, "e0": 20, "e1": 20, "e2": 20}}
-    assert found["scores"]["SAD"]["all"]["spearman"][0] == pytest.approx(spearmanr(SCORES, EFFECTS).statistic, abs=1e-4)
+    assert found["scores"]["SAD"]["all"]["spearman"]["value"] == pytest.approx(spearmanr(SCORES, EFFECTS).statistic, abs=1e-4)
     assert set(found["scores"]["SAD"]) == {"all", "e0", "e1", "e2", "mean_of_elements"}
     with Image.open(out / "variants.png") as image:
         assert image.size[0] > 600
