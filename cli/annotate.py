@@ -20,6 +20,22 @@ element_option = click.option(
 )
 
 
+motif_options = shared.option_group(
+    click.option(
+        "--motifs",
+        type=click.Path(),
+        metavar="FILE",
+        help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO): adds the most gained and the most lost motif of each ALT.",
+    ),
+    click.option(
+        "--motif-p",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=1e-4,
+        show_default=True,
+        metavar="P",
+        help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
+    ),
+)
 annotation_options = shared.option_group(
     element_option,
     shared.columns_of_files,
@@ -67,6 +83,7 @@ def refuse_file(folder: str, option: str) -> None:
 @shared.variants
 @annotation_options
 @shared.variant_output
+@shared.regions(shared.RECORDS_IN.format("Annotate"))
 @click.option(
     "-f",
     "--fasta",
@@ -80,20 +97,7 @@ def refuse_file(folder: str, option: str) -> None:
     metavar="FOLDER",
     help="Folder for figures and a table of variants by frequency and element.",
 )
-@click.option(
-    "--motifs",
-    type=click.Path(),
-    metavar="FILE",
-    help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO): adds the most gained and the most lost motif of each ALT.",
-)
-@click.option(
-    "--motif-p",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=1e-4,
-    show_default=True,
-    metavar="P",
-    help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
-)
+@motif_options
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 @shared.compute_options()
 def annotate(
@@ -139,7 +143,8 @@ def annotate(
     path, threshold = options.pop("motifs"), options.pop("motif_p")
     motifs = None if path is None else motif_annotation(path, genome, threshold)
     annotations = read_annotation_options(options)
-    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute)
+    region = shared.with_regions(options).get("region")
+    request = AnnotationRequest(vcf, annotations, output, figures is not None, af_key, genome, motifs, compute, region)
     with progress_bar("records") as progress:
         summary = run_annotation(request, progress=progress)
     if figures is not None and summary.breakdown is not None:

@@ -11,7 +11,7 @@ from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.argument("data", type=click.Path())
+@click.argument("data", type=click.Path(), required=False)
 @click.option(
     "-m",
     "--model",
@@ -20,6 +20,7 @@ from .verbosity import Command, print_note
     help="Language model, fine-tuned model (its encoder), or track model (its bins): a folder, or a name from `models list`.",
 )
 @shared.genome_of_bed
+@shared.regions("Without DATA, embed")
 @click.option(
     "-o",
     "--output",
@@ -73,7 +74,7 @@ from .verbosity import Command, print_note
     shared.part_size("Sequences that a process embeds and saves together.  [default: 4,096, fewer if they are long]")
 )
 def embed(
-    data: str,
+    data: str | None,
     fasta: str | None,
     output: str | None,
     pca: str | None,
@@ -89,6 +90,7 @@ def embed(
     genoformer embed promoters.csv -m demo -o promoters.parquet --pca promoters.png
     genoformer embed train.csv -m demo --probe --valid dev.csv > probe.json
     genoformer embed peaks.bed -f genome.fa -m demo --layer 2 --layer 4 -o peaks.npy
+    genoformer embed -f genome.fa -r chr20:1,050,001-1,050,500 -m demo -o region.npy
     genoformer embed peaks.bed -f genome.fa -m mini-tracks --pooling tokens -o bins.parquet
 
     .npy is float32 [N, D], or [N, layers, D] for several layers; the names and labels of its rows are in .names.tsv. Parquet
@@ -115,6 +117,8 @@ def embed(
     from .progress import progress_bar
 
     compute = shared.take_compute(options)
+    options = shared.with_regions(options)
+    region = options.pop("region", None)
     lock_outputs(*(() if compute.shard else (output, pca)))
     if not (output or pca or probe):
         raise ConfigError("no output is named; name a file with -o or --pca, or give --probe.")
@@ -123,7 +127,10 @@ def embed(
     paths = {"output": Path(output) if output else None, "pca": Path(pca) if pca else None}
     request = with_runtime(EmbeddingRequest, compute=compute, **paths, **with_strand(options))
     columns = list(label) or None
-    sequences = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
+    if data is None or region is not None:
+        sequences = _of_regions(data, region, fasta, probe=probe)
+    else:
+        sequences = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
     held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=sequences.n_labels) if valid else None
     for note in [*sequences.notes, *(held_out.notes if held_out else ())]:
         print_note(note)
@@ -137,3 +144,19 @@ def embed(
         print_note(note)
     if probes:
         click.echo(json.dumps(probes[0] if len(probes) == 1 else {"layers": probes}, indent=1, allow_nan=False))
+
+
+def _of_regions(data: str | None, region: Any, fasta: str | None, *, probe: bool) -> Any:
+    """Return the sequences of the regions of -r and -R."""
+    from genoformer.datasets.region_sequences import read_region_sequences
+    from genoformer.errors import ConfigError, OptionError
+
+    if region is None:
+        raise ConfigError("found no sequences, expected DATA or regions; name a file, or give -r or -R.")
+    if data is not None:
+        raise OptionError("region", f"stands in place of DATA, found {data}, too; leave one of them out.")
+    if fasta is None:
+        raise OptionError("region", "is of a genome, found none; give its FASTA with -f.")
+    if probe:
+        raise OptionError("probe", "needs labels, which regions do not have; give a file with labels.")
+    return read_region_sequences(region, fasta)

@@ -7,21 +7,28 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .annotate import annotation_options, read_annotation_options, refuse_file
 from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.argument("variants", type=click.Path())
+@click.argument("variants", type=shared.PathOrAddress())
 @annotation_options
+@shared.regions("Compare only variants and controls that overlap")
 @click.option(
     "--background",
     default="auto",
     show_default=True,
-    type=click.Path(),
-    help="Controls: a VCF, BCF or BED; auto draws random loci on the contigs.",
+    type=shared.PathOrAddress(),
+    help="Controls: a VCF, a table of variants or a BED; auto draws random loci on the contigs.",
 )
-@click.option("-f", "--fasta", type=click.Path(), help="Reference genome: needed to match GC; auto leaves out its N.")
+@click.option(
+    "-f",
+    "--fasta",
+    type=shared.PathOrAddress(),
+    help="Reference genome: needed to match GC, and for a table with effect and other allele; auto leaves out its N.",
+)
 @click.option(
     "--sizes", metavar="NAME", help="Contig lengths for auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths."
 )
@@ -88,7 +95,7 @@ from .verbosity import Command, print_note
 )
 @click.pass_context
 def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any) -> None:
-    """Test whether VARIANTS (VCF, BCF, BED) lie in elements more often than matched controls; for a bigWig, where its sum lies.
+    """Test whether VARIANTS (VCF, table, BED) lie in elements more often than matched controls, or where a bigWig has its sum.
 
     \b
     genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 \\
@@ -103,10 +110,13 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     at least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
     (--prune, or by r2).
     """
+    from genoformer.annotation.variant_regions import refuse_remote_bed
     from genoformer.tables import tsv_line
 
     from .output_lock import lock_outputs
 
+    for source in (variants, options["background"]):
+        refuse_remote_bed(source)
     lock_outputs(output)
     is_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
     _refuse_ineffective(ctx, is_track=is_track)
@@ -146,7 +156,7 @@ def _enrich_variants(variants: str, annotations: Any, output: str | None, option
 
     fasta = options.pop("fasta")
     genome = Genome(fasta) if fasta else None
-    request = EnrichmentRequest.from_names(variants, annotations, genome=genome, **options)
+    request = EnrichmentRequest.from_names(variants, annotations, genome=genome, **shared.with_regions(options))
     with progress_bar("steps") as progress:
         study = run_enrichment(request, progress=progress)
     if output is not None:

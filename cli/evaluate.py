@@ -35,15 +35,19 @@ def evaluate() -> None:
 
 
 @evaluate.command()
-@click.argument("scored", type=click.Path())
-@click.argument("table", metavar="TRUTH", type=click.Path())
+@click.argument("scored", type=shared.PathOrAddress())
+@click.argument("table", metavar="TRUTH", type=shared.PathOrAddress())
 @click.option("--truth", metavar="COLUMN", required=True, help="Column of the measured effects, or of the labels.")
 @click.option("--positive", metavar="VALUE", help="Value of the label column that is positive; all others are negative.")
 @click.option("--element", metavar="COLUMN", help="Column that groups the variants, for metrics of each group and their mean.")
 @click.option("--where", metavar="COLUMN=VALUE", multiple=True, help="Use only rows with this value; may be repeated.")
 @click.option("-s", "--scores", metavar="NAMES", help="Scores, separated by commas.  [default: all scores of SCORED]")
 @click.option(
-    "--also", metavar="FILE", multiple=True, type=click.Path(), help="Output of `score` with another model; may be repeated."
+    "--also",
+    metavar="FILE",
+    multiple=True,
+    type=shared.PathOrAddress(),
+    help="Output of `score` with another model; may be repeated.",
 )
 @click.option(
     "--rank-mean", is_flag=True, help="Add RANK_MEAN, the mean over the scores of the rank of |score|, of variants with all."
@@ -57,16 +61,20 @@ def variants(scored: str, table: str, truth: str, where: tuple[str, ...], output
         --where Release=GRCh38
     genoformer evaluate variants scored.vcf.gz truth.tsv.gz --truth truth --positive MOTIF_BREAKING
 
-    TRUTH is a TSV or CSV, plain or gzipped, with columns for contig, POS, REF and ALT. Measured effects give Spearman
-    correlations; labels give AUROC and AUPRC. The 95 % intervals resample variants; those of means over elements resample
-    elements. With --also, scores are named FILE:SCORE.
+    TRUTH is a TSV or CSV, plain or gzipped, with columns for contig, POS, REF and ALT under their usual names, or for ids such
+    as chr20:1050100:A:G; or a VCF, whose columns are the keys of INFO. SCORED and TRUTH may be addresses (https, s3). Measured
+    effects give Spearman correlations; labels give AUROC and AUPRC. The 95 % intervals resample variants; those of means over
+    elements resample elements. With --also, scores are named FILE:SCORE.
     """
     import json
+    from contextlib import ExitStack
     from pathlib import Path
 
     from genoformer.errors import ConfigError
     from genoformer.evaluation.rank_means import RANK_MEAN, rank_mean, read_score_files
-    from genoformer.evaluation.variants import evaluate_variants, read_truth, write_evaluation
+    from genoformer.evaluation.truth import read_truth
+    from genoformer.evaluation.variants import evaluate_variants, write_evaluation
+    from genoformer.formats.remote import local_copy
     from genoformer.scoring.scores import SCORES
 
     from .output_lock import lock_outputs
@@ -76,8 +84,10 @@ def variants(scored: str, table: str, truth: str, where: tuple[str, ...], output
     lock_outputs(output)
     names = [name for name in (options["scores"] or "").split(",") if name.strip()]
     conditions = {k: v for k, _, v in (text.partition("=") for text in where)}
-    known = read_truth(table, truth, element=options["element"], positive=options["positive"], where=conditions)
-    values = read_score_files([scored, *options["also"]], names, SCORES)
+    with ExitStack() as copies:
+        path, *paths = (copies.enter_context(local_copy(file)) for file in (table, scored, *options["also"]))
+        known = read_truth(path, truth, element=options["element"], positive=options["positive"], where=conditions)
+        values = read_score_files(paths, names, SCORES)
     if options["rank_mean"]:
         values[RANK_MEAN] = rank_mean(list(values.values()))
     found = evaluate_variants(values, known)

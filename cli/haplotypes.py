@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import class_options, given_options, track_options
+from .track_options import class_options, given_options, options_of_heads, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
@@ -43,20 +43,22 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 @click.command(cls=Command)
 @click.argument("vcf", type=shared.PathOrAddress())
 @_common
-@click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
+@click.option("-b", "--bed", type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
 @shared.columns
+@shared.regions("Score")
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
 @track_options
 @class_options
 @shared.compute_options()
 @click.pass_context
 def haplotypes(
-    ctx: click.Context, vcf: str, output: str, bed: str, columns: str | None, samples: str | None, **options: Any
+    ctx: click.Context, vcf: str, output: str, bed: str | None, columns: str | None, samples: str | None, **options: Any
 ) -> None:
     """Score the joint effect of all phased variants of a sample around a region, per chromosome and in sum (dosage).
 
     \b
     genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -r chr20:1,050,001-1,051,000 -o haplotypes.tsv
 
     The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
     Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF
@@ -64,8 +66,9 @@ def haplotypes(
     """
     from pathlib import Path
 
+    from genoformer.errors import ConfigError
     from genoformer.formats.bed_kinds import layout_of
-    from genoformer.genome.beyond import regions_on
+    from genoformer.genome.beyond import placed_regions
     from genoformer.genome.reference import Genome
     from genoformer.scoring.haplotypes import score_haplotypes
     from genoformer.scoring.job import HaplotypeJob
@@ -74,10 +77,14 @@ def haplotypes(
 
     lock_outputs(None if options["shard"] else output)
     genome = Genome(options["fasta"])
-    given = given_options(ctx, *_NOT_OF_JOB, "bed", "columns", "samples")
-    regions = [placed.region for placed in regions_on(bed, genome, columns)]
-    for note in layout_of(Path(bed), columns).notes:
-        print_note(f"{Path(bed).name}: {note}")
+    given = given_options(ctx, *_NOT_OF_JOB, "bed", "columns", "samples", "region", "region_files")
+    files = [Path(path) for path in (*([bed] if bed is not None else []), *options["region_files"])]
+    if not files and not options["region"]:
+        raise ConfigError("found no regions, expected some; give a BED with -b or -R, or a region with -r.")
+    regions = [placed.region for placed in placed_regions((*files, *options["region"]), genome, columns)]
+    for path in files:
+        for note in layout_of(path, columns).notes:
+            print_note(f"{path.name}: {note}")
     chosen = [name.strip() for name in samples.split(",")] if samples else None
     job = HaplotypeJob.from_names(vcf, genome, options["model_names"], regions, output, samples=chosen, **given)
     _run(job, score_haplotypes, "regions", assemble=options["assemble"])
@@ -86,13 +93,14 @@ def haplotypes(
 @click.command(cls=Command)
 @shared.variants
 @_common
+@shared.regions(shared.RECORDS_IN.format("Score pairs of"))
 @click.option(
     "--within",
     type=click.IntRange(min=1),
     metavar="BASES",
     help="Maximum distance of the two variants in bases.  [default: 500, and at most a quarter of the window]",
 )
-@track_options
+@options_of_heads
 @class_options
 @shared.compute_options(_pair_parts)
 @click.pass_context

@@ -29,14 +29,15 @@ def _number_or_text(context: click.Context, parameter: click.Parameter, text: st
 
 _PATH = click.Path(path_type=Path)
 _common = shared.option_group(
-    click.argument("data", type=_PATH),
+    click.argument("data", type=shared.PathOrAddress(), nargs=-1, callback=shared.one_or_variants),
     click.option("-m", "--model", type=shared.MODEL, required=True, help="Model folder, or a name from `models list`."),
     click.option(
         "-f",
         "--fasta",
         type=shared.PathOrAddress(path_type=Path),
-        help="Genome FASTA, or its address (https, s3), needed if DATA is a BED or VCF.",
+        help="Genome FASTA, or its address (https, s3), needed unless DATA is a FASTA.",
     ),
+    shared.regions("Without DATA, map this region; of variants, map only those whose REF overlaps"),
     click.option("-o", "--output", "out", required=True, type=_PATH, help="Folder for maps, motifs and figures."),
     click.option(
         "--length",
@@ -87,11 +88,11 @@ _of_tracks = shared.option_group(
 
 @click.group(cls=Group)
 def interpret() -> None:
-    """Map which bases a model uses in the regions of a BED, VCF or FASTA, with tracks, motifs and figures.
+    """Map which bases a model uses in the regions of a BED or of -r, at variants or in a FASTA, with motifs and figures.
 
-    Maps are of the forward strand; the strand column of a BED is ignored. A VCF is first compared with the genome, as in
-    `genoformer score`: records that do not match are left out, --fix reads them as corrected, and --force continues if the
-    check fails.
+    Maps are of the forward strand; the strand column of a BED is ignored. Variants (a VCF, a table, or ids such as
+    chr20:1050100:A:G) are first compared with the genome, as in `genoformer score`: records that do not match are left out,
+    --fix reads them as corrected, and --force continues if the check fails.
     """
 
 
@@ -176,6 +177,7 @@ def ism(**options: Any) -> None:
 
     \b
     genoformer interpret ism enhancers.bed -f hg38.fa -m mini-human --length 100 -o ism
+    genoformer interpret ism -f hg38.fa -r chr20:1,050,001-1,050,100 -m mini-human -o ism
     genoformer interpret ism enhancers.bed -f hg38.fa -m mini-tracks -s SAD501 --tracks 5 \\
         --length 100 -o ism
 
@@ -290,7 +292,7 @@ def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> N
 
     compute = options.get("compute")
     lock_outputs(None if compute is not None and compute.shard else options["out"])
-    request, parts = build_request(options, *kinds)
+    request, parts = build_request(shared.with_regions(options), *kinds)
     with progress_bar("regions") as progress:
         result = method(request, *parts, progress=progress)
     for note in result.notes:

@@ -42,10 +42,10 @@ class PathOrAddress(click.Path):
 MODEL = _ModelName()
 
 
-def _variants(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return one path, or several ids of variants; refuse several paths."""
-    if len(values) == 1:
-        return values[0]
+def one_or_variants(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    """Return one path, or several ids of variants, or None; refuse several paths."""
+    if len(values) < 2:
+        return values[0] if values else None
     from genoformer.genome.variant_input import is_variant
 
     if files := [value for value in values if not is_variant(value)]:
@@ -53,7 +53,7 @@ def _variants(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
     return values
 
 
-variants = click.argument("vcf", metavar="VCF", type=PathOrAddress(), nargs=-1, required=True, callback=_variants)
+variants = click.argument("vcf", metavar="VCF", type=PathOrAddress(), nargs=-1, required=True, callback=one_or_variants)
 reference = click.option(
     "-f",
     "--fasta",
@@ -61,7 +61,7 @@ reference = click.option(
     type=PathOrAddress(),
     help="Reference genome: FASTA, plain, gzipped or bgzipped; or its address (https, s3), with its index next to it.",
 )
-genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if DATA is a BED.")
+genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed for a BED or regions.")
 label = click.option(
     "--label",
     metavar="COLUMN",
@@ -102,8 +102,8 @@ phases = click.option(
     type=click.Choice(["one", "all"]),
     default="one",
     show_default=True,
-    help="For a language model with blocks of k bases as tokens, average over the k window starts that put the variant at each "
-    "position of its block (all), or read one window.",
+    help="For a language model with blocks of k bases as tokens, average over the k window starts that put the variant, or the "
+    "base, at each position of its block (all), or read one window.",
 )
 share_windows = click.option(
     "--share-windows",
@@ -143,6 +143,9 @@ fix = click.option(
     help="Treat records whose REF disagrees as corrected, if that explains 90 % of them: swap (exchange REF and ALT), "
     "strand (alleles are those of the other strand), shift (positions are counted from 0); separate several with commas.",
 )
+
+
+RECORDS_IN = "{} only records whose REF overlaps"
 
 
 def regions(text: str) -> Callable[[Command], Command]:

@@ -22,8 +22,10 @@ from .verbosity import Command, print_note
     "-m",
     "--model",
     type=shared.MODEL,
+    multiple=True,
     required=True,
-    help="Track model, fine-tuned model or language model: a folder, or a name from `models list`.",
+    help="Track model, fine-tuned model or language model: a folder, or a name from `models list`; several language models "
+    "give the mean of their tracks.",
 )
 @click.option(
     "-o",
@@ -50,6 +52,7 @@ from .verbosity import Command, print_note
     help="Mask the bases of a window at this distance together in one pass of a language model: faster; the change of the "
     "values is measured on a sample and printed.  [default: one base in each pass]",
 )
+@shared.phases
 @click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
 @shared.targets
 @shared.head
@@ -156,6 +159,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     lock_outputs(*(() if plan or compute.shard else (output, calls)))
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    options["phases"] = None if options["phases"] == "one" else options["phases"]  # that of every other model, too
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
     made = with_runtime(PredictionRequest, compute=compute, **with_strand(shared.with_regions(options)))
     with open_prediction(made) as prediction:

@@ -9,7 +9,7 @@ from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.argument("scored", type=click.Path())
+@click.argument("scored", type=shared.PathOrAddress())
 @click.option("-o", "--output", required=True, type=click.Path(), help="HTML page to write, such as report.html.")
 @click.option("--title", help="Title of the page.  [default: the name of SCORED]")
 @click.option("-f", "--fasta", type=shared.PathOrAddress(), help="Genome FASTA; the page reports how the VCF fits it.")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .annotate import element_option
+from .annotate import element_option, motif_options
 from .explain import ExplainsModels, explain
 from .track_options import class_options, given_options, options_of_heads
 from .verbosity import Command, print_note
@@ -32,6 +32,11 @@ from .verbosity import Command, print_note
     "averaged.  [default: mini-human]",
 )
 @click.option(
+    "--each-model",
+    is_flag=True,
+    help="Score with each of several models on its own, of any kinds, in columns named by model: GF_LLR_A, GF_SAD_B.",
+)
+@click.option(
     "-s",
     "--scores",
     metavar="NAMES",
@@ -39,7 +44,7 @@ from .verbosity import Command, print_note
     "for the head.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
-@shared.regions("Score only records whose REF overlaps")
+@shared.regions(shared.RECORDS_IN.format("Score"))
 @shared.context
 @shared.strand
 @shared.phases
@@ -50,6 +55,7 @@ from .verbosity import Command, print_note
 @options_of_heads
 @class_options
 @element_option
+@motif_options
 @click.option(
     "--matrix",
     type=click.Path(),
@@ -125,15 +131,15 @@ def score(
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
-    A table has columns of contig, position and alleles under their usual names (docs/files.md), or an id such as
-    chr20:1050100:A:G on each line; its further columns are kept. Of effect and other allele the FASTA tells which is REF.
+    A table has columns of contig, position and alleles (docs/files.md), or an id such as chr20:1050100:A:G on each line; its
+    further columns are kept. Of effect and other allele the FASTA tells which is REF.
 
     With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
     score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.
     With a fine-tuned model, LOGIT and DIFF are of the strongest class and of those chosen with --classes.
-    With -a, each record lists the elements that it overlaps, as in `genoformer annotate`. An allele that cannot be scored is
-    kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome with the other allele, as in a
-    corrected file; the records do not change, and GF_FIX names the correction. Repeat the command to resume an interrupted run.
+    With -a and --motifs each record has the elements that it overlaps and the motifs that it changes, as in `annotate`.
+    An allele that cannot be scored is kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome
+    with the other allele, as in a corrected file; GF_FIX names the correction. Repeat the command to resume an interrupted run.
     """
     from dataclasses import replace
 
@@ -260,9 +266,10 @@ def _preflight_only(vcf: str | tuple[str, ...], genome: Any, options: dict[str, 
         from genoformer.scoring.scorers import default_scores, make_scorer
         from genoformer.scoring.settings import Scoring
 
-        models = load_models(options["model_names"]).models
-        scoring = Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False)
-        longest = make_scorer(genome, scoring).longest_allele
+        named = load_models(options["model_names"])
+        groups = named.groups() if options["each_model"] else [named.models]
+        made = (Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False) for models in groups)
+        longest = max(make_scorer(genome, scoring).longest_allele for scoring in made)
     region = select_regions(shared.with_regions(options).get("region"), genome.contigs, genome.name)
     intervals = region.intervals if region else None
     with progress_bar("records") as watch, variant_file(vcf, genome, regions=intervals) as given:

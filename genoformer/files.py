@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, GenoformerError
+from genoformer.temporary_paths import remove_abandoned, temporary_path
 
 _TEXT = 10.1  # points of figures' text; "x-small", the smallest, is then 7 points
 _METADATA = {"png": {"Software": None}}  # of matplotlib, left out; of other formats the date
@@ -31,10 +31,13 @@ def atomic_write(path: Path, *, durable: bool = False, exclusive: bool = False) 
     durable: the content is on the disk, not only in its cache, before the rename.
     exclusive: only one process writes `path`, for example because it holds a lock. The temporary path is then
         `partial_path(path)`, and what a killed process left there is overwritten. Otherwise the temporary name is new, and if
-        several processes write, the last one wins.
+        several processes write, the last one wins; what killed processes left is removed, except next to durable parts, whose
+        folder is removed as a whole.
     """
     path = resolve_link(path)
-    part = partial_path(path) if exclusive else _unique_path(path)
+    if not durable and not exclusive:
+        remove_abandoned(path)
+    part = partial_path(path) if exclusive else temporary_path(path)
     try:
         part.touch()
         mode = part.stat().st_mode
@@ -53,18 +56,21 @@ def atomic_write(path: Path, *, durable: bool = False, exclusive: bool = False) 
 def atomic_folder(path: Path, *, may_replace: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Yield a new folder next to `path`; rename it to `path` after success, and remove it after an error.
 
+    What killed processes left of it is removed.
+
     Raises ConfigError if `path` exists and is not an empty folder, unless may_replace returns True for it.
     """
     is_full = path.is_dir() and any(path.iterdir())
     if (path.exists() and not path.is_dir()) or (is_full and not (may_replace and may_replace(path))):
         raise ConfigError(f"{path} exists and is not an empty folder; name another folder, or remove it.")
     path = resolve_link(path)
-    part = _unique_path(path)
+    remove_abandoned(path)
+    part = temporary_path(path)
     part.mkdir()
     try:
         yield part
         if is_full:
-            old = path.replace(_unique_path(path))
+            old = path.replace(temporary_path(path))
             part.replace(path)
             shutil.rmtree(old)
             return
@@ -79,10 +85,6 @@ def atomic_folder(path: Path, *, may_replace: Callable[[Path], bool] | None = No
 def partial_path(path: Path) -> Path:
     """Return the temporary path of a file that only one process writes."""
     return resolve_link(path).with_name(f".{resolve_link(path).name}.partial")
-
-
-def _unique_path(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
 
 def resolve_link(path: str | os.PathLike[str]) -> Path:

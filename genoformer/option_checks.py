@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from genoformer.errors import OptionError
 
+Phases = Literal["one", "all"]
 Strand = Literal["both", "forward"]  # average over both strands, or use only the forward strand
 
 

@@ -32,7 +32,8 @@ from genoformer.annotation.run import annotate_variants
 from genoformer.annotation.variant_regions import read_variant_regions
 from genoformer.datasets.sequences import read_labelled, read_sequences
 from genoformer.errors import GenoformerError
-from genoformer.evaluation.variants import read_scores, read_truth
+from genoformer.evaluation.truth import read_truth
+from genoformer.evaluation.variants import read_scores
 from genoformer.formats.bed import read_bed, read_regions
 from genoformer.formats.bigwig import BigWig, write_bigwig
 from genoformer.formats.gtf import read_tss

@@ -25,10 +25,11 @@ from genoformer.scoring.job import Checks, HaplotypeJob, PairsJob, ScoringJob
 from genoformer.scoring.pairs import score_pairs
 from genoformer.scoring.parts import PartResult
 from genoformer.scoring.plan import Summary, score_variants
-from genoformer.scoring.scorers import VariantScorer, make_scorer
+from genoformer.scoring.scorers import make_scorer
 from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.settings import ON_CPU, ClassOptions, Runtime, Scoring, TrackOptions
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 
 Models = Encoder | Enformer | SequenceClassifier | Sequence[Encoder | Enformer | SequenceClassifier]
 

@@ -133,7 +133,7 @@ def test_requests_have_the_options_of_the_commands() -> None:
     compute = {field.name for field in fields(Compute)} - {"command"}
     for request, command, others in (
         (PredictionRequest, predict_command, {"output", "calls", "gtf", "elements", "force", "plan", "region_files"}),
-        (EmbeddingRequest, embed_command, {"data", "fasta", "label", "probe", "task", "valid"}),
+        (EmbeddingRequest, embed_command, {"data", "fasta", "region", "region_files", "label", "probe", "task", "valid"}),
     ):
         names = {field.name for field in fields(request)} - {"runtime", "compute"} | runtime | compute
         given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug", "both_strands"}

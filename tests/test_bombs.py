@@ -18,7 +18,7 @@ from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import FileFormatError
-from genoformer.evaluation.variants import read_truth
+from genoformer.evaluation.truth import read_truth
 from genoformer.formats.bed import read_bed
 from genoformer.formats.fasta import Fasta
 from genoformer.formats.motif_files import read_matrices
@@ -35,7 +35,7 @@ from pathlib import Path
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
 from genoformer.errors import GenoformerError
-from genoformer.evaluation.variants import read_truth
+from genoformer.evaluation.truth import read_truth
 from genoformer.formats.bed import read_bed
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf

@@ -20,7 +20,8 @@ from genoformer.annotation.genes import read_gene_map
 from genoformer.annotation.random_regions import read_sizes
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.evaluation.variants import read_scores, read_truth
+from genoformer.evaluation.truth import read_truth
+from genoformer.evaluation.variants import read_scores
 from genoformer.formats.bed import read_regions
 from genoformer.formats.bigwig import BigWig, write_bigwig
 from genoformer.formats.gtf import read_tss

@@ -1,4 +1,4 @@
-"""The rules of docs/workflows: their commands exist, and Snakemake's give the records of one run."""
+"""The rules of docs/workflows: their commands exist, Snakemake's give the records of one run, and the image's steps work."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
 from importlib.resources import files
 from pathlib import Path
 
 import pysam
 import pytest
+from amounts import FULL
 from commands import run_well
 from genoformer_cli.score import score
 from processes import quick_command
 
-WORKFLOWS = Path(__file__).parents[1] / "docs" / "workflows"
+import genoformer
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = ROOT / "docs" / "workflows"
 DEMO = Path(str(files("genoformer_data"))) / "demo"
 
 
@@ -30,6 +35,36 @@ def test_the_commands_have_options_of_score(name: str) -> None:
 
 
 PARAMETERS = {f"--{name}" for name in ("vcf", "fasta", "model", "out", "contigs")}  # of score.nf
+
+
+def test_the_image_runs_the_script() -> None:
+    """The Dockerfile copies the checkout, runs install.sh on it, and starts the command."""
+    lines = [line for line in (WORKFLOWS / "Dockerfile").read_text().splitlines() if line and not line.startswith("#")]
+    (step,) = [line for line in lines if line.startswith("RUN ")]
+    assert step == 'RUN sh /src/docs/workflows/install.sh /src "$EXTRAS" && rm -rf /src'
+    assert "COPY . /src" in lines
+    assert lines[-1] == 'ENTRYPOINT ["genoformer"]'
+    assert ".venv" in (WORKFLOWS / "Dockerfile.dockerignore").read_text().splitlines()
+
+
+@pytest.mark.timeout(1200)
+def test_the_steps_of_the_image_work_in_an_empty_environment(tmp_path: Path) -> None:
+    """Some gigabytes of packages are installed: under make test-long, where an index of packages can be reached."""
+    if not FULL:
+        pytest.skip("installs all packages: make test-long")
+    venv.create(tmp_path / "venv", with_pip=True)
+    path = os.pathsep.join([str(tmp_path / "venv" / "bin"), os.environ["PATH"]])
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")} | {"PATH": path}
+    reach = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "download", "--no-deps", "--dest", tmp_path / "one", "six"]
+    if subprocess.run(reach, env=environment, capture_output=True, check=False).returncode:
+        pytest.skip("no index of packages can be reached")
+    checkout = tmp_path / "checkout"
+    ignored = (WORKFLOWS / "Dockerfile.dockerignore").read_text().replace("**/", "").split()
+    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*ignored, "*.egg-info", ".?*_cache", "benchmarks"))
+    words = ["sh", checkout / "docs" / "workflows" / "install.sh", checkout]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"genoformer {genoformer.__version__}" in done.stdout
 
 
 def records(path: Path) -> list[str]:

@@ -24,8 +24,12 @@ from genoformer.genome.reference import Genome
 class Reader(Protocol):
     """Open file that adds the values of alleles on one contig."""
 
+    def usable(self, alleles: AlleleTable) -> AlleleTable:
+        """Return the alleles that can be looked up here; symbolic ones in a VCF only."""
+        ...
+
     def add(self, contig: str, alleles: AlleleTable, matches: Matches) -> bool:
-        """Store values; False if the file does not have the contig."""
+        """Store values of usable alleles; False if the file does not have the contig."""
         ...
 
     def names(self) -> Mapping[str, str]:
@@ -46,6 +50,9 @@ class AlleleReader:
         self._stream = SourceStream(lines, file.layout, file.path, genome, file.contigs)
         self._in_genome = ContigIndex(genome.contigs if genome is not None else ())
         self._declared, self._names = ContigIndex(file.contigs), dict[str, str]()
+
+    def usable(self, alleles: AlleleTable) -> AlleleTable:
+        return alleles if self._layout.info is not None else alleles.of_sequences()
 
     def add(self, contig: str, alleles: AlleleTable, matches: Matches) -> bool:
         own = self._stream.own_name(contig)
@@ -90,6 +97,9 @@ class BigWigReader:
     def __init__(self, file: LookupFile) -> None:
         self._bigwig, self._names = BigWig(file.path), dict[str, str]()
         self._index = ContigIndex(self._bigwig.contigs)
+
+    def usable(self, alleles: AlleleTable) -> AlleleTable:
+        return alleles.of_sequences()
 
     def add(self, contig: str, alleles: AlleleTable, matches: Matches) -> bool:
         own = self._index.get(contig)

@@ -30,7 +30,7 @@ from genoformer.writers import Field, Source, info_key
 
 Integers = NDArray[np.int64]
 
-_CHROM, _POS, _REF, _ALT = 0, 1, 3, 4
+_CHROM, _POS, _REF, _ALT, _INFO = 0, 1, 3, 4, 7
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LookupCounts:
     matched: int = 0
     ambiguous: int = 0  # of the matched: several records with different values
     no_contig: int = 0  # on a contig that the file does not have
-    no_sequence: int = 0  # symbolic, breakend or *: they spell no sequence
+    no_sequence: int = 0  # breakend, *, or symbolic: they spell no sequence, and have no end or the file knows none
     not_aligned: int = 0  # insertions and deletions whose REF differs from the genome: compared as they are spelled
 
     @property
@@ -56,7 +56,7 @@ class LookupCounts:
         if self.no_contig:
             parts.append(f"{self.no_contig:,} on contigs that it does not have")
         if self.no_sequence:
-            parts.append(f"{self.no_sequence:,} without a sequence (symbolic, breakend, *)")
+            parts.append(f"{self.no_sequence:,} without a sequence or an end (symbolic, breakend, *)")
         if self.not_aligned:
             parts.append(f"{self.not_aligned:,} with a REF that the FASTA does not have, compared as they are spelled")
         return "; ".join(parts)
@@ -116,26 +116,27 @@ class OpenLookups:
         """Return the field values of records, given as whole lines of a VCF (at least the columns up to ALT)."""
         if not self._opened or not text:
             return []
-        columns = split_columns(text, _ALT + 1)
+        has_symbols = b"<" in text
+        columns = split_columns(text, (_INFO if has_symbols else _ALT) + 1)
         positions, wrong = whole_numbers(columns.letters, *columns.span(_POS))
         if len(wrong):
             raise FileFormatError(f"line {int(wrong[0]) + 1} of a block of records has no position; correct the VCF.")
         rows: dict[str, list[Integers]] = {}
         for name, i, j in same_as_before(text, *columns.span(_CHROM)):
             rows.setdefault(name.decode(ENCODING, ERRORS), []).append(np.arange(i, j))
-        ref, alt = columns.span(_REF), columns.span(_ALT)
+        ref, alt, info = columns.span(_REF), columns.span(_ALT), columns.span(_INFO) if has_symbols else None
         matches = [Matches(len(of.lookup.fields)) for of in self._opened]
         for contig, runs in rows.items():
             records = np.concatenate(runs)
-            spans = Spans(
-                columns.letters, positions[records] - 1, (ref[0][records], ref[1][records]), (alt[0][records], alt[1][records])
-            )
+            of_contig = [None if span is None else (span[0][records], span[1][records]) for span in (ref, alt, info)]
+            spans = Spans(columns.letters, positions[records] - 1, *of_contig)  # type: ignore[arg-type]
             alleles = read_alleles(spans, self._genome, self._in_genome.get(contig))
             alleles = replace(alleles, record=records[alleles.record])
             self._count_unshifted(contig, alleles)
             for of, found in zip(self._opened, matches, strict=True):
-                has_contig = not len(alleles) or of.reader.add(contig, alleles, found)
-                self._count(of.lookup.name, alleles, has_contig=has_contig)
+                usable = of.reader.usable(alleles)
+                has_contig = not len(usable) or of.reader.add(contig, usable, found)
+                self._count(of.lookup.name, usable, has_contig=has_contig)
         values, n_alts = [], _count_alts(text, *alt)
         for of, found in zip(self._opened, matches, strict=True):
             records, numbers, texts, n_ambiguous = found.unique()
@@ -159,6 +160,7 @@ class OpenLookups:
 
     def _count_unshifted(self, contig: str, alleles: AlleleTable) -> None:
         if self._genome is None or self._in_genome.get(contig) is None:
+            alleles = alleles.of_sequences()
             self._n_unshifted += int((alleles.ref[:, 1] != alleles.alt[:, 1]).sum())
 
     def sentences(self) -> tuple[str, ...]:

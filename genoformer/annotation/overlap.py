@@ -194,8 +194,8 @@ def text_cells(values: Iterable[FieldValues]) -> dict[int, Cells]:
     return dict(cells)
 
 
-def cells_of_records(annotations: Annotations, lookups: OpenLookups, records: Sequence[Record]) -> dict[int, Cells]:
-    """Annotate consecutive records; return a dict: index of a record -> field -> texts."""
+def values_of_records(annotations: Annotations, lookups: OpenLookups, records: Sequence[Record]) -> list[FieldValues]:
+    """Return the field values of consecutive records."""
     rows: dict[str, list[int]] = {}
     for i, record in enumerate(records):
         rows.setdefault(record.chrom, []).append(i)
@@ -204,10 +204,18 @@ def cells_of_records(annotations: Annotations, lookups: OpenLookups, records: Se
     for contig, of_contig in rows.items():
         numbers = np.array(of_contig, dtype=np.int64)
         values += annotations.field_values(contig, numbers, intervals[numbers, 0], intervals[numbers, 1])
-    if annotations.lookups:
-        lines = (f"{r.chrom}\t{r.pos}\t.\t{r.ref}\t{','.join(r.alts) or '.'}\n" for r in records)
-        values += lookups.values("".join(lines).encode(ENCODING, ERRORS))
-    return text_cells(values)
+    return [*values, *lookups.values(lines_of_alleles(records))] if annotations.lookups else values
+
+
+def lines_of_alleles(records: Iterable[Record]) -> bytes:
+    """Return the first five columns of records as lines of a VCF, without their IDs; with symbolic ALTs also INFO."""
+    lines = []
+    for record in records:
+        alts = ",".join(record.alts) or "."
+        fields = record.line.split("\t", 8) if "<" in alts else ()
+        info = f"\t.\t.\t{fields[7]}" if len(fields) > 7 else ""
+        lines.append(f"{record.chrom}\t{record.pos}\t.\t{record.ref}\t{alts}{info}\n")
+    return "".join(lines).encode(ENCODING, ERRORS)
 
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:

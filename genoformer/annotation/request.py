@@ -16,6 +16,7 @@ from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals, read_bed
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.genome.variant_input import VariantSource
 from genoformer.option_checks import check_number
 from genoformer.writers import Sink
@@ -38,8 +39,10 @@ class AnnotationRequest:
     genome: Genome | None = None  # aligns indels that are looked up by allele; tells REF of effect and other allele
     motifs: MotifAnnotation | None = None  # also the motifs that each allele changes
     compute: Compute = IN_PROCESS
+    region: Regions | None = None  # annotate only records whose REF overlaps it, or one of several
 
     def __post_init__(self) -> None:
+        region_sources(self.region)
         if not self.annotations.all and not self.annotations.lookups and self.motifs is None:
             raise ConfigError("found no annotation, expected at least one; give a file (NAME=FILE), genes or motifs.")
 
@@ -51,10 +54,10 @@ class EnrichmentRequest:
     Raises: ConfigError for a value out of its range, or for options that exclude each other.
     """
 
-    variants: str | Path  # VCF, BCF or BED
+    variants: VariantSource  # BED, or variants as in `AnnotationRequest`
     annotations: Annotations
-    background: str | Path = AUTO  # VCF, BCF or BED of controls; "auto": random regions on the contigs of the variants
-    genome: Genome | None = None  # for GC, and for random regions without N
+    background: str | Path = AUTO  # BED, or variants, of controls; "auto": random regions on the contigs of the variants
+    genome: Genome | None = None  # for GC, for random regions without N, and for REF of effect and other allele
     sizes: Mapping[str, int] | None = None  # contig lengths in bases, for random regions without a genome
     exclude: Mapping[str, Intervals] | None = None  # intervals without random controls, by contig
     match_on: Sequence[str] | None = None  # of "af", "tss" and "gc"; None: all that are known
@@ -66,8 +69,10 @@ class EnrichmentRequest:
     n_resamplings: int = 1_000  # permutations, and control sets; the smallest P is 1 / (n + 1)
     seed: int = 0
     n_controls: int = 200_000  # random regions
+    region: Regions | None = None  # compare only variants and controls that overlap it, or one of several
 
     def __post_init__(self) -> None:
+        region_sources(self.region)
         self.annotations.refuse_lookups()
         genes = self.annotations.genes
         if not self.annotations.elements and not (genes and genes.pieces):

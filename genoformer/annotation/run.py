@@ -27,7 +27,7 @@ from genoformer.files import sha256_of
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, iter_blocks
 from genoformer.formats.vcf_text import ENCODING, ERRORS
-from genoformer.genome.variant_input import VariantInput, VariantSource, input_name, variant_file
+from genoformer.genome.variant_input import VariantInput, VariantSource, input_name, selected_variants
 from genoformer.progress import ProgressCallback, Stage
 from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
@@ -63,7 +63,7 @@ def annotate_variants(
     A record covers REF and its symbolic ALTs (`reach`); an element overlaps it if they share a base. Records are read in
     blocks and written in input order.
 
-    Parameters: see `AnnotationRequest`; options are its other fields, breakdown, af_key, genome and motifs.
+    Parameters: see `AnnotationRequest`; options are its other fields, such as genome, motifs and region.
 
     Raises: FileFormatError with the line number; ConfigError if there are no annotations or INFO already has one of their
     keys; ContigError if no annotation has a contig of the VCF.
@@ -86,7 +86,7 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
     counts = _Counts(annotations, Breakdown(request.af_key) if request.breakdown else None)
     stage = Stage(progress, "annotate")
     with (
-        variant_file(request.variants, request.genome) as given,
+        selected_variants(request.variants, request.genome, request.region) as given,
         open_vcf(given.path, name=given.name) as file,
         _store(request, given, sink) as store,
         annotations.open_lookups(request.genome) as lookups,

@@ -38,13 +38,14 @@ class LineLayout:
     alt: int | None
     base: int  # number of the first base of a contig
     n_columns: int  # columns to split, from the first
+    info: int | None = None  # INFO of a VCF
 
     @property
     def has_alleles(self) -> bool:
         return self.ref is not None and self.alt is not None
 
 
-VCF_LAYOUT = LineLayout(0, 1, 3, 4, 1, 8)
+VCF_LAYOUT = LineLayout(0, 1, 3, 4, 1, 8, info=7)
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,8 @@ class SourceStream:
         if layout.ref is None or layout.alt is None:
             rows, none = np.arange(len(starts)), np.zeros((len(starts), 2), dtype=np.int64)
             return AlleleTable(lines.letters, rows, np.zeros_like(rows), starts, none, none, len(starts), 0)
-        spans = Spans(lines.letters, starts, lines.span(layout.ref), lines.span(layout.alt))
+        info = lines.span(layout.info) if layout.info is not None else None
+        spans = Spans(lines.letters, starts, lines.span(layout.ref), lines.span(layout.alt), info)
         return read_alleles(spans, self._genome, self._in_genome.get(name)).sorted()
 
     def _refuse(self, columns: TextColumns, row: int) -> None:

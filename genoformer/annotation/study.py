@@ -29,6 +29,7 @@ from genoformer.annotation.random_regions import random_regions, random_space
 from genoformer.annotation.request import AUTO, EnrichmentRequest
 from genoformer.annotation.variant_regions import (
     VariantRegions,
+    excluded_bases,
     fill_frequencies,
     layout_notes,
     read_variant_regions,
@@ -37,6 +38,7 @@ from genoformer.annotation.variant_regions import (
 )
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.contigs import ContigMap
+from genoformer.genome.variant_input import VariantSource
 from genoformer.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ class Study(NamedTuple):
 
 
 def enrich_variants(
-    variants: str | Path,
+    variants: VariantSource,
     annotations: Annotations,
     background: str | Path = AUTO,
     *,
@@ -174,7 +176,13 @@ def _group(request: EnrichmentRequest, regions: VariantRegions, matched_on: Sequ
 def _read_variants(request: EnrichmentRequest, notes: list[str]) -> VariantRegions:
     """Read the variants, and add notes on the file and on its contigs."""
     records = read_variant_regions(
-        request.variants, af_key=request.af_key, score_key=request.score, trait=request.trait, seed=request.seed
+        request.variants,
+        af_key=request.af_key,
+        score_key=request.score,
+        trait=request.trait,
+        seed=request.seed,
+        genome=request.genome,
+        region=request.region,
     )
     notes += [*records.notes, *layout_notes(request.variants)]
     require_shared(request.annotations, dict.fromkeys(records.contigs, 0), records.name)
@@ -192,11 +200,23 @@ def _read_controls(
     if request.has_own_controls:
         return records, records
     if request.has_random_controls:
-        space = random_space(records, request.genome, request.sizes, request.exclude or {})
+        space = random_space(
+            records,
+            request.genome,
+            request.sizes,
+            excluded_bases(records, request.exclude or {}, request.region, request.genome),
+        )
         notes += space.notes
         lengths = np.maximum(records.ends - records.starts, 1)
         return records, random_regions(space, request.n_controls, lengths, np.random.default_rng([request.seed, 1]))
-    pool = read_variant_regions(request.background, af_key=request.af_key, most=MOST_CONTROLS, seed=request.seed)
+    pool = read_variant_regions(
+        request.background,
+        af_key=request.af_key,
+        most=MOST_CONTROLS,
+        seed=request.seed,
+        genome=request.genome,
+        region=request.region,
+    )
     notes += pool.notes
     return fill_frequencies(records, pool), pool
 

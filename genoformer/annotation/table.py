@@ -18,6 +18,8 @@ from genoformer.writers.variants import variants_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genoformer.genome.region_sources import Regions
+
 
 def annotate(
     variants: str | Path | Iterable[Variant] | pd.DataFrame,
@@ -26,6 +28,7 @@ def annotate(
     *,
     motifs: str | Path | None = None,
     motif_p: float = P_VALUE,
+    region: Regions | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Return the variants with the values of annotation files: a row for each ALT, as `genoformer annotate -o x.tsv` writes it.
@@ -34,7 +37,8 @@ def annotate(
     NAME=FILE, or NAME=FILE:FIELD,..., as of the option -a: elements, genes, and files that are looked up by allele or position.
     fasta: reference, which aligns insertions and deletions of files that are looked up by allele, and has the bases around
     motifs. motifs: a file of motifs, of which each ALT gets the one that it gains most and the one that it loses most; motif_p:
-    the largest P of a hit. options: columns, gtf, tss, promoter and flank, see `read_annotations`.
+    the largest P of a hit. region: "chr1:1-200,000", 1-based, or the path of a BED, or several: only records whose REF overlaps
+    one are read. options: columns, gtf, tss, promoter and flank, see `read_annotations`.
 
     Values per ALT are numbers or texts, others are joined by commas; a dot of the VCF and a missing value are missing.
 
@@ -55,7 +59,7 @@ def annotate(
         out = Path(folder, "out.tsv")
         try:
             changes = None if motifs is None else motif_annotation(motifs, genome, motif_p)
-            run_annotation(AnnotationRequest(source, annotations, out, genome=genome, motifs=changes))
+            run_annotation(AnnotationRequest(source, annotations, out, genome=genome, motifs=changes, region=region))
         finally:
             if genome is not None and genome is not fasta:
                 genome.close()

@@ -1,10 +1,11 @@
-"""VCF, BCF or BED -> regions of variants as arrays of contig, start, end, MAF, score and trait; random regions."""
+"""Variants or a BED -> their regions as arrays of contig, start, end, MAF, score and trait."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.annotation.breakdown import info_of_record, read_frequencies
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import FileFormatError, OptionError
@@ -19,8 +21,12 @@ from genoformer.formats.bed import bed_rows
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import iter_blocks
+from genoformer.formats.vcf_selection import merged_spans
 from genoformer.genome.contigs import canonical_key
 from genoformer.genome.digits import is_count
+from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions, Selection, select_regions
+from genoformer.genome.variant_input import VariantInput, VariantSource, selected_variants
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -80,41 +86,113 @@ def _number_of(key: str) -> int:
 
 
 def read_variant_regions(
-    path: str | Path,
+    source: VariantSource,
     *,
     af_key: str = "AF",
     score_key: str | None = None,
     trait: str | None = None,
     most: int | None = None,
     seed: int = 0,
+    genome: Genome | None = None,
+    region: Regions | None = None,
 ) -> VariantRegions:
-    """Read the records of a VCF or BCF, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
+    """Read variants as `score` takes them, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
 
-    score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random sample
-    of between `most` and twice as many records.
+    genome: tells REF of a table with effect and other allele. region: keep only records whose REF, or rows that, overlap a
+    region. score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random
+    sample of between `most` and twice as many records.
 
     Raises: MissingFileError; FileFormatError with the line number; ConfigError if a score is not a number or is always missing.
     """
-    path = str(path)
-    if _TABLES.search(path):
-        return _read_bed(Path(path), score_key, trait)
-    return _read_vcf(path, af_key, score_key, trait, most, seed)
+    if (path := _bed_path(source)) is not None:
+        places = _read_bed(path, score_key, trait)
+        return places if region is None else _within(places, region, genome)
+    with selected_variants(source, genome, region) as given:
+        places = _read_vcf(given, af_key, score_key, trait, most, seed)
+    _require(places, score_key, trait, "INFO")
+    return places
 
 
-def layout_notes(path: str | Path) -> list[str]:
-    """Return the notes on how a table of variants is read; none for a VCF."""
-    notes = layout_of(Path(path)).notes if _TABLES.search(str(path)) else ()
-    return [f"{Path(path).name}: {note}" for note in notes]
+def _bed_path(source: VariantSource) -> Path | None:
+    """Return the path of a BED; None for variants. MissingFileError for a BED at an address, which is not read."""
+    if not isinstance(source, str | Path) or not _TABLES.search(str(source)):
+        return None
+    refuse_address(source)
+    return Path(source)
 
 
-def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> VariantRegions:
+def refuse_remote_bed(source: VariantSource) -> None:
+    """Raise MissingFileError for a BED at an address; variants at an address are read."""
+    _bed_path(source)
+
+
+def layout_notes(source: VariantSource) -> list[str]:
+    """Return the notes on how the columns of a BED are read; none for variants."""
+    path = _bed_path(source)
+    return [] if path is None else [f"{path.name}: {note}" for note in layout_of(path).notes]
+
+
+def outside(selection: Selection, contigs: Iterable[str], known: Iterable[str]) -> dict[str, Integers]:
+    """Return the bases outside the selected regions, [n, 2] for each contig.
+
+    known: names of the reference contigs, by which those of regions and contigs are matched.
+    """
+    holes = {}
+    for contig in contigs:
+        starts, ends = merged_spans(contig, selection.intervals, known)
+        edges = np.array([0, *(edge for pair in zip(starts, ends, strict=True) for edge in pair), sys.maxsize], dtype=np.int64)
+        rows = edges.reshape(-1, 2)
+        holes[contig] = rows[rows[:, 0] < rows[:, 1]]
+    return holes
+
+
+def excluded_bases(
+    places: VariantRegions, exclude: Mapping[str, Integers], region: Regions | None, genome: Genome | None
+) -> dict[str, Integers]:
+    """Return the intervals without random controls: those of `exclude`, and for a region what lies outside of it."""
+    if region is None:
+        return dict(exclude)
+    known = genome.contigs if genome is not None else places.contigs
+    holes = outside(chosen_regions(region, places, genome), places.contigs, known)
+    both = {name: np.concatenate([rows, exclude[name]]) if name in exclude else rows for name, rows in holes.items()}
+    return {**exclude, **both}
+
+
+def chosen_regions(region: Regions, places: VariantRegions, genome: Genome | None) -> Selection:
+    """Return the selected regions; names of contigs are those of the genome, without one those of the variants."""
+    known, name = (genome.contigs, genome.name) if genome is not None else (dict.fromkeys(places.contigs, 0), places.name)
+    selection = select_regions(region, known, name)
+    assert selection is not None
+    return selection
+
+
+def _within(places: VariantRegions, region: Regions, genome: Genome | None) -> VariantRegions:
+    """Return the rows that overlap a region; FileFormatError if none does."""
+    selection = chosen_regions(region, places, genome)
+    known = genome.contigs if genome is not None else places.contigs
+    kept = np.zeros(len(places), dtype=bool)
+    for contig, rows in places.by_contig():
+        starts, ends = (np.array(edges, dtype=np.int64) for edges in merged_spans(contig, selection.intervals, known))
+        if not len(starts):
+            continue
+        at = np.searchsorted(ends, places.starts[rows], side="right")  # the first region that ends behind the start
+        is_before_end = starts[np.minimum(at, len(starts) - 1)] < np.maximum(places.ends, places.starts + 1)[rows]
+        kept[rows] = (at < len(ends)) & is_before_end
+    if not kept.any():
+        raise FileFormatError(f"no row of {places.name} lies in {selection.text}; give another region.")
+    return replace(places.take(kept), notes=(*places.notes, *selection.notes))
+
+
+def _read_vcf(
+    given: VariantInput, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int
+) -> VariantRegions:
     frequency_of = frequency_reader(af_key)
     score_of, trait_of = (_value_of(key) if key else None for key in (score_key, trait))
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
     kept: list[tuple[NDArray[np.int32], Integers, Integers, Floats, Floats, NDArray[np.int32]]] = []
     rng, share, n = np.random.default_rng(seed), 1.0, 0
-    with open_vcf(path) as file:
+    with open_vcf(given.path, name=given.name) as file:
         for block in iter_blocks(file):
             rows = np.arange(len(block.starts))
             if share < 1:
@@ -123,7 +201,7 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
             for name, i, j in block.contigs:
                 contig[i:j] = numbers.setdefault(name, len(numbers))
             infos = [info_of_record(block, i) for i in rows.tolist()]
-            frequency = read_frequencies(block, rows, frequency_of, path)
+            frequency = read_frequencies(block, rows, frequency_of, given.name)
             score = np.full(len(rows), np.nan)
             if score_of:
                 score = np.array([_largest(score_of(info), str(score_key)) for info in infos], dtype=np.float64)
@@ -143,15 +221,13 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
                 halves = [rng.random(len(each[0])) < 0.5 for each in kept]
                 kept = [tuple(column[half] for column in each) for each, half in zip(kept, halves, strict=True)]  # type: ignore[misc]
                 n = sum(len(each[0]) for each in kept)
-        notes = tuple(file.notes)
+        notes = (*given.notes, *file.notes)
     if not n:
-        raise FileFormatError(f"{path} has no records; give a VCF with some.")
+        raise FileFormatError(f"{given.name} has no records to read; give a VCF with some, or other regions.")
     contigs, starts, ends, frequencies, scores, of_rows = (np.concatenate(column) for column in zip(*kept, strict=True))
-    places = VariantRegions(
-        Path(path).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits), notes
+    return VariantRegions(
+        Path(given.name).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits), notes
     )
-    _require(places, score_key, trait, "INFO")
-    return places
 
 
 def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> VariantRegions:

@@ -148,6 +148,13 @@ def loaded_model(model: Any, *needs: Need) -> Any:
     return model
 
 
+def named_or_loaded(model: Any) -> Any:
+    """Return the name or folder of a model, or a loaded model that is checked; of several, a tuple of them."""
+    if isinstance(model, list | tuple):
+        return tuple(map(named_or_loaded, model))
+    return model if isinstance(model, str | Path) else loaded_model(model)
+
+
 def require_model(model: Any) -> None:
     """Raise ConfigError, with names of models, if no model is given."""
     if model is None:

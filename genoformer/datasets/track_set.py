@@ -7,7 +7,6 @@ import json
 import math
 import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import check_overwrite, resolve_link, sha256_of
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.codes import Codes, N
+from genoformer.temporary_paths import remove_abandoned, temporary_path
 
 KIND = "track windows"
 WINDOWS, SEQUENCE, TRACKS, TARGETS = "windows.tsv", "sequence.npy", "tracks.npy", "targets.tsv"
@@ -207,7 +207,8 @@ def new_track_set(
     )
     _check(windows, n_bins, bin_size)
     out = resolve_link(out)
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
+    remove_abandoned(out)
+    part = temporary_path(out)
     part.mkdir(parents=True)
     try:
         writer = TrackSetWriter(part, windows, targets, n_bins, bin_size)

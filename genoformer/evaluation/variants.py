@@ -1,8 +1,7 @@
-"""Scored variants + their effects or labels -> correlation with effects, or AUROC of labels; by element."""
+"""Scored variants and their truth -> correlation with effects, or AUROC of labels; by element."""
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,18 +14,15 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
+from genoformer.evaluation.truth import Key, Truth, number_in, table_rows, variant_key
 from genoformer.files import check_overwrite, make_folder, save_figures, write_text
-from genoformer.formats.text import long_fields, numbered_lines
 from genoformer.formats.vcf import open_vcf, parse_info
-from genoformer.genome.contigs import canonical_key, join_names
 from genoformer.genome.digits import is_count
 
 Floats = NDArray[np.float64]
-Key = tuple[str, int, str, str]  # contig under any naming scheme; POS; REF; ALT
 
 ALL = "all"
 FIGURE, METRICS = "variants.png", "metrics.json"  # and the figure as variants.svg
-_PLACE = {"chrom": ("chrom", "#chrom", "chr", "contig"), "pos": ("pos", "position"), "ref": ("ref",), "alt": ("alt",)}
 _SCORE = re.compile(r"[A-Z][A-Z0-9]*")  # excludes quantiles (SAD_Q) and single tracks (SAD_CNhs1)
 _FEW = 10  # an element with fewer variants is not evaluated
 _N_RESAMPLINGS = 1000
@@ -37,14 +33,6 @@ MEANINGS = {
     "auprc": "average precision of |score|; its chance is the share of positives",
     "auroc_low": "chance that a positive variant has a lower score, with its sign, than a negative one",
 }
-
-
-class Truth(NamedTuple):
-    """Known effects (numbers) or labels (0 and 1) of variants, and the element of each variant."""
-
-    effects: dict[Key, float]
-    elements: dict[Key, str]
-    binary: bool
 
 
 class VariantEvaluation(NamedTuple):
@@ -192,18 +180,18 @@ def _vcf_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
                 for name, text in info.items():
                     values = text.split(",")
                     if name.startswith("GF_") and len(values) == len(record.alts):
-                        row[name[3:]] = _number(values[i])
-                yield _key(record.chrom, record.pos, record.ref, alt), {k: v for k, v in row.items() if v == v}
+                        row[name[3:]] = number_in(values[i])
+                yield variant_key(record.chrom, record.pos, record.ref, alt), {k: v for k, v in row.items() if v == v}
 
 
 def _tsv_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
-    for number, row in _rows(path):
+    for number, row in table_rows(path):
         if missing := [name for name in _PLACES if row.get(name) is None]:
             raise FileFormatError(f"{path}, line {number} has no {', '.join(missing)}; give the output of `genoformer score`.")
         if not is_count(row["pos"]):
             raise FileFormatError(f"{path}, line {number}: pos is {row['pos'][:24]!r}; give a whole number.")
-        of = {name: _number(text) for name, text in row.items() if text is not None and name not in _COLUMNS_OF_VCF}
-        yield _key(row["chrom"], int(row["pos"]), row["ref"], row["alt"]), {k: v for k, v in of.items() if v == v}
+        of = {name: number_in(text) for name, text in row.items() if text is not None and name not in _COLUMNS_OF_VCF}
+        yield variant_key(row["chrom"], int(row["pos"]), row["ref"], row["alt"]), {k: v for k, v in of.items() if v == v}
 
 
 _PLACES = ("chrom", "pos", "ref", "alt")
@@ -225,92 +213,9 @@ def _parquet_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
         for batch in file.iter_batches(columns=["chrom", "pos", "ref", "alt", *names]):
             for row in batch.to_pylist():
                 of = {name: row[name] for name in names if row[name] is not None}
-                yield _key(row["chrom"], row["pos"], row["ref"], row["alt"]), of
+                yield variant_key(row["chrom"], row["pos"], row["ref"], row["alt"]), of
     except (OSError, pa.ArrowException, AttributeError) as error:  # AttributeError: a column is not text
         raise FileFormatError(f"{path} cannot be read ({error}); write it again.") from error
-
-
-def read_truth(
-    path: str | Path,
-    column: str,
-    *,
-    element: str | None = None,
-    positive: str | None = None,
-    where: Mapping[str, str] | None = None,
-) -> Truth:
-    """Read the truth of variants from a TSV or CSV with a header: contig, POS, REF, ALT and a column of effects or labels.
-
-    column: the effects. positive: value of the column that marks a positive variant; all other values are negative. Without it,
-    a column of 0 and 1 only is read as labels. element: a column that groups variants. where: read only rows with these values.
-    If a variant is in several rows, the first one counts.
-
-    Raises FileFormatError, MissingFileError or ConfigError, with the content of the file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path} does not exist; give a table of measured effects or labels of variants.")
-    effects: dict[Key, float] = {}
-    elements: dict[Key, str] = {}
-    places: dict[str, str] = {}
-    for number, row in _rows(path):
-        if not places:
-            lower = {name.lower(): name for name in row}
-            for what, names in _PLACE.items():
-                here = next((lower[name] for name in names if name in lower), None)
-                if here is None:
-                    raise FileFormatError(f"{path} has no column {what}; its columns are {join_names(list(row))}.")
-                places[what] = here
-            for name in (column, *([element] if element else []), *(where or {})):
-                if name not in row:
-                    raise ConfigError(f"{path} has no column {name}; its columns are {', '.join(row)}.")
-        if any(row[name] != value for name, value in (where or {}).items()):
-            continue
-        if any(row[name] is None for name in places.values()):
-            raise FileFormatError(f"{path}, line {number} has fewer columns than the header; correct the line.")
-        if not is_count(row[places["pos"]]):
-            raise FileFormatError(f"{path}, line {number}: POS is {row[places['pos']][:24]!r}; give a whole number.")
-        key = _key(row[places["chrom"]], int(row[places["pos"]]), row[places["ref"]], row[places["alt"]])
-        value = float(row[column] == positive) if positive is not None else _number(row[column])
-        if value == value and key not in effects:
-            effects[key] = value
-            if element:
-                elements[key] = row[element] or ""
-    if not effects:
-        raise FileFormatError(f"{path} has no variant with a number in {column}; name its positive value, or another column.")
-    if positive is not None and not any(effects.values()):
-        raise ConfigError(f"no row of {path} has {positive!r} in {column}.")
-    return Truth(effects, elements, positive is not None or set(effects.values()) <= {0.0, 1.0})
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, column name -> text) of a table with a header; missing last fields of a short line are None."""
-    number = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal number
-        for at, line in numbered_lines(path, "a table"):
-            number = at
-            yield line + "\n"
-
-    delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
-    try:
-        with long_fields():
-            for row in csv.DictReader(lines(), delimiter=delimiter, restkey=""):
-                row.pop("", None)  # fields beyond the header
-                yield number, row
-    except csv.Error as error:
-        raise FileFormatError(f"{path}, line {number}: {error}; correct the line.") from error
-
-
-def _key(chrom: str, pos: int, ref: str, alt: str) -> Key:
-    return canonical_key(chrom), pos, ref.upper(), alt.upper()
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return np.nan
 
 
 def write_evaluation(out: Path, evaluation: VariantEvaluation) -> None:

@@ -105,7 +105,17 @@ _MEASURES = re.compile(  # names of columns that hold a measurement or a positio
     r"|tags|height|intensity|beta|stat|tstat|z|value|mean|median|sd|se|width|length|len|size|distance|dist|peak|pos(ition)?"
     r"|thickstart|thickend"
 )
+_ENDS = frozenset(_NAMES["end"])
 _LABELS = ("state", "label", "class", "ccre")  # names of columns that hold kinds of elements
+
+
+def has_ends(names: Iterable[str]) -> bool:
+    """True if one of the columns of a header has the ends of regions.
+
+    >>> has_ends(["chr", "Start_Position", "End_Position", "ref"]), has_ends(["chrom", "pos", "ref", "alt"])
+    (True, False)
+    """
+    return not _ENDS.isdisjoint(name.strip().strip('"').lower() for name in names)
 
 
 class Asked(NamedTuple):

@@ -110,6 +110,34 @@ def reach(record: Record, contig_length: int = 0, doubts: Doubts | None = None) 
     return start, reached
 
 
+def symbol_identity(record: Record, number: int) -> str | None:
+    """Return a text that symbolic ALTs at one position have in common if they are of one type and end at one base.
+
+    number: of the ALT, from 0. The length takes the place of the end of an insertion. <DUP:TANDEM> is <DUP>; other subtypes
+    differ from their type. None for other ALTs, and if the record tells no end.
+
+    >>> line = "1\\t10\\t.\\tA\\t<DEL>,<DUP:TANDEM>\\t.\\t.\\tSVLEN=-20,40"
+    >>> [symbol_identity(Record(line, "1", 10, ".", "A", ("<DEL>", "<DUP:TANDEM>")), i) for i in (0, 1)]
+    ['<DEL>30', '<DUP>50']
+    """
+    alt = record.alts[number].upper()
+    fields = record.line.split("\t", 8)
+    if not alt.startswith("<") or alt in _BLOCKS or len(fields) < 8:
+        return None
+    info = dict(reversed(_KEYS.findall(fields[7])))
+    lengths = info.get("SVLEN", ".").split(",")
+    length = lengths[number if len(lengths) == len(record.alts) else 0] if len(lengths) in (1, len(record.alts)) else "."
+    kind = "<DUP>" if alt == "<DUP:TANDEM>" else alt
+    if _POINTS.match(alt):
+        is_known = alt.startswith("<INS") and _SIGNED.fullmatch(length)
+        return f"{kind}{abs(int(length))}" if is_known else None
+    if info.get("END", ".") in (".", "") and not _SIGNED.fullmatch(length):
+        return None
+    text = "\t".join([*fields[:4], alt, ".", ".", f"SVLEN={length};{fields[7]}"])
+    end = reach(record._replace(line=text, alts=(alt,)))[1]
+    return f"{kind}{end}" if end > record.pos or info.get("END") == str(end) else None
+
+
 def _end(record: Record, info: dict[str, str], doubts: Doubts) -> int:
     """Return INFO's END if it belongs to this record, otherwise 0: on its own contig, not of a mate, and not before POS."""
     text = info.get("END", ".")

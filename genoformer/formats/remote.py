@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -119,6 +120,19 @@ def copy_remote(address: str, path: Path) -> None:
             _write(file, copy)
     finally:
         file.close()
+
+
+@contextmanager
+def local_copy(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path as it is, or of a file at an address (https, http, s3) a copy in a temporary folder, under its own name."""
+    address = readable_address(path)
+    if address is None:
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="genoformer-") as folder:
+        copy = Path(folder, Path(address.partition("?")[0]).name or "file")
+        copy_remote(address, copy)
+        yield copy
 
 
 def _write(file: RemoteFile, copy: BinaryIO) -> None:

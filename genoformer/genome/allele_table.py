@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.reach import symbol_identity
+from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.codes import N, decode, encode
 from genoformer.genome.normalise import normalise, trim
 from genoformer.genome.reference import Genome
@@ -21,7 +24,7 @@ from genoformer.genome.variants import Variant
 Integers = NDArray[np.int64]
 Letters = NDArray[np.uint8]
 
-_COMMA = ord(",")
+_COMMA, _SYMBOL = ord(","), ord("<")
 _UPPER = np.uint8(0xDF)  # clears the bit that lower-case letters have
 _IS_BASE = np.zeros(256, dtype=np.bool_)
 _IS_BASE[np.frombuffer(b"ACGTN", dtype=np.uint8)] = True
@@ -35,11 +38,15 @@ class Spans(NamedTuple):
     starts: Integers  # [n], 0-based
     ref: tuple[Integers, Integers]  # begin and end, [n] each
     alt: tuple[Integers, Integers]  # several ALTs are separated by commas
+    info: tuple[Integers, Integers] | None = None  # INFO, which tells the ends of symbolic ALTs
 
 
 @dataclass(frozen=True, eq=False)
 class AlleleTable:
-    """One row per allele, normalised; alleles that spell no sequence (symbolic, breakends, *) have none."""
+    """One row per allele, normalised; alleles that spell no sequence (breakends, * ...) have none.
+
+    A symbolic ALT has a row if INFO tells its end: its type and end (`symbol_identity`) take the place of REF and ALT.
+    """
 
     letters: Letters  # the text, and behind it the spellings that differ from it
     record: Integers  # [m], row of its record
@@ -49,6 +56,7 @@ class AlleleTable:
     alt: Integers  # [m, 2]
     n_alleles: int  # with those that have no row
     n_unfit: int  # rows only trimmed, because REF is not that of the genome
+    n_symbolic: int = 0  # rows of symbolic ALTs
 
     def __len__(self) -> int:
         return len(self.record)
@@ -59,7 +67,13 @@ class AlleleTable:
             return self
         return self.take(np.argsort(self.start, kind="stable"))
 
-    def take(self, rows: Integers | slice) -> AlleleTable:
+    def of_sequences(self) -> AlleleTable:
+        """Return the rows without symbolic ALTs."""
+        if not self.n_symbolic:
+            return self
+        return replace(self.take(np.flatnonzero(self.letters[self.alt[:, 0]] != _SYMBOL)), n_symbolic=0)
+
+    def take(self, rows: Integers | NDArray[np.intp] | slice) -> AlleleTable:
         return replace(
             self,
             record=self.record[rows],
@@ -100,7 +114,36 @@ def read_alleles(spans: Spans, genome: Genome | None, contig: str | None) -> All
     others = np.flatnonzero(is_sequence & ~is_normal)
     if len(others):
         table = _normalised(table, others, genome, contig)
-    return table if is_sequence.all() else table.take(np.flatnonzero(is_sequence))
+    if is_sequence.all():
+        return table
+    symbols = np.flatnonzero(~is_sequence & (alt_length > 0) & (letters[alt_begin] == _SYMBOL))
+    if spans.info is None or not len(symbols):
+        return table.take(np.flatnonzero(is_sequence))
+    table, known = _with_symbols(table, symbols, spans)
+    is_sequence[known] = True
+    return table.take(np.flatnonzero(is_sequence))
+
+
+def _with_symbols(table: AlleleTable, rows: Integers, spans: Spans) -> tuple[AlleleTable, Integers]:
+    """Return the table with the identities of symbolic ALTs in place of their alleles, and the rows that have one."""
+    assert spans.info is not None
+    ref, alt, text, pieces = table.ref.copy(), table.alt.copy(), table.letters.tobytes(), list[str]()
+    at, known = len(text), []
+    for row in rows.tolist():
+        record, number = int(table.record[row]), int(table.number[row])
+        info, alts = (text[side[0][record] : side[1][record]].decode(ENCODING, ERRORS) for side in (spans.info, spans.alt))
+        spelled = text[spans.ref[0][record] : spans.ref[1][record]].decode(ENCODING, ERRORS)
+        pos = int(spans.starts[record]) + 1
+        line = f".\t{pos}\t.\t{spelled}\t{alts}\t.\t.\t{info}"
+        identity = symbol_identity(Record(line, ".", pos, ".", spelled, tuple(alts.split(","))), number)
+        if identity is None:
+            continue
+        known.append(row)
+        pieces.append(identity)
+        ref[row] = alt[row] = at, len(identity)
+        at += len(identity)
+    letters = np.concatenate([table.letters, np.frombuffer("".join(pieces).encode(ENCODING, ERRORS), dtype=np.uint8)])
+    return replace(table, letters=letters, ref=ref, alt=alt, n_symbolic=len(known)), np.array(known, dtype=np.int64)
 
 
 def _split_alts(letters: Letters, begins: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:

@@ -28,7 +28,7 @@ from genoformer.genome.contigs import (
 )
 from genoformer.genome.preflight_result import N_NAMES, ContigUse, LengthDifference, Preflight
 from genoformer.genome.readings import Reading
-from genoformer.genome.region_sources import Regions, Selection, select_regions
+from genoformer.genome.region_sources import Regions, Selection, select_regions, selection_notes
 from genoformer.genome.sample import Sample
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState
@@ -87,7 +87,7 @@ def preflight(
             stage.report(n_records)
         sha256 = file.sha256
     if chosen:
-        notes = [*notes, *chosen.notes, *_check_named(chosen, genome, tally, shown, n_records)]
+        notes = [*notes, *chosen.notes, *selection_notes(chosen, genome, tally.names, shown, n_records)]
     n_on = tally.n_records
     notes = [*notes, *ContigMap(n_on, genome.contigs).remarks(genome.name)]
     renaming = _renaming(tally.names, lengths, genome)
@@ -123,21 +123,6 @@ def preflight(
         longest=longest,
         renaming=renaming,
     )
-
-
-def _check_named(chosen: Selection, genome: Genome, tally: Tally, shown: str, n_records: int) -> list[str]:
-    """Refuse a region beyond its contig that selects no record, and return the note on a selection without records."""
-    for region in chosen.named if not n_records or len(chosen.intervals) > 1 else ():
-        if n_records and region.chrom in tally.names:
-            continue
-        reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
-        if region.start >= genome.contigs[reference]:
-            raise ConfigError(
-                f"the region begins at {reference}:{region.start + 1:,}, and {reference} has "
-                f"{genome.contigs[reference]:,} bases in {genome.name}; give one that lies on it."
-            )
-    where = "the region" if len(chosen.intervals) == 1 else "the regions"
-    return [] if n_records else [f"no record of {shown} lies in {where}."]
 
 
 def fixes_named(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from genoformer.formats.bed import Intervals, read_bed
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.region_text import Interval, parse_region
+
+if TYPE_CHECKING:
+    from genoformer.genome.reference import Genome
 
 Regions = str | Path | Sequence[str | Path]  # a region or the path of a BED, or several of both
 EXPECTED = "a region such as 'chr1:1-200,000', the path of a BED, or a list of them"
@@ -105,6 +108,31 @@ def select_regions(regions: Regions | None, contigs: Mapping[str, int], genome_n
         notes += rows.notes
         texts.append(f"{source.name} sha256:{sha256_of(source)}")
     return Selection(tuple(intervals), tuple(named), ",".join(texts), tuple(notes))
+
+
+def selection_notes(chosen: Selection, genome: Genome, names: Container[str], shown: str, n_records: int) -> list[str]:
+    """Refuse a region beyond its contig that selects no record, and return the note on a selection without records.
+
+    names: contigs of the selected records; shown: name of the VCF; n_records: number of selected records.
+    Raises: ContigError for the contig of a region that neither the records nor the genome have; ConfigError for a region beyond
+    its contig.
+    """
+    for region in chosen.named if not n_records or len(chosen.intervals) > 1 else ():
+        if n_records and region.chrom in names:
+            continue
+        reference = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
+        if region.start >= genome.contigs[reference]:
+            raise ConfigError(
+                f"the region begins at {reference}:{region.start + 1:,}, and {reference} has "
+                f"{genome.contigs[reference]:,} bases in {genome.name}; give one that lies on it."
+            )
+    return empty_notes(chosen, shown, n_records)
+
+
+def empty_notes(chosen: Selection, shown: str, n_records: int) -> list[str]:
+    """Return the note on a selection without records."""
+    where = "the region" if len(chosen.intervals) == 1 else "the regions"
+    return [] if n_records else [f"no record of {shown} lies in {where}."]
 
 
 def _intervals(rows: Mapping[str, Intervals]) -> Iterable[Interval]:

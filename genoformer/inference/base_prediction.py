@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from genoformer.genome.codes import N
 from genoformer.genome.contigs import join_names
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
-from genoformer.inference.base_readers import BaseReader, open_reader
+from genoformer.inference.base_readers import BaseReader, open_readers
 from genoformer.inference.base_tracks import BASE_TRACKS, BaseTrack, base_tracks_named
 from genoformer.inference.base_windows import BaseWindows, PredictedBases, write_base_tracks
 from genoformer.inference.class_windows import ValueFolder, WindowNumbers
@@ -49,7 +49,7 @@ class BasePrediction:
     """Tracks of a language model in regions, resolved and checked; `write` and `table` predict them."""
 
     request: PredictionRequest
-    model: Any
+    models: tuple[Any, ...]  # several: the mean of their tracks
     genome: Genome
     intervals: Mapping[str, Intervals]
     tracks: Sequence[BaseTrack]
@@ -65,21 +65,29 @@ class BasePrediction:
         """The tracks as those of an output."""
         return [Track(i, track.name, description=track.meaning) for i, track in enumerate(self.tracks)]
 
-    def windows(self, model: Any, stride: int | None) -> BaseWindows:
-        """Return the windows of a model on its device, with several masks in a pass if there is a stride."""
+    @contextmanager
+    def on_device(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the models in eval mode, on the device of the request; they are restored at the end."""
+        runtime = self.request.runtime
+        with ExitStack() as stack:
+            yield tuple(stack.enter_context(evaluating(one, runtime.device, runtime.precision)) for one in self.models)
+
+    def windows(self, models: Sequence[Any], stride: int | None) -> BaseWindows:
+        """Return the windows of models on their device, with several masks in a pass if there is a stride."""
         request = self.request
-        reader = open_reader(model, request.context, stride, both_strands=self._both_strands)
+        reader = open_readers(models, request.context, stride, request.phases, both_strands=self._both_strands)
         batch_size = request.runtime.batch_size
         return BaseWindows(self.genome, reader, self.tracks, self.intervals, request.part_size, batch_size)
 
     def cost(self) -> str:
         """Return parameters, windows, passes and time of the prediction as text; the rate is measured."""
         runtime, n_strands = self.request.runtime, 1 + self._both_strands
-        with evaluating(self.model, runtime.device, runtime.precision) as model:
-            windows = self.windows(model, self.request.stride)
+        with self.on_device() as models:
+            windows = self.windows(models, self.request.stride)
             n_passes, rate = windows.n_passes(), _passes_per_second(windows)
         seconds = n_strands * n_passes / rate
-        rows = {"parameters": f"{cost.count_parameters(self.model):,}", "window": f"{windows.reader.window:,} bases"}
+        n_parameters = sum(map(cost.count_parameters, self.models))
+        rows = {"parameters": f"{n_parameters:,}", "window": f"{windows.reader.window:,} bases"}
         rows |= {"bases": f"{windows.n_bases:,}", "passes": f"{n_passes:,}{' on each strand' if n_strands > 1 else ''}"}
         rows["rate"] = f"{rate:,.0f} passes a second, {windows.n_bases / seconds:,.0f} bases a second, on {runtime.device}"
         return cost.table(rows | {"time of the run": f"about {cost.duration(seconds)}"})
@@ -118,7 +126,7 @@ class BasePrediction:
         return [*notes, *self._stride_notes(), *self._summary_notes(files.output, summary)]
 
     def _run(self, store: ValueFolder | MemoryStore[Floats], n_threads: int) -> PartedRun[WindowNumbers, Floats]:
-        compute, windows = self.request.compute, self.windows(self.model, self.request.stride)
+        compute, windows = self.request.compute, self.windows(self.models, self.request.stride)
         parts = InputParts(windows.windows.parts, compute.shard)
         return PartedRun(parts, BaseTask(self, n_threads), store, compute, windows.n_wanted)
 
@@ -126,7 +134,7 @@ class BasePrediction:
         return Stage(progress, "predicting", sum(int(np.diff(rows, axis=1).sum()) for rows in self.intervals.values()))
 
     def _write(self, run: PartedRun[WindowNumbers, Floats], sink: TrackSink, progress: ProgressCallback) -> PredictedBases:
-        windows, stored = self.windows(self.model, self.request.stride), run.store.numbers()
+        windows, stored = self.windows(self.models, self.request.stride), run.store.numbers()
         return write_base_tracks(windows, run.results(self._stage(progress)), sink, stored)
 
     def _summary_notes(self, path: Path, summary: PredictedBases) -> list[str]:
@@ -158,12 +166,11 @@ class BasePrediction:
 
     def sample(self, stride: int | None) -> Floats:
         """Return the tracks of a sample of bases at equal distances, [K, n]: each masked alone, or with others at a stride."""
-        runtime = self.request.runtime
-        with evaluating(self.model, runtime.device, runtime.precision) as model:
+        with self.on_device() as models:
             values = []
             for chrom, bases in self._sampled().items():
                 rows = np.stack([bases, bases + 1], axis=1)
-                windows = replace(self.windows(model, stride), intervals={chrom: rows}, part_size=1 << 30)
+                windows = replace(self.windows(models, stride), intervals={chrom: rows}, part_size=1 << 30)
                 ((_, numbers),) = windows.windows.parts()
                 step = windows.reader.grid.step
                 at = np.searchsorted(numbers, bases // step) * step + bases % step
@@ -200,7 +207,7 @@ class BasePrediction:
     def _store(self, output: Path, n_threads: int) -> Iterator[ValueFolder | MemoryStore[Floats]]:
         """Yield the resume folder of an output, removed after success; for a model without a file, a store in memory."""
         compute = self.request.compute
-        if not self.model.sha256:
+        if not all(model.sha256 for model in self.models):
             compute.refuse_shard("a model in memory")
             yield MemoryStore()
             return
@@ -210,14 +217,16 @@ class BasePrediction:
     def _fingerprint(self, n_threads: int) -> dict[str, str]:
         """Return what the values depend on."""
         request = self.request
-        windows = self.windows(self.model, request.stride)
+        windows = self.windows(self.models, request.stride)
+        phases = {"phases": request.phases} if request.phases is not None else {}
         return request_fingerprint(request, self.genome, self.intervals, n_threads) | {
-            "model": self.model.sha256 or "",
+            "model": "+".join(model.sha256 or "" for model in self.models),
             "tracks": ",".join(track.name for track in self.tracks),
             "window": str(windows.reader.window),
             "stride": str(request.stride),
             "part size": str(windows.windows.part_size),
             "strands": "both" if self._both_strands else "forward",
+            **phases,
         }
 
 
@@ -235,9 +244,9 @@ class BaseTask:
     @contextmanager
     def open(self) -> Iterator[Callable[[WindowNumbers], Floats]]:
         """Yield the function from the cells of a part to their tracks; the model is on its device in the block."""
-        prediction, runtime = self.prediction, self.prediction.request.runtime
-        with threads(self.threads), evaluating(prediction.model, runtime.device, runtime.precision) as model:
-            windows = prediction.windows(model, prediction.request.stride)
+        prediction = self.prediction
+        with threads(self.threads), prediction.on_device() as models:
+            windows = prediction.windows(models, prediction.request.stride)
             yield lambda part: windows.compute(*part)
 
 
@@ -258,21 +267,19 @@ def _passes_per_second(windows: BaseWindows) -> float:
 def resolve_base_tracks(
     request: PredictionRequest, genome: Genome, intervals: Mapping[str, Intervals], notes: Sequence[str]
 ) -> BasePrediction:
-    """Load the language model of a request, and check its options.
+    """Load the language models of a request, and check its options.
 
     Raises CheckpointError for a model that predicts no masked bases, OptionError for unknown tracks and other options.
     """
     tracks = base_tracks_named(request.track_names)
-    model, needs = request.model, (PredictsBases, SequenceLikelihood)
-    if isinstance(model, str | Path):
-        model = registry.load(model, needs)
-    else:
+    needs = (PredictsBases, SequenceLikelihood)
+    models = tuple(registry.load(one, needs) if isinstance(one, str | Path) else one for one in request.members)
+    for model in models:
         require(model, needs)
-    if not has(model, PredictsBases):
+    if not all(has(model, PredictsBases) for model in models):
         _refuse_tracks_of_both_sides(tracks)
-    prediction = BasePrediction(request, model, genome, intervals, tracks, notes)
-    open_reader(model, request.context, request.stride, both_strands=True)
-    return prediction
+    open_readers(models, request.context, request.stride, request.phases, both_strands=True)
+    return BasePrediction(request, models, genome, intervals, tracks, notes)
 
 
 def _refuse_tracks_of_both_sides(tracks: Sequence[BaseTrack]) -> None:

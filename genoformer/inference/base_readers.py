@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from genoformer.inference.next_bases import open_next_bases
 from genoformer.inference.runtime import Floats
 from genoformer.inference.windows import require_length
 from genoformer.models.base import PredictsBases, ReadsTokens, has
+from genoformer.option_checks import Phases
 from genoformer.writers.calls import WindowGrid
 
 _BYTES = 1 << 24  # of windows that are copied at a time
@@ -52,14 +54,61 @@ class SingleMasks:
         return int(wanted.sum())
 
     def read(self, codes: Codes, wanted: Bools, batch_size: int | None) -> list[Floats]:
+        return self.read_at(codes, codes.shape[1] // 2, wanted, batch_size)
+
+    def read_at(self, codes: Codes, target: int, wanted: Bools, batch_size: int | None) -> list[Floats]:
+        """Return what `read` does, of the base at this position of each window."""
         rows = np.flatnonzero(wanted[:, 0])
-        centre = np.full(len(rows), codes.shape[1] // 2)
 
         def posterior(windows: Codes, targets: Ints) -> Floats:
             return sliding_posteriors(self.model, windows, targets[:, 0], batch_size=batch_size)[:, None]
 
-        strands = _strands(codes, rows, centre[:, None], posterior, both=self.both_strands)
+        strands = _strands(codes, rows, np.full((len(rows), 1), target), posterior, both=self.both_strands)
         return [_placed(log2_p[:, 0], (rows, 0), wanted.shape) for log2_p in strands]
+
+
+class PhasedMasks(SingleMasks):
+    """Reader that masks one base in each of k windows, which put it at each position of a token of k bases.
+
+    log2 P is averaged over the windows, and renormalised, as in `score`. It is NaN if it is in one of them.
+    """
+
+    def __init__(self, model: Any, window: int, n_phases: int, *, both_strands: bool) -> None:
+        super().__init__(model, window, both_strands=both_strands)
+        self.n_phases = n_phases
+        self.grid = WindowGrid(window + 2 * (n_phases - 1), 1)  # holds the windows of all phases
+
+    def n_passes(self, wanted: Bools) -> int:
+        return self.n_phases * super().n_passes(wanted)
+
+    def read(self, codes: Codes, wanted: Bools, batch_size: int | None) -> list[Floats]:
+        of_phases = []
+        for shift in range(self.n_phases):  # bases by which the window starts further left
+            first = self.n_phases - 1 - shift
+            windows = codes[:, first : first + self.window]
+            of_phases.append(self.read_at(windows, self.window // 2 + shift, wanted, batch_size))
+        means = [np.mean(phases, axis=0) for phases in zip(*of_phases, strict=True)]
+        with np.errstate(invalid="ignore"):  # of NaN
+            return [mean - np.logaddexp2.reduce(mean, axis=-1, keepdims=True) for mean in means]
+
+
+class SeveralModels:
+    """Reader of several models with equal windows; each of their strands counts alike in the mean of a track."""
+
+    def __init__(self, readers: Sequence[BaseReader]) -> None:
+        windows = sorted({reader.window for reader in readers})
+        if len(windows) > 1:
+            found = " and ".join(f"{window:,}" for window in windows)
+            raise OptionError("context", f"is missing, and the models read windows of {found} bases; give one length for all.")
+        if len({reader.grid for reader in readers}) > 1:
+            raise OptionError("model", "has models whose tokens have different numbers of bases; predict each alone.")
+        self.readers, self.grid, self.window = readers, readers[0].grid, readers[0].window
+
+    def n_passes(self, wanted: Bools) -> int:
+        return sum(reader.n_passes(wanted) for reader in self.readers)
+
+    def read(self, codes: Codes, wanted: Bools, batch_size: int | None) -> list[Floats]:
+        return [strand for reader in self.readers for strand in reader.read(codes, wanted, batch_size)]
 
 
 class SeveralMasks:
@@ -117,10 +166,26 @@ def _placed(values: Floats, index: Any, shape: tuple[int, ...]) -> Floats:
     return placed
 
 
-def open_reader(model: Any, window: int | None, stride: int | None, *, both_strands: bool) -> BaseReader:
+def open_readers(
+    models: Sequence[Any], window: int | None, stride: int | None, phases: Phases | None, *, both_strands: bool
+) -> BaseReader:
+    """Return the reader of one model or of several; see `open_reader`.
+
+    Raises OptionError for masked and causal models together, and for models whose windows have several lengths.
+    """
+    if len({has(model, PredictsBases) for model in models}) > 1:
+        raise OptionError("model", "has masked and causal models, whose tracks are of other probabilities; give one kind.")
+    readers = [open_reader(model, window, stride, phases, both_strands=both_strands) for model in models]
+    return readers[0] if len(readers) == 1 else SeveralModels(readers)
+
+
+def open_reader(
+    model: Any, window: int | None, stride: int | None, phases: Phases | None = None, *, both_strands: bool
+) -> BaseReader:
     """Return the reader of a model; window: bases, None for those of its training; stride: None for one mask in a pass.
 
-    Raises ConfigError for a window that the model cannot read, and OptionError for a stride that it does not fit.
+    phases: "all" for a pass for each position of a base in its token. Raises ConfigError for a window that the model cannot
+    read, and OptionError for a stride or phases that it does not fit.
     """
     length = window or model.config.context_length
     tokenizer = model.tokenizer if has(model, ReadsTokens) else None
@@ -133,7 +198,13 @@ def open_reader(model: Any, window: int | None, stride: int | None, *, both_stra
     if not has(model, PredictsBases):
         if stride is not None:
             raise OptionError("stride", "masks bases, and a causal model masks none; leave it out.")
+        if phases == "all":
+            raise OptionError("phases", "is all, which masks bases, and a causal model masks none; leave it out.")
         return open_next_bases(model, length, both_strands=both_strands)
+    if phases == "all" and tokenizer is not None and tokenizer.n_phases > 1:
+        if stride is not None:
+            raise OptionError("phases", "is all, which reads one base in a pass, found a stride; leave one of them out.")
+        return PhasedMasks(model, length, tokenizer.n_phases, both_strands=both_strands)
     if stride is None:
         return SingleMasks(model, length, both_strands=both_strands)
     if tokenizer is None:

@@ -189,7 +189,10 @@ def open_prediction(request: PredictionRequest) -> Iterator[Prediction]:
     `registry.load`.
     """
     model, has_bases = request.model, bool(request.track_names)
-    is_classifier = not has_bases and has(_kind_of(request.model), Classifies)
+    if not has_bases and len(request.members) > 1:
+        names = f"found {len(request.members)} models"
+        raise OptionError("model", f"is several only for tracks of language models (track), {names}; give one.")
+    is_classifier = not has_bases and has(_kind_of(request.members[0]), Classifies)
     if has_bases:
         refuse_options_of_others(request)
     elif is_classifier:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from genoformer import __version__
 from genoformer.compute import IN_PROCESS, THREADS, Compute, resumed_threads
@@ -19,11 +19,12 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.inference.runtime import CPU, Runtime, n_cores
 from genoformer.models.base import Model
-from genoformer.option_checks import Strand, check_choice, check_kind, check_names, check_number, check_tracks
+from genoformer.option_checks import Phases, Strand, check_choice, check_kind, check_names, check_number, check_tracks
 
+ModelName = str | Path | Model
 OF_TRACKS = ("tracks", "targets", "head", "scale", "contexts")  # options that need a track model
 OF_CLASSES = ("data", "classes", "context", "step", "threshold")  # options that need a fine-tuned model
-OF_BASES = ("track", "stride")  # options that need a language model
+OF_BASES = ("track", "stride", "phases")  # options that need a language model
 OF_REGIONS = ("region", "bed", "contigs", "columns", "step", "threshold")  # options without a meaning for a file of sequences
 
 
@@ -35,7 +36,7 @@ class PredictionRequest:
     """
 
     fasta: str | Path | Genome | None
-    model: str | Path | Model
+    model: ModelName | Sequence[ModelName]  # several language models: the mean of their tracks
     region: Regions | None = None  # chr1:1-200,000, 1-based as in samtools, or the path of a BED, or several
     bed: str | Path | None = None
     columns: str | None = None  # columns of the BED, as in --columns
@@ -49,6 +50,7 @@ class PredictionRequest:
     classes: Sequence[str] = ()  # names as in `contigs`; (): all, but in regions of two classes the second
     track: str | Sequence[str] = ()  # of a language model: entropy, information, logprob, constraint; several as in `contigs`
     stride: int | None = None  # bases of a window at this distance are masked together; None: one base in each pass
+    phases: Phases | None = None  # "all": mean over the window starts that put a base at each position of its token
     context: int | None = None  # bases of a window of a fine-tuned or language model; None: those of the model
     step: int | None = None  # bases from window to window, and of a bin; None: half of the window
     threshold: float | None = None  # least value of a call; None: 0.5 for probabilities
@@ -59,6 +61,10 @@ class PredictionRequest:
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value of another kind or out of its range."""
+        if isinstance(self.model, list | tuple):
+            if not self.model:
+                raise OptionError("model", "is empty, expected a model; give one.")
+            object.__setattr__(self, "model", self.model[0] if len(self.model) == 1 else tuple(self.model))
         region_sources(self.region)
         check_kind("bed", self.bed, (str, Path), "the path of a file")
         check_kind("columns", self.columns, str, "text such as 'chrom=1,start=2,end=3'")
@@ -74,6 +80,8 @@ class PredictionRequest:
         check_names("classes", self.classes, "names of classes")
         check_names("track", self.track, "names of tracks of a language model")
         check_number("stride", self.stride, 1, "bases")
+        if self.phases is not None:
+            check_choice("phases", self.phases, get_args(Phases))
         check_number("context", self.context, 1, "bases")
         check_number("part_size", self.part_size, 1, "windows")
 
@@ -85,6 +93,11 @@ class PredictionRequest:
     def threads_of(self, output: Path | None) -> int:
         """Return the CPU threads of each process; those of an interrupted run of the output, if there is one."""
         return self.compute.n_threads(resumed_threads(output), n_cores())
+
+    @property
+    def members(self) -> tuple[ModelName, ...]:
+        """The models, of which a track model or a fine-tuned model is alone."""
+        return self.model if isinstance(self.model, tuple) else (cast(ModelName, self.model),)
 
     @property
     def contig_names(self) -> list[str]:

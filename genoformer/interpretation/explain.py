@@ -23,9 +23,9 @@ from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.scoring.class_scorer import ClassScorer
 from genoformer.scoring.score_types import Score
-from genoformer.scoring.scorers import VariantScorer
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import Compared, TrackScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.tables import rounded
 
 _BINS = 40  # bins shown on either side of the variant

@@ -21,7 +21,7 @@ from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation.loci import Locus, place_text
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.progress import ProgressCallback, Stage
-from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,6 +12,8 @@ from genoformer.errors import OptionError
 from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_sources import Regions, region_sources
+from genoformer.genome.variant_input import VariantSource
 from genoformer.inference.runtime import resolve_device
 from genoformer.models.base import Model
 from genoformer.option_checks import Strand, check_choice, check_flag, check_kind, check_number, check_tracks, whole_numbers
@@ -34,10 +36,11 @@ class InterpretationRequest:
     Raises OptionError for a value of another kind or out of its range.
     """
 
-    data: Path | Sequence[Locus]  # BED, VCF or FASTA, or loci with their sequences
+    data: VariantSource | Sequence[Locus] | None  # BED, FASTA, variants as in `score`, or loci with their sequences
     model: str | Path | Model
     out: Path | None = None  # output folder; None: only for maps that are returned and not written
-    fasta: Path | Genome | None = None  # genome of a BED or VCF
+    fasta: Path | Genome | None = None  # genome of regions or variants
+    region: Regions | None = None  # regions to map if there are no data; of variants, only those whose REF overlaps one
     length: int | None = None  # bases around the middle of a region or variant
     columns: str | None = None  # columns of a BED, as in --columns
     fix: Sequence[str] = ()  # fixes of a VCF, as in `score`
@@ -51,6 +54,7 @@ class InterpretationRequest:
     compute: Compute = IN_PROCESS  # of ISM
 
     def __post_init__(self) -> None:
+        region_sources(self.region)
         check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         check_number("length", self.length, 1, "bases")
         check_number("n_figures", self.n_figures, 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import check_overwrite, make_folder
@@ -22,6 +22,9 @@ from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS, PredictsTracks, has
 from genoformer.models.takes_contexts import with_contexts
 from genoformer.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from genoformer.genome.variant_input import VariantSource
 
 MapFunction = Callable[[Any, Sequence[Locus]], list[Floats]]  # (model, loci) -> a map [L] of each locus
 
@@ -85,7 +88,7 @@ class Session:
         """Return the genome that a scorer reads, and the loci on it; a FASTA is its own genome, with N beyond its sequences."""
         if self.genome is not None:
             return self.genome, list(self.loci)
-        assert isinstance(self.request.data, Path)  # loci without a file have a genome
+        assert isinstance(self.request.data, str | Path)  # loci without a file have a genome
         return Genome(self.request.data), [locus._replace(chrom=locus.name) for locus in self.loci]
 
     def write(self, maps: Sequence[Floats], description: str, by_base: Sequence[Floats] | None = None) -> Result:
@@ -187,11 +190,19 @@ def in_whole_bins(session: Session) -> Session:
 
 
 def _read_loci(request: InterpretationRequest, genome: Genome | None) -> Loci:
-    """Return the loci of the file of a request, or those that it holds itself."""
+    """Return the loci of the data or the regions of a request, or those that it holds itself."""
     data = request.data
-    if not isinstance(data, str | Path):
+    if isinstance(data, list | tuple) and all(isinstance(locus, Locus) for locus in data):
         return Loci(list(data))
-    return read_loci(data, genome, length=request.length, columns=request.columns, fix=request.fix, force=request.force)
+    return read_loci(
+        cast("VariantSource | None", data),
+        genome,
+        region=request.region,
+        length=request.length,
+        columns=request.columns,
+        fix=request.fix,
+        force=request.force,
+    )
 
 
 def _length_note(model: Any, loci: Sequence[Locus]) -> list[str]:

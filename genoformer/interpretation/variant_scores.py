@@ -10,7 +10,7 @@ import numpy as np
 from genoformer.files import write_text
 from genoformer.genome.variants import Status, Variant
 from genoformer.interpretation.loci import Locus
-from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.tables import tsv_line
 
 VARIANTS = "variants.tsv"

@@ -12,9 +12,10 @@ from genoformer.genome.reference import Genome
 from genoformer.models.base import Classifies, Model, PredictsPairs, PredictsTracks, has
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.scored_heads import KINDS_IN_WORDS
-from genoformer.scoring.scorers import VariantScorer, default_scores, make_scorer
+from genoformer.scoring.scorers import default_scores, make_scorer
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.settings import AlleleComparison, ClassOptions, Scoring, Tile, TrackOptions, sha256_of_models
+from genoformer.scoring.variant_scorer import VariantScorer
 
 
 class Remade(NamedTuple):

@@ -6,12 +6,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genoformer.errors import OptionError
 from genoformer.formats.context_table import open_contexts
+from genoformer.formats.remote import local_copy
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -36,7 +37,7 @@ _LONGEST = 30  # maximum number of bases of a drawn allele
 class ReportRequest:
     """Description of a report: a scored VCF and the page to write."""
 
-    scored: Path  # VCF that `score` wrote
+    scored: Path  # VCF that `score` wrote, also its address (https, s3)
     output: Path
     title: str | None = None  # None: the name of the VCF
     models: tuple[str | Path, ...] = ()  # models that draw figures, with a genome; several form an ensemble
@@ -67,6 +68,12 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
         raise OptionError("fasta", "is missing, expected the genome, which figures need as well as the model; give it.")
     if request.contexts is not None and not request.models:
         raise OptionError("contexts", "needs a model that draws figures; give it, or leave the contexts out.")
+    with local_copy(request.scored) as path:
+        return _make_report(replace(request, scored=path, title=request.title or path.name), progress)
+
+
+def _make_report(request: ReportRequest, progress: ProgressCallback) -> ReportSummary:
+    """Write the page of a local VCF."""
     scored = read_scored(request.scored, request.most)
     genome = Genome(request.fasta) if request.fasta is not None else None
     figures: list[Figure] = []

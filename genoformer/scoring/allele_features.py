@@ -16,12 +16,12 @@ from genoformer.genome.variants import Variant
 from genoformer.inference.base_probabilities import allele_embeddings
 from genoformer.inference.windows import require_length
 from genoformer.models.token_model import TokenModel
+from genoformer.option_checks import Phases
 from genoformer.scoring.block_likelihoods import BlockLikelihoods
 from genoformer.scoring.causal_likelihoods import CausalLikelihoods
 from genoformer.scoring.masked_likelihoods import MaskedLikelihoods, Substitutions
 from genoformer.scoring.piece_likelihoods import PieceLikelihoods
 from genoformer.scoring.score_inputs import AllelePair
-from genoformer.scoring.settings import Phases
 from genoformer.scoring.variant_windows import FLANK, VariantWindows
 
 _TOUCH = 1  # bases on either side of an allele whose tokens count in its embedding; a deletion has no base of its own

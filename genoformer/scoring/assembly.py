@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from genoformer.annotation.lookups import OpenLookups
-from genoformer.annotation.overlap import Annotations, cells_of_records
+from genoformer.annotation.motif_changes import LeftOut, MotifAnnotation
+from genoformer.annotation.overlap import Annotations, lines_of_alleles, text_cells, values_of_records
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.fit import FIX_WORDS
@@ -17,7 +18,7 @@ from genoformer.genome.variants import Status
 from genoformer.progress import Stage
 from genoformer.scoring.matrix import MatrixWriter
 from genoformer.scoring.parts import STATUSES, Parts
-from genoformer.writers import NO_CELLS, Column, Floats, RecordWriter
+from genoformer.writers import NO_CELLS, Cells, Column, Floats, RecordWriter
 
 
 class AddedColumns(Protocol):
@@ -28,11 +29,24 @@ class AddedColumns(Protocol):
     def values(self, records: Sequence[Record], values: Floats) -> Floats: ...  # [ALTs, columns] -> [ALTs, added]
 
 
-class OpenAnnotations(NamedTuple):
-    """Annotations, and those of their files that are looked up, open for one pass over the records."""
+class OpenAnnotations:
+    """Annotations, those of their files that are looked up, and motifs, open for one pass over the records."""
 
-    annotations: Annotations
-    lookups: OpenLookups
+    def __init__(self, annotations: Annotations, lookups: OpenLookups, motifs: MotifAnnotation | None) -> None:
+        self._annotations, self._lookups, self._motifs = annotations, lookups, motifs
+        self._n_fields = len(annotations.fields)
+        self._left_out = LeftOut(self._n_fields)
+
+    def cells(self, records: Sequence[Record]) -> dict[int, Cells]:
+        """Annotate consecutive records: index of a record -> field -> texts."""
+        values = values_of_records(self._annotations, self._lookups, records)
+        of_motifs = self._motifs.values(lines_of_alleles(records), self._n_fields) if self._motifs is not None else []
+        self._left_out.add(of_motifs)
+        return text_cells([*values, *of_motifs])
+
+    def notes(self) -> list[str]:
+        """Return what was found, and notes on values and alleles that could not be used."""
+        return [*self._lookups.sentences(), *self._lookups.notes(), *self._left_out.notes()]
 
 
 def check_unique_info_keys(columns: Sequence[Column]) -> None:
@@ -61,7 +75,7 @@ def write_parts(
         values = np.hstack([part.values, *(of.values(records, part.values) for of in added)])
         statuses = [STATUSES[n] for n in part.statuses]
         counts.update(statuses)
-        cells = cells_of_records(*annotations, records) if annotations else {}
+        cells = annotations.cells(records) if annotations else {}
         first = 0  # row of the record's first ALT
         for j, record in enumerate(records):
             rows = slice(first, first + max(1, len(record.alts)))

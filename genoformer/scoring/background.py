@@ -37,6 +37,7 @@ def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tupl
             Outputs(table, matrix),
             job.runtime,
             replace(job.checks, n_noise=0),
+            job.region,
             shard=job.shard,
             assemble=job.assemble,
             command=job.command,

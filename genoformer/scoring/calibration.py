@@ -19,7 +19,7 @@ from genoformer.files import atomic_write
 from genoformer.formats.arrays import read_arrays
 from genoformer.formats.vcf import Record
 from genoformer.scoring.score_types import Score
-from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.writers import Column, Floats
 
 FILE = "calibration.npz"  # in the model folder, the first one; others are calibration.HEAD.npz, calibration.HEAD.2.npz ...

@@ -21,7 +21,7 @@ from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Status, Variant
 from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.ploidies import Ploidies
-from genoformer.scoring.scorers import HaplotypeScorer
+from genoformer.scoring.variant_scorer import HaplotypeScorer
 
 _AT_ONCE = 4_096  # records
 SWAP_OR_STRAND = "swap or strand"  # the alleles of a genotype are unknown

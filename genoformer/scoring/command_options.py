@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, get_args
 
 from genoformer.annotation import Annotations
+from genoformer.annotation.motif_changes import P_VALUE
 from genoformer.compute import Compute
 from genoformer.compute.settings import Shard, parse_shard
 from genoformer.formats.context_table import ContextTable
@@ -17,6 +18,7 @@ from genoformer.genome.genes import Genes
 from genoformer.genome.preflight import fixes_named
 from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.option_checks import (
+    Phases,
     Strand,
     check_choice,
     check_flag,
@@ -28,7 +30,7 @@ from genoformer.option_checks import (
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import Calibration
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
-from genoformer.scoring.settings import AlleleComparison, Phases, Runtime, Tile
+from genoformer.scoring.settings import AlleleComparison, Runtime, Tile
 from genoformer.scoring.windows import Anchor
 
 
@@ -43,7 +45,7 @@ class ScorerOptions:
     share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
-    head: str | Sequence[str] | None = None  # names or patterns, of which only `score` takes several; None: the only head
+    head: str | Sequence[str] | None = None  # names or patterns, of which `score` and `pairs` take several; None: the only head
     gtf: str | Path | Genes | None = None  # for the scores of genes, such as LOGSED
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
@@ -81,6 +83,11 @@ class ScorerOptions:
         _ = self.runtime  # checks its own options
 
     @property
+    def is_of_each_model(self) -> bool:
+        """True if several models are scored each on its own, which is an option of `score`."""
+        return False
+
+    @property
     def runtime(self) -> Runtime:
         options = {field.name: getattr(self, field.name) for field in fields(Runtime) if hasattr(self, field.name)}
         return Runtime(**options)
@@ -110,6 +117,8 @@ class ScoreOptions(ProcessOptions):
 
     region: Regions | None = None  # "chr1:1-200,000", 1-based, or the path of a BED, or several
     annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
+    motifs: str | Path | None = None  # adds the motifs that each allele changes
+    motif_p: float = P_VALUE  # largest P of a motif hit
     matrix: str | Path | None = None
     calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
     noise_places: int | None = None  # positions; None: one per 20 records, at most 16; for a small model at least 8
@@ -117,6 +126,7 @@ class ScoreOptions(ProcessOptions):
     force: bool = False
     fix: str | Iterable[str] = ()
     part_size: int = PART_LIMITS.records
+    each_model: bool = False  # True: several models are scored each on its own, not as an ensemble
     several_heads = True
 
     def __post_init__(self) -> None:
@@ -124,14 +134,21 @@ class ScoreOptions(ProcessOptions):
         region_sources(self.region)
         if not isinstance(self.annotations, Annotations):
             check_names("annotations", self.annotations, "NAME=FILE or Annotations")
+        check_kind("motifs", self.motifs, (str, Path), "the path of a file of motifs")
+        check_kind("motif_p", self.motif_p, float, "a number between 0 and 1")
         check_kind("matrix", self.matrix, (str, Path), "the path of a file")
         check_kind("calibration", self.calibration, (str, Path, Calibration), "the path of a file, or a Calibration")
         check_number("noise_places", self.noise_places, 0)
         check_number("verify", self.verify, 0, "records")
         check_number("part_size", self.part_size, 1, "records")
         check_flag("force", self.force)
+        check_flag("each_model", self.each_model)
         check_names("fix", self.fix, "names of fixes")
         fixes_named(self.fix)
+
+    @property
+    def is_of_each_model(self) -> bool:
+        return self.each_model
 
     @property
     def parts(self) -> PartLimits:
@@ -142,10 +159,12 @@ class ScoreOptions(ProcessOptions):
 class CalibrateOptions(ProcessOptions):
     """Options of `genoformer calibrate`, with their defaults."""
 
+    region: Regions | None = None  # as in `ScoreOptions`
     part_size: int = PART_LIMITS.records
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        region_sources(self.region)
         check_number("part_size", self.part_size, 1, "records")
 
     @property
@@ -155,7 +174,7 @@ class CalibrateOptions(ProcessOptions):
 
 @dataclass(frozen=True)
 class TableOptions(ProcessOptions):
-    """Options of `genoformer haplotypes` and `genoformer pairs`, with their defaults."""
+    """Options of `genoformer haplotypes` and, besides its own, of `genoformer pairs`, with their defaults."""
 
     force: bool = False
     fix: str | Iterable[str] = ()
@@ -171,3 +190,15 @@ class TableOptions(ProcessOptions):
     @property
     def parts(self) -> PartLimits:
         return PART_LIMITS if self.part_size is None else PartLimits(pairs=self.part_size)
+
+
+@dataclass(frozen=True)
+class PairsOptions(TableOptions):
+    """Options of `genoformer pairs`, with their defaults."""
+
+    region: Regions | None = None  # as in `ScoreOptions`
+    several_heads = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        region_sources(self.region)

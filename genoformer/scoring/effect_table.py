@@ -20,8 +20,9 @@ from genoformer.genome.variant_input import VariantInput
 from genoformer.progress import ProgressCallback, Stage
 from genoformer.scoring.job import HaplotypeJob, PairsJob
 from genoformer.scoring.parts import RowFolder, Rows
-from genoformer.scoring.scorers import HaplotypeScorer, open_haplotype_scorer
+from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.settings import Runtime, Scoring
+from genoformer.scoring.variant_scorer import HaplotypeScorer
 from genoformer.tables import tsv_line
 
 Input = TypeVar("Input")

@@ -20,8 +20,9 @@ from genoformer.scoring.carriers import Inside, Window, find_carriers, region_wi
 from genoformer.scoring.effect_table import N_ROWS, N_SEQUENCES, EffectTable, HaplotypeSummary, check_input
 from genoformer.scoring.job import HaplotypeJob
 from genoformer.scoring.parts import Rows
-from genoformer.scoring.scorers import HaplotypeScorer, open_haplotype_scorer
+from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.track_scores import TrackScores, weighted_sum, zeros_like
+from genoformer.scoring.variant_scorer import HaplotypeScorer
 from genoformer.tables import MISSING, tsv_line
 
 SUM = "sum"

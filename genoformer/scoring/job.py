@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.annotation import Annotations
+from genoformer.annotation.motif_changes import MotifAnnotation, motif_annotation
 from genoformer.compute import IN_PROCESS, Compute
 from genoformer.compute.settings import Shard
 from genoformer.errors import ConfigError
@@ -19,7 +20,8 @@ from genoformer.genome.variant_input import VariantSource
 from genoformer.models import folders
 from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
 from genoformer.scoring.calibration import FILE, Calibration, calibration_file
-from genoformer.scoring.command_options import CalibrateOptions, ScoreOptions, TableOptions
+from genoformer.scoring.command_options import CalibrateOptions, PairsOptions, ScoreOptions, TableOptions
+from genoformer.scoring.each_model import read_scoring_of_each
 from genoformer.scoring.options import (
     ModelName,
     NamedModels,
@@ -32,7 +34,7 @@ from genoformer.scoring.options import (
 )
 from genoformer.scoring.scoring_choices import read_scoring
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
-from genoformer.writers import Sink
+from genoformer.writers import Field, Sink, Source
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class Outputs:
     matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track or class; the sink has only some
     calibration: Calibration | None = None  # adds the quantile of each score among those of a background
     annotations: Annotations | None = None  # adds the elements and genes that each record overlaps
+    motifs: MotifAnnotation | None = None  # adds the motifs that each allele changes
+
+    @property
+    def fields(self) -> list[Field]:
+        """Fields of the annotations and motifs."""
+        return [field for source in (self.annotations, self.motifs) if source is not None for field in source.fields]
+
+    @property
+    def sources(self) -> list[Source]:
+        """Files of the fields."""
+        of_motifs = [self.motifs.source] if self.motifs is not None else []
+        return [*(self.annotations.sources if self.annotations is not None else []), *of_motifs]
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,8 @@ class ScoringJob:
     ) -> ScoringJob:
         """Build a job from names, paths and text, as `genoformer score` takes them.
 
-        models: a name, a folder or a loaded model, or several for an ensemble. options: fields of `ScoreOptions`.
+        models: a name, a folder or a loaded model, or several for an ensemble, or with each_model each on its own. options:
+        fields of `ScoreOptions`.
         Raises ConfigError for options that the model does not have, TypeError for unknown options.
 
         >>> from importlib.resources import files
@@ -94,16 +109,17 @@ class ScoringJob:
         """
         opened, named, parsed, scoring = _read(ScoreOptions, genome, models, options)
         calibration = read_calibration(parsed.calibration, named, scoring)
+        motifs = None if parsed.motifs is None else motif_annotation(parsed.motifs, opened, parsed.motif_p)
         return cls(
             vcf,
             opened,
             scoring,
-            Outputs(output, parsed.matrix, calibration, read_elements(parsed.annotations)),
+            Outputs(output, parsed.matrix, calibration, read_elements(parsed.annotations), motifs),
             parsed.runtime,
             Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
             parsed.region,
             parsed.compute.shard,
-            model_name=named.label,
+            model_name=",".join(name for name, _ in scoring.of_models) or named.label,
         )
 
 
@@ -121,6 +137,7 @@ class CalibrationJob:
     shard: Shard | None = None  # compute only these parts
     assemble: bool = False  # refuse to run if a part is missing
     command: tuple[str, ...] = ()  # command line to store with the parts
+    region: Regions | None = None  # score only records whose REF overlaps it, or one of several
 
     @classmethod
     def from_names(
@@ -144,7 +161,16 @@ class CalibrationJob:
             )
         path = calibration_path(named.names[0], scoring) if output is None else Path(output)
         name = "+".join(map(str, named.names)) or "model"
-        return cls(background, opened, scoring, path, parsed.runtime, model_name=name, shard=parsed.compute.shard)
+        return cls(
+            background,
+            opened,
+            scoring,
+            path,
+            parsed.runtime,
+            model_name=name,
+            shard=parsed.compute.shard,
+            region=parsed.region,
+        )
 
 
 @dataclass(frozen=True)
@@ -192,6 +218,7 @@ class PairsJob:
     runtime: Runtime = ON_CPU
     checks: Checks = Checks()
     compute: Compute = IN_PROCESS
+    region: Regions | None = None  # score only pairs of records whose REF overlaps it, or one of several
 
     @classmethod
     def from_names(
@@ -203,10 +230,10 @@ class PairsJob:
         output: str | Path,
         **options: Any,
     ) -> PairsJob:
-        """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
-        opened, _, parsed, scoring = _read(TableOptions, genome, models, options, SCORES_HAPLOTYPES)
+        """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `PairsOptions`."""
+        opened, _, parsed, scoring = _read(PairsOptions, genome, models, options, SCORES_HAPLOTYPES)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
-        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks, parsed.compute)
+        return cls(vcf, opened, scoring, within, Path(output), parsed.runtime, checks, parsed.compute, parsed.region)
 
 
 def _read(
@@ -221,6 +248,8 @@ def _read(
     named = load_models(models, need)
     parsed = parse_options(kind, options, named.models)
     named = models_with_contexts(named, parsed.contexts)
+    if parsed.is_of_each_model and len(named.sizes) > 1:
+        return opened, named, parsed, read_scoring_of_each(opened, named, parsed)
     return opened, named, parsed, read_scoring(opened, named.models, parsed)
 
 

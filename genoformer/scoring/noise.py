@@ -14,8 +14,9 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.scoring.scorers import VariantScorer, scorer_parts
+from genoformer.scoring.score_types import Score
 from genoformer.scoring.track_scores import TrackColumns
+from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
 from genoformer.writers import Column, Floats
 
 MOST_PLACES = 16  # largest number of positions at which noise is measured
@@ -200,6 +201,11 @@ class Flags:
             self.n_below[column.belongs_to] += int(below[:, i].sum())
             self.n_known[column.belongs_to] += int(np.isfinite(scores[:, i]).sum())
         return np.where(below, np.float32(0), np.float32(np.nan))
+
+    def flagged(self, scores: Iterable[Score]) -> list[str]:
+        """Return the names of those of the scores that have a flag."""
+        known = {column.belongs_to for column in self.columns}
+        return [score.name for score in scores if score.name in known]
 
     def note(self, names: Sequence[str]) -> str:
         """Return a sentence for the summary on the scores with these names."""

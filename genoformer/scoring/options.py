@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,7 +31,7 @@ _TRACKS_ONLY = ("tracks", "targets", "head", "gtf", "indels", "anchor", "scale",
 _CLASSES_ONLY = ("classes", "tile")
 _TRACKS_OR_CLASSES = ("shifts", "matrix")
 _CONTEXTS_ONLY = ("contexts",)
-_NEEDS: dict[str, tuple[type, ...]] = {  # options that only some models have -> the capabilities
+NEEDS: dict[str, tuple[type, ...]] = {  # options that only some models have -> the capabilities
     **dict.fromkeys(_TRACKS_ONLY, (PredictsTracks,)),
     **dict.fromkeys(_CLASSES_ONLY, (Classifies,)),
     **dict.fromkeys(_CONTEXTS_ONLY, (TakesContexts,)),
@@ -54,18 +54,31 @@ class NamedModels(NamedTuple):
     models: tuple[Model, ...]
     names: tuple[str | Path, ...]  # as the user wrote them; empty if a loaded model was given
     has_other_contexts: bool = False  # True: the contexts are not those of the folders
+    sizes: tuple[int, ...] = ()  # number of models of each that was given; that of an ensemble's folder is more than one
 
     @property
     def label(self) -> str:
         """Name for messages and headers: the folders, joined by "+"."""
-        return "+".join(folders.resolve_model(name).resolve().name for name in self.names) or "model"
+        return "+".join(self.labels) if self.names else "model"
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the models that were given: those of their folders, or model1, model2 ... for loaded ones."""
+        if self.names:
+            return [folders.resolve_model(name).resolve().name for name in self.names]
+        return [f"model{i}" for i in range(1, len(self.sizes) + 1)]
+
+    def groups(self) -> list[tuple[Model, ...]]:
+        """Return the models of each that was given."""
+        ends = list(accumulate(self.sizes))
+        return [self.models[end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
 
     def calibration(self, scoring: Scoring) -> Calibration | None:
         """Return the calibration in the folder of a single model that fits the head and scores best; None without any.
 
         An ensemble has none of its own.
         """
-        if len(self.names) != 1 or self.has_other_contexts or scoring.parts:
+        if len(self.names) != 1 or self.has_other_contexts or scoring.has_parts:
             return None
         return fitting_calibration(folders.resolve_model(self.names[0]), scoring.head, scoring.names.split(","))
 
@@ -92,7 +105,7 @@ def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VAR
     for model in loaded:
         require(model, need)
     names = tuple(model for model in given if isinstance(model, str | Path))
-    return NamedModels(loaded, names if len(names) == len(given) else ())
+    return NamedModels(loaded, names if len(names) == len(given) else (), sizes=tuple(map(len, members)))
 
 
 def parse_options(kind: type[Options], options: Mapping[str, Any], models: Sequence[Model]) -> Options:
@@ -102,9 +115,9 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
     """
     given = {name: value for name, value in options.items() if value is not None}
     parsed = kind(**given)
-    for name in (name for name in _NEEDS if name in given):
-        if not has(models[0], _NEEDS[name]):
-            needed = " or ".join(_KINDS[capability] for capability in _NEEDS[name])
+    for name in (name for name in NEEDS if name in given):
+        if not any(has(model, NEEDS[name]) for model in (models if parsed.is_of_each_model else models[:1])):
+            needed = " or ".join(_KINDS[capability] for capability in NEEDS[name])
             found = next(text for capability, text in _KINDS.items() if has(models[0], capability))
             raise OptionError(name, f"needs {needed}, found {found}; leave it out, or choose another model.")
     return parsed

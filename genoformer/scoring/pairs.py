@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import scorable
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.normalise import trimmed
-from genoformer.genome.variant_input import VariantInput, variant_file
+from genoformer.genome.variant_input import VariantInput, selected_variants
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.effect_table import (
@@ -27,8 +27,9 @@ from genoformer.scoring.effect_table import (
 )
 from genoformer.scoring.job import PairsJob
 from genoformer.scoring.parts import Rows
-from genoformer.scoring.scorers import HaplotypeScorer, open_haplotype_scorer
+from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.track_scores import weighted_sum
+from genoformer.scoring.variant_scorer import HaplotypeScorer, scorer_parts
 from genoformer.tables import MISSING, rounded, tsv_line
 
 _WITHIN = 500  # default distance in bases; in a model of short windows a quarter of the window
@@ -42,7 +43,7 @@ def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> Haplotyp
     the corrected ones.
     Raises OptionError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
-    with variant_file(job.vcf, job.genome) as variants:
+    with selected_variants(job.vcf, job.genome, job.region) as variants:
         return _score_pairs(job, variants, progress)
 
 
@@ -59,7 +60,8 @@ def _score_pairs(job: PairsJob, variants: VariantInput, progress: ProgressCallba
             )
         checked, fit = check_input(job, scorer, variants)
         settings = {"within": str(within)} | scorer.options | scorer.inputs
-        table: EffectTable[list[_Pair]] = EffectTable(job, variants, settings, checked, _header(scorer), "pairs", None)
+        header = _header(_heads(scorer))
+        table: EffectTable[list[_Pair]] = EffectTable(job, variants, settings, checked, header, "pairs", None)
     n = job.runtime.parts.pairs
 
     def parts() -> Iterator[list[_Pair]]:
@@ -74,11 +76,19 @@ def _score_pairs(job: PairsJob, variants: VariantInput, progress: ProgressCallba
     return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
 
 
-def _header(scorer: HaplotypeScorer) -> list[str]:
-    kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if scorer.layout.n_shifts > 1 else []), scorer.layout.word.upper())
+def _heads(scorer: HaplotypeScorer) -> list[HaplotypeScorer]:
+    """Return the scorers of the heads of a scorer of several, or the scorer itself."""
+    return cast("list[HaplotypeScorer]", scorer_parts(scorer)) or [scorer]
+
+
+def _header(heads: Sequence[HaplotypeScorer]) -> list[str]:
     names = []
-    for score in scorer.scores:
-        names += [f"{score.name}_{kind}" for kind in (*kinds, *([score.input.item.upper()] if score.input.per_gene else []))]
+    for head in heads:
+        kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if head.layout.n_shifts > 1 else []), head.layout.word.upper())
+        for score in head.scores:
+            names += [
+                f"{score.name}_{kind}" for kind in (*kinds, *([score.input.item.upper()] if score.input.per_gene else []))
+            ]
     return ["chrom", *(f"{field}_{side}" for side in "ab" for field in ("pos", "ref", "alt")), *names]
 
 
@@ -122,24 +132,33 @@ def _neighbour_pairs(alts: Iterable[tuple[Record, Variant]], within: int, left_o
 
 
 def _rows_of_pairs(scorer: HaplotypeScorer, pairs: Sequence[_Pair]) -> Rows:
-    lines = []
-    for other, variant, kept in pairs:
-        middle = (kept[0].start + kept[1].end) // 2
-        start = scorer.window_start(Variant(variant.chrom, middle + 1, "", ""))
-        effects = [[trimmed(other)], [trimmed(variant)], kept]
-        # the sequence to the left of both keeps its position, as in `score`
-        scores = scorer.haplotypes(variant.chrom, start, middle, effects, anchor=kept[0].start)
-        difference = [weighted_sum(scores, [-1, -1, 1])]
-        more, genes = scorer.layout.strongest(difference)
-        errors = scorer.layout.errors(difference, genes) if scorer.layout.n_shifts > 1 else None
-        fields = [variant.chrom, *(str(x) for v in (other, variant) for x in (v.pos, v.ref, v.alt))]
-        for i, score in enumerate(scorer.scores):
-            k = int(np.abs(np.nan_to_num(more[0, i])).argmax())
-            gene = int(genes[0, i])
-            fields += [rounded(scorer.layout.value(of, i, k, gene)) for of in scores]
-            fields += [rounded(float(of[0, i, k])) for of in (more, errors) if of is not None]
-            fields.append(scorer.layout.names[k] if score.per_output else MISSING)
-            if score.input.per_gene:
-                fields.append(scorer.layout.name_of_gene(gene))
+    heads, lines = _heads(scorer), []
+    for pair in pairs:
+        fields = [pair.second.chrom, *(str(x) for v in (pair.first, pair.second) for x in (v.pos, v.ref, v.alt))]
+        for head in heads:
+            fields += _fields(head, pair)
         lines.append(tsv_line(fields) + "\n")
     return Rows("".join(lines), {N_ROWS: len(lines), N_SEQUENCES: 3 * len(lines)})
+
+
+def _fields(head: HaplotypeScorer, pair: _Pair) -> list[str]:
+    """Return the effects of a pair on the scores of one head, and their difference, as text."""
+    other, variant, kept = pair
+    middle = (kept[0].start + kept[1].end) // 2
+    start = head.window_start(Variant(variant.chrom, middle + 1, "", ""))
+    effects = [[trimmed(other)], [trimmed(variant)], kept]
+    # the sequence to the left of both keeps its position, as in `score`
+    scores = head.haplotypes(variant.chrom, start, middle, effects, anchor=kept[0].start)
+    difference = [weighted_sum(scores, [-1, -1, 1])]
+    more, genes = head.layout.strongest(difference)
+    errors = head.layout.errors(difference, genes) if head.layout.n_shifts > 1 else None
+    fields: list[str] = []
+    for i, score in enumerate(head.scores):
+        k = int(np.abs(np.nan_to_num(more[0, i])).argmax())
+        gene = int(genes[0, i])
+        fields += [rounded(head.layout.value(of, i, k, gene)) for of in scores]
+        fields += [rounded(float(of[0, i, k])) for of in (more, errors) if of is not None]
+        fields.append(head.layout.names[k] if score.per_output else MISSING)
+        if score.input.per_gene:
+            fields.append(head.layout.name_of_gene(gene))
+    return fields

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genoformer import __version__, inference
-from genoformer.annotation.overlap import contig_notes, require_shared
+from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
 from genoformer.compute.partition import THREADS, resumed_threads
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
@@ -33,8 +33,9 @@ from genoformer.scoring.matrix import MatrixFile
 from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
 from genoformer.scoring.parts import STATUSES, PartFolder, PartResult, RecordPartition, part_size
 from genoformer.scoring.quality import verify_note
-from genoformer.scoring.scorers import VariantScorer, open_reference_scorer, open_scorer
+from genoformer.scoring.scorers import open_reference_scorer, open_scorer
 from genoformer.scoring.settings import Scoring
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.scoring.worker import fix_columns, score_records
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, plan_workers, run_parts
 from genoformer.writers import Column, Header, Provenance, Sink, UnfitRecordError, open_sink
@@ -153,7 +154,7 @@ class Plan:
 
     def assemble(self) -> Summary:
         """Write all records with their scores from the finished parts."""
-        annotations = self.job.outputs.annotations
+        annotations, motifs = self.job.outputs.annotations, self.job.outputs.motifs
         added: list[AddedColumns] = [of for of in (self.quantiles, self.flags) if of is not None]
         lengths = {use.name: self.job.genome.contigs[use.reference] for use in self.preflight.contigs if use.reference}
         header, stage = self._header(added, lengths), Stage(self.progress, "write", self.preflight.n_records)
@@ -162,17 +163,18 @@ class Plan:
             output = closing.enter_context(self.sink.writing(header))
             matrix = closing.enter_context(self.matrix.writing()) if self.matrix else None
             opened = None
-            if annotations is not None:
-                opened = OpenAnnotations(annotations, closing.enter_context(annotations.open_lookups(self.job.genome)))
+            if annotations is not None or motifs is not None:
+                chosen = annotations or Annotations([])
+                opened = OpenAnnotations(chosen, closing.enter_context(chosen.open_lookups(self.job.genome)), motifs)
             counts = write_parts(self.partition.parts(), self.parts, output, matrix, added, opened, stage)
-        scores = [score.name for score in self.scorer.scores if score.zero_at_reference] if self.flags else []
+        scores = self.flags.flagged(self.scorer.scores) if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
         if annotations is not None:
             notes += [note for of in annotations.all for note in of.notes]
             contigs = {use.name: lengths.get(use.name, 0) for use in self.preflight.contigs}
             notes += contig_notes(annotations, contigs, Path(input_name(self.job.vcf)).name)
-            notes += [*opened.lookups.sentences(), *opened.lookups.notes()] if opened is not None else []
+        notes += opened.notes() if opened is not None else []
         fixed = count_fixes(self.parts, self.n_parts, len(self.scorer.columns)) if self.job.checks.fix else {}
         self.is_complete = True
         n_scored = counts.pop(Status.OK, 0)
@@ -188,8 +190,7 @@ class Plan:
         origin = Provenance(__version__, self.job.model_name, self.scoring.sha256, options)
         columns = [*self.columns, *(column for of in added for column in of.columns)]
         header = Header(self.preflight.header, lengths, columns, origin, noise=self.flags.floor.text() if self.flags else "")
-        annotations = self.job.outputs.annotations
-        return header if annotations is None else header._replace(fields=annotations.fields, sources=annotations.sources)
+        return header._replace(fields=self.job.outputs.fields, sources=self.job.outputs.sources)
 
     def clean_up(self, error: BaseException) -> None:
         """Remove the finished parts after an error if no rerun could use them."""
@@ -274,11 +275,10 @@ def _with_matrix(job: ScoringJob, sink: Sink) -> Scoring:
 def _check_sink(job: ScoringJob, sink: Sink, checked: Preflight, columns: Sequence[Column]) -> None:
     """Refuse a header or annotations that the sink cannot hold, now and not after hours of scoring."""
     annotations = job.outputs.annotations
-    header = Header(checked.header, {}, columns, Provenance(__version__))
     if annotations is not None:
         require_shared(annotations, {**{use.name: 0 for use in checked.contigs}, **job.genome.contigs}, input_name(job.vcf))
-        header = header._replace(fields=annotations.fields, sources=annotations.sources)
-    sink.check(header)
+    fields, sources = job.outputs.fields, job.outputs.sources
+    sink.check(Header(checked.header, {}, columns, Provenance(__version__), fields, sources))
 
 
 def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tuple[Quantiles | None, list[str]]:
@@ -287,8 +287,9 @@ def _quantiles(job: ScoringJob, scoring: Scoring, scorer: VariantScorer) -> tupl
     if job.runtime.precision == "bfloat16" and scorer.matrix_layout is not None:
         notes.append("bfloat16: its rounding can be as large as the effect of a base; the option verify measures the error.")
     calibration = job.outputs.calibration
-    if calibration is None or scoring.parts:
-        of_heads = ["no quantiles: a calibration is of one head; score a head alone for them."] if calibration else []
+    if calibration is None or scoring.has_parts:
+        what = "model" if scoring.of_models else "head"
+        of_heads = [f"no quantiles: a calibration is of one {what}; score a {what} alone for them."] if calibration else []
         return None, [*notes, *of_heads]
     if reason := calibration.incompatibility(scorer, scoring.sha256):
         return None, [*notes, f"no quantiles: of the calibration with {calibration.background}, {reason}; calibrate again."]

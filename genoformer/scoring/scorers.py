@@ -1,79 +1,26 @@
-"""VariantScorer protocol and its factory, with one scorer for each kind of model."""
+"""Scoring -> the scorer of its models, of the kind that their capabilities need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import cast
 
 from genoformer import inference
 from genoformer.errors import ConfigError
-from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant
 from genoformer.models.base import SCORES_HAPLOTYPES, Classifies, Model, PredictsPairs, PredictsTracks, has, require
 from genoformer.scoring.class_scorer import ClassScorer
 from genoformer.scoring.heads_scorer import HeadsScorer
-from genoformer.scoring.score_types import Score, ScoreBatch
+from genoformer.scoring.models_scorer import ModelsScorer
+from genoformer.scoring.score_types import Score
 from genoformer.scoring.scores import DEFAULT_CLASS_SCORES, DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, parse_scores
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.scoring.support import refusal
 from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.scoring.track_scores import Noise, TrackColumns, TrackScores
-from genoformer.writers import Column
-
-
-class VariantScorer(Protocol):
-    """Scorer of variants whose REF matches the reference and whose alleles are at most `longest_allele` long."""
-
-    @property
-    def window(self) -> int: ...  # bases
-    @property
-    def longest_allele(self) -> int: ...
-    @property
-    def scores(self) -> Sequence[Score]: ...
-    @property
-    def columns(self) -> list[Column]: ...
-    @property
-    def layout(self) -> TrackColumns | None: ...  # of the columns; None for a language model
-    @property
-    def matrix_layout(self) -> TrackColumns | None: ...  # of a matrix
-    @property
-    def has_noise_floor(self) -> bool: ...  # True: scores depend on where their window begins
-    @property
-    def flops_per_variant(self) -> float: ...  # arithmetic operations for an SNV
-    @property
-    def sharing_distance(self) -> int: ...  # bases over which records share work; 0: none
-    @property
-    def options(self) -> dict[str, str]: ...  # other settings that the values depend on, by name
-    @property
-    def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by kind
-    @property
-    def n_matrix(self) -> int: ...  # tracks or classes of `ScoreBatch.matrix`; 0 without a matrix
-    def covers(self, score: Score, alleles: str) -> bool: ...  # True if it is defined for "substitution" or for "indel"
-    def cost(self, record: Record) -> int: ...  # of all its ALTs, in units of an SNV
-    def score(self, variants: Sequence[Variant]) -> ScoreBatch: ...
-    def noise(self, variants: Sequence[Variant]) -> list[Noise]: ...  # empty if scores do not depend on the window's start
-    def reference_scorer(self) -> VariantScorer: ...  # the reference implementation of the same scores
-
-
-def scorer_parts(scorer: VariantScorer) -> Sequence[VariantScorer]:
-    """Return the scorers of single heads of which a scorer of several heads consists; empty for any other."""
-    parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
-    return parts
-
-
-class HaplotypeScorer(VariantScorer, Protocol):
-    """Scorer that also compares sequences with several variants with the reference."""
-
-    @property
-    def layout(self) -> TrackColumns: ...
-    def window_start(self, variant: Variant) -> int: ...
-    def haplotypes(
-        self, chrom: str, start: int, centre: int, haplotypes: Sequence[Sequence[Variant]], *, anchor: int | None = None
-    ) -> list[TrackScores]: ...
+from genoformer.scoring.variant_scorer import HaplotypeScorer, VariantScorer
 
 
 def default_scores(model: Model, head: str | None = None) -> list[Score]:
@@ -92,6 +39,14 @@ def default_scores(model: Model, head: str | None = None) -> list[Score]:
 
 def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> VariantScorer:
     """Return the scorer of a model or an ensemble; ConfigError for scores or options that it does not support."""
+    if scoring.of_models:
+        scorers, first = [], 0
+        for _, one in scoring.of_models:
+            last = first + len(one.models)
+            models = scoring.models[first:last]  # those on their device
+            scorers.append(make_scorer(genome, replace(one, models=models), batch_size=batch_size))
+            first = last
+        return ModelsScorer([name for name, _ in scoring.of_models], scorers)
     if scoring.parts:
         return HeadsScorer(
             [TrackScorer(genome, replace(part, models=scoring.models), batch_size=batch_size) for part in scoring.parts]

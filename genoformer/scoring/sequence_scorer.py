@@ -17,9 +17,10 @@ from genoformer.inference.runtime import typical_tokens
 from genoformer.models import cost
 from genoformer.models.base import ReadsTokens, require
 from genoformer.models.token_model import TokenModel
+from genoformer.option_checks import Phases
 from genoformer.scoring.allele_features import FLANK, AlleleScorer, VariantEvidence
 from genoformer.scoring.score_types import Score, ScoreBatch
-from genoformer.scoring.settings import Phases, Scoring
+from genoformer.scoring.settings import Scoring
 from genoformer.scoring.support import covers, refusal
 from genoformer.scoring.track_scores import Noise
 from genoformer.writers import Column, Floats

@@ -8,11 +8,12 @@ from typing import Literal, NamedTuple
 
 from genoformer import inference
 from genoformer.compute.settings import check_engine
+from genoformer.errors import OptionError
 from genoformer.formats.squashed_scale import Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.models.base import Classifies, Model, has
-from genoformer.option_checks import check_choice, check_number, whole_numbers
+from genoformer.option_checks import Phases, check_choice, check_number, whole_numbers
 from genoformer.scoring.alignment import INDELS, Indels
 from genoformer.scoring.fingerprint import CONFIGURATION, configurations, current_configurations
 from genoformer.scoring.parts import PART_LIMITS, PartLimits
@@ -54,7 +55,6 @@ class TrackOptions:
     scale: Scale = "original"  # of a model with a squashed scale: undone; "model": the values that the model predicts
 
 
-Phases = Literal["one", "all"]
 Tile = Literal["mean", "max"]
 
 
@@ -81,9 +81,14 @@ class Scoring:
     phases: Phases = "one"  # "all": average over the window starts that put the variant at each position of its token
     share_windows: bool = False  # True: a causal model reads nearby variants in one window, which starts on a grid
     parts: tuple[Scoring, ...] = ()  # of several heads: the scores of each, without models; `scores` are then those of all
+    of_models: tuple[NamedScoring, ...] = ()  # of several models each on its own; `models` and `scores` are then those of all
 
     def with_matrix(self) -> Scoring:
         """Return the settings with the values of every track or class."""
+        if self.of_models:
+            raise OptionError(
+                "matrix", f"is of one model, found {len(self.of_models)}; leave it out, or score each model alone."
+            )
         if self.parts:
             parts = (replace(part, tracks=replace(part.tracks or TrackOptions(), matrix=True)) for part in self.parts)
             return replace(self, parts=tuple(parts))
@@ -99,6 +104,11 @@ class Scoring:
         """Return a note if the length of the windows is neither a setting nor known from the folders of the models."""
         notes = [model.window_note(name) for model in self.models if self.context is None]
         return list(dict.fromkeys(note for note in notes if note))
+
+    @property
+    def has_parts(self) -> bool:
+        """True if the scores are of several heads, or of several models each on its own."""
+        return bool(self.parts or self.of_models)
 
     @property
     def head(self) -> str | None:
@@ -121,6 +131,13 @@ class Scoring:
     def current_job(self, job: Mapping[str, str]) -> dict[str, str]:
         """Return a job that an earlier version stored, as this version writes it."""
         return current_configurations(job, self.models)
+
+
+class NamedScoring(NamedTuple):
+    """Settings of the scores of one of several models, and the name of the model, in which the names of its scores end."""
+
+    name: str
+    scoring: Scoring
 
 
 @dataclass(frozen=True)

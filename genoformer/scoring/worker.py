@@ -12,7 +12,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames, Status, Variant
 from genoformer.scoring.parts import STATUSES, PartResult
 from genoformer.scoring.score_types import ScoreBatch, TrackScoreMatrix
-from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.writers import Column
 
 _NUMBER = {status: i for i, status in enumerate(STATUSES)}

@@ -15,8 +15,9 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames
 from genoformer.progress import Stage
 from genoformer.scoring.parts import Compute, PartFolder, RecordPartition
-from genoformer.scoring.scorers import VariantScorer, open_scorer
+from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.settings import Runtime, Scoring
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.scoring.worker import score_records
 
 WORTH_PROCESSES = 1e13  # operations of a run from which on a pool pays off; a process takes seconds to start

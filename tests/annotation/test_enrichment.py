@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,14 @@ from genoformer.annotation.matching import (
 )
 from genoformer.annotation.random_regions import random_regions, random_space, read_sizes
 from genoformer.annotation.study import describe, enrich_variants, marked_by_chance
-from genoformer.annotation.variant_regions import fill_frequencies, read_variant_regions, thinned, unique_regions
+from genoformer.annotation.variant_regions import (
+    chosen_regions,
+    fill_frequencies,
+    outside,
+    read_variant_regions,
+    thinned,
+    unique_regions,
+)
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.reference import Genome
 
@@ -183,6 +191,31 @@ def test_places_of_a_vcf_and_of_a_bed(tmp_path: Path) -> None:
     assert np.isnan(fill_frequencies(found, places).frequency[1])
 
 
+def test_places_of_a_table_and_of_ids(tmp_path: Path) -> None:
+    """The columns of a table are what the keys of INFO are in a VCF."""
+    (tmp_path / "a.tsv").write_text("chr\tbp\tref\talt\tbeta\ttrait\n1\t5\tA\tC\t-3\tx\n2\t4\tAC\tA\t\ty\n")
+    places = read_variant_regions(tmp_path / "a.tsv", score_key="beta", trait="trait")
+    assert (places.starts.tolist(), places.ends.tolist(), places.name) == ([4, 3], [5, 5], "a.tsv")
+    assert np.nan_to_num(places.score, nan=-1).tolist() == [3, -1]
+    assert places.traits == ("x", "y")
+    assert read_variant_regions(["1:5:A:C", "2:4:AC:A"]).starts.tolist() == [4, 3]
+
+
+def test_places_in_regions(tmp_path: Path) -> None:
+    """REF of a record, or a row, overlaps a region; a row without length lies where it begins."""
+    vcf = write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9), ("2", 4)], ["."] * 3)
+    assert read_variant_regions(vcf, region=["chr1:6-20", "2"]).starts.tolist() == [8, 3]
+    (tmp_path / "a.bed").write_text("chr1\t0\t5\nchr1\t8\t8\nchr1\t9\t20\nchr2\t3\t4\n")
+    for region, starts in (("1:5-9", [0, 8]), ("1:6-8", None), (["1:6-10", "1:9-12"], [8, 9]), ("chr2", [3])):
+        if starts is not None:
+            assert read_variant_regions(tmp_path / "a.bed", region=region).starts.tolist() == starts
+            continue
+        with pytest.raises(FileFormatError, match=r"no row of a\.bed lies in 1:6-8"):
+            read_variant_regions(tmp_path / "a.bed", region=region)
+    with pytest.raises(FileFormatError, match="has no records to read"):
+        read_variant_regions(vcf, region="1:100-200")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -324,6 +357,29 @@ def world(tmp_path: Path) -> dict[str, Path]:
     controls = rng.choice(10_000, 3_000, replace=False)
     write_vcf(tmp_path / "c.vcf", [("chr1", int(p) + 1) for p in np.sort(controls)], ["AF=0.21"] * 3_000)
     return {name: tmp_path / name for name in ("e.bed", "t.bed", "v.vcf", "c.vcf")}
+
+
+@pytest.mark.parametrize("background", ["auto", "c.vcf"])
+def test_a_study_in_regions_compares_what_lies_there(world: dict[str, Path], background: str) -> None:
+    """Variants and controls outside of the regions are not used, whether controls are drawn or read."""
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"])
+    options = {"sizes": {"chr1": 10_000}, "n_controls": 500, "match_on": []} if background == "auto" else {"match_on": []}
+    source = world.get(background, background)
+    study = enrich_variants(world["v.vcf"], annotations, source, region="chr1:1-4,000", n_resamplings=20, **options)
+    (compared,) = study.compared
+    whole = enrich_variants(world["v.vcf"], annotations, source, n_resamplings=20, **options).compared[0]
+    inside = read_variant_regions(world["v.vcf"], region="1:1-4,000")
+    assert compared.n_variants == len(inside) < whole.n_variants
+    assert (inside.starts < 4_000).all()
+    assert compared.n_controls < whole.n_controls
+    assert study.settings["places"] == len(inside)
+
+
+def test_random_controls_of_regions_lie_in_them(tmp_path: Path) -> None:
+    places = read_variant_regions(write_vcf(tmp_path / "a.vcf", [("1", i) for i in (5, 90, 95)], ["."] * 3))
+    holes = outside(chosen_regions(["chr1:11-20", "1:16-30"], places, None), places.contigs, places.contigs)
+    assert {name: rows.tolist() for name, rows in holes.items()} == {"1": [[0, 10], [30, sys.maxsize]]}
+    assert random_space(places, None, {"chr1": 100}, holes).intervals["1"].tolist() == [[10, 30]]
 
 
 def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:

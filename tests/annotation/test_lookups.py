@@ -640,6 +640,92 @@ def test_the_header_names_the_hash_of_an_index(tmp_path: Path, monkeypatch: pyte
     assert sum("##INFO=<ID=S_N" in line for line in header_of(tmp_path / "again.vcf")) == 1
 
 
+# Symbolic alleles: the end, or of an insertion the length, tells which are equal
+
+STRUCTURAL = """\
+##fileformat=VCFv4.2
+##contig=<ID={contig},length={length}>
+##INFO=<ID=END,Number=1,Type=Integer,Description="end">
+##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="length">
+##INFO=<ID=SVTYPE,Number=1,Type=String,Description="type">
+##INFO=<ID=N,Number=A,Type=Integer,Description="number of the allele">
+##INFO=<ID=G,Number=1,Type=Integer,Description="of the record">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
+"""
+KNOWN = [
+    "chr1\t10\tdel\tA\t<DEL>\t.\t.\tSVTYPE=DEL;END=30;N=1",
+    "chr1\t10\tdel2\tA\t<DEL>\t.\t.\tSVTYPE=DEL;END=31;N=2",
+    "chr1\t10\tdup\tA\t<DUP:TANDEM>\t.\t.\tEND=30;N=3",
+    "chr1\t10\tsnv\tA\tC\t.\t.\tN=4",
+    "chr1\t40\tins\tA\t<INS>\t.\t.\tEND=40;SVLEN=50;N=5",
+    "chr1\t40\talu\tA\t<INS:ME:ALU>\t.\t.\tEND=40;SVLEN=50;N=6",
+    "chr1\t60\tboth\tA\t<DEL>,<INV>\t.\t.\tSVLEN=-5,9;N=7,8",
+    "chr1\t90\tno_end\tA\t<DEL>\t.\t.\tN=9",
+]
+
+
+@pytest.mark.parametrize(
+    ("alt", "info", "number"),
+    [
+        ("10\t<DEL>", "END=30", "1"),
+        ("10\t<del>", "SVLEN=-20", "1"),  # the same end
+        ("10\t<DEL>", "SVLEN=20;END=30", "1"),
+        ("10\t<DEL>", "END=31", "2"),
+        ("10\t<DEL>", "END=32", None),
+        ("10\t<DUP>", "END=30", "3"),
+        ("10\t<INV>", "END=30", None),
+        ("10\t<DEL:ME>", "END=30", None),
+        ("11\t<DEL>", "END=30", None),
+        ("40\t<INS>", "SVLEN=50", "5"),
+        ("40\t<INS>", "SVLEN=51", None),
+        ("40\t<INS:ME:ALU>", "END=40;SVLEN=50", "6"),
+        ("60\t<INV>", "END=69", "8"),
+        ("60\t<INV>,<DEL>", "SVLEN=9,5", "8,7"),
+        ("10\tC,<DEL>", "SVLEN=.,20", "4,1"),
+    ],
+)
+@pytest.mark.parametrize("name", ["s.vcf", "s.vcf.gz", "s.bcf"])
+def test_symbolic_alleles_match_by_position_end_and_type(
+    tmp_path: Path, alt: str, info: str, number: str | None, name: str
+) -> None:
+    source = write_vcf(tmp_path / name, KNOWN, head=STRUCTURAL)
+    query = write_vcf(
+        tmp_path / "q.vcf",
+        [f"chr1\t{alt.replace(chr(9), chr(9) + '.' + chr(9) + 'A' + chr(9))}\t.\t.\t{info}"],
+        head=STRUCTURAL,
+    )
+    summary = annotate(query, [f"S={source}:N"], tmp_path / "out.vcf")
+    assert [found.get("S_N") for found in infos(tmp_path / "out.vcf")] == [number]
+    counts = summary.lookups["S"]
+    assert (counts.matched, counts.no_sequence) == (len(number.split(",")) if number else 0, 0)
+
+
+def test_symbolic_alleles_without_an_end_are_counted(tmp_path: Path) -> None:
+    """As are those in a table or a bigWig, which know no symbols."""
+    rows = ["chr1\t90\t.\tA\t<DEL>\t.\t.\t.", "chr1\t91\t.\tA\t<INS>\t.\t.\tEND=91", "chr1\t92\t.\tA\t<*>,*\t.\t.\tEND=99"]
+    rows += ["chr1\t93\t.\tA\tA]chr2:5]\t.\t.\tSVTYPE=BND", "chr1\t95\t.\tA\t<DEL>\t.\t.\tEND=99", "chr1\t96\t.\tA\tC\t.\t.\t."]
+    query, source = write_vcf(tmp_path / "q.vcf", rows, head=STRUCTURAL), write_vcf(tmp_path / "s.vcf", KNOWN, head=STRUCTURAL)
+    (tmp_path / "t.tsv").write_text("chrom\tpos\tref\talt\tx\nchr1\t96\tA\tC\t5\n")
+    write_bigwig(tmp_path / "v.bw", {"chr1": 1000}, [("chr1", np.arange(80, 120), np.arange(81, 121), np.ones(40))])
+    sources = [f"S={source}:N", f"T={tmp_path}/t.tsv:x", f"W={tmp_path}/v.bw"]
+    found = annotate(query, sources, tmp_path / "out.vcf").lookups
+    assert {name: (of.alleles, of.matched, of.no_sequence) for name, of in found.items()} == {
+        "S": (7, 0, 5),
+        "T": (7, 1, 6),
+        "W": (7, 1, 6),
+    }
+
+
+def test_score_looks_up_symbolic_alleles(tmp_path: Path, tiny_model_folder: Path) -> None:
+    source = write_vcf(tmp_path / "s.vcf.gz", KNOWN, head=STRUCTURAL)
+    rows = [row.replace(";N=", ";G=").replace("\tN=", "\tG=").replace("7,8", "7") for row in KNOWN]
+    query = write_vcf(tmp_path / "q.vcf", rows, head=STRUCTURAL)
+    genome = write_fasta(tmp_path / "g.fa", "A" * 1000)
+    words = ["-f", genome, "-m", tiny_model_folder, "-s", "LLR", "-a", f"S={source}:N,ID"]
+    run_well("score", query, *words, "-o", tmp_path / "out.vcf")
+    assert [found.get("S_N") for found in infos(tmp_path / "out.vcf")] == ["1", "2", "3", "4", "5", "6", "7,8", None]
+
+
 def test_enrichment_does_not_take_look_ups(tmp_path: Path) -> None:
     source = write_vcf(tmp_path / "s.vcf", SOURCES)
     result = run("enrich", source, "-a", f"S={source}:N")
@@ -656,7 +742,7 @@ def test_messages_of_the_command(tmp_path: Path) -> None:
     assert_refused(run("annotate", source, "-a", f"T={tmp_path}/none.vcf.gz:AF"), "none.vcf.gz does not exist")
     result = run_well("annotate", source, "-a", f"S={source}:N,ID", "-o", tmp_path / "out.vcf")
     assert "S: 4 of 5 alleles found in s.vcf, 0 not found; 2 ambiguous" in result.stderr
-    assert "1 without a sequence (symbolic, breakend, *)" in result.stderr
+    assert "1 without a sequence or an end (symbolic, breakend, *)" in result.stderr
 
 
 @given(st.integers(0, 2**32))

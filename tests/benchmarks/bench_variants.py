@@ -28,7 +28,8 @@ def main() -> list[Row]:
 
 
 def mutagenesis() -> list[Row]:
-    from genoformer.evaluation.variants import evaluate_variants, read_truth, write_evaluation
+    from genoformer.evaluation.truth import read_truth
+    from genoformer.evaluation.variants import evaluate_variants, write_evaluation
 
     fasta, vcf, table = elements(data_folder() / "mpra")
     truth = read_truth(table, "effect", element="element")
@@ -52,7 +53,8 @@ def simulated() -> list[Row]:
     """The demo's world: variants that break a planted motif against neutral ones."""
     from importlib.resources import files
 
-    from genoformer.evaluation.variants import evaluate_variants, read_truth
+    from genoformer.evaluation.truth import read_truth
+    from genoformer.evaluation.variants import evaluate_variants
 
     world = Path(str(files("genoformer_data"))) / "demo"
     truth = read_truth(world / "truth.tsv.gz", "truth", positive="MOTIF_BREAKING")

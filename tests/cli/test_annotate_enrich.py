@@ -16,7 +16,9 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 from genoformer.formats.bigwig import write_bigwig
-from genoformer.formats.vcf import open_vcf
+from genoformer.formats.motif_files import write_meme
+from genoformer.formats.motif_matrix import Matrix
+from genoformer.formats.vcf import open_vcf, parse_info
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 VCF, FASTA = DEMO / "variants.vcf.gz", DEMO / "genome.fa.gz"
@@ -75,6 +77,34 @@ def test_score_writes_what_annotate_does(tiny_model_folder: Path, tmp_path: Path
     run("score", VCF, "-f", FASTA, "-m", tiny_model_folder, *given, *region, "-o", tmp_path / "both.tsv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "both.tsv").read_text()), delimiter="\t"))
     assert {"LLR", "status", "STATE", "PEAK_SUMMIT", "GF_PART"} <= rows[0].keys()
+
+
+def test_score_writes_the_motifs_that_annotate_does(tiny_model_folder: Path, tmp_path: Path) -> None:
+    """Also of two files of annotations in one run, and in a table."""
+    random = np.random.default_rng(0)
+    write_meme(tmp_path / "m.meme", [Matrix(f"m{i}", random.dirichlet([0.4] * 4, size=5 + i)) for i in range(4)])
+    given = ["-a", f"STATE={STATES}", "-a", f"PEAK={PEAKS}", "--motifs", tmp_path / "m.meme", "--motif-p", 0.01]
+    region = ["-r", "chrS1:1-60,000"]
+    scored = run("score", VCF, "-f", FASTA, "-m", tiny_model_folder, *given, *region, "-s", "LLR", "-o", tmp_path / "s.vcf")
+    annotated = run("annotate", VCF, "-f", FASTA, *given, *region, "-o", tmp_path / "a.vcf")
+    with open_vcf(tmp_path / "s.vcf") as one, open_vcf(tmp_path / "a.vcf") as other:
+        kept = ("GF_MOTIF", "STATE", "PEAK")
+        infos = [
+            [{k: v for k, v in parse_info(record).items() if k.startswith(kept)} for record in file] for file in (one, other)
+        ]
+        declared = [[line for line in file.header if "GF_MOTIF" in line] for file in (one, other)]
+    assert infos[0] == infos[1]
+    assert sum("GF_MOTIF_GAINED" in info for info in infos[0]) > 5
+    assert declared[0] == declared[1]
+    assert len(declared[0]) == 10  # nine keys, and the file
+    assert [line for line in scored.stderr.splitlines() if "not scanned" in line] == [
+        line for line in annotated.stderr.splitlines() if "not scanned" in line
+    ]
+    words = ["-m", tiny_model_folder, "--motifs", tmp_path / "m.meme", "--motif-p", 0.01, *region, "-s", "LLR"]
+    run("score", VCF, "-f", FASTA, *words, "-o", tmp_path / "s.tsv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "s.tsv").read_text()), delimiter="\t"))
+    lost = [text for info in infos[0] for text in info.get("GF_MOTIF_LOST", ".").split(",") if text != "."]
+    assert [row["GF_MOTIF_LOST"] for row in rows if row["GF_MOTIF_LOST"]] == lost
 
 
 def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:

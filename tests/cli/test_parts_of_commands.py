@@ -67,6 +67,10 @@ CASES: dict[str, tuple[str, str]] = {  # words of the command, and its output
     "annotate a table": ("annotate long.vcf -a E=e.bed --figures {}.figures", "out.tsv"),
     "haplotypes": ("haplotypes phased.vcf -f g.fa -b r.bed -m tracks --head human --strand forward", "out.tsv"),
     "pairs": ("pairs v.vcf -f g.fa -m tracks --head human --strand forward --within 12 --part-size 20", "out.tsv"),
+    "pairs of heads": (
+        "pairs v.vcf -f g.fa -m tracks --head human --head mouse --strand forward -s SAD --within 12",
+        "out.tsv",
+    ),
     "calibrate": ("calibrate v.vcf -f g.fa -m tokens -s LLR --part-size 40", "out.npz"),
     "ism": ("interpret ism r.bed -f g.fa -m tokens --length 12 --figures 1", "out"),
     "ism of a class": ("interpret ism s.fa -m classes --figures 0", "out"),

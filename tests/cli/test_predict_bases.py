@@ -16,7 +16,7 @@ from small_models import small_encoder
 
 import genoformer as gf
 from genoformer.models import registry
-from genoformer.tokenizers import BaseTokenizer
+from genoformer.tokenizers import BaseTokenizer, BlockTokenizer
 
 KILLS = 5
 
@@ -78,6 +78,39 @@ def test_one_track_of_a_region_is_one_bigwig_and_a_stride_is_measured(tmp_path: 
     assert_refused(run(*common, "--track", "entropi", "-o", tmp_path / "x.bw"), "--track names 'entropi', expected entropy")
     assert_refused(run("predict", "-m", model, "--track", "entropy", "-o", tmp_path / "x.bw"), "--fasta is missing")
     assert not (tmp_path / "x.bw").exists()
+
+
+def test_an_ensemble_of_two_folders_and_all_phases(tmp_path: Path, model: Path, fasta) -> None:
+    registry.save(small_encoder(BlockTokenizer.new(3), seed=1, context_length=32, init_std=0.5), tmp_path / "blocks")
+    common = (
+        "predict",
+        "-f",
+        fasta,
+        "-m",
+        model,
+        "-m",
+        tmp_path / "blocks",
+        "-r",
+        "chr1:1-60",
+        "--track",
+        "entropy",
+        "--threads",
+        1,
+    )
+    rows = dict(line.split("  ", 1) for line in run_well(*common, "--plan").stdout.splitlines())
+    assert rows["passes"].strip() == "120 on each strand"
+    run_well(*common, "-o", tmp_path / "one.bw")
+    assert_refused(
+        run(*common, "--phases", "all", "-o", tmp_path / "x.bw"), "--model has models whose tokens have different numbers"
+    )
+    run_well(*common, "--workers", 2, "--part-size", 20, "-o", tmp_path / "two.bw")
+    found = gf.predict(fasta, "chr1:1-60", [model, tmp_path / "blocks"], track="entropy").entropy
+    for name in ("one", "two"):
+        with pyBigWig.open(str(tmp_path / f"{name}.bw")) as file:
+            np.testing.assert_allclose(file.values("chr1", 0, 60, numpy=True), found, atol=1e-5)
+    common = ("predict", "-f", fasta, "-m", tmp_path / "blocks", "-r", "chr1:1-60", "--track", "entropy", "--phases", "all")
+    rows = dict(line.split("  ", 1) for line in run_well(*common, "--plan").stdout.splitlines())
+    assert rows["passes"].strip() == "180 on each strand"
 
 
 def test_a_plan_counts_bases_and_passes(tmp_path: Path, model: Path, fasta) -> None:

@@ -16,8 +16,9 @@ from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.evaluation.variants import Truth, evaluate_variants, read_scores, read_truth
+from genoformer.errors import ConfigError
+from genoformer.evaluation.truth import Truth
+from genoformer.evaluation.variants import evaluate_variants, read_scores
 
 N = 60
 random = np.random.default_rng(1)
@@ -120,24 +121,6 @@ def test_every_format_of_score_is_read(name, files) -> None:
     assert list(read_scores(files[name], ["sad_q"])) == ["SAD_Q"]
     with pytest.raises(ConfigError, match="has no score LLR; it has SAD"):
         read_scores(files[name], ["LLR"])
-
-
-def test_truth_is_read_by_its_columns(files) -> None:
-    truth = read_truth(files["truth.tsv"], "Coefficient", element="Element", where={"Release": "new"})
-    assert truth.effects == pytest.approx(of(EFFECTS))
-    assert (truth.elements, truth.binary) == (of(ELEMENTS), False)
-    labels = read_truth(files["truth.tsv"], "Element", positive="e1")
-    assert labels.binary
-    assert labels.effects == of([float(e == "e1") for e in ELEMENTS])
-    for column, options, message in (
-        ("Effect", {}, "has no column Effect; its columns are Chrom, Pos, Ref, Alt, Coefficient"),
-        ("Element", {}, "has no variant with a number in Element"),
-        ("Element", {"positive": "x"}, "no row of .*truth.tsv has 'x' in Element"),
-    ):
-        with pytest.raises((ConfigError, FileFormatError), match=message):
-            read_truth(files["truth.tsv"], column, **options)
-    with pytest.raises(MissingFileError, match="does not exist"):
-        read_truth("nothing.tsv", "a")
 
 
 def test_the_command_prints_json_and_draws(files, tmp_path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genoformer.formats.reach import Doubts, reach
+from genoformer.formats.reach import Doubts, reach, symbol_identity
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.formats.vcf_blocks import iter_blocks
 
@@ -232,3 +232,30 @@ def test_no_text_is_too_odd(alt: list[str], info: list[str], lengths: list[str],
     start, end = reach(record, contig_length)
     assert start == 9
     assert end >= 12
+
+
+@pytest.mark.parametrize(
+    ("alt", "info", "identity"),
+    [
+        ("<DEL>", "END=30", "<DEL>30"),
+        ("<del>", "SVLEN=-20", "<DEL>30"),
+        ("<DEL>", "END=10", "<DEL>10"),
+        ("<DEL>", "END=x", None),
+        ("<DEL>", "END=5", None),
+        ("<DEL>", ".", None),
+        ("<CNV>", "SVLEN=7", "<CNV>17"),
+        ("<CPX>", "END=40", "<CPX>40"),
+        ("<CPX>", "SVLEN=5", None),  # SVLEN is of no known meaning there
+        ("<DUP:TANDEM>", "END=30", "<DUP>30"),
+        ("<DUP:DISPERSED>", "END=30", "<DUP:DISPERSED>30"),
+        ("<INS>", "SVLEN=5;END=10", "<INS>5"),
+        ("<INS>", "END=10", None),
+        ("<BND>", "END=30", None),
+        ("<NON_REF>", "END=30", None),
+        ("<*>", "END=30", None),
+        ("T]2:9]", "END=30", None),
+        ("C", "END=30", None),
+    ],
+)
+def test_identity_of_symbolic_alleles(alt: str, info: str, identity: str | None) -> None:
+    assert symbol_identity(record_of("A", alt, info), 0) == identity

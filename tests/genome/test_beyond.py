@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from genoformer.errors import ContigError, GenoformerError
-from genoformer.genome.beyond import first_beyond, regions_on
+from genoformer.errors import ConfigError, ContigError, GenoformerError
+from genoformer.genome.beyond import first_beyond, placed_regions, regions_on
 from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.reference import Genome
 from genoformer.interpretation.loci import read_loci
@@ -95,3 +95,21 @@ def test_contigs_are_looked_up_once(genome: Genome, tmp_path: Path, monkeypatch:
     said = f"{path}, line 151: 2:4-5 lies beyond the end of chr2 of {genome.name}, which has 4 bases"
     assert first_beyond(path, genome) == said
     assert (len(made), looked) == (1, ["chr1", "chrUn", "2"])
+
+
+def test_regions_of_texts_and_files_keep_their_order(genome: Genome, tmp_path: Path) -> None:
+    path = tmp_path / "a.bed"
+    path.write_text("1\t5\t9\tx\t0\t-\n")
+    placed = list(placed_regions(["chr2", path, "1:11-20"], genome))
+    assert [(row.start, row.end, row.name, row.strand, chrom) for row, chrom in placed] == [
+        (0, 4, "", ".", "chr2"),
+        (5, 9, "x", "-", "chr1"),
+        (10, 20, "", ".", "chr1"),
+    ]
+    assert list(placed_regions(None, genome)) == []
+
+
+@pytest.mark.parametrize("region", ["chr1:990-1001", "chr1:1001", "chr2:5-9"])
+def test_a_text_beyond_its_contig_is_refused(genome: Genome, region: str) -> None:
+    with pytest.raises(ConfigError, match=f"region '{region}' reaches beyond the end of chr"):
+        list(placed_regions(region, genome))

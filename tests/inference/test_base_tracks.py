@@ -82,6 +82,48 @@ def test_each_base_has_the_numbers_of_score(fasta, contigs, tokenizer, both_stra
     assert table.entropy.std() > 0.05
 
 
+@pytest.mark.parametrize("both_strands", [True, False])
+@pytest.mark.parametrize(
+    "tokenizer", [KmerTokenizer(4, stride=2), BlockTokenizer.new(3)], ids=["4-mers of stride 2", "blocks of 3"]
+)
+def test_all_phases_give_the_numbers_of_score_with_all_phases(fasta, contigs, tokenizer, both_strands) -> None:
+    model = made(tokenizer)
+    options: dict[str, Any] = {"track": ["entropy", "logprob", "constraint"], "strand": "both" if both_strands else "forward"}
+    table = gf.predict(fasta, "chr1:1-90", model, phases="all", **options)
+    known = table[table.entropy.notna()]
+    variants = [
+        Variant(row.chrom, row.end, contigs["chr1"][row.start], alt)
+        for row in known.itertuples()
+        for alt in "ACGT"
+        if alt != contigs["chr1"][row.start]
+    ]
+    with gf.Genome(fasta) as genome:
+        scorer = scorer_of(model, genome, "LLR,ENTROPY", both_strands=both_strands, phases="all")
+        scores = scorer.score(variants).values.reshape(-1, 3, 2)
+    np.testing.assert_allclose(known.constraint, scores[:, :, 0].mean(axis=1), atol=2e-5)
+    np.testing.assert_allclose(known.entropy, scores[:, 0, 1], atol=2e-5)
+    one = gf.predict(fasta, "chr1:1-90", model, **options)
+    assert (table.entropy - one.entropy).abs().max() > 1e-3
+    far_from_n = [*range(1, 12), *range(74, 89)]
+    assert table.entropy[far_from_n].notna().all()
+
+
+def test_phases_of_single_bases_are_one(fasta) -> None:
+    model = made(BaseTokenizer())
+    tables = [gf.predict(fasta, "chr1:1-20", model, track="entropy", phases=phases) for phases in ("one", "all")]
+    np.testing.assert_array_equal(tables[0].entropy, tables[1].entropy)
+
+
+@pytest.mark.parametrize("stride", [None, 6])
+def test_several_models_give_the_mean_of_their_tracks(fasta, stride) -> None:
+    models = [made(BaseTokenizer()), made(KmerTokenizer(3), seed=1), made(BaseTokenizer(), seed=2)]
+    options: dict[str, Any] = {"track": ["entropy", "constraint"], "stride": stride}
+    table = gf.predict(fasta, "chr1:1-90", models, **options)
+    each = [gf.predict(fasta, "chr1:1-90", model, **options) for model in models]
+    for name in ("entropy", "constraint"):
+        np.testing.assert_allclose(table[name], np.mean([of[name] for of in each], axis=0), atol=1e-5)
+
+
 def test_logprob_is_that_of_the_base_masked_in_the_middle(fasta, contigs) -> None:
     model = made(BaseTokenizer())
     table = gf.predict(fasta, "chr1:1-25", model, track="logprob", strand="forward")
@@ -183,6 +225,25 @@ def test_wrong_options_are_refused_in_one_sentence(tmp_path: Path, fasta) -> Non
     refused(OptionError, "option track names no tracks", track=" , ")
     refused(OptionError, "option stride is 13, expected 2 to 12 bases, half of the window", stride=13)
     refused(OptionError, "option stride is 5, expected 6 to 12 bases", of=made(KmerTokenizer(3)), stride=5)
+    refused(OptionError, "option phases is 'some', expected one or all", phases="some")
+    refused(
+        OptionError,
+        "option phases is all, which reads one base in a pass",
+        of=made(BlockTokenizer.new(3)),
+        phases="all",
+        stride=6,
+    )
+    refused(
+        OptionError, "option phases needs a language model, found a track model", of=small_enformer(), track=(), phases="all"
+    )
+    several = [model, small_encoder(BaseTokenizer(), context_length=32)]
+    refused(OptionError, "option context is missing, and the models read windows of 24 and 32 bases", of=several)
+    refused(OptionError, "option model is several only for tracks of language models", of=several, track=())
+    blocks = [made(BlockTokenizer.new(2)), made(BlockTokenizer.new(3))]
+    refused(OptionError, "option model has models whose tokens have different numbers", of=blocks, phases="all")
+    causal = [model, made(BaseTokenizer(), causal=True)]
+    refused(OptionError, "option model has masked and causal models", of=causal)
+    refused(OptionError, "option model is empty", of=[])
     refused(OptionError, "option tracks is not for tracks of a language model", tracks="0")
     refused(OptionError, "option step is not for tracks of a language model", step=5)
     refused(ConfigError, "a window of 1 bases does not suit this model; choose at least 2", context=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.formats.bigwig import BigWig
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
@@ -122,6 +122,73 @@ def test_a_region_longer_than_any_model_reads_is_refused(make_fasta, tmp_path: P
         read_loci(tmp_path / "a.bed", genome)
     (tmp_path / "a.bed").write_text("chr1\t0\t2097152\n")
     assert [len(locus.codes) for locus in read_loci(tmp_path / "a.bed", genome).loci] == [2_097_152]
+
+
+SNVS = [(101, TEXT[100], "ACGT"[TEXT[100] == "A"]), (201, TEXT[200], "ACGT"[TEXT[200] == "A"])]  # position, REF, ALT
+
+
+@pytest.fixture(params=["ids", "table", "vcf", "frame"])
+def snvs(request, tmp_path: Path):
+    """The two SNVs in every form in which variants come."""
+    if request.param == "ids":
+        return tuple(f"1:{pos}:{ref}:{alt}" for pos, ref, alt in SNVS)
+    if request.param == "frame":
+        frame = [{"chr": "1", "bp": pos, "ref": ref, "alt": alt, "beta": 0.5} for pos, ref, alt in SNVS]
+        return pytest.importorskip("pandas").DataFrame(frame)
+    path = tmp_path / ("a.tsv" if request.param == "table" else "a.vcf")
+    if request.param == "table":
+        path.write_text("chr\tbp\tref\talt\n" + "".join(f"1\t{pos}\t{ref}\t{alt}\n" for pos, ref, alt in SNVS))
+    else:
+        head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        path.write_text(head + "".join(f"1\t{pos}\t.\t{ref}\t{alt}\t.\t.\t.\n" for pos, ref, alt in SNVS))
+    return path
+
+
+def test_variants_come_in_every_form_that_score_takes(genome, snvs) -> None:
+    found = read_loci(snvs, genome, length=20)
+    assert [(locus.start, decode(locus.codes)) for locus in found.loci] == [(p - 11, TEXT[p - 11 : p + 9]) for p, _, _ in SNVS]
+    assert [(allele.chrom, allele.pos, allele.ref, allele.alt) for allele in found.alleles] == [("chr1", *snv) for snv in SNVS]
+    assert [allele.pos for allele in read_loci(snvs, genome, length=20, region="chr1:150-300").alleles] == [201]
+    with pytest.raises(FileFormatError, match="has no regions"):
+        read_loci(snvs, genome, length=20, region="chr1:300-310")
+    with pytest.raises(ConfigError, match="holds variants of a genome; give the FASTA"):
+        read_loci(snvs, length=20)
+    with pytest.raises(ConfigError, match="holds variants; give the length"):
+        read_loci(snvs, genome)
+
+
+def test_one_id_is_a_variant(genome) -> None:
+    pos, ref, alt = SNVS[0]
+    assert [allele.pos for allele in read_loci(f"chr1:{pos}:{ref}>{alt}", genome, length=20).alleles] == [pos]
+
+
+def test_a_table_with_ends_holds_regions(genome, tmp_path: Path) -> None:
+    """A MAF or a table of ranges that has alleles, too, is read as regions, as before."""
+    (tmp_path / "a.tsv").write_text("chrom\tstart_position\tend_position\tref\talt\n1\t11\t20\tA\tC\n")
+    assert [(locus.chrom, locus.alleles) for locus in read_loci(tmp_path / "a.tsv", genome).loci] == [("chr1", None)]
+
+
+def test_regions_without_a_file(genome, tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_text("1\t10\t30\tone\n")
+    found = read_loci(None, genome, region=["chr2:5-8", tmp_path / "a.bed", "1:1-3"])
+    assert [(locus.name, locus.chrom, locus.start, decode(locus.codes)) for locus in found.loci] == [
+        ("chr2:5-8", "chr2", 4, TEXT[4:8]),
+        ("one", "chr1", 10, TEXT[10:30]),
+        ("chr1:1-3", "chr1", 0, TEXT[:3]),
+    ]
+    assert [locus.start for locus in read_loci(None, genome, region="1:101-110", length=4).loci] == [103]
+    for source, options, message in (
+        (None, {}, "found no data and no region"),
+        (
+            tmp_path / "a.bed",
+            {"region": "chr1:1-3", "genome": genome},
+            "selects variants, found .*a.bed, which holds no variants",
+        ),
+        (None, {"region": "chr1:1-3"}, "is of a genome, found none"),
+        (None, {"region": "chr9:1-3", "genome": genome}, "There is no contig chr9"),
+    ):
+        with pytest.raises((ConfigError, ContigError), match=message):
+            read_loci(source, **options)
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:

@@ -106,6 +106,27 @@ def test_recommended_scores_of_several_heads_are_those_of_each_head_alone(folder
     assert table.status.isin([".", ""]).all() or table.status.isna().all()
 
 
+def test_pairs_of_several_heads_are_those_of_each_head_alone(folder, tmp_path) -> None:
+    words = ("pairs", *common(folder)[1:], "--within", 60, "-s", "SAD,CENTER_MASK_501_DIFF_LOG2_SUM")
+    run_well(*words, *of_heads(HEADS[:2]), "-o", tmp_path / "all.tsv")
+    together = pd.read_csv(tmp_path / "all.tsv", sep="\t")
+    assert len(together) > 1
+    n_columns = 7
+    for head in HEADS[:2]:
+        run_well(*words, "--head", head, "-o", tmp_path / "one.tsv")
+        one = pd.read_csv(tmp_path / "one.tsv", sep="\t")
+        assert one.columns[:7].tolist() == together.columns[:7].tolist()
+        for column in one.columns[7:]:
+            score = "SAD" if column.startswith("SAD") else "CENTER_MASK_501_DIFF_LOG2_SUM"
+            renamed = together[f"{score}_{head}{column.removeprefix(score)}"]
+            if one[column].dtype == float:
+                np.testing.assert_allclose(renamed, one[column], rtol=1e-4, err_msg=column)
+            else:
+                assert renamed.tolist() == one[column].tolist()
+            n_columns += 1
+    assert len(together.columns) == n_columns
+
+
 def test_vcf_and_parquet_have_the_same_scores(folder, tmp_path) -> None:
     heads = of_heads(HEADS[:2])
     for name in ("o.vcf", "o.parquet"):

@@ -1,0 +1,63 @@
+"""Protocols of scorers of variants, one for each kind of model, for several heads and for several models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from genoformer.formats.vcf import Record
+from genoformer.genome.variants import Variant
+from genoformer.scoring.score_types import Score, ScoreBatch
+from genoformer.scoring.track_scores import Noise, TrackColumns, TrackScores
+from genoformer.writers import Column
+
+
+class VariantScorer(Protocol):
+    """Scorer of variants whose REF matches the reference and whose alleles are at most `longest_allele` long."""
+
+    @property
+    def window(self) -> int: ...  # bases
+    @property
+    def longest_allele(self) -> int: ...
+    @property
+    def scores(self) -> Sequence[Score]: ...
+    @property
+    def columns(self) -> list[Column]: ...
+    @property
+    def layout(self) -> TrackColumns | None: ...  # of the columns; None for a language model
+    @property
+    def matrix_layout(self) -> TrackColumns | None: ...  # of a matrix
+    @property
+    def has_noise_floor(self) -> bool: ...  # True: scores depend on where their window begins
+    @property
+    def flops_per_variant(self) -> float: ...  # arithmetic operations for an SNV
+    @property
+    def sharing_distance(self) -> int: ...  # bases over which records share work; 0: none
+    @property
+    def options(self) -> dict[str, str]: ...  # other settings that the values depend on, by name
+    @property
+    def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by kind
+    @property
+    def n_matrix(self) -> int: ...  # tracks or classes of `ScoreBatch.matrix`; 0 without a matrix
+    def covers(self, score: Score, alleles: str) -> bool: ...  # True if it is defined for "substitution" or for "indel"
+    def cost(self, record: Record) -> int: ...  # of all its ALTs, in units of an SNV
+    def score(self, variants: Sequence[Variant]) -> ScoreBatch: ...
+    def noise(self, variants: Sequence[Variant]) -> list[Noise]: ...  # empty if scores do not depend on the window's start
+    def reference_scorer(self) -> VariantScorer: ...  # the reference implementation of the same scores
+
+
+def scorer_parts(scorer: VariantScorer) -> list[VariantScorer]:
+    """Return the scorers of single heads and models of which a scorer of several consists; empty for any other."""
+    parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
+    return [single for part in parts for single in scorer_parts(part) or [part]]
+
+
+class HaplotypeScorer(VariantScorer, Protocol):
+    """Scorer that also compares sequences with several variants with the reference."""
+
+    @property
+    def layout(self) -> TrackColumns: ...
+    def window_start(self, variant: Variant) -> int: ...
+    def haplotypes(
+        self, chrom: str, start: int, centre: int, haplotypes: Sequence[Sequence[Variant]], *, anchor: int | None = None
+    ) -> list[TrackScores]: ...
