@@ -9,8 +9,9 @@ MINUTES ?= 30
 .PHONY: demo test test-long fuzz lint rooms platforms oldest bench clean
 
 .venv/.core: pyproject.toml constraints.txt
+	@echo "installing genoformer and its dependencies into .venv: some minutes, one line for each package"
 	$(PYTHON) -m venv .venv
-	$(PIP) -e .
+	$(subst --quiet,--progress-bar off,$(PIP)) -e .
 	touch $@
 
 .venv/.dev: .venv/.core

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, print_json
 from .verbosity import Command, print_note
 
 element_option = click.option(
@@ -88,8 +89,8 @@ def refuse_file(folder: str, option: str) -> None:
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Reference FASTA: aligns insertions and deletions that are looked up by allele, tells REF of a table with effect "
-    "and other allele, and has the bases around motifs.",
+    help="Reference genome (FASTA): aligns insertions and deletions that are looked up by allele, tells REF of a table with "
+    "effect and other allele, and has the bases around motifs.",
 )
 @click.option(
     "--figures",
@@ -100,8 +101,9 @@ def refuse_file(folder: str, option: str) -> None:
 @motif_options
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 @shared.compute_options()
+@json_option
 def annotate(
-    vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, **options: Any
+    vcf: str | tuple[str, ...], output: str, fasta: str | None, figures: str | None, af_key: str, as_json: bool, **options: Any
 ) -> None:
     """Write every record of VCF (or BCF, or a table; - is stdin) with elements, genes and values of its alleles.
 
@@ -154,6 +156,10 @@ def annotate(
     for note in summary.notes:
         print_note(note)
     if compute.shard:
+        return
+    if as_json:
+        numbers = {name: getattr(summary, name) for name in ("records", "seconds", "overlapping", "parts", "lookups")}
+        print_json(numbers, output=output)
         return
     rate = summary.records / max(summary.seconds, 1e-9)
     print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, print_json
+from .model_option import model_option, print_cautions
 from .score import print_shard
 from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
@@ -15,15 +17,7 @@ from .verbosity import Command, print_note
 @click.command(cls=Command)
 @click.argument("vcf", metavar="BACKGROUND", type=shared.PathOrAddress())
 @shared.reference
-@click.option(
-    "-m",
-    "--model",
-    "model_names",
-    type=shared.MODEL,
-    required=True,
-    multiple=True,
-    help="Model folder, of an ensemble too; several folders form an ensemble and need -o.",
-)
+@model_option("Model folder, of an ensemble too; several folders form an ensemble and need -o.", "model_names", multiple=True)
 @click.option(
     "-s",
     "--scores",
@@ -44,9 +38,16 @@ from .verbosity import Command, print_note
     )
 )
 @shared.device
+@json_option
 @click.pass_context
 def calibrate(
-    ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str | None, **options: Any
+    ctx: click.Context,
+    vcf: str,
+    fasta: str,
+    model_names: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Store MODEL's score distribution on BACKGROUND, a VCF such as common variants, for later quantiles.
 
@@ -68,13 +69,18 @@ def calibrate(
     from .progress import progress_bar
 
     lock_outputs(None if options["shard"] else output or calibration_path(model_names[0]))
-    given = given_options(ctx, "vcf", "fasta", "model_names", "output", "assemble")
+    given = given_options(ctx, "vcf", "fasta", "model_names", "output", "assemble", "as_json")
     job = CalibrationJob.from_names(vcf, fasta, model_names, output, **given)
     job = replace(job, assemble=options["assemble"], command=tuple(sys.argv[1:]))
+    print_cautions(model_names, fasta, of_variants=True)
     with progress_bar("records") as watch:
         calibration, summary = score_background(job, progress=watch)
     if calibration is None:
         print_shard(options["shard"], summary, str(job.output))
+        return
+    if as_json:
+        counts = {"records": summary.records, "alleles": calibration.n_alleles, "skipped": summary.skipped}
+        print_json({"output": job.output, "scores": list(calibration.grids), **counts, "seconds": summary.seconds})
         return
     names = ", ".join(calibration.grids)
     print_note(f"{job.output}: {names} of {calibration.n_alleles:,} alleles of {summary.records:,} records")

@@ -64,10 +64,13 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
         click.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
+        if row.get("replicate_of") and row["state"] != "here":
+            continue
         size = _size_text(row["size"]) if row.get("size") else ""
         address = f"; huggingface.co/{row['hub']}" if "hub" in row else ""
         about = f" [{row['family']}; {row['use']}; {row['licence']}{address}]" if "family" in row else ""
-        click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}{about}")
+        others = f"; replicates {', '.join(row['replicates'])}" if row.get("replicates") else ""
+        click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}{about}{others}")
 
 
 def _size_text(size: int) -> str:

@@ -9,6 +9,8 @@ import click
 
 from . import options as shared
 from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
+from .json_output import json_option as numbers_option
+from .json_output import plain, print_json
 from .verbosity import Group, print_note
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
     interrupted download resumes.
 
     \b
-    genoformer score in.vcf.gz -f $(genoformer data pull hg38) -o out.vcf.gz
+    genoformer score in.vcf.gz -f $(genoformer data pull hg38) -m enformer -o out.vcf.gz
     genoformer data pull clinvar-hg38 --again
     """
     pull_named("data", names, again, source, catalog)
@@ -68,7 +70,7 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--seed", default=0, show_default=True, help="Random seed; it changes the genome, not the motifs.")
+@click.option("--seed", default=0, show_default=True, help=shared.SEED_HELP)
 @click.option("--contigs", default=2, show_default=True, help="Number of contigs: chrS1, chrS2, ...")
 @click.option("--contig-length", default=1_000_000, show_default=True, help="Length of each contig in bases.")
 @click.option("--variants", default=4_000, show_default=True, help="Number of records in the VCF.")
@@ -79,13 +81,14 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
     help="Fraction of the enhancers and CTCF sites that is kept; with 0.3, enhancers reach farther.",
 )
 @click.option("--tracks", is_flag=True, help="Also write accessibility, H3K27ac and CAGE of two cell types.")
-def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: int, element_share: float, tracks: bool) -> None:
+@numbers_option
+def simulate(out: Path, as_json: bool, tracks: bool, **options: Any) -> None:
     """Simulate a genome with known regulatory elements and known variant effects, in the folder OUT.
 
     The genome has human-like base composition, CpG islands, repeats and genes. Its promoters, enhancers and CTCF sites hold
     motif instances drawn from JASPAR matrices. Peaks, a segmentation in seven states and a VCF come with it; the VCF states
-    which variants break a motif and by how many bits. The same command writes the same bytes; a folder OUT with another
-    simulated dataset is refused.
+    which variants break a motif and by how many bits. The seed changes the genome, not the motifs. The same command writes the
+    same bytes; a folder OUT with another simulated dataset is refused.
 
     With --tracks, bigWig files computed from the motifs are added, listed in targets.tsv for `genoformer data tracks`. The
     CAGE of a gene depends on its promoter and on enhancers within 50 kb, unless a CTCF site lies between. regulation.tsv
@@ -104,18 +107,14 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
     from .output_lock import lock_outputs
 
     lock_outputs(out)
-    world = make(
-        out,
-        seed=seed,
-        n_contigs=contigs,
-        contig_length=contig_length,
-        n_variants=variants,
-        element_share=element_share,
-        tracks=tracks,
-    )
+    n_contigs = options["contigs"]
+    world = make(out, tracks=tracks, n_contigs=options.pop("contigs"), n_variants=options.pop("variants"), **options)
     n = world.counts
+    if as_json:
+        print_json({"output": out, **n})
+        return
     click.echo(
-        f"{out}: {n['bases']:,} bases in {contigs:,} contigs (seed {seed}) with {n['genes']:,} genes and "
+        f"{out}: {n['bases']:,} bases in {n_contigs:,} contigs (seed {options['seed']}) with {n['genes']:,} genes and "
         f"{n['elements']:,} regulatory elements with {n['instances']:,} motif instances; {n['variants']:,} variants "
         f"({n['snvs']:,} SNVs, {n['indels']:,} insertions and deletions), of which {n['motif_breaking']:,} break a "
         f"motif. Checksums, and whom to cite for the motifs, are in {out / 'world.json'}."
@@ -130,7 +129,13 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="Genome FASTA; plain, bgzipped or gzipped.")
+@click.option(
+    "-f",
+    "--fasta",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Reference genome (FASTA), plain, gzipped or bgzipped.",
+)
 @click.option(
     "-p",
     "--positives",
@@ -155,8 +160,9 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 @click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions that no window may overlap.")
 @click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
-@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed writes the same bytes.")
-def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) -> None:
+@click.option("--seed", default=0, show_default=True, help=shared.SEED_HELP)
+@numbers_option
+def build(out: Path, fasta: Path, positives: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Build labelled sequences to train on, in the folder OUT.
 
     Writes train.tsv, valid.tsv and test.tsv (sequence, label, chrom, start, end, strand, name; 0-based half-open), split by
@@ -190,12 +196,18 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) ->
         summary = build_dataset(DatasetRequest(out, genome, files, **_split_names(options)))
         for note in [*genome.notes, *(note for note in summary.notes if note not in file_notes)]:
             print_note(f"Note: {note}")
-    _show(summary)
+    print_json(plain(summary)) if as_json else _show(summary)
 
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="Genome FASTA; plain, bgzipped or gzipped.")
+@click.option(
+    "-f",
+    "--fasta",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Reference genome (FASTA), plain, gzipped or bgzipped.",
+)
 @click.option(
     "-t",
     "--targets",
@@ -214,7 +226,8 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) ->
 @click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are clipped to the median.")
 @click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
-def tracks(out: Path, fasta: Path, **options: Any) -> None:
+@numbers_option
+def tracks(out: Path, fasta: Path, as_json: bool, **options: Any) -> None:
     """Build windows with their tracks to train a track model on, in the folder OUT.
 
     The table has one track per row. file is a bigWig, a bedGraph, or peaks as BED, narrowPeak or broadPeak; its path is
@@ -245,7 +258,7 @@ def tracks(out: Path, fasta: Path, **options: Any) -> None:
         notes = [*genome.notes, *built.notes]
     for note in notes:
         print_note(f"Note: {note}")
-    _show_tracks(built)
+    print_json(plain(built)) if as_json else _show_tracks(built)
 
 
 def _named(positives: tuple[str, ...]) -> dict[str, Path]:

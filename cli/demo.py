@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
-from .verbosity import Command
+from .json_output import json_option, print_json
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
 @click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for the outputs.")
-def demo(output: str) -> None:
+@json_option
+def demo(output: str, as_json: bool) -> None:
     """Score the bundled simulated VCF, and report how well the score finds the variants that break a motif.
 
     \b
@@ -25,4 +29,13 @@ def demo(output: str) -> None:
     lock_outputs(output)
     with progress_bar("records") as watch:
         result = run_demo(Path(output), progress=watch)
+    if as_json:
+        summary = result._asdict()
+        auroc = {"snvs": summary.pop("snvs"), "indels": summary.pop("indels")}
+        print_json({"auroc": auroc, **summary})
+        return
     click.echo(result.text())
+    print_note(
+        f"next: genoformer report {shlex.quote(str(result.folder / 'scored.vcf.gz'))} -o report.html\n"
+        "then your variants: genoformer score YOUR.vcf.gz -f YOUR_GENOME.fa    # lists the models to choose with -m"
+    )

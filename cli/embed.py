@@ -7,17 +7,14 @@ from typing import Any, Literal
 import click
 
 from . import options as shared
+from .model_option import model_option, print_cautions
 from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
 @click.argument("data", type=click.Path(), required=False)
-@click.option(
-    "-m",
-    "--model",
-    type=shared.MODEL,
-    required=True,
-    help="Language model, fine-tuned model (its encoder), or track model (its bins): a folder, or a name from `models list`.",
+@model_option(
+    "Language model, fine-tuned model (its encoder), or track model (its bins): a folder, or a name from `models list`."
 )
 @shared.genome_of_bed
 @shared.regions("Without DATA, embed")
@@ -134,6 +131,7 @@ def embed(
     held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=sequences.n_labels) if valid else None
     for note in [*sequences.notes, *(held_out.notes if held_out else ())]:
         print_note(note)
+    print_cautions(options["model"], fasta)
     probes: list[dict[str, Any]] = []
     with progress_bar("sequences" if request.pooling == "tokens" else "windows") as progress:
         if probe:

@@ -9,6 +9,7 @@ import click
 
 from . import options as shared
 from .annotate import annotation_options, read_annotation_options, refuse_file
+from .json_output import json_option, print_json, table_rows
 from .verbosity import Command, print_note
 
 
@@ -27,7 +28,7 @@ from .verbosity import Command, print_note
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Reference genome: needed to match GC, and for a table with effect and other allele; auto leaves out its N.",
+    help="Reference genome (FASTA), needed to match GC, and for a table with effect and other allele; auto leaves out its N.",
 )
 @click.option(
     "--sizes", metavar="NAME", help="Contig lengths for auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths."
@@ -49,7 +50,7 @@ from .verbosity import Command, print_note
 @click.option(
     "--score",
     metavar="KEY",
-    help="INFO key of a score, such as GF_LLR: compare variants of the largest |score| with the others.",
+    help="Score, such as LLR, or its INFO key: compare variants of the largest |score| with the others.",
 )
 @click.option(
     "--top",
@@ -77,7 +78,7 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Number of permutations and of control sets.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=shared.SEED_HELP)
 @click.option(
     "--controls",
     "n_controls",
@@ -93,9 +94,10 @@ from .verbosity import Command, print_note
     metavar="FOLDER",
     help="Folder for tables and figures; without it, a table is printed on stdout.",
 )
+@json_option
 @click.pass_context
-def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any) -> None:
-    """Test whether VARIANTS (VCF, table, BED) lie in elements more often than matched controls, or where a bigWig has its sum.
+def enrich(ctx: click.Context, variants: str, output: str | None, as_json: bool, **options: Any) -> None:
+    """Test whether VARIANTS lie in elements more often than matched controls; for a bigWig, where its sum lies.
 
     \b
     genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 \\
@@ -105,9 +107,10 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     genoformer enrich scored.vcf.gz -a STATE=states.bed --score GF_LLR --top 0.05 -o enriched
     genoformer enrich attention.bw -a STATE=states.bed -o enriched
 
-    Controls are matched by bins of allele frequency, TSS distance, local GC and length. The boxes show 1,000 control sets,
-    each with one control per variant. P is one-sided, from as many permutations of variants and controls within the bins, and
-    at least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
+    VARIANTS is a VCF, a BCF, a BED, a table of variants, or a table (TSV, Parquet) that `genoformer score` wrote. Controls
+    are matched by bins of allele frequency, TSS distance, local GC and length. The boxes show 1,000 control sets, each with
+    one control per variant. P is one-sided, from as many permutations of variants and controls within the bins, and at
+    least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
     (--prune, or by r2).
     """
     from genoformer.annotation.variant_regions import refuse_remote_bed
@@ -125,12 +128,15 @@ def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any
     annotations = read_annotation_options(options)
     enrich_one = _enrich_track if is_track else _enrich_variants
     rows, lines = enrich_one(variants, annotations, output, options)
-    if output is None:
+    if as_json:
+        intervals = {"fold": ("low", "high")} if "low" in rows[0] else {}
+        print_json({"annotations": table_rows(rows, intervals)})
+    elif output is None:
         for row in rows:
             click.echo(tsv_line(map(str, row)))
     for line in lines:
         print_note(line)
-    if output is not None:
+    if output is not None and not as_json:
         _show(rows)
 
 
@@ -173,7 +179,7 @@ def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
         for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
     }
-    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output"}
+    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output", "as_json"}
     if is_track:
         for name, option in options.items():
             if name not in of_tracks:

@@ -8,22 +8,28 @@ from typing import NoReturn
 
 import click
 
+from .verbosity import write_log
 
-def refuse(error: Exception, *, debug: bool) -> NoReturn:
-    """Print the error and exit with status 2; with --debug, or for an internal bug, raise it with its traceback."""
+
+def refuse(error: Exception, *, debug: bool, log: str | None = None) -> NoReturn:
+    """Print the error and exit with status 2; with --debug, or for an internal bug, raise it with its traceback.
+
+    log: path of a log that gets the error, too.
+    """
     from genoformer.errors import GenoformerError, sentence
+
+    def leave(text: str) -> NoReturn:
+        write_log(f"Error: {text}", log)
+        click.echo(f"Error: {text}", err=True)
+        sys.exit(2)
 
     if debug:
         raise error
     if isinstance(error, GenoformerError):
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        leave(str(error))
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # EFBIG: ulimit -f
-        click.echo("Error: the disk is full; make room and run the same command again.", err=True)
-        sys.exit(2)
+        leave("the disk is full; make room and run the same command again.")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        text = sentence(f"{where}{error.strerror or error}; check that it exists and may be read and written.")
-        click.echo(f"Error: {text}", err=True)
-        sys.exit(2)
+        leave(sentence(f"{where}{error.strerror or error}; check that it exists and may be read and written."))
     raise error

@@ -116,9 +116,7 @@ def variants(scored: str, table: str, truth: str, where: tuple[str, ...], output
     metavar="NAMES",
     help=f"Baselines, separated by commas; they need --train.  [default: {','.join(KNOWN)}]",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the intervals and the baselines."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=shared.SEED_HELP)
 @shared.device
 @shared.precision
 def sequences(**options: Any) -> None:

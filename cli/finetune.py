@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, metric, print_json
+from .training import command_line, logger_option, training_bar, training_imports
 from .verbosity import Command, print_note
 
 
@@ -70,7 +72,9 @@ from .verbosity import Command, print_note
 @click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time of a step, then exit; only with --task tracks.")
-def finetune(train: str, output: str | None, task: str, plan: bool, **options: Any) -> None:
+@logger_option
+@json_option
+def finetune(train: str, output: str | None, task: str, plan: bool, as_json: bool, **options: Any) -> None:
     """Train a model to classify sequences, to predict a value for each sequence, or to predict tracks.
 
     DATA is CSV or TSV (columns sequence and label), FASTA (>name label=promoter, >name|promoter, or >name|0|1|1 for three
@@ -91,35 +95,49 @@ def finetune(train: str, output: str | None, task: str, plan: bool, **options: A
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if task == "tracks":
-        _tracks(train, None if plan else output, options)
+        _tracks(train, None if plan else output, options, as_json=as_json)
     elif plan:
         raise click.UsageError("--plan is for --task tracks.")
     else:
         assert output is not None
-        _classes_or_values(train, output, {"task": task, **options})
+        _classes_or_values(train, output, {"task": task, **options}, as_json=as_json)
 
 
-def _classes_or_values(train: str, output: str, options: dict[str, Any]) -> None:
+def _classes_or_values(train: str, output: str, options: dict[str, Any], *, as_json: bool) -> None:
     """Train on labelled sequences and print metrics; exit with status 1 if a model predicts one class for all sequences."""
     from .output_lock import lock_outputs
-    from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
     with training_imports():
         from genoformer.training.finetune import finetune as run
         from genoformer.training.jobs import FinetuneJob
+        from genoformer.training.loggers import logged_to
+    loggers = options.pop("loggers")
     job = FinetuneJob.from_names(train, output, command=command_line(), **options)
     for note in [*job.train.notes, *(job.valid.notes if job.valid else ())]:
         print_note(note)
-    with training_bar(output) as listen:
+    with logged_to(loggers), training_bar(output) as listen:
         done = run(job, progress=listen, on_note=print_note)
     if done is not None:  # with several processes, only the first reports
-        _report(done)
+        _report(done, as_json=as_json)
 
 
-def _report(done: Any) -> None:
+def _report(done: Any, *, as_json: bool) -> None:
+    """Print the metrics of the models of a run; exit with status 1 if one predicts one class for all sequences."""
     for note in done.notes:
         print_note(note)
+    if as_json:
+        several = {"over_members": done.over_members, "ensemble": done.ensemble} if len(done.members) > 1 else {}
+        print_json({"members": done.members, **several})
+    else:
+        _print_metrics(done)
+    for member in done.failed:
+        click.echo(f"{member.folder} FAILED: {' '.join(member.notes)}", err=True)
+    if done.failed:
+        raise SystemExit(1)
+
+
+def _print_metrics(done: Any) -> None:
     for member in done.members:
         for name in done.reported:
             click.echo(f"{member.folder}\t{name}\t{member.metrics[name]}")
@@ -127,33 +145,33 @@ def _report(done: Any) -> None:
         for name in done.reported:
             click.echo(f"mean of {len(done.members)} models\t{name}\t{done.over_members[name]}")
             click.echo(f"their average prediction\t{name}\t{done.ensemble[name]}")
-    for member in done.failed:
-        click.echo(f"{member.folder} FAILED: {' '.join(member.notes)}", err=True)
-    if done.failed:
-        raise SystemExit(1)
 
 
-def _tracks(data: str, output: str | None, options: dict[str, Any]) -> None:
+def _tracks(data: str, output: str | None, options: dict[str, Any], *, as_json: bool) -> None:
     """Train on a set of tracks and print Pearson's r; without an output, print parameters, memory and time instead."""
     from .output_lock import lock_outputs
-    from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
     with training_imports():
         from genoformer.training.jobs import TrackTrainingJob
+        from genoformer.training.loggers import logged_to
         from genoformer.training.track_plan import plan_tracks
         from genoformer.training.tracks import train_tracks
+    loggers = options.pop("loggers")
     job = TrackTrainingJob.from_names(data, output, command=command_line(), **options)
     if output is None:
         click.echo(plan_tracks(job).text())
         return
-    with training_bar(output) as listen:
+    with logged_to(loggers), training_bar(output) as listen:
         done = train_tracks(job, progress=listen)
     if done is None:  # with several processes, only the first reports
         return
     for note in done.notes:
         print_note(note)
     print_note(f"{done.folder}: the weights are those of step {done.step:,}")
+    if as_json:
+        print_json(_track_numbers(done))
+        return
     if done.fit is not None or done.test is not None:
         click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")
     for split, fit in (("valid", done.fit), ("test", done.test)):
@@ -161,3 +179,16 @@ def _tracks(data: str, output: str | None, options: dict[str, Any]) -> None:
             click.echo(f"{split}\t{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")
     if done.fit is not None or done.test is not None:
         print_note(f"each track: {done.folder}/pearson.*.tsv")
+
+
+def _track_numbers(done: Any) -> dict[str, Any]:
+    """Return Pearson's r of each group of tracks in each split, over positions and over windows."""
+    fits = {split: fit.by_group(done.groups) for split, fit in (("valid", done.fit), ("test", done.test)) if fit is not None}
+    groups = {
+        split: {
+            name or "-": {"tracks": n, "pearson_positions": metric(positions), "pearson_windows": metric(windows)}
+            for name, (n, positions, windows) in of.items()
+        }
+        for split, of in fits.items()
+    }
+    return {"output": done.folder, "step": done.step, "groups": groups}

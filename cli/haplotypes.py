@@ -8,20 +8,17 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, print_json
+from .model_option import model_option, print_cautions
 from .track_options import class_options, given_options, options_of_heads, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
     shared.reference,
-    click.option(
-        "-m",
-        "--model",
+    model_option(
+        "Track model or fine-tuned model: a folder, or a name from `models list`; several form an ensemble.",
         "model_names",
-        type=shared.MODEL,
         multiple=True,
-        default=["mini-tracks"],
-        help="Track model or fine-tuned model: a folder, or a name from `models list`; several form an ensemble.  "
-        "[default: mini-tracks]",
     ),
     click.option("-o", "--output", required=True, type=click.Path(), help="TSV to write."),
     click.option(
@@ -33,9 +30,10 @@ _common = shared.option_group(
     shared.context,
     shared.strand,
     shared.device,
-    click.option("--force", is_flag=True, help="Continue even if the VCF does not seem to belong to the FASTA."),
+    shared.force,
     shared.fix,
     shared.precision,
+    json_option,
 )
 _pair_parts = shared.part_size("Number of pairs that a process scores and saves together.  [default: 64]")
 
@@ -43,7 +41,7 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 @click.command(cls=Command)
 @click.argument("vcf", type=shared.PathOrAddress())
 @_common
-@click.option("-b", "--bed", type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
+@click.option("-b", "--bed", type=click.Path(), help=shared.BED_HELP)
 @shared.columns
 @shared.regions("Score")
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
@@ -57,8 +55,8 @@ def haplotypes(
     """Score the joint effect of all phased variants of a sample around a region, per chromosome and in sum (dosage).
 
     \b
-    genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
-    genoformer haplotypes phased.vcf.gz -f hg38.fa -r chr20:1,050,001-1,051,000 -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -b promoters.bed -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -r chr20:1,050,001-1,051,000 -o haplotypes.tsv
 
     The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
     Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF
@@ -87,7 +85,8 @@ def haplotypes(
             print_note(f"{path.name}: {note}")
     chosen = [name.strip() for name in samples.split(",")] if samples else None
     job = HaplotypeJob.from_names(vcf, genome, options["model_names"], regions, output, samples=chosen, **given)
-    _run(job, score_haplotypes, "regions", assemble=options["assemble"])
+    print_cautions(options["model_names"], genome.path, of_variants=True)
+    _run(job, score_haplotypes, "regions", options)
 
 
 @click.command(cls=Command)
@@ -108,7 +107,7 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
 
     \b
-    genoformer pairs in.vcf.gz -f hg38.fa --within 200 -o pairs.tsv
+    genoformer pairs in.vcf.gz -f hg38.fa -m enformer --within 200 -o pairs.tsv
 
     With --fix, records whose REF disagrees are read as corrected. The table has the corrected position and alleles.
     """
@@ -120,7 +119,8 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     lock_outputs(None if options["shard"] else output)
     given = given_options(ctx, *_NOT_OF_JOB, "within")
     job = PairsJob.from_names(vcf, options["fasta"], options["model_names"], within, output, **given)
-    _run(job, score_pairs, "pairs", assemble=options["assemble"])
+    print_cautions(options["model_names"], options["fasta"], of_variants=True)
+    _run(job, score_pairs, "pairs", options)
 
 
 _NOT_OF_JOB = (
@@ -129,22 +129,26 @@ _NOT_OF_JOB = (
     "model_names",
     "output",
     "assemble",
+    "as_json",
 )  # parameters of both commands that are no options of the job
 
 
-def _run(job: Any, score: Callable[..., Any], unit: str, *, assemble: bool) -> None:
+def _run(job: Any, score: Callable[..., Any], unit: str, options: dict[str, Any]) -> None:
     """Run a job and print its summary."""
     import sys
     from dataclasses import replace
 
     from .progress import progress_bar
 
-    job = replace(job, compute=replace(job.compute, assemble=assemble, command=tuple(sys.argv[1:])))
+    job = replace(job, compute=replace(job.compute, assemble=options["assemble"], command=tuple(sys.argv[1:])))
     with progress_bar(unit) as watch:
         summary = score(job, progress=watch)
     for note in summary.notes:
         print_note(note)
     if job.compute.shard is not None:
+        return
+    if options["as_json"]:
+        print_json({"output": job.output, **summary._asdict()})
         return
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in summary.left_out.items() if n) or "none"
     print_note(f"{job.output}: {summary.n_rows:,} rows from {summary.n_sequences:,} sequences; left out: {left_out}")

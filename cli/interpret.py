@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, plain, print_json
+from .model_option import model_option, print_cautions
 from .track_options import tile, window_options
 from .verbosity import Group, print_note
 
@@ -28,14 +30,15 @@ def _number_or_text(context: click.Context, parameter: click.Parameter, text: st
 
 
 _PATH = click.Path(path_type=Path)
+_KNOWN = "Known motifs (MEME, JASPAR, HOMER ...) to match the new ones with."
 _common = shared.option_group(
     click.argument("data", type=shared.PathOrAddress(), nargs=-1, callback=shared.one_or_variants),
-    click.option("-m", "--model", type=shared.MODEL, required=True, help="Model folder, or a name from `models list`."),
+    model_option("Model folder, or a name from `models list`."),
     click.option(
         "-f",
         "--fasta",
         type=shared.PathOrAddress(path_type=Path),
-        help="Genome FASTA, or its address (https, s3), needed unless DATA is a FASTA.",
+        help="Reference genome (FASTA), or its address (https, s3), needed unless DATA is a FASTA.",
     ),
     shared.regions("Without DATA, map this region; of variants, map only those whose REF overlaps"),
     click.option("-o", "--output", "out", required=True, type=_PATH, help="Folder for maps, motifs and figures."),
@@ -67,8 +70,7 @@ _drawn = shared.option_group(
         is_flag=True,
         help="Report how reliable the drawn maps are, next to the figures and in audit.tsv.",
     ),
-    click.option("--gtf", type=_PATH, help="Genes (GTF or GFF3), drawn above the figures."),
-    click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the figures; may be repeated."),
+    *shared.drawn_genes,
 )
 _negative = click.option(
     "--negative",
@@ -78,7 +80,7 @@ _negative = click.option(
 _patterns = shared.option_group(
     _negative,
     click.option("--modisco", is_flag=True, help="Also find recurring patterns with TF-MoDISco (needs the extra interpret)."),
-    click.option("--known", type=_PATH, help="Known motifs (MEME, JASPAR, HOMER ...) to match patterns with."),
+    click.option("--known", type=_PATH, help=_KNOWN),
 )
 _of_tracks = shared.option_group(
     click.option("--tracks", metavar="SPEC", help="Tracks to sum, by number, name or pattern.  [default: all]"),
@@ -224,7 +226,7 @@ def attribution(**options: Any) -> None:
 
 @interpret.command()
 @_common
-@click.option("--known", type=_PATH, help="Known motifs (MEME, JASPAR, HOMER ...) to match filters with.")
+@click.option("--known", type=_PATH, help=_KNOWN)
 def filters(**options: Any) -> None:
     """Turn the first-layer filters of a track model into motifs, from the bases in the regions where each is most active.
 
@@ -243,7 +245,7 @@ def filters(**options: Any) -> None:
 @click.argument("known", type=_PATH, required=False)
 @click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Number of known motifs per motif.")
 @click.option("--scan", type=_PATH, metavar="DATA", help="BED (with -f) or FASTA to scan for MOTIFS.")
-@click.option("-f", "--fasta", type=_PATH, help="Genome FASTA, needed if the scanned file is a BED.")
+@click.option("-f", "--fasta", type=_PATH, help="Reference genome (FASTA), needed if the scanned file is a BED.")
 @click.option(
     "--p-value",
     "threshold",
@@ -252,7 +254,8 @@ def filters(**options: Any) -> None:
     show_default=True,
     help="Maximum p-value of a hit.",
 )
-def motifs(motifs: Path, known: Path | None, nearest: int, scan: Path | None, fasta: Path | None, threshold: float) -> None:
+@json_option
+def motifs(motifs: Path, known: Path | None, scan: Path | None, as_json: bool, **options: Any) -> None:
     """Match the MOTIFS of a file with KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) by Tomtom, as a table on stdout.
 
     \b
@@ -269,15 +272,21 @@ def motifs(motifs: Path, known: Path | None, nearest: int, scan: Path | None, fa
     if (known is None) == (scan is None):
         raise ConfigError("give either a file of KNOWN motifs, or --scan with sequences.")
     if scan is not None:
-        result = scan_motifs(motifs, scan, fasta, threshold=threshold)
+        result = scan_motifs(motifs, scan, options["fasta"], threshold=options["threshold"])
         if result.hits:
             click.echo(result.bed())
         for note in result.notes:
             print_note(note)
+        if as_json:
+            print_json({"hits": len(result.hits), "sequences": len(result.loci)}, output="-")
+            return
         print_note(f"{len(result.hits):,} hits in {len(result.loci):,} sequences")
         return
     assert known is not None
-    matches = match_motifs(motifs, known, nearest)
+    matches = match_motifs(motifs, known, options["nearest"])
+    if as_json:
+        print_json({"matches": [plain(match) for match in matches]})
+        return
     click.echo("query\ttarget\tp\tq\toffset\tstrand")
     for match in matches:
         click.echo(f"{match.query}\t{match.target}\t{match.p:.3g}\t{match.q:.3g}\t{match.offset}\t{match.strand}")
@@ -293,6 +302,7 @@ def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> N
     compute = options.get("compute")
     lock_outputs(None if compute is not None and compute.shard else options["out"])
     request, parts = build_request(shared.with_regions(options), *kinds)
+    print_cautions(options["model"], options["fasta"], of_variants="score" in options)
     with progress_bar("regions") as progress:
         result = method(request, *parts, progress=progress)
     for note in result.notes:

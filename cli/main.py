@@ -26,8 +26,8 @@ from . import (
     score,
 )
 from .errors import refuse
-from .output_lock import open_streams
-from .verbosity import Group, wants_traceback, warnings_as_notes
+from .output_lock import LOG, open_streams
+from .verbosity import Group, wants_traceback, warnings_as_notes, write_log
 
 
 def limit_openmp_spin() -> None:
@@ -49,7 +49,8 @@ class _Commands(Group):
         try:
             with warnings_as_notes():
                 return super().invoke(ctx)
-        except click.ClickException:
+        except click.ClickException as error:
+            write_log(f"Error: {error.format_message()}", ctx.meta.get(LOG))
             raise
         except BrokenPipeError:  # the reader of our output, such as head, has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,7 +59,7 @@ class _Commands(Group):
             click.echo("\nInterrupted; finished parts are kept, and the same command resumes.", err=True)
             sys.exit(getattr(stop, "status", 130))
         except Exception as error:
-            refuse(error, debug=wants_traceback(ctx))
+            refuse(error, debug=wants_traceback(ctx), log=ctx.meta.get(LOG))
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -92,7 +93,8 @@ def main() -> None:
 
     \b
     genoformer demo                                   run the full pipeline on bundled data
-    genoformer score in.vcf -f genome.fa -m demo -o out.vcf.gz
+    genoformer models list                            list the models, and what each is good for
+    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz
 
     An existing output file is overwritten; symbolic links are followed. A second run with the same output is refused. In an
     output folder, a command replaces only files that the same command wrote before. It refuses other files of the same

@@ -59,9 +59,20 @@ reference = click.option(
     "--fasta",
     required=True,
     type=PathOrAddress(),
-    help="Reference genome: FASTA, plain, gzipped or bgzipped; or its address (https, s3), with its index next to it.",
+    help="Reference genome (FASTA), plain, gzipped or bgzipped, or its address (https, s3) with its index next to it.",
 )
-genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed for a BED or regions.")
+genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Reference genome (FASTA), needed for a BED or regions.")
+BED_HELP = "Regions: a BED, peaks or a table."
+SEED_HELP = "Random seed; the same seed gives the same result."
+drawn_genes = (
+    click.option("--gtf", type=click.Path(path_type=Path), help="Genes (GTF or GFF3), drawn above the tracks of a figure."),
+    click.option(
+        "--elements",
+        multiple=True,
+        metavar="[NAME=]BED",
+        help="Elements, drawn above the tracks of a figure; may be repeated.",
+    ),
+)
 label = click.option(
     "--label",
     metavar="COLUMN",
@@ -74,7 +85,8 @@ variant_output = click.option(
     default="-",
     show_default=True,
     type=click.Path(),
-    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout.",
+    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout (`score` without -o on a "
+    "terminal: a table of the strongest 20).",
 )
 context = click.option(
     "--context", type=click.IntRange(min=1), metavar="BASES", help="Window length in bases.  [default: the model's own]"

@@ -22,6 +22,7 @@ def open_streams() -> None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
+LOG = "genoformer.log"  # key of the path of --log in the context's meta, which a group and its commands share
 _OUTPUTS = ("output", "out", "matrix", "pca", "figures", "folder", "calls")  # options that give an output file or folder
 
 
@@ -31,20 +32,25 @@ def refuse_own_inputs(ctx: click.Context) -> None:
     from genoformer.files import same_file
 
     kinds = {parameter.name: parameter for parameter in ctx.command.params}
-    outputs = [
+    log = [ctx.meta[LOG]] if LOG in ctx.meta else []
+    outputs = log + [
         str(value)
         for name, value in ctx.params.items()
         if name in _OUTPUTS and value is not None and isinstance(kinds[name].type, click.Path)
     ]
     for name, value in ctx.params.items():
         values = value if isinstance(value, tuple) else (value,)
-        for text in values if name not in _OUTPUTS else ():
+        for text in values:
             if not isinstance(text, str | os.PathLike):
                 continue
             for path in {os.fspath(text), os.fspath(text).partition("=")[2]}:  # FILE, or NAME=FILE
-                for output in outputs:
-                    if same_file(path, output):
-                        raise ConfigError(f"{output} is the input, which the output would replace; give another file.")
+                for output in outputs if name not in _OUTPUTS else log:
+                    if not same_file(path, output):
+                        continue
+                    if output in log:
+                        del ctx.meta[LOG]  # the error is not written into it
+                        raise ConfigError(f"{output} is a file of this run, found as the log too; give --log another file.")
+                    raise ConfigError(f"{output} is the input, which the output would replace; give another file.")
 
 
 def refuse_addresses(ctx: click.Context) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .model_option import model_option, print_cautions
 from .verbosity import Command, print_note
 
 
@@ -16,16 +17,12 @@ from .verbosity import Command, print_note
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Genome FASTA, for regions or a BED; plain, bgzipped or gzipped, or its address (https, s3).",
+    help="Reference genome (FASTA) for regions or a BED; plain, gzipped or bgzipped, or its address (https, s3).",
 )
-@click.option(
-    "-m",
-    "--model",
-    type=shared.MODEL,
+@model_option(
+    "Track model, fine-tuned model or language model: a folder, or a name from `models list`; several language models give the "
+    "mean of their tracks.",
     multiple=True,
-    required=True,
-    help="Track model, fine-tuned model or language model: a folder, or a name from `models list`; several language models "
-    "give the mean of their tracks.",
 )
 @click.option(
     "-o",
@@ -34,7 +31,7 @@ from .verbosity import Command, print_note
     help="Output: .bw (one track or class), .parquet, .png, or a folder for one bigWig per track or class; of DATA: .tsv or "
     ".parquet; of contact maps: .npz, .tsv, .parquet, .png or a folder; of splice junctions: .tsv or .parquet.",
 )
-@click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
+@click.option("-b", "--bed", type=click.Path(), help=shared.BED_HELP)
 @shared.columns
 @shared.regions("Predict")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
@@ -97,10 +94,7 @@ from .verbosity import Command, print_note
         "[default: chosen automatically]"
     )
 )
-@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the tracks of a .png.")
-@click.option(
-    "--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the tracks of a .png; may be repeated."
-)
+@shared.option_group(*shared.drawn_genes)
 @click.option(
     "--force",
     is_flag=True,
@@ -162,6 +156,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     options["phases"] = None if options["phases"] == "one" else options["phases"]  # that of every other model, too
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
     made = with_runtime(PredictionRequest, compute=compute, **with_strand(shared.with_regions(options)))
+    print_cautions(options["model"], options["fasta"])
     with open_prediction(made) as prediction:
         for note in prediction.notes:
             print_note(f"Note: {note}")

@@ -7,15 +7,21 @@ from typing import Any
 import click
 
 from . import options as shared
+from .json_output import json_option, metric, print_json
+from .training import command_line, logger_option, training_bar, training_imports
 from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
-@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="Genome FASTA; repeat -f for several genomes.")
+@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="Genome (FASTA) to train on; may be repeated.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [model], [training], [genome].")
 @click.option("-m", "--model", "start", type=shared.MODEL, help="Model to start from: its weights and its shape are used.")
-def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str | None) -> None:
+@logger_option
+@json_option
+def pretrain(
+    fasta: tuple[str, ...], output: str, config: str | None, start: str | None, loggers: tuple[str, ...], as_json: bool
+) -> None:
     """Train a masked (or causal) language model on genomes.
 
     Repeat the same command to resume a run that was stopped or killed. A run that learned nothing, or got worse, is
@@ -49,19 +55,22 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     from pathlib import Path
 
     from .output_lock import lock_outputs
-    from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
     with training_imports():
         from genoformer.training.config import PretrainConfig
+        from genoformer.training.loggers import logged_to
         from genoformer.training.pretrain import pretrain as run
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
-    with training_bar(output) as hear:
+    with logged_to(loggers), training_bar(output) as hear:
         manifest = run(plan, Path(output), start=start, command=command_line(), progress=hear)
     if manifest is None:  # with several processes, only the first reports
         return
-    click.echo(f"{output}: train_loss {manifest['metrics']['train_loss']:.4f}")
-    if found := manifest.get("held_out"):
+    if as_json:
+        print_json(_numbers(output, manifest))
+    else:
+        click.echo(f"{output}: train_loss {manifest['metrics']['train_loss']:.4f}")
+    if not as_json and (found := manifest.get("held_out")):
         own, best = found["model"], found["best_count_model"]
         click.echo(
             f"{output}: bits per base {_with_error(own)} on {own['bases']:,} held-out bases; "
@@ -73,6 +82,22 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
         click.echo(f"{output} FAILED: {note}", err=True)
     if manifest["notes"]:
         raise SystemExit(1)
+
+
+def _numbers(output: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a run: the loss, and bits per base of the model and of the best baseline."""
+    numbers = {"output": output, "train_loss": metric(manifest["metrics"]["train_loss"])}
+    if held_out := manifest.get("held_out"):
+        rows = {"model": held_out["model"], held_out["best_count_model"]["name"]: held_out["best_count_model"]}
+        numbers["bits_per_base"] = {name: _interval(row) for name, row in rows.items()}
+        numbers["held_out_bases"] = held_out["model"]["bases"]
+    return numbers | {"failed": manifest["notes"]}
+
+
+def _interval(row: dict[str, Any]) -> dict[str, float | None]:
+    """Return bits per base with the 95 % interval of the normal distribution, 1.96 standard errors on either side."""
+    bits, error = row["bits"], row["standard_error"]
+    return metric(bits) if error is None else metric(bits, bits - 1.96 * error, bits + 1.96 * error)
 
 
 def _with_error(row: dict[str, Any]) -> str:

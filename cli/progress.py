@@ -1,30 +1,30 @@
-"""Show one progress bar on stderr, with stage, rate and time left, if it is a terminal; with -v, print a line per stage."""
+"""Show one progress bar on stderr, with stage, rate and time left, if it is a terminal; with -v or --log, a line per stage."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from .verbosity import level, print_detail
+from .verbosity import level, log_path, print_detail
 
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
     """Yield a callback for `genoformer.progress.Progress`, or None if no progress is shown."""
-    if level() < 0:
-        yield None
-    elif level() > 0:
-        stages = _Stages(unit)
-        yield stages.report
+    stages = _Stages(unit) if level() > 0 or log_path() is not None else None
+    with _bar(unit) if level() == 0 and sys.stderr.isatty() else nullcontext() as show:
+        reports = [report for report in (stages.report if stages else None, show) if report is not None]
+
+        def report_all(p: Any) -> None:
+            for report in reports:
+                report(p)
+
+        yield report_all if reports else None
+    if stages is not None:
         stages.end()
-    elif sys.stderr.isatty():
-        with _bar(unit) as report:
-            yield report
-    else:
-        yield None
 
 
 class _Stages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options as shared
+from .json_output import json_option, print_json
 from .verbosity import Command, print_note
 
 
@@ -12,7 +13,9 @@ from .verbosity import Command, print_note
 @click.argument("scored", type=shared.PathOrAddress())
 @click.option("-o", "--output", required=True, type=click.Path(), help="HTML page to write, such as report.html.")
 @click.option("--title", help="Title of the page.  [default: the name of SCORED]")
-@click.option("-f", "--fasta", type=shared.PathOrAddress(), help="Genome FASTA; the page reports how the VCF fits it.")
+@click.option(
+    "-f", "--fasta", type=shared.PathOrAddress(), help="Reference genome (FASTA); the page reports how the VCF fits it."
+)
 @click.option(
     "-m",
     "--model",
@@ -29,6 +32,7 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Bases to draw on either side of a variant.",
 )
+@json_option
 def report(
     scored: str,
     output: str,
@@ -38,16 +42,18 @@ def report(
     contexts: str | None,
     top: int,
     flank: int,
+    as_json: bool,
 ) -> None:
-    """Write an HTML page of a scored VCF with summary, distributions, table and figures; it needs no server and no network.
+    """Write an HTML page of the output of `score` (VCF, TSV or Parquet), which needs no server and no network.
 
     \b
     genoformer report scored.vcf.gz -o report.html
-    genoformer report scored.vcf.gz -o report.html -m mini-human -f hg38.fa
+    genoformer report scored.parquet -o report.html -m mini-human -f hg38.fa
 
-    The table can be sorted and filtered; its columns include the INFO keys that most records have. The figures use the windows,
-    strands, shifts and tracks of the scores, as given in the header. Track scores below the noise floor are grey, and are
-    drawn only if no score is above it. --contexts draws the contexts that the scores were made with.
+    The page has a summary, distributions, a table and figures. The table can be sorted and filtered; its columns include the
+    INFO keys that most records have. The figures use the windows, strands, shifts and tracks of the scores, as given in the
+    header. Track scores below the noise floor are grey, and are drawn only if no score is above it. --contexts draws the
+    contexts that the scores were made with.
     """
     from pathlib import Path
 
@@ -61,5 +67,8 @@ def report(
     request = ReportRequest(Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, contexts=table)
     with progress_bar("variants") as watch:
         summary = make_report(request, progress=watch)
+    if as_json:
+        print_json({"output": output, **summary._asdict()})
+        return
     drawn = f", {summary.n_figures} drawn" if summary.n_figures else ""
     print_note(f"{output}: {summary.n_rows:,} of {summary.n_alleles:,} alleles{drawn}")

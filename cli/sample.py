@@ -35,7 +35,7 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Divisor of the logits: below 1, probable bases are drawn more often; 0 takes the most probable.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random numbers.")
+@click.option("--seed", type=int, default=0, show_default=True, help=shared.SEED_HELP)
 @click.option("-o", "--output", default="-", show_default=True, type=click.Path(), help="FASTA, or - for stdout.")
 @shared.device
 @shared.precision

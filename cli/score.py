@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +15,7 @@ import click
 from . import options as shared
 from .annotate import element_option, motif_options
 from .explain import ExplainsModels, explain
+from .model_option import MissingModelError, model_option
 from .track_options import class_options, given_options, options_of_heads
 from .verbosity import Command, print_note
 
@@ -20,16 +23,12 @@ from .verbosity import Command, print_note
 @click.command(cls=ExplainsModels)
 @shared.variants
 @shared.reference
-@click.option(
-    "-m",
-    "--model",
+@model_option(
+    "Model folder of genoformer, Hugging Face or enformer-pytorch, or a name from `models list`. Several models (-m A -m B) "
+    "form an ensemble, as do the members in a folder of `finetune --seeds`: their scores are averaged.",
     "model_names",
-    type=shared.MODEL,
     multiple=True,
-    default=["mini-human"],
-    help="Model folder of genoformer, Hugging Face or enformer-pytorch, or a name from `models list`. "
-    "Several models (-m A -m B) form an ensemble, as do the members in a folder of `finetune --seeds`: their scores are "
-    "averaged.  [default: mini-human]",
+    required=False,  # --preflight needs none
 )
 @click.option(
     "--each-model",
@@ -100,7 +99,8 @@ from .verbosity import Command, print_note
     "--plan",
     "only_plan",
     is_flag=True,
-    help="Check the input, print parameters, operations, processes and time of the run, which 8 SNVs measure, and exit.",
+    help="Check the input, print parameters, operations, processes, memory and time of the run, measured with at most 8 SNVs, "
+    "and exit.",
 )
 @click.option(
     "--json",
@@ -123,11 +123,11 @@ def score(
     """Score the variants of VCF (or BCF, a table, or variants themselves; - is stdin) and write every record with its scores.
 
     \b
-    genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m my_promoters/ -o out.vcf.gz
-    genoformer score chr20:1050100:A:G chr20-1050200-T-TA -f hg38.fa -o out.tsv
-    genoformer score gwas.tsv.gz -f hg38.fa -o out.tsv
+    genoformer score chr20:1050100:A:G chr20-1050200-T-TA -f hg38.fa -m mini-human
+    genoformer score gwas.tsv.gz -f hg38.fa -m enformer -o out.tsv
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
@@ -148,13 +148,14 @@ def score(
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
+    if not model_names and not options["only_preflight"]:
+        raise MissingModelError
     lock_outputs(None if options["shard"] or options["only_preflight"] or options["only_plan"] else options["matrix"])
     genome = Genome(fasta)
     for note in genome.notes:
         print_note(note)
     if options["only_preflight"]:
-        given = ctx.get_parameter_source("model_names") is not click.core.ParameterSource.DEFAULT
-        _preflight_only(vcf, genome, {**options, "model_names": model_names if given else ()})
+        _preflight_only(vcf, genome, {**options, "model_names": model_names})
         return
     from genoformer.errors import OptionError
     from genoformer.scoring.job import ScoringJob
@@ -162,41 +163,77 @@ def score(
 
     if options["shard"] and output == "-":
         raise OptionError("shard", "keeps its parts next to the output, found standard output; name a file with -o.")
-    job = ScoringJob.from_names(vcf, genome, model_names, output, **given_options(ctx, *_NOT_OF_JOB))
+    table = _terminal_table(ctx)
+    job = ScoringJob.from_names(vcf, genome, model_names, table or output, **given_options(ctx, *_NOT_OF_JOB))
     job = replace(job, assemble=options["assemble"], command=tuple(sys.argv[1:]))
-    printed: set[str] = set()  # notes of the preflight and of the annotations; the summary repeats them
-
-    def tell(notes: Iterable[str]) -> None:
-        for note in notes:
-            if note not in printed:
-                print_note(note)
-                printed.add(note)
-
-    def show(checked: Any) -> None:
-        if options["as_json"]:
-            print_note(json.dumps({"preflight": checked.to_dict()}))
-            return
-        print_note(checked.table(with_notes=False))
-        tell([*checked.notes, *checked.findings])
-
-    tell(_long_windows(options["context"], job.scoring.models, job.model_name if len(model_names) > 1 else model_names[0]))
+    notes = _Notes(options["as_json"])
+    notes.print(job.cautions)
+    notes.print(
+        _long_windows(options["context"], job.scoring.models, job.model_name if len(model_names) > 1 else model_names[0])
+    )
     if options["only_plan"]:
         from genoformer.scoring.estimate import estimate
 
-        click.echo(estimate(job, on_preflight=show).text())
+        click.echo(estimate(job, on_preflight=notes.print_check).text())
         return
     annotations = job.outputs.annotations
-    tell(note for each in (annotations.all if annotations else ()) for note in each.notes)
+    notes.print(note for each in (annotations.all if annotations else ()) for note in each.notes)
     with progress_bar("records") as watch:
-        summary = score_variants(job, on_preflight=show, progress=watch)
+        summary = score_variants(job, on_preflight=notes.print_check, progress=watch)
     if options["as_json"]:
         print_note(json.dumps({"summary": summary._asdict()}))
         return
-    tell(summary.notes)
+    notes.print(summary.notes)
     if options["shard"]:
         print_shard(options["shard"], summary, output)
         return
     _print_summary(summary)
+    _print_outputs(table, output, options["matrix"])
+
+
+class _Notes:
+    """Printer of notes, each once: the summary repeats those of the input check and of the annotations."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json, self.printed = as_json, set[str]()
+
+    def print(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            if note not in self.printed:
+                print_note(note)
+                self.printed.add(note)
+
+    def print_check(self, checked: Any) -> None:
+        """Print the result of the input check."""
+        if self.as_json:
+            print_note(json.dumps({"preflight": checked.to_dict()}))
+            return
+        print_note(checked.table(with_notes=False))
+        self.print([*checked.notes, *checked.findings])
+
+
+def _terminal_table(ctx: click.Context) -> Any:
+    """Return the sink of a table if the scores would fill a terminal: standard output is one, and -o is not given."""
+    is_given = ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT
+    if is_given or ctx.params["as_json"] or not sys.stdout.isatty():
+        return None
+    from genoformer.report.strongest_table import StrongestSink
+
+    return StrongestSink()
+
+
+def _print_outputs(table: Any, output: str, matrix: str | None) -> None:
+    """Print the table on the terminal and how to write a file, or the files that were written and the next command."""
+    if table is not None:
+        for line in table.lines(shutil.get_terminal_size().columns):
+            click.echo(line)
+        print_note("all records with their scores: the same command with -o scored.vcf.gz (or .tsv, .parquet)")
+    if output == "-":
+        return
+    indexes = [f"{output}{suffix}" for suffix in (".tbi", ".csi") if Path(f"{output}{suffix}").is_file()]
+    files = ", ".join([output, *indexes, *([matrix] if matrix else [])])
+    page = Path(output).with_name(Path(output).name.partition(".")[0] + ".html")
+    print_note(f"wrote {files}; next: genoformer report {shlex.quote(output)} -o {shlex.quote(str(page))}")
 
 
 def print_shard(shard: tuple[int, int], summary: Any, output: str) -> None:
@@ -229,12 +266,11 @@ def merge(ctx: click.Context, output: str) -> None:
     """Write OUTPUT from the parts that a command with --shard saved next to it, with the options of that command.
 
     \b
-    genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz --shard 1/2
-    genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz --shard 2/2
+    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz --shard 1/2
+    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz --shard 2/2
     genoformer merge out.vcf.gz
     """
     from contextlib import chdir
-    from pathlib import Path
 
     from genoformer.compute import resumed_command
     from genoformer.errors import ConfigError

@@ -8,8 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import click
+
 from .progress import progress_bar
 from .verbosity import print_note
+
+logger_option = click.option(
+    "--logger",
+    "loggers",
+    type=click.Choice(["wandb", "mlflow"]),
+    multiple=True,
+    help="Log metrics to Weights & Biases (wandb) or MLflow too, if it is installed; may be repeated.",
+)
 
 
 def command_line() -> str:

@@ -1,7 +1,8 @@
-"""Print notes of commands on stderr, fewer with -q and more with -v, and add -q, -v and --debug to every command."""
+"""Print notes of commands on stderr and into a log, and add -q, -v, --log and --debug to every command."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 import warnings
@@ -12,11 +13,13 @@ from typing import Any
 
 import click
 
+from .help_groups import write_options
 from .options import NAMES
-from .output_lock import refuse_addresses, refuse_own_inputs
+from .output_lock import LOG, refuse_addresses, refuse_own_inputs
 
 _LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its commands share; -1, 0 or 1
 _DEBUG = "genoformer.debug"
+COMMON_FLAGS = ("--quiet", "--verbose", "--log", "--debug")
 
 
 def _set(key: str, value: int) -> Any:
@@ -27,8 +30,21 @@ def _set(key: str, value: int) -> Any:
     return callback
 
 
+def _open_log(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
+    """Check that the log can be written before the command runs."""
+    if path is None or ctx.resilient_parsing:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8"):
+            ctx.meta[LOG] = path
+    except OSError as error:
+        raise click.BadParameter(
+            f"{path} cannot be written ({error.strerror}); name a file in a folder that exists."
+        ) from error
+
+
 def talk_options() -> list[click.Parameter]:
-    """Return the options -q, -v and --debug, which the group and every command take."""
+    """Return the options -q, -v, --log and --debug, which the group and every command take."""
     return [
         click.Option(
             ["-q", "--quiet"],
@@ -45,17 +61,29 @@ def talk_options() -> list[click.Parameter]:
             help="Also log stages, timing and memory use to stderr.",
         ),
         click.Option(
+            ["--log"],
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            expose_value=False,
+            callback=_open_log,
+            help="Append messages, stages, timing and errors to FILE, with -q too.",
+        ),
+        click.Option(
             ["--debug"], is_flag=True, expose_value=False, callback=_set(_DEBUG, 1), help="Show the traceback of an error."
         ),
     ]
 
 
 class Command(click.Command):
-    """Click command with -q, -v and --debug."""
+    """Click command with -q, -v, --log and --debug, and a help with headings if it has many options."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.params += talk_options()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if not write_options(self, ctx, formatter, COMMON_FLAGS):
+            super().format_options(ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         from genoformer import __version__
@@ -64,6 +92,7 @@ class Command(click.Command):
         refuse_addresses(ctx)
         refuse_own_inputs(ctx)
         start = time.monotonic()
+        write_log(f"genoformer {shlex.join(sys.argv[1:])}")
         print_detail(f"{ctx.command_path}: genoformer {__version__}, Python {sys.version.split()[0]}")
         try:
             result = super().invoke(ctx)
@@ -81,7 +110,7 @@ def flag_of(ctx: click.Context, option: str) -> str:
 
 
 class Group(click.Group):
-    """Click group with -q, -v and --debug, which its commands also take."""
+    """Click group with -q, -v, --log and --debug, which its commands also take."""
 
     command_class = Command
 
@@ -91,15 +120,32 @@ class Group(click.Group):
 
 
 def print_note(text: str) -> None:
-    """Print a line on stderr, unless -q was given."""
+    """Print a line on stderr, unless -q was given, and into the log."""
+    write_log(text)
     if level() >= 0:
         click.echo(text, err=True)
 
 
 def print_detail(text: str) -> None:
-    """Print a line on stderr if -v was given."""
+    """Print a line on stderr if -v was given, and into the log."""
+    write_log(text)
     if level() > 0:
         click.echo(text, err=True)
+
+
+def log_path() -> str | None:
+    """Return the path of --log; None without it."""
+    ctx = click.get_current_context(silent=True)
+    return ctx.meta.get(LOG) if ctx is not None else None
+
+
+def write_log(text: str, path: str | None = None) -> None:
+    """Append lines to the log with the time (UTC); do nothing without --log. path: that of the log, outside of a command."""
+    if (path := path or log_path()) is None:
+        return
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with Path(path).open("a", encoding="utf-8", errors="replace") as file:
+        file.writelines(f"{now} {line}\n" for line in text.splitlines())
 
 
 @contextmanager

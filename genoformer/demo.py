@@ -10,7 +10,8 @@ from typing import NamedTuple
 from genoformer import plots
 from genoformer.evaluation import Estimate, auroc, bootstrap
 from genoformer.files import make_folder, save_figures
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.reference import Genome
 from genoformer.inference.base_probabilities import posteriors_in
 from genoformer.models import registry

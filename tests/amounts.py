@@ -38,6 +38,9 @@ DEFERRED = (
     "test_every_way_gives_the_same_bytes[predict sequences]",
     "test_every_way_gives_the_same_bytes[calibrate]",
     "test_every_way_gives_the_same_bytes[pairs]",
+    "test_every_way_gives_the_same_bytes[pairs of heads]",
+    "test_models_scorer.py::test_workers_and_shards_give_the_same_bytes",
+    "test_predict_bases.py::test_an_ensemble_of_two_folders_and_all_phases[2]",
     "test_every_way_gives_the_same_bytes[embed and draw]",
     "test_every_way_gives_the_same_bytes[embed tokens]",
     "test_every_way_gives_the_same_bytes[embed bins]",
@@ -47,6 +50,7 @@ DEFERRED = (
     "test_a_command_that_is_killed_resumes_with_the_same_bytes[embed]",
     "test_a_command_that_is_killed_resumes_with_the_same_bytes[haplotypes]",
     "test_a_command_that_is_killed_resumes_with_the_same_bytes[ism]",
+    "test_predict_bases.py::test_a_run_that_is_killed_resumes_with_the_same_bytes[two workers]",
     # and further parameters of tests of some seconds, whose first ones stay
     "same_numbers[language-COSINE-options2]",
     "same_numbers[tracks-SAR501-options6]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -61,6 +62,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.nodeid.endswith(DEFERRED) or item.nodeid.partition("[")[0].endswith(DEFERRED):
                 item.add_marker(pytest.mark.skip(reason=reason))
     items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.path.as_posix().endswith(name)), len(LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """What the collection made stays to the end: without it the garbage collector takes a twentieth less of the tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 def real_data_folder() -> Path | None:

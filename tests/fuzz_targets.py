@@ -45,7 +45,7 @@ from genoformer.genome.genes import read_genes
 from genoformer.genome.genotypes import genotypes
 from genoformer.genome.reference import Genome
 from genoformer.models import folders, registry
-from genoformer.models.enformer.model import EnformerConfig
+from genoformer.models.enformer.config import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder

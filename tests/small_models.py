@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.enformer.config import EnformerConfig
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder

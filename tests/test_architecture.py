@@ -157,6 +157,7 @@ MAY_IMPORT = {
         "progress",
         "genome",
         "formats",
+        "writers",
         "models",
         "inference",
         "scoring",

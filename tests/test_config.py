@@ -14,7 +14,7 @@ from genoformer.catalog import shipped
 from genoformer.config import RENAMED, checked, current, current_manifest, current_option
 from genoformer.errors import ConfigError
 from genoformer.models import registry
-from genoformer.models.enformer.model import EnformerConfig, preset
+from genoformer.models.enformer.config import EnformerConfig, preset
 from genoformer.models.heads import ClassifierConfig
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.training.config import FinetuneConfig, PretrainConfig, TrainingConfig, model_fields
@@ -23,7 +23,7 @@ from genoformer.training.track_config import TracksConfig
 
 HOMES = {
     "EncoderConfig": "models.transformer.model",
-    "EnformerConfig": "models.enformer.model",
+    "EnformerConfig": "models.enformer.config",
     "ClassifierConfig": "models.heads",
     "TracksConfig": "training.track_config",
     "TrackTuningConfig": "training.track_config",

@@ -6,6 +6,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -27,6 +28,7 @@ from genoformer.genome.digits import is_count
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, Selection, select_regions
 from genoformer.genome.variant_input import VariantInput, VariantSource, selected_variants
+from genoformer.writers.scored_tables import scored_vcf
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -96,8 +98,9 @@ def read_variant_regions(
     genome: Genome | None = None,
     region: Regions | None = None,
 ) -> VariantRegions:
-    """Read variants as `score` takes them, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
+    """Read variants as `score` takes them, a table that it wrote, or the rows of a BED.
 
+    The suffix of a BED is .bed, .narrowPeak ..., plain or gzipped.
     genome: tells REF of a table with effect and other allele. region: keep only records whose REF, or rows that, overlap a
     region. score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random
     sample of between `most` and twice as many records.
@@ -107,10 +110,17 @@ def read_variant_regions(
     if (path := _bed_path(source)) is not None:
         places = _read_bed(path, score_key, trait)
         return places if region is None else _within(places, region, genome)
-    with selected_variants(source, genome, region) as given:
+    with _without_scored_table(source) as variants, selected_variants(variants, genome, region) as given:
         places = _read_vcf(given, af_key, score_key, trait, most, seed)
     _require(places, score_key, trait, "INFO")
     return places
+
+
+def _without_scored_table(source: VariantSource) -> AbstractContextManager[VariantSource]:
+    """Replace a table that `score` wrote by a VCF; leave other variants as they are."""
+    if isinstance(source, str | Path) and Path(source).is_file():
+        return scored_vcf(source)
+    return nullcontext(source)
 
 
 def _bed_path(source: VariantSource) -> Path | None:
@@ -187,6 +197,7 @@ def _read_vcf(
     given: VariantInput, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int
 ) -> VariantRegions:
     frequency_of = frequency_reader(af_key)
+    score_key = None if score_key is None else _declared_key(given, score_key)
     score_of, trait_of = (_value_of(key) if key else None for key in (score_key, trait))
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
@@ -284,6 +295,14 @@ def _value_of(key: str) -> Callable[[str], str]:
         return match[1] if match and match[1] != "." else ""
 
     return value
+
+
+def _declared_key(given: VariantInput, key: str) -> str:
+    """Return the INFO key of a score: LLR also means GF_LLR, and GF_LLR also LLR, if the header declares only that one."""
+    with open_vcf(given.path, name=given.name) as file:
+        declared = {line.partition("##INFO=<ID=")[2].partition(",")[0] for line in file.header}
+    other = key.removeprefix("GF_") if key.startswith("GF_") else f"GF_{key}"
+    return other if other in declared and key not in declared else key
 
 
 def _largest(text: str, key: str) -> float:

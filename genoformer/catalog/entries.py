@@ -21,7 +21,22 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of an entry or a file
 _HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _PLAIN = re.compile(r"[!-~]+")  # characters of an address; others are written as %XX
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
-_ENTRY = {"title", "licence", "citation", "assembly", "note", "hub", "revision", "files", "family", "use", "by_hand"}
+_ENTRY = {
+    "title",
+    "licence",
+    "citation",
+    "assembly",
+    "note",
+    "hub",
+    "revision",
+    "files",
+    "family",
+    "use",
+    "caution",
+    "contigs",
+    "by_hand",
+    "replicates",
+}
 _FILE = {"name", "url", "size", "about", "sha256", "md5", "checksums", "moves"}
 
 
@@ -53,7 +68,11 @@ class Entry(NamedTuple):
     revision: str = "main"
     family: str = ""  # of models
     use: str = ""  # tasks that a model is made for
+    caution: str = ""  # what scores of variants by a model do not show
+    contigs: str = ""  # patterns of the contigs of the genome that a model is for; empty: any genome
     by_hand: str = ""  # how to get the files, if `pull` does not download them; there are no `files` then
+    replicates: tuple[str, ...] = ()  # names of the same model, trained again
+    replicate_of: str = ""  # name of the entry whose replicate this is
 
     @property
     def is_model(self) -> bool:
@@ -72,10 +91,13 @@ class Entry(NamedTuple):
         rows = {
             "Family": self.family,
             "Use": self.use,
+            "Contigs": self.contigs,
+            "Caution": self.caution,
             "Licence": self.licence,
             "Cite": self.citation,
             "Source": f"https://huggingface.co/{self.hub}" if self.hub else "",
             "Download": self.by_hand,
+            "Replicates": ", ".join(self.replicates),
             "Note": self.note,
         }
         return f"# {self.name}: {self.title}\n\n" + "".join(f"* {name}: {text}\n" for name, text in rows.items() if text)
@@ -97,7 +119,26 @@ def read_catalog(path: str | Path | None = None) -> dict[Kind, dict[str, Entry]]
     if unknown:
         raise CatalogError(f"{source} has the table {sorted(unknown)[0]!r}; a catalog has [models.NAME] and [data.NAME].")
     kinds: tuple[Kind, ...] = ("models", "data")
-    return {kind: {name: _entry(source, kind, name, row) for name, row in _table(source, table, kind)} for kind in kinds}
+    entries: dict[Kind, dict[str, Entry]] = {kind: {} for kind in kinds}
+    for kind in kinds:
+        for name, row in _table(source, table, kind):
+            entry = _entry(source, kind, name, row)
+            entries[kind] |= {one.name: one for one in [entry, *_replicates(entry)]}
+    return entries
+
+
+def _replicates(entry: Entry) -> list[Entry]:
+    """Return the entries of the replicates of a model, whose addresses and titles differ in the number of the replicate."""
+    return [
+        entry._replace(
+            name=name,
+            title=entry.title.replace("replicate 0", f"replicate {i}"),
+            hub=(entry.hub or "").replace("replicate-0", f"replicate-{i}"),
+            replicates=(),
+            replicate_of=entry.name,
+        )
+        for i, name in enumerate(entry.replicates, start=1)
+    ]
 
 
 def entry_named(name: str, kind: Kind, path: str | Path | None = None) -> Entry:
@@ -129,6 +170,11 @@ def _entry(source: Path, kind: Kind, name: str, row: Any) -> Entry:
     fields = _fields(where, row, _ENTRY, needed=("title", "licence", "citation"))
     if ("files" in fields) == ("by_hand" in fields):
         raise CatalogError(f"{where} has no files; add them, or by_hand, a text that says how to get them, and not both.")
+    n_replicates = fields.pop("replicates", 1)
+    if type(n_replicates) is not int or n_replicates < 1 or (n_replicates > 1 and "replicate-0" not in fields.get("hub", "")):
+        raise CatalogError(
+            f"{where}: replicates = {n_replicates!r}; give a whole number, and a hub with replicate-0 in its name."
+        )
     rows = fields.pop("files", [])
     if not isinstance(rows, list) or (not rows and "by_hand" not in fields):
         raise CatalogError(f"{where}: files is {rows!r}; give a list of tables, each with a name.")
@@ -141,7 +187,7 @@ def _entry(source: Path, kind: Kind, name: str, row: Any) -> Entry:
     remotes = tuple(_remote(where, file, on_hub=hub is not None) for file in rows)
     if len({file.name for file in remotes}) < len(remotes):
         raise CatalogError(f"{where}: two files have the same name; give each file its own name.")
-    return Entry(kind, name, files=remotes, **fields)
+    return Entry(kind, name, files=remotes, replicates=tuple(f"{name}-{i}" for i in range(1, n_replicates)), **fields)
 
 
 def _remote(where: str, row: Any, *, on_hub: bool) -> Remote:

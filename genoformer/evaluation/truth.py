@@ -13,7 +13,8 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.formats.text import long_fields, numbered_lines
 from genoformer.formats.variant_columns import TableLayout, layout_of_header
 from genoformer.formats.variant_ids import parse_variant_id
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.contigs import canonical_key, join_names
 from genoformer.genome.digits import is_count
 

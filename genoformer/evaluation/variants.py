@@ -16,7 +16,8 @@ from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 from genoformer.evaluation.truth import Key, Truth, number_in, table_rows, variant_key
 from genoformer.files import check_overwrite, make_folder, save_figures, write_text
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.digits import is_count
 
 Floats = NDArray[np.float64]
@@ -51,8 +52,8 @@ class VariantEvaluation(NamedTuple):
         return f"{n[0]:,}" if len(n) == 1 else f"{n[0]:,} to {n[-1]:,}"
 
     def to_dict(self) -> dict[str, Any]:
-        def triple(of: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
-            return {name: [round(x, 4) if np.isfinite(x) else None for x in value] for name, value in of.items()}
+        def rounded(of: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+            return {name: Estimate(*(round(x, 4) for x in value)).to_dict() for name, value in of.items()}
 
         return {
             "n": self.n,
@@ -61,8 +62,8 @@ class VariantEvaluation(NamedTuple):
             "not_in_truth": self.n_unknown,
             "meaning": {name: text for name, text in MEANINGS.items() if any(name in of[ALL] for of in self.metrics.values())},
             "scores": {
-                score: {element: triple(of) for element, of in elements.items()}
-                | ({"mean_of_elements": triple(self.means[score])} if score in self.means else {})
+                score: {element: rounded(of) for element, of in elements.items()}
+                | ({"mean_of_elements": rounded(self.means[score])} if score in self.means else {})
                 for score, elements in self.metrics.items()
             },
         }
@@ -147,8 +148,8 @@ def _mean(values: Sequence[float], seed: int) -> Estimate:
 def read_scores(path: str | Path, names: Sequence[str] = (), known: Collection[str] = ()) -> dict[str, dict[Key, float]]:
     """Read the output of `score` (VCF or BCF, TSV or Parquet): score -> variant -> value; names: scores to read, () for all.
 
-    Quantiles, and columns of single tracks other than the strongest, are read only if they are named. known: scores with _ in
-    their names.
+    Quantiles, and columns of single tracks other than the strongest, are read only if they are named. A name may be the key in
+    INFO (GF_LLR). known: scores with _ in their names.
     """
     path = Path(path)
     if not path.is_file():
@@ -158,7 +159,9 @@ def read_scores(path: str | Path, names: Sequence[str] = (), known: Collection[s
     for key, row in read(path):
         for name, value in row.items():
             found.setdefault(name, {})[key] = value
-    wanted = [name.strip().upper() for name in names] or [name for name in found if _SCORE.fullmatch(name) or name in known]
+    wanted = [name.strip().upper().removeprefix("GF_") for name in names] or [
+        name for name in found if _SCORE.fullmatch(name) or name in known
+    ]
     upper = {name.upper(): name for name in found}
     if missing := [name for name in wanted if name not in upper]:
         raise ConfigError(f"{path} has no score {', '.join(missing)}; it has {', '.join(found) or 'none'}.")

@@ -62,16 +62,11 @@ class BigWig:
         """Return the values of the bases [start, end), float32 [L]; 0 for bases without a value and beyond the contig ends."""
         if end < start:
             raise ValueError(f"{chrom}:{start}-{end}: the end lies before the start.")
-        starts, ends, row_values = self._found(chrom, start, end)
-        if 4 * len(starts) > end - start and (ends - starts == 1).all():  # one value per base
-            out = np.zeros(end - start, dtype=np.float32)
-            out[starts - start] = row_values
-            return out
-        edges = np.empty(2 * len(starts) + 2, dtype=np.int64)  # gap, interval, gap ... gap
-        edges[0], edges[1:-1:2], edges[2:-1:2], edges[-1] = start, starts, ends, end
-        values = np.zeros(2 * len(starts) + 1, dtype=np.float32)
-        values[1::2] = row_values
-        return np.repeat(values, np.diff(edges))
+        name, first, last = self._place(chrom, start, end)
+        if name is None or first >= last:
+            return np.zeros(end - start, dtype=np.float32)
+        values = self._opened().values(name, first, last)
+        return values if (first, last) == (start, end) else np.pad(values, (first - start, end - last))
 
     def intervals(self, chrom: str, start: int, end: int) -> list[tuple[int, int, float]]:
         """Return the intervals with a value in [start, end), clipped to it: (start, end, value), sorted by position."""
@@ -93,9 +88,13 @@ class BigWig:
             means[order[i:j]] = _means_of_intervals(rows, first[i:j], last[i:j])
         return means
 
-    def _found(self, chrom: str, start: int, end: int) -> Intervals:
+    def _place(self, chrom: str, start: int, end: int) -> tuple[str | None, int, int]:
+        """Return the name of a contig in the file, if it is there, and the part of [start, end) that lies on it."""
         name = own_name(chrom, self.contigs, self._names, self.path)
-        first, last = max(start, 0), min(end, self.contigs[name] if name is not None else 0)
+        return name, max(start, 0), min(end, self.contigs[name] if name is not None else 0)
+
+    def _found(self, chrom: str, start: int, end: int) -> Intervals:
+        name, first, last = self._place(chrom, start, end)
         if name is None or first >= last:
             return NOTHING
         return self._opened().intervals(name, first, last)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
 from genoformer.formats.fasta_bytes import mapped
+from genoformer.formats.inflate import inflate
 
 MAGIC = 0x888FFC26
 HEADER = struct.Struct("<IHHQQQHHQQIQ")
@@ -32,6 +33,7 @@ _KINDS = {
     2: np.dtype([("start", "<u4"), ("value", "<f4")]),  # variable step
     3: np.dtype([("value", "<f4")]),  # fixed step
 }
+_BASES = 1 << 32  # of a contig, at most
 _MOST = 65_535  # intervals per block
 _LARGEST = _BLOCK.size + 12 * _MOST  # bytes per block
 
@@ -39,12 +41,39 @@ _LARGEST = _BLOCK.size + 12 * _MOST  # bytes per block
 class Intervals(NamedTuple):
     """Intervals [start, end) sorted by position, int64 [n], int64 [n], and their values, float32 [n]."""
 
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    starts: NDArray[Any]
+    ends: NDArray[Any]
     values: NDArray[np.float32]
 
 
 NOTHING = Intervals(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+
+
+class _Block(NamedTuple):
+    """Block of intervals as it is in the file."""
+
+    contig: int
+    start: int
+    step: int
+    span: int
+    rows: NDArray[Any]  # of one of _KINDS
+
+    @property
+    def is_gapless(self) -> bool:
+        """True if each interval begins where the one before it ends, and all have one width."""
+        return self.rows.dtype == _KINDS[3] and self.step == self.span > 0
+
+    def bedgraph_rows(self) -> NDArray[Any]:
+        """Return the intervals with their starts and ends."""
+        known = self.rows.dtype.names or ()
+        if "end" in known:
+            return self.rows
+        rows = np.empty(len(self.rows), dtype=_KINDS[1])
+        at = np.arange(len(self.rows), dtype=np.int64)
+        rows["start"] = self.rows["start"] if "start" in known else self.start + self.step * at
+        rows["end"] = rows["start"] + np.int64(self.span)
+        rows["value"] = self.rows["value"]
+        return rows
 
 
 class BigWigBytes:
@@ -132,12 +161,11 @@ class BigWigBytes:
                 offsets.add(place)
                 yield place, size
 
-    def _block(self, at: int, size: int) -> tuple[int, NDArray[Any]]:
-        """Return the contig and the intervals of a block, as bedGraph rows."""
+    def _block(self, at: int, size: int) -> _Block:
         content = self._cut(at, size)
         if self._deflated:
             try:
-                content = zlib.decompressobj().decompress(content, _LARGEST)
+                content = inflate(content, _LARGEST)
             except zlib.error:
                 self._damaged(at)
         if len(content) < _BLOCK.size:
@@ -145,39 +173,87 @@ class BigWigBytes:
         contig, start, _, step, span, kind, n = _BLOCK.unpack_from(content)
         if kind not in _KINDS or _BLOCK.size + n * _KINDS[kind].itemsize > len(content):
             self._damaged(at)
-        raw_rows = np.frombuffer(content, dtype=_KINDS[kind], count=n, offset=_BLOCK.size)
-        known = raw_rows.dtype.names or ()
-        if "end" in known:
-            return contig, raw_rows
-        rows = np.empty(n, dtype=_KINDS[1])
-        rows["start"] = raw_rows["start"] if "start" in known else start + step * np.arange(n, dtype=np.int64)
-        rows["end"] = rows["start"] + np.int64(span)
-        rows["value"] = raw_rows["value"]
-        return contig, rows
+        return _Block(contig, start, step, span, np.frombuffer(content, dtype=_KINDS[kind], count=n, offset=_BLOCK.size))
+
+    def _read(self, name: str, start: int, end: int) -> list[_Block]:
+        """Return the blocks of a contig that overlap [start, end)."""
+        number, _ = self.contigs[name]
+        blocks: list[_Block] = []
+        n = 0
+        for at, size in self._blocks(number, start, end):
+            block = self._block(at, size)
+            if block.contig == number:
+                blocks.append(block)
+                n += len(block.rows)
+            if n > end - start + 2 * _MOST:  # more than one per base, plus those in the first and last block
+                self._damaged(at)
+        return blocks
+
+    def values(self, name: str, start: int, end: int) -> NDArray[np.float32]:
+        """Return the values of the bases [start, end) of a contig, float32 [L]; 0 where there is none."""
+        blocks = self._read(name, start, end)
+        if blocks and all(block.is_gapless for block in blocks):
+            return self._gapless_values(blocks, name, start, end)
+        starts, ends, row_values = self._columns(blocks, name, start, end)
+        if len(starts) and (starts[1:] == ends[:-1]).all():  # no gaps but at the ends
+            values = np.repeat(row_values, ends - starts)
+            before, after = int(starts[0]) - start, end - int(ends[-1])
+            return np.pad(values, (before, after)) if before or after else values
+        if 4 * len(starts) > end - start and (ends - starts == 1).all():  # one value per base
+            out = np.zeros(end - start, dtype=np.float32)
+            out[starts - start] = row_values
+            return out
+        edges = np.empty(2 * len(starts) + 2, dtype=np.int64)  # gap, interval, gap ... gap
+        edges[0], edges[1:-1:2], edges[2:-1:2], edges[-1] = start, starts, ends, end
+        values = np.zeros(2 * len(starts) + 1, dtype=np.float32)
+        values[1::2] = row_values
+        return np.repeat(values, np.diff(edges))
+
+    def _gapless_values(self, blocks: Sequence[_Block], name: str, start: int, end: int) -> NDArray[np.float32]:
+        """Return the values of bases [start, end) from blocks of equally wide intervals without gaps."""
+        out, before = np.zeros(end - start, dtype=np.float32), start
+        for block in blocks:
+            values = block.rows["value"]
+            if not np.isfinite(values).all():
+                self._refuse_infinite(values)
+                values = np.nan_to_num(values)
+            after = block.start + block.step * len(values)
+            first, last = max(block.start, start), min(after, end)
+            if first >= last:
+                continue
+            if first < before or after > _BASES:
+                self._refuse_overlap(name)
+            values = values if block.step == 1 else np.repeat(values, block.step)
+            out[first - start : last - start] = values[first - block.start : last - block.start]
+            before = last
+        return out
 
     def intervals(self, name: str, start: int, end: int) -> Intervals:
         """Return the intervals with a value in [start, end) of a contig, clipped to it, without NaN."""
-        number, _ = self.contigs[name]
-        parts: list[NDArray[Any]] = []
-        n = 0
-        for at, size in self._blocks(number, start, end):
-            contig, rows = self._block(at, size)
-            if contig == number:
-                parts.append(rows)
-                n += len(rows)
-            if n > end - start + 2 * _MOST:  # more than one per base, plus those in the first and last block
-                self._damaged(at)
-        if not parts:
+        starts, ends, values = self._columns(self._read(name, start, end), name, start, end)
+        return Intervals(starts.astype(np.int64), ends.astype(np.int64), values)
+
+    def _columns(self, blocks: Sequence[_Block], name: str, start: int, end: int) -> Intervals:
+        """Return the intervals as `intervals` does, but with positions of 32 bits."""
+        if not blocks:
             return NOTHING
-        rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        starts, ends, values = rows["start"].astype(np.int64), rows["end"].astype(np.int64), rows["value"]
-        if np.isinf(values).any():
-            raise FileFormatError(f"{self.path} holds infinite values, which are no measurements; write it without them.")
+        parts = [block.bedgraph_rows() for block in blocks]
+        starts, ends, values = (np.concatenate([rows[column] for rows in parts]) for column in ("start", "end", "value"))
+        self._refuse_infinite(values)
         selected = (starts < end) & (ends > start) & (values == values)
         if not selected.all():
             starts, ends, values = starts[selected], ends[selected], values[selected]
         if (starts >= ends).any() or (starts[1:] < ends[:-1]).any():
-            raise FileFormatError(
-                f"{self.path} is a damaged bigWig file (intervals of {name} overlap, or end before they begin); get it again."
-            )
-        return Intervals(starts.clip(min=start), ends.clip(max=end), values)
+            self._refuse_overlap(name)
+        if len(starts):  # sorted, without overlap
+            starts[0], ends[-1] = max(int(starts[0]), start), min(int(ends[-1]), end)
+        return Intervals(starts, ends, values)
+
+    def _refuse_infinite(self, values: NDArray[np.float32]) -> None:
+        if np.isinf(values).any():
+            raise FileFormatError(f"{self.path} holds infinite values, which are no measurements; write it without them.")
+
+    def _refuse_overlap(self, name: str) -> NoReturn:
+        raise FileFormatError(
+            f"{self.path} is a damaged bigWig file (intervals of {name} overlap, or end before they begin); get it again."
+        )

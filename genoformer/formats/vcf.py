@@ -15,27 +15,17 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError
+from genoformer.formats.vcf_records import ALTS, Record, has_odd_line, parse_plain
 from genoformer.formats.vcf_text import ENCODING, ERRORS, MAX_BATCH_BYTES, VcfText, seekable_copy
 from genoformer.genome.digits import DIGITS
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
-_ALTS: dict[str, tuple[str, ...]] = {".": ()} | {base: (base,) for base in "ACGTacgt"}
-
-
-class Record(NamedTuple):
-    """One line of a VCF: the raw line and its first five columns, parsed."""
-
-    line: str  # without its line end
-    chrom: str
-    pos: int  # 1-based; 0 means the telomere
-    id: str
-    ref: str
-    alts: tuple[str, ...]  # empty if ALT is "."
+_AT_ONCE = 512  # records that are parsed together: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -112,8 +102,23 @@ class VariantFile:
         return self._sha256
 
     def __iter__(self) -> Iterator[Record]:
+        return chain.from_iterable(self.lists())
+
+    def lists(self) -> Iterator[list[Record]]:
+        """Yield the records in lists of some hundred, or of fewer if they are long."""
         for number, block in self.blocks():
-            yield from self.parse_block(number, block)
+            if has_odd_line(block):
+                yield from ([record] for record in self.parse_block(number, block))
+                continue
+            lines = _lines(block)
+            for first in range(0, len(lines), _AT_ONCE):
+                records = parse_plain(lines[first : first + _AT_ONCE])
+                if records is None:
+                    yield from (
+                        [record] for record in self.parse_block(number + first, _block(lines[first : first + _AT_ONCE]))
+                    )
+                else:
+                    yield records
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield the records as bytes, once: (number of the first line, whole lines that end in LF).
@@ -127,7 +132,7 @@ class VariantFile:
 
     def parse_block(self, number: int, block: bytes) -> Iterator[Record]:
         """Yield the records of one of the `blocks`, line by line; FileFormatError for a line that is not a record."""
-        new, known, most = tuple.__new__, _ALTS.get, DIGITS
+        new, known, most = tuple.__new__, ALTS.get, DIGITS
         lines = _lines(block)
         for line in lines:
             try:
@@ -283,14 +288,21 @@ def batches(records: Iterable[Record], n: int, *, n_bytes: int = MAX_BATCH_BYTES
         yield batch
 
 
-def parse_info(record: Record) -> dict[str, str]:
-    """Return INFO as a dict of keys and texts; "" for a flag and for the key "." of an empty INFO.
-
-    >>> parse_info(Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\tAF=0.1,0.2;DB", "1", 5, ".", "A", ("C",)))
-    {'AF': '0.1,0.2', 'DB': ''}
-    """
-    fields = record.line.split("\t", 8)
-    return dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+def joined(lists: Iterable[list[Record]], n: int, *, n_bytes: int = MAX_BATCH_BYTES) -> Iterator[list[Record]]:
+    """Join consecutive lists of records until they have n records, or more than n_bytes characters; none is cut."""
+    batch: list[Record] = []
+    size = 0
+    for records in lists:
+        if not batch and len(records) >= n:
+            yield records
+            continue
+        batch.extend(records)
+        size += sum(len(record.line) for record in records)
+        if len(batch) >= n or size > n_bytes:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _unix(block: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from genoformer.formats.vcf import Record
+from genoformer.formats.vcf import Record, VariantFile
 from genoformer.genome.contigs import ContigIndex, canonical_key
 from genoformer.genome.region_text import Interval
 
@@ -18,20 +18,38 @@ def overlapping(
     Names that match the same one of `contigs` (the reference contigs) are equal: 20, chr20 and NC_000020.11. Other names are
     equal if they name the same chromosome.
     """
+    return iter(records) if regions is None else _Overlap(regions, contigs).select(records)
+
+
+def lists_overlapping(
+    file: VariantFile, regions: Interval | Sequence[Interval] | None, contigs: Iterable[str] = ()
+) -> Iterator[list[Record]]:
+    """Yield the records that `overlapping` selects in lists, as `VariantFile.lists` does; a list may be empty."""
     if regions is None:
-        yield from records
-        return
-    index, of_region = ContigIndex(contigs), _by_contig([regions] if isinstance(regions, Interval) else regions)
-    of_record: dict[str, tuple[list[int], list[int]]] = {}
-    for record in records:
-        spans = of_record.get(record.chrom)
-        if spans is None:
-            spans = of_record[record.chrom] = _spans(record.chrom, of_region, index)
-        starts, ends = spans
-        start = record.pos - 1
-        i = bisect_right(ends, start)  # the first region that ends behind the start of REF
-        if i < len(ends) and starts[i] < start + len(record.ref):
-            yield record
+        return file.lists()
+    overlap = _Overlap(regions, contigs)
+    return (list(overlap.select(records)) for records in file.lists())
+
+
+class _Overlap:
+    """Regions by contig of the reference, and the spans of each contig of a VCF."""
+
+    def __init__(self, regions: Interval | Sequence[Interval], contigs: Iterable[str]) -> None:
+        self._index, self._of_region = ContigIndex(contigs), _by_contig([regions] if isinstance(regions, Interval) else regions)
+        self._of_record: dict[str, tuple[list[int], list[int]]] = {}
+
+    def select(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield the records whose REF overlaps a region."""
+        index, of_region, of_record = self._index, self._of_region, self._of_record
+        for record in records:
+            spans = of_record.get(record.chrom)
+            if spans is None:
+                spans = of_record[record.chrom] = _spans(record.chrom, of_region, index)
+            starts, ends = spans
+            start = record.pos - 1
+            i = bisect_right(ends, start)  # the first region that ends behind the start of REF
+            if i < len(ends) and starts[i] < start + len(record.ref):
+                yield record
 
 
 def merged_spans(chrom: str, regions: Iterable[Interval], contigs: Iterable[str]) -> tuple[list[int], list[int]]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.formats.vcf import Record
 
@@ -82,29 +85,69 @@ UNREADABLE = "unreadable GT"
 
 
 def genotypes(record: Record) -> Iterator[Genotype]:
-    """Yield the genotype of every sample of a record.
+    """Return the genotype of every sample of a record.
 
     >>> record = Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\t.\\tGT:PS\\t0|1:7\\t|1\\t0/1", "1", 5, ".", "A", ("C",))
     >>> [(each.alleles, each.ordered) for each in genotypes(record)]
     [((0, 1), True), ((1,), True), ((0, 1), False)]
     """
+    calls = calls_of(record)
+    return (calls.kinds[number] for number in calls.numbers.tolist())
+
+
+class Calls(NamedTuple):
+    """Genotypes of all samples of a record; most samples have one of a few."""
+
+    kinds: list[Genotype]  # distinct, in order of appearance
+    numbers: NDArray[np.unsignedinteger]  # [samples], index into `kinds`
+
+    def of_samples(self, columns: Sequence[int]) -> Calls:
+        """Return the genotypes of some samples."""
+        if list(columns) == list(range(len(self.numbers))):
+            return self
+        return calls_from(map(self.kinds.__getitem__, self.numbers[list(columns)].tolist()))
+
+    def counts(self) -> dict[Genotype, int]:
+        """Return the number of samples that have each genotype."""
+        return dict(zip(self.kinds, np.bincount(self.numbers, minlength=len(self.kinds)).tolist(), strict=True))
+
+    def exchanged(self, number: int) -> Calls:
+        """Return the genotypes with REF and the ALT of this number swapped."""
+        return self._replace(kinds=[kind.exchanged(number) for kind in self.kinds])
+
+
+def calls_from(genotypes: Iterable[Genotype]) -> Calls:
+    """Return the genotypes of samples as `Calls`.
+
+    >>> calls_from([Genotype((0, 1)), Genotype((0, 0)), Genotype((0, 1))]).numbers.tolist()
+    [0, 1, 0]
+    """
+    kinds: dict[Genotype, int] = {}
+    numbers = [kinds.setdefault(genotype, len(kinds)) for genotype in genotypes]
+    return Calls(list(kinds), np.array(numbers, dtype=np.min_scalar_type(len(kinds))))
+
+
+def calls_of(record: Record) -> Calls:
+    """Return the genotypes of all samples of a record, each distinct text of a sample parsed once."""
     fields = record.line.split("\t")[8:]
-    keys = fields[0].split(":") if fields else []
+    keys, samples = fields[0].split(":") if fields else [], fields[1:]
     if "GT" not in keys:
-        for _ in fields[1:]:
-            yield NO_GENOTYPE
-        return
+        return Calls([NO_GENOTYPE] if samples else [], np.zeros(len(samples), dtype=np.uint8))
     at = keys.index("GT")
     sets = [(keys.index(key), key == "PSL") for key in ("PSL", "PS") if key in keys]
-    for sample in fields[1:]:
-        parts = sample.split(":")
-        text = parts[at] if at < len(parts) else "."
-        for column, by_allele in sets:
-            if column < len(parts) and parts[column].strip(".,"):
-                yield _parsed(text, parts[column], by_allele)
-                break
-        else:
-            yield _parsed(text, "", False)
+    kinds: dict[Genotype, int] = {}
+    of_text = {text: kinds.setdefault(_genotype(text.split(":"), at, sets), len(kinds)) for text in dict.fromkeys(samples)}
+    size = np.min_scalar_type(len(kinds))  # nearly always a byte per sample
+    return Calls(list(kinds), np.fromiter(map(of_text.__getitem__, samples), dtype=size, count=len(samples)))
+
+
+def _genotype(parts: Sequence[str], at: int, sets: Sequence[tuple[int, bool]]) -> Genotype:
+    """Parse the fields of a sample. at: place of GT; sets: places of PSL and PS, and True for PSL."""
+    text = parts[at] if at < len(parts) else "."
+    for place, by_allele in sets:
+        if place < len(parts) and parts[place].strip(".,"):
+            return _parsed(text, parts[place], by_allele)
+    return _parsed(text, "", False)
 
 
 NO_GENOTYPE = Genotype(fault=WITHOUT_GT)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genoformer.errors import ConfigError, PreflightError
-from genoformer.formats.vcf import batches, open_vcf
-from genoformer.formats.vcf_selection import overlapping
+from genoformer.formats.vcf import joined, open_vcf
+from genoformer.formats.vcf_records import column
+from genoformer.formats.vcf_selection import lists_overlapping
 from genoformer.genome.agreement import Evidence, Judgement, judge
 from genoformer.genome.assemblies import BUILDS
 from genoformer.genome.causes import chance_agreement
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
 FIXES = ("swap", "strand", "shift")  # fixes that can be requested
-_BATCH = 16_384  # records
+_BATCH = 4_096  # records
 
 # Spellings of builds in ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -77,13 +78,13 @@ def preflight(
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
-        records = overlapping(file, chosen.intervals if chosen else None, genome.contigs)
-        for batch in batches(records, _BATCH):
-            longest = max(longest, max(len(record.line) for record in batch))
+        lists = lists_overlapping(file, chosen.intervals if chosen else None, genome.contigs)
+        for batch in joined(lists, _BATCH):
+            longest = max(longest, max(map(len, column(batch, "line"))))
             tally.add(batch)
             sample.add(batch)
             n_records += len(batch)
-            n_alts += sum(len(record.alts) for record in batch)
+            n_alts += sum(map(len, column(batch, "alts")))
             stage.report(n_records)
         sha256 = file.sha256
     if chosen:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.formats.vcf import Record, parse_info
+from genoformer.formats.vcf_records import Record, parse_info
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.contigs import canonical_key
 from genoformer.genome.digits import is_count

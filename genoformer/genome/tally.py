@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_records import Record, column
 from genoformer.genome.agreement import ENOUGH, Judgement
 from genoformer.genome.causes import Counts, add_reading
 from genoformer.genome.contigs import ContigMap
@@ -57,7 +57,7 @@ class Tally:
 
     def add(self, batch: Sequence[Record]) -> None:
         """Add a batch of records to the counts."""
-        chroms = [record.chrom for record in batch]
+        chroms = column(batch, "chrom")
         if new := [name for name in dict.fromkeys(chroms) if name not in self.names]:
             contigs = ContigMap(new, self._genome.contigs)
             self.names.update((name, contigs.get(name)) for name in new)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.formats.input_columns import REASON_KEY
-from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_records import Record, column
 from genoformer.genome.codes import Codes, N, encode
 
 if TYPE_CHECKING:
@@ -160,9 +159,6 @@ def _combine(ref: str, alts: tuple[str, ...], state: int, max_length: int) -> tu
     return tuple(statuses)
 
 
-_combine_short = lru_cache(maxsize=1 << 14)(_combine)  # nearly all records have one of a few hundred spellings
-
-
 def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames) -> NDArray[np.uint8]:
     """Return the RefState of every record, uint8 [R]; case-insensitive, for any ALT (a symbolic allele has a REF, too).
 
@@ -170,20 +166,17 @@ def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames
     """
     if not records:
         return np.zeros(0, dtype=np.uint8)
-    _, chroms, positions, _, refs, _ = zip(*records, strict=True)
+    chroms, positions, refs = (column(records, name) for name in ("chrom", "pos", "ref"))
     states = np.full(len(records), RefState.NO_CONTIG, dtype=np.uint8)
     starts = np.array(positions, dtype=np.int64) - 1
     lengths = np.fromiter(map(len, refs), dtype=np.int64, count=len(refs))
     letters = encode("".join(refs))  # of all records, concatenated
     letters = np.where(letters == N, np.uint8(N + 1), letters)  # so that N never agrees with N
     first_letter = np.cumsum(lengths) - lengths
-    numbers = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
-    number = np.fromiter(map(numbers.__getitem__, chroms), dtype=np.int64, count=len(chroms))
-    for name, i in numbers.items():
+    for name, rows in rows_by_value(chroms).items():
         contig = contigs.get(name)
         if contig is None:
             continue
-        rows = np.flatnonzero(number == i)
         inside = (starts[rows] >= 0) & (starts[rows] + lengths[rows] <= genome.contigs[contig])
         states[rows[~inside]] = RefState.OUTSIDE
         rows = rows[inside]
@@ -199,6 +192,19 @@ def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames
         differs = np.logical_or.reduceat(bases != written, firsts)
         states[rows] = np.where(unknown, RefState.UNKNOWN, np.where(differs, RefState.DIFFERS, RefState.AGREES))
     return states
+
+
+def rows_by_value(values: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Return the rows of each value, in order of appearance.
+
+    >>> {name: rows.tolist() for name, rows in rows_by_value(["b", "a", "b"]).items()}
+    {'b': [0, 2], 'a': [1]}
+    """
+    numbers = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    if len(numbers) == 1:
+        return {values[0]: np.arange(len(values))}
+    number = np.fromiter(map(numbers.__getitem__, values), dtype=np.int64, count=len(values))
+    return {value: np.flatnonzero(number == i) for value, i in numbers.items()}
 
 
 def _bases_at(
@@ -236,16 +242,13 @@ def combine_statuses(records: Sequence[Record], states: NDArray[np.uint8], max_l
 
     states: the RefState of each record. max_length: the longest REF or ALT that a model accepts, in bases.
     """
-    out = []
-    for record, state in zip(records, states.tolist(), strict=True):
-        line, ref, alts = record[0], record[4], record[5]
-        if len(alts) == 1 and len(ref) + len(alts[0]) < 16:
-            statuses = _combine_short(ref, alts, state, max_length)
-        else:
-            statuses = _combine(ref, alts, state, max_length)
-        if line.find(_REASON, 0, _BEFORE_INFO) >= 0:
-            statuses = _with_reason(line, statuses)
-        out.append(statuses)
+    spellings = list(zip(column(records, "ref"), column(records, "alts"), states.tolist(), strict=True))
+    of_spelling = {spelling: _combine(*spelling, max_length) for spelling in set(spellings)}  # of most files a few hundred
+    out = list(map(of_spelling.__getitem__, spellings))
+    lines = column(records, "line")
+    if _REASON in "\n".join([line[:_BEFORE_INFO] for line in lines]):
+        is_known = [line.find(_REASON, 0, _BEFORE_INFO) < 0 for line in lines]
+        out = [of if known else _with_reason(line, of) for line, known, of in zip(lines, is_known, out, strict=True)]
     return out
 
 

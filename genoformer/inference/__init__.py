@@ -1,6 +1,6 @@
 """Arrays -> batches -> model -> arrays: posteriors of bases, predictions and embeddings of sequences."""
 
-from genoformer.inference.base_probabilities import likelihoods, posteriors, predict_bases
+from genoformer.inference.base_probabilities import likelihoods, posteriors, predict_bases, sliding_posteriors
 from genoformer.inference.classes import predictions
 from genoformer.inference.embeddings import (
     TokenEmbeddings,
@@ -25,6 +25,7 @@ __all__ = [
     "predict_bases",
     "predictions",
     "sequence_embeddings",
+    "sliding_posteriors",
     "threads",
     "token_embeddings",
     "with_runtime",

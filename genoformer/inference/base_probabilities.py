@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from genoformer.models.base import has
 from genoformer.models.predicts_sliding import PredictsSliding
 from genoformer.models.token_model import TokenModel, base_posteriors
 from genoformer.tokenizers.base import MaskedWindows, Tokenizer
+
+_BATCHES = 8  # of windows whose shared work is done together on a CPU
 
 
 def posteriors(
@@ -35,15 +38,31 @@ def posteriors(
     return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
 
 
-def sliding_posteriors(model: Any, codes: Codes, target: NDArray[np.int64], *, batch_size: int | None = None) -> Floats:
-    """Return the same as `posteriors`; windows that follow each other base by base share work if the model can."""
-    is_sliding = has(model, PredictsSliding) and len(target) > 1 and (target == target[0]).all()
+def sliding_posteriors(
+    model: Any,
+    codes: Codes,
+    target: NDArray[np.int64],
+    starts: NDArray[np.int64] | None = None,
+    *,
+    batch_size: int | None = None,
+) -> Floats:
+    """Return the same as `posteriors`; windows of one sequence that overlap share work if the model can.
+
+    starts: first base of each window; None: they follow each other base by base.
+    """
+    size = choose_batch_size(model, codes, batch_size)
+    if size == 1 or not has(model, PredictsSliding) or len(target) < 2 or (target != target[0]).any():
+        return posteriors(model, codes, target, batch_size=size)
 
     def run(part: slice) -> Tensor:
-        log2_p = model.sliding_log2_probs(codes[part], int(target[0])) if is_sliding else None
-        return model.base_log2_probs(codes[part], target[part], target[part] + 1) if log2_p is None else log2_p
+        places = starts if starts is None else starts[part]
+        log2_p = model.sliding_log2_probs(codes[part], int(target[0]), places, size)
+        if log2_p is not None:
+            return torch.as_tensor(log2_p)
+        batches = (slice(at, min(at + size, part.stop)) for at in range(part.start, part.stop, size))
+        return torch.cat([model.base_log2_probs(codes[of], target[of], target[of] + 1) for of in batches])
 
-    return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
+    return run_batched(run, len(codes), size * (_BATCHES if next(model.parameters()).device.type == "cpu" else 1), (4,))
 
 
 def posteriors_together(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genoformer.compute.settings import Compute
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
+from genoformer.inference.memory import reuse_freed_memory
 from genoformer.models.base import Model
 from genoformer.option_checks import check_choice, check_kind, check_number
 
@@ -25,6 +26,8 @@ M = TypeVar("M", bound=Model)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CORE_TOKENS = 1_024  # tokens per batch and core, for at least two cores: more leave the cache, and cores wait for each other
+_CORE_VALUES = 1 << 17  # hidden values of these tokens in a model of 128 columns: a narrower model reads more tokens
+_MOST_TOKENS = 1 << 14  # per batch and core, however narrow the model
 _GPU_TOKENS = 262_144  # halved if memory is too small
 
 
@@ -37,6 +40,8 @@ def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Ite
     names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
     if device not in names:
         raise ConfigError(f"device {device!r} is not on this machine; give one of {', '.join(names)}.")
+    if device == "cpu":
+        reuse_freed_memory()
     parameter = next(model.parameters())
     target, dtype = torch.device(device), PRECISIONS[precision]
     training = model.training
@@ -134,21 +139,26 @@ def typical_tokens(model: Any, length: int) -> int:
 
 
 def tokens_at_once(model: nn.Module) -> int:
-    """Return the number of tokens in a batch for the device of the model."""
-    return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
+    """Return the number of tokens in a batch for the device of the model; on a CPU a narrow model reads more of them."""
+    if next(model.parameters()).is_cuda:
+        return _GPU_TOKENS
+    width = getattr(getattr(model, "config", None), "width", None) or _CORE_VALUES
+    return max(_CORE_TOKENS, min(_MOST_TOKENS, _CORE_VALUES // width)) * max(2, n_cores())
 
 
 def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...] | None = None) -> Floats:
     """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved.
 
-    shape: that of one result; None: that of the first one, if n is not 0.
+    shape: that of one result, for n = 0.
     """
-    results = np.empty((n, *(shape or ())), dtype=np.float32)
+    results: Floats | None = None
     for part, values in batches(run, n, batch_size):
-        if shape is None and not part.start:
+        if len(values) == n and values.flags.c_contiguous:
+            return values  # those of a single batch, which can be large, are not copied
+        if results is None:
             results = np.empty((n, *values.shape[1:]), dtype=np.float32)
         results[part] = values
-    return results
+    return np.empty((n, *(shape or ())), dtype=np.float32) if results is None else results
 
 
 def sha256_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:

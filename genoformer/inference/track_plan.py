@@ -76,7 +76,9 @@ def plan_prediction(
         n_parameters=cost.count_parameters(model),
         n_windows=sum(len(cells) for cells in lattice_cells(length, heads[head], intervals).values()),
         n_strands=1 + both_strands,
-        memory=cost.prediction_memory(model, head, length, kept, batch=batch, on_cpu=runtime.device == "cpu"),
+        memory=cost.prediction_memory(
+            model, head, length, kept, batch=batch, on_cpu=runtime.device == "cpu", n_strands=1 + both_strands
+        ),
         multiply_adds=cost.trace(model, cost.track_run(model, head, length, kept)).multiply_adds,
         rate=rate,
         device=runtime.device,

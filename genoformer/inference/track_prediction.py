@@ -136,13 +136,14 @@ class TrackTask:
         size, kept, at_once, pairs = windows.head.bin_size, windows.kept, windows.at_once, selection.strand_pairs
         first = (windows.length // size - kept) // 2  # bins of a window before the kept bins
         tracks = np.asarray(selection.tracks, dtype=np.int64)
-        values = np.empty((len(numbers), len(tracks), kept), dtype=np.float32)
+        is_whole = np.array_equal(tracks, np.arange(windows.head.n_tracks))
+        values: list[Floats] = []
         unknown = np.empty((len(numbers), kept), dtype=bool)
         for i in range(0, len(numbers), at_once):
             starts = numbers[i : i + at_once] * kept * size
             codes = windows.genome.windows(chrom, starts - first * size, windows.length)
             predicted = predictor(codes, at_once) if pairs is None else predictor.both_strands(codes, pairs, at_once)
-            chosen = predicted[:, tracks]
+            chosen = predicted if is_whole else predicted[:, tracks]
             if selection.squashed is not None:
                 chosen = selection.squashed.undo(chosen)
             if (bad := np.flatnonzero(~np.isfinite(chosen).all(axis=(1, 2)))).size:
@@ -150,10 +151,10 @@ class TrackTask:
                 raise CheckpointError(
                     f"the model predicts NaN or infinite values at {chrom}:{start + 1:,}; are its weights damaged?"
                 )
-            values[i : i + at_once] = chosen
+            values.append(chosen)
             middle = codes[:, first * size : (first + kept) * size] == N
             unknown[i : i + at_once] = middle.reshape(-1, kept, size).all(-1)
-        return TrackPart(values, unknown)
+        return TrackPart(values[0] if len(values) == 1 else np.concatenate(values), unknown)
 
 
 class TrackFolder(ResumeFolder):

@@ -13,7 +13,7 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.runtime import Floats, batches, run_batched
-from genoformer.models.base import Bins, TrackEngine, TracksInParts, TrackWindow, has
+from genoformer.models.base import Bins, TrackEngine, TracksInParts, TrackStretch, TrackWindow, has
 from genoformer.models.track_model import TrackModel
 
 
@@ -76,7 +76,7 @@ class TrackPredictor:
         Parameters: codes [L_s], the stretch, a whole number of bins; windows, whose starts are whole bins from the start of the
         stretch; tracks, the numbers of the requested tracks of the head.
         """
-        stretch = self.engine.stretch(reverse_complement(codes) if backward else codes)
+        stretch = self._stretch(reverse_complement(codes) if backward else codes)
         chosen = torch.from_numpy(tracks).to(self.device)
         size = self.model.track_heads[self.head].bin_size
         for request in windows:
@@ -106,6 +106,15 @@ class TrackPredictor:
                 for one in np.split(values, len(values)):
                     yield TrackPrediction(one[:, : len(tracks)], one[:, len(tracks) :])
 
+    def _stretch(self, codes: Codes) -> TrackStretch:
+        """Prepare a stretch; heads that share their work compute equal embeddings once."""
+        work = self.model.shared_work
+        return (
+            self.engine.stretch(codes)
+            if work is None
+            else work.stretch(self.engine, self.model.embedding_kind(self.head), codes)
+        )
+
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """Return the mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
 
@@ -120,7 +129,10 @@ class TrackPredictor:
         reversed_bins = bins.reversed(codes.shape[1] // head.bin_size)
         forward = self._predict(codes, bins, batch_size)
         backward = self._predict(np.stack([reverse_complement(window) for window in codes]), reversed_bins, batch_size)
-        return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)
+        for track, other in enumerate(strand_pairs.tolist()):  # in place: all tracks of a long window take gigabytes
+            forward[:, track] += backward[:, other, ::-1]
+        forward /= 2
+        return forward
 
     def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
         engine: Any = self.engine

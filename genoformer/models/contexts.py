@@ -122,7 +122,7 @@ class ContextTracks(TrackModel):
     """Track model with a head for contexts: one-hot DNA [B, 4, L] -> tracks [B, K A, N] of K contexts and A measurements.
 
     >>> import numpy as np
-    >>> from genoformer.models.enformer.model import preset
+    >>> from genoformer.models.enformer.config import preset
     >>> config = ContextConfig(preset("tiny", heads={"tracks": 1}), ("liver", "brain"), ("a", "b", "c"))
     >>> model = ContextTracks(config).eval()
     >>> model(torch.zeros(1, 4, 2048)).shape

@@ -127,10 +127,13 @@ def track_run(
     return run
 
 
-def prediction_memory(model: Any, head: str, length: int, n_bins: int, *, batch: int, on_cpu: bool) -> dict[str, int]:
+def prediction_memory(
+    model: Any, head: str, length: int, n_bins: int, *, batch: int, on_cpu: bool, n_strands: int = 1
+) -> dict[str, int]:
     """Return the bytes of a prediction of a batch of windows by a meta model, by kind: weights, workspace and tracks.
 
-    On a CPU, the model's engine may hold copies of weights and have its own workspace (`cpu_engine_size`).
+    On a CPU, the model's engine may hold copies of weights and have its own workspace (`cpu_engine_size`). The tracks of the
+    first strand are kept while those of the second are computed.
     """
     dtype = next(model.parameters()).dtype
     n_values, copies = batch * n_bins * model.track_heads[head].n_tracks, 0
@@ -142,7 +145,7 @@ def prediction_memory(model: Any, head: str, length: int, n_bins: int, *, batch:
     return {
         "weights": count_parameters(model) * dtype.itemsize + copies,
         "workspace": workspace,
-        "tracks": 4 * n_values,  # float32
+        "tracks": n_strands * 4 * n_values,  # float32
     }
 
 

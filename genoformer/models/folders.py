@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from genoformer.addresses import refuse_address
-from genoformer.catalog import pulled_model, shipped
+from genoformer.catalog import pulled_model, read_catalog, shipped
+from genoformer.catalog.cards import CARD, CardLines, card_lines
 from genoformer.config import current_manifest
 from genoformer.errors import CheckpointError
 from genoformer.files import atomic_write
@@ -18,7 +19,6 @@ from genoformer.models.families import READ
 from genoformer.models.weights import read_json
 
 SKETCH = "seen.npz"  # a sample of the k-mers of the model's training data
-CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
 _ENOUGH, _MUCH = 20, 0.1  # least number of sampled k-mers, and least fraction of them, for an overlap note
 
@@ -77,6 +77,27 @@ def read_card(name: str | Path) -> str | None:
     """Return the model card in Markdown, for people to read before they use the model, or None if its folder has none."""
     path = resolve_model(name) / CARD
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+
+def cautions(name: str | Path, contigs: Collection[str], *, of_variants: bool = True) -> list[str]:
+    """Return what the card of a model, or its catalog entry, warns of: another genome, and scores of variants.
+
+    contigs: those of the genome. of_variants: False leaves out the caution on scores of variants. The name is as the user wrote
+    it, without the folders above the model.
+
+    >>> cautions("demo", ["chrS1", "chrS2"])
+    []
+    """
+    shown = Path(name).name or str(name)
+    return lines_of_card(name).cautions(shown, contigs, of_variants=of_variants)
+
+
+def lines_of_card(name: str | Path) -> CardLines:
+    """Return the lines on use, genome and caution of a model's card, or of its catalog entry."""
+    card = read_card(name)
+    if card is None and not Path(name).is_dir() and (entry := read_catalog()["models"].get(str(name))) is not None:
+        card = entry.card
+    return card_lines(card or "")
 
 
 def card_title(name: str | Path) -> str:

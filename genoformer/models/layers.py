@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,6 +56,33 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
+
+
+class FirstConv(nn.Conv1d):
+    """The first convolution of a model, which remembers its weights in float32 when the model is converted to 16 bits.
+
+    All later layers enlarge the error of its few weights, and it takes little time in float32.
+    """
+
+    in_full: tuple[Tensor, Tensor] | None = None  # weight and bias, if those of the module are in 16 bits
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        assert self.bias is not None
+        before = self.in_full or (self.weight.data, self.bias.data)
+        super()._apply(fn, recurse)
+        is_short = self.weight.dtype in (torch.float16, torch.bfloat16)
+        weight, bias = before
+        self.in_full = (weight.to(self.weight.device), bias.to(self.weight.device)) if is_short else None
+        return self
+
+    @property
+    def best_weights(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias in float32 if they are known and still those of the module, else as in the module."""
+        assert self.bias is not None
+        own = (self.weight.detach(), self.bias.detach())
+        if self.in_full is None or not all(map(torch.equal, own, (x.to(self.weight.dtype) for x in self.in_full))):
+            return own
+        return self.in_full
 
 
 class RMSNorm(nn.RMSNorm):

@@ -149,7 +149,8 @@ class TrackModelWithHead(nn.Module):
     The model is not copied: training this module changes the original model.
     like: the head of the model whose bins the new head has; None: any if all have the same bins.
 
-    >>> from genoformer.models.enformer.model import Enformer, preset
+    >>> from genoformer.models.enformer.config import preset
+    >>> from genoformer.models.enformer.model import Enformer
     >>> model = Enformer(preset("tiny")).eval()
     >>> adapted = TrackModelWithHead(model, ContextHead(2 * model.config.width, 5))
     >>> adapted(torch.zeros(1, 4, 2048), torch.zeros(3, 5), tune="frozen").shape

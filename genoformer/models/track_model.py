@@ -147,6 +147,13 @@ class TrackModel(Model):
         """Return the kind of measurement that all tracks of a head are of, such as rna_seq; empty if it is not known."""
         return ""
 
+    def embedding_kind(self, head: str) -> str:
+        """Return what the embedding of bins depends on besides the bases: it is computed once for heads of one kind.
+
+        By default each head has its own.
+        """
+        return f"head {head}"
+
     shared_work: SharedWork | None = None
 
     @contextmanager

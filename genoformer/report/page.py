@@ -64,6 +64,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
         "DISTRIBUTIONS": "".join(
             _histogram(np.array(values), column) for column, values in zip(scored.scores, scored.values, strict=True)
         ),
+        "CAUTION": "".join(f'<p class="caution">{html.escape(v)}</p>' for k, v in scored.made_by if k == "caution"),
         "NOISE": f"<p>{html.escape(scored.noise())}</p>" if scored.noise() else "",
         "FIGURES": f"<h2>{_heading(scored)}</h2>" + "".join(map(_figure, figures)) if figures else "",
         "DATA": _json(data),

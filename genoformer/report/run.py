@@ -1,4 +1,4 @@
-"""A scored VCF, and optionally the genome and model of its scores -> the HTML page."""
+"""A scored VCF or table, and optionally the genome and model of its scores -> the HTML page."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from genoformer.report.remade import remade
 from genoformer.report.scored import BELOW, FIXED, MOST, Scored, read_scored
 from genoformer.scoring.scores import SCORES
 from genoformer.tables import rounded
+from genoformer.writers.scored_tables import scored_vcf
 
 _LONGEST = 30  # maximum number of bases of a drawn allele
 
@@ -37,9 +38,9 @@ _LONGEST = 30  # maximum number of bases of a drawn allele
 class ReportRequest:
     """Description of a report: a scored VCF and the page to write."""
 
-    scored: Path  # VCF that `score` wrote, also its address (https, s3)
+    scored: Path  # VCF, TSV or Parquet that `score` wrote, also its address (https, s3)
     output: Path
-    title: str | None = None  # None: the name of the VCF
+    title: str | None = None  # None: the name of the file
     models: tuple[str | Path, ...] = ()  # models that draw figures, with a genome; several form an ensemble
     fasta: Path | None = None  # genome; the page reports how the VCF fits it
     top: int = 6  # alleles to draw, at most one per position
@@ -57,7 +58,7 @@ class ReportSummary(NamedTuple):
 
 
 def make_report(request: ReportRequest, *, progress: ProgressCallback = None) -> ReportSummary:
-    """Write one HTML page of a scored VCF.
+    """Write one HTML page of a scored VCF, TSV or Parquet file.
 
     With the genome, the page includes the preflight table. With models as well, it includes figures of the strongest alleles;
     alleles below the noise floor are drawn only if no allele is above it.
@@ -68,12 +69,13 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
         raise OptionError("fasta", "is missing, expected the genome, which figures need as well as the model; give it.")
     if request.contexts is not None and not request.models:
         raise OptionError("contexts", "needs a model that draws figures; give it, or leave the contexts out.")
-    with local_copy(request.scored) as path:
-        return _make_report(replace(request, scored=path, title=request.title or path.name), progress)
+    meanings = {name: score.meaning for name, score in SCORES.items()}
+    with local_copy(request.scored) as path, scored_vcf(path, meanings) as vcf:
+        return _make_report(replace(request, scored=vcf, title=request.title or path.name), progress)
 
 
 def _make_report(request: ReportRequest, progress: ProgressCallback) -> ReportSummary:
-    """Write the page of a local VCF."""
+    """Write the page of a VCF."""
     scored = read_scored(request.scored, request.most)
     genome = Genome(request.fasta) if request.fasta is not None else None
     figures: list[Figure] = []

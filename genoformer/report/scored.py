@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.vcf import Record, open_vcf, parse_info
+from genoformer.formats.vcf import Record, open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Status, allele_status
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
@@ -24,7 +25,7 @@ FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
 _ANNOTATIONS = 12  # maximum number of INFO keys with their own columns: the most frequent ones
 _LOOKED_AT = 10_000  # number of first records in which INFO keys are counted
 _INFO = re.compile(r'##INFO=<ID=([^,]+),Number=([^,]+),Type=(\w+),Description="((?:[^"\\]|\\.)*)"')
-_VERSION = ("##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise=", "##genoformer=")
+_VERSION = (*(f"##genoformer_{name}=" for name in ("version", "model", "options", "caution", "noise")), "##genoformer=")
 _SPELLED = ("NO_ALT", "SYMBOLIC", "BREAKEND", "STAR", "NOT_ACGT")  # statuses of single alleles, not of records
 BELOW = "below"  # in GF_SAD_NOISE: the score is below the noise floor
 _TOGETHER = {"GF_LLR": "GF_PLL"}  # two scores; each allele has one of them

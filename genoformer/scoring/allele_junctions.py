@@ -75,8 +75,8 @@ class JunctionPredictor(AllelePredictor):
         """Return a forward pass of a meta model."""
         return cost.track_run(like, self.base_head, self.windows.length, self.windows.length)
 
-    def predict(self, reader: Any, sorted_jobs: Sequence[Job], *, whole: bool = False) -> Iterator[Any]:
-        """Yield the embeddings of both alleles of each job in the genes that its variant lies in, with `whole` too."""
+    def predict(self, reader: Any, sorted_jobs: Sequence[Job], *, whole: bool = False, moved: int = 0) -> Iterator[Any]:
+        """Yield the embeddings of both alleles of each job in the genes that its variant lies in, always."""
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.windows.length - begin)

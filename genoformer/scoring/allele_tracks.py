@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import islice, product
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -115,11 +115,14 @@ class AllelePredictor:
         """Return a forward pass of a meta model."""
         return cost.track_run(like, self.head, self.windows.length, self.bins.n, n_tracks=len(self.selection.predicted))
 
-    def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job], *, whole: bool = False) -> Iterator[Alleles]:
+    def predict(
+        self, reader: TrackPredictor, sorted_jobs: Sequence[Job], *, whole: bool = False, moved: int = 0
+    ) -> Iterator[Alleles]:
         """Yield the predictions of one model for each job: of the bins that the scores compare, or of the whole window.
 
         A model for which few bins are no cheaper than all predicts the whole window. The reference of a window and one of its
-        alternatives are in memory at a time.
+        alternatives are in memory at a time. moved: windows that begin so many bases further on are compared with these; the
+        bins are those that the scores compare in one or the other.
         """
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
@@ -134,7 +137,7 @@ class AllelePredictor:
                     self.windows.length,
                     [codes for job in group for codes in job.alternatives],
                     self.embedding,
-                    self.bins if whole else self._compared_bins(group),
+                    self.bins if whole else self._compared_bins(group, moved),
                 )
                 for start, group in groups.items()
             ]
@@ -152,11 +155,14 @@ class AllelePredictor:
                     alt = TrackPrediction.joined(alternatives or [TrackPrediction(ref.tracks[:0], ref.embedding[:0])])
                     yield Alleles(job, ref, alt, request.bins or self.bins)
 
-    def _compared_bins(self, jobs: Sequence[Job]) -> Bins:
-        """Return the predicted bins that the scores of the jobs of one window compare, and those that realignment reads."""
-        size, whole = self.windows.bin_size, self._grid(jobs[0], self.bins)
-        first, end = self.bins.n, 0
-        for job in jobs:
+    def _compared_bins(self, jobs: Sequence[Job], moved: int = 0) -> Bins:
+        """Return the predicted bins that the scores of the jobs of one window compare, and those that realignment reads.
+
+        moved: also those of the window that begins so many bases further on.
+        """
+        size, first, end = self.windows.bin_size, self.bins.n, 0
+        for job, offset in product(jobs, {0, moved}):
+            whole = self._grid(job._replace(start=job.start + offset), self.bins)
             place = VariantPlace(whole, job.centre, extent_of(job))
             margin = -(-sum(abs(change.alt_length - change.ref_length) for change in job.changes) // size) + 1
             for source in self.inputs:

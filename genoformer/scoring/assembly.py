@@ -18,7 +18,7 @@ from genoformer.genome.variants import Status
 from genoformer.progress import Stage
 from genoformer.scoring.matrix import MatrixWriter
 from genoformer.scoring.parts import STATUSES, Parts
-from genoformer.writers import NO_CELLS, Cells, Column, Floats, RecordWriter
+from genoformer.writers import Cells, Column, Floats, RecordWriter
 
 
 class AddedColumns(Protocol):
@@ -73,17 +73,17 @@ def write_parts(
         part = parts.get(i)
         assert part is not None
         values = np.hstack([part.values, *(of.values(records, part.values) for of in added)])
-        statuses = [STATUSES[n] for n in part.statuses]
-        counts.update(statuses)
+        for number, n in enumerate(np.bincount(part.statuses).tolist()):
+            counts[STATUSES[number]] += n
         cells = annotations.cells(records) if annotations else {}
+        output.write_all(records, [STATUSES[n] for n in part.statuses.tolist()], values, cells)
         first = 0  # row of the record's first ALT
-        for j, record in enumerate(records):
-            rows = slice(first, first + max(1, len(record.alts)))
-            output.write(record, statuses[rows], values[rows], cells.get(j, NO_CELLS))
-            if matrix is not None:
-                in_matrix = slice(*np.searchsorted(part.rows[:, 0], [first, rows.stop]).tolist())
-                matrix.write(record, first, part.rows[in_matrix], part.matrix[in_matrix])
-            first = rows.stop
+        for record in records if matrix is not None else ():
+            assert matrix is not None
+            after = first + max(1, len(record.alts))
+            in_matrix = slice(*np.searchsorted(part.rows[:, 0], [first, after]).tolist())
+            matrix.write(record, first, part.rows[in_matrix], part.matrix[in_matrix])
+            first = after
         stage.add(len(records))
     return counts
 

@@ -14,7 +14,7 @@ from genoformer.formats.bed import Region
 from genoformer.formats.reach import reach
 from genoformer.formats.vcf import Record, VariantFile, batches
 from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, exchanged_alt
-from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
+from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Calls, calls_from, calls_of
 from genoformer.genome.readings import Reading, shifted
 from genoformer.genome.reference import Genome
 from genoformer.genome.structural import is_symbolic
@@ -48,7 +48,7 @@ class _Site(NamedTuple):
     """A record in a window: its ALTs that can be scored, by allele number, and the genotype of every sample."""
 
     variants: dict[int, Variant]
-    genotypes: list[Genotype]
+    calls: Calls
 
 
 class Inside(NamedTuple):
@@ -82,12 +82,12 @@ def find_carriers(
         calls = _genotypes_of(record, columns, file)
         exchanged = exchanged_alt(record, meant, fix)
         if exchanged:
-            calls = [call.exchanged(exchanged) for call in calls]
+            calls = calls.exchanged(exchanged)
         if exchanged is None:
             ploidies.add(inside, calls, set())
             left_out[SWAP_OR_STRAND] += 1
             continue
-        distinct = Counter(calls)
+        distinct = calls.counts()
         for genotype, n in distinct.items():
             for reason, n_alleles in genotype.left_out(len(record.alts)).items():
                 left_out[reason] += n * n_alleles
@@ -161,17 +161,17 @@ def _longest(record: Record, fit: Fit) -> int:
     return max(map(len, (record.ref, *record.alts))) if exchanged else len(record.ref)
 
 
-def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> list[Genotype]:
+def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> Calls:
     """Return the genotypes of the chosen samples; FileFormatError if the record and the header differ in number of samples."""
-    calls = list(genotypes(record))
-    if not calls:  # no FORMAT, or no columns after it
-        return [NO_GENOTYPE] * len(columns)
-    if len(calls) != len(file.samples):
+    calls = calls_of(record)
+    if not len(calls.numbers):  # no FORMAT, or no columns after it
+        return calls_from([NO_GENOTYPE] * len(columns))
+    if len(calls.numbers) != len(file.samples):
         raise FileFormatError(
-            f"{file.name}, {record.chrom}:{record.pos}: {len(calls)} columns of samples, but the header names "
+            f"{file.name}, {record.chrom}:{record.pos}: {len(calls.numbers)} columns of samples, but the header names "
             f"{len(file.samples)}; mend the record or the line #CHROM."
         )
-    return [calls[i] for i in columns]
+    return calls.of_samples(columns)
 
 
 def _phased(sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[np.int64], left_out: Counter[str]) -> Inside:
@@ -179,10 +179,15 @@ def _phased(sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[n
     numbers = [(i, number_of) for i, site in enumerate(sites) for number_of in site.variants]
     carriers = np.zeros((len(numbers), len(ploidy), int(ploidy.max(initial=2))), dtype=bool)
     usable = [site.variants.keys() for site in sites]
-    for s, n in enumerate(ploidy.tolist()):
-        chromosomes, reasons = phase([site.genotypes[s] for site in sites], usable, n)
-        left_out.update(reasons)
+    alike: dict[bytes, list[int]] = {}  # samples with the same ploidy and genotypes have the same chromosomes
+    for s, row in enumerate(np.stack([ploidy, *(site.calls.numbers for site in sites)], axis=1)):
+        alike.setdefault(row.tobytes(), []).append(s)
+    for samples in alike.values():
+        n = int(ploidy[samples[0]])
+        genotypes = [site.calls.kinds[site.calls.numbers[samples[0]]] for site in sites]
+        chromosomes, reasons = phase(genotypes, usable, n)
+        left_out.update({reason: n_alleles * len(samples) for reason, n_alleles in reasons.items()})
         for row, (i, number_of) in enumerate(numbers):
             if number_of in chromosomes[i]:
-                carriers[row, s, :n] = [allele == number_of for allele in chromosomes[i]]
+                carriers[row, samples, :n] = [allele == number_of for allele in chromosomes[i]]
     return Inside([sites[i].variants[number_of] for i, number_of in numbers], carriers, ploidy, n_rows)

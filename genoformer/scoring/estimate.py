@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 
@@ -15,11 +15,18 @@ from genoformer.genome.codes import N
 from genoformer.genome.preflight_result import Preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.genome.wording import counted
 from genoformer.models import cost
+from genoformer.models.track_model import named_heads
+from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.job import ScoringJob
+from genoformer.scoring.noise import n_places
 from genoformer.scoring.plan import open_plan
+from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
 
 N_TIMED = 8  # SNVs that are scored together to measure the time
+MOST_SECONDS = 30.0  # time that they may take: with a model that needs longer for one SNV, that one is the measurement
 
 
 class ScoringCost(NamedTuple):
@@ -36,6 +43,8 @@ class ScoringCost(NamedTuple):
     device: str
     memory: int | None = None  # most bytes of this process so far, with Python and torch; None: not known on this system
     gpu_memory: int | None = None  # most bytes of torch on the GPU
+    heads: Sequence[str] = ()  # if several heads are scored
+    n_places: int = 0  # loci at which the noise floor is measured, each like two SNVs
 
     def text(self) -> str:
         """Return the cost as a table in two columns."""
@@ -46,19 +55,22 @@ class ScoringCost(NamedTuple):
             "records": f"{self.n_records:,}",
             "processes": f"{self.n_processes:,} with {self.threads:,} thread{'s' * (self.threads != 1)} each",
         }
+        if self.heads:
+            rows["heads"] = f"{len(self.heads):,}: {named_heads(self.heads)}"
         if self.seconds is not None and self.memory is not None:
             rows["memory of a process"] = f"about {cost.gigabytes(self.memory)} with Python and torch, measured here"
         if self.seconds is not None and self.gpu_memory is not None:
             rows["memory of the GPU"] = f"about {cost.gigabytes(self.gpu_memory)}, measured here"
         if self.seconds is not None:
-            whole = self.seconds * self.n_records / self.n_processes
+            whole = self.seconds * (self.n_records / self.n_processes + 2 * self.n_places)
+            places = f", with the noise floor at {counted(self.n_places, 'place')}" if self.n_places else ""
             rows["time of an SNV"] = f"about {cost.duration(self.seconds)}, measured here on {self.device}"
-            rows["time of the run"] = f"about {cost.duration(whole)}, if each record is one SNV"
+            rows["time of the run"] = f"about {cost.duration(whole)}, if each record is one SNV{places}"
         return cost.table(rows)
 
 
 def estimate(job: ScoringJob, *, on_preflight: Callable[[Preflight], None] | None = None) -> ScoringCost:
-    """Return the cost of a job, which is checked as for a run; nothing is written, and N_TIMED SNVs at its records are scored.
+    """Return the cost of a job, which is checked as for a run; nothing is written, and N_TIMED SNVs at most are scored.
 
     Raises the errors of `open_plan`.
     """
@@ -67,12 +79,10 @@ def estimate(job: ScoringJob, *, on_preflight: Callable[[Preflight], None] | Non
         try:
             scorer = plan.scorer
             variants = _snvs(plan.preflight.places_with_bases, job.genome)
-            seconds = None
-            if variants:
-                scorer.score(variants[:1])  # the first call also loads kernels
-                began = time.perf_counter()
-                scorer.score(variants)
-                seconds = (time.perf_counter() - began) / len(variants)
+            timed = _timed(scorer, variants) if variants else None
+            memory = peak_memory()
+            if timed is not None and memory is not None and scorer_parts(scorer) and job.runtime.device == "cpu":
+                memory += cast(HeadsScorer, scorer).more_bytes(timed.n)
             return ScoringCost(
                 sum(map(cost.count_parameters, job.scoring.models)),
                 scorer.window,
@@ -81,13 +91,33 @@ def estimate(job: ScoringJob, *, on_preflight: Callable[[Preflight], None] | Non
                 plan.preflight.n_records,
                 plan.workers.n_workers(lambda: plan.partition.n_missing(plan.parts)),
                 plan.workers.threads,
-                seconds,
+                None if timed is None else timed.seconds,
                 job.runtime.device,
-                peak_memory(),
+                memory,
                 torch.cuda.max_memory_allocated(job.runtime.device) if job.runtime.device.startswith("cuda") else None,
+                [part.head for part in cast(Sequence[TrackScorer], scorer_parts(scorer))],
+                n_places(scorer, plan.preflight.n_records, job.checks.n_noise) if scorer.has_noise_floor else 0,
             )
         finally:
             plan.parts.remove()
+
+
+class _Timed(NamedTuple):
+    seconds: float  # per SNV
+    n: int  # SNVs that were scored together
+
+
+def _timed(scorer: VariantScorer, variants: Sequence[Variant]) -> _Timed:
+    """Score some SNVs and return the time of one, of as many as take MOST_SECONDS together."""
+    began = time.perf_counter()
+    scorer.score(variants[:1])  # the first call also loads kernels
+    first = time.perf_counter() - began
+    several = variants[: int(min(len(variants), MOST_SECONDS / max(first, 1e-9)))]
+    if len(several) < min(2, len(variants)):
+        return _Timed(first, 1)
+    began = time.perf_counter()
+    scorer.score(several)
+    return _Timed((time.perf_counter() - began) / len(several), len(several))
 
 
 def peak_memory() -> int | None:

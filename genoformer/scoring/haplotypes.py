@@ -23,7 +23,7 @@ from genoformer.scoring.parts import Rows
 from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.track_scores import TrackScores, weighted_sum, zeros_like
 from genoformer.scoring.variant_scorer import HaplotypeScorer
-from genoformer.tables import MISSING, tsv_line
+from genoformer.tables import MISSING, tsv_cell, tsv_line
 
 SUM = "sum"
 Part = tuple[Window, Inside]
@@ -79,33 +79,43 @@ def _samples(job: HaplotypeJob, known: Sequence[str]) -> list[str]:
 def _rows_of_region(samples: Sequence[str], scorer: HaplotypeScorer, part: Part) -> Rows:
     window, inside = part
     variants, carriers = inside.variants, inside.carriers
-    numbers: dict[tuple[int, ...], int] = {(): 0}  # variants of a chromosome -> number of its sequence; 0 is the reference
+    by_chromosome = np.ascontiguousarray(carriers.transpose(1, 2, 0))  # [samples, chromosomes, variants]
+    numbers: dict[bytes, int] = {bytes(len(variants)): 0}  # the variants that a chromosome has -> number of its sequence
     sequences = [
-        [numbers.setdefault(tuple(np.flatnonzero(carriers[:, s, c]).tolist()), len(numbers)) for c in range(n)]
-        for s, n in enumerate(inside.ploidy.tolist())
+        tuple(numbers.setdefault(row.tobytes(), len(numbers)) for row in rows[:n])
+        for rows, n in zip(by_chromosome, inside.ploidy.tolist(), strict=True)
     ]
     haplotypes: list[list[Variant]] = []
-    n_variants, n_overlapping = [0], 0
-    for rows in list(numbers)[1:]:
-        kept, n_out = drop_overlapping(variants[i] for i in rows)
+    n_variants, n_overlapping = [0], 0  # of the reference, which is sequence 0
+    for has_variant in list(numbers)[1:]:
+        kept, n_out = drop_overlapping(v for v, has in zip(variants, has_variant, strict=True) if has)
         n_overlapping += n_out
         n_variants.append(len(kept))
         haplotypes.append(kept)
     scores = _scores(scorer, window, haplotypes)
-    place = [window.region.chrom, str(window.region.start), str(window.region.end), window.region.name]
+    place = tsv_line([window.region.chrom, str(window.region.start), str(window.region.end), window.region.name])
+    cells: dict[tuple[tuple[int, ...], int], list[str]] = {}  # of samples with the same sequences: all that follows their name
     lines = []
-    for sample, of_sample, n_rows in zip(samples, sequences, inside.n_rows.tolist(), strict=True):
-        n_absent = n_rows - len(of_sample)  # chromosomes that the sample lacks here
-        dosage = weighted_sum([scores[number] for number in of_sample], [1] * len(of_sample))
-        table = scorer.layout.table([*(scores[number] for number in of_sample), *[scores[0]] * n_absent, dosage])
-        table[len(of_sample) : n_rows] = np.nan
-        counts = [str(n_variants[number]) for number in of_sample] + [MISSING] * n_absent
-        counts.append(str(sum(n_variants[number] for number in of_sample)))
-        names = [*map(str, range(1, n_rows + 1)), SUM]
-        for row, name, count in zip(table, names, counts, strict=True):
-            texts = [column.text(float(value)) for column, value in zip(scorer.columns, row, strict=True)]
-            lines.append(tsv_line([*place, sample, name, count, *texts]) + "\n")
+    for sample, of_sample, n_rows in zip(map(tsv_cell, samples), sequences, inside.n_rows.tolist(), strict=True):
+        if (of_sample, n_rows) not in cells:
+            cells[of_sample, n_rows] = _cells(scorer, scores, n_variants, of_sample, n_rows)
+        lines += [f"{place}\t{sample}\t{text}\n" for text in cells[of_sample, n_rows]]
     return Rows("".join(lines), {N_ROWS: len(lines), N_SEQUENCES: len(haplotypes), "overlapping": n_overlapping})
+
+
+def _cells(
+    scorer: HaplotypeScorer, scores: Sequence[TrackScores], n_variants: Sequence[int], sequences: tuple[int, ...], n_rows: int
+) -> list[str]:
+    """Return the cells of a sample with these sequences: a row per chromosome, and one of their sum."""
+    n_absent = n_rows - len(sequences)  # chromosomes that the sample lacks here
+    dosage = weighted_sum([scores[number] for number in sequences], [1] * len(sequences))
+    table = scorer.layout.table([*(scores[number] for number in sequences), *[scores[0]] * n_absent, dosage])
+    table[len(sequences) : n_rows] = np.nan
+    counts = [str(n_variants[number]) for number in sequences] + [MISSING] * n_absent
+    counts.append(str(sum(n_variants[number] for number in sequences)))
+    names = [*map(str, range(1, n_rows + 1)), SUM]
+    texts = ([of.text(float(value)) for of, value in zip(scorer.columns, row, strict=True)] for row in table)
+    return [tsv_line([name, count, *row]) for name, count, row in zip(names, counts, texts, strict=True)]
 
 
 def _scores(scorer: HaplotypeScorer, window: Window, haplotypes: Sequence[Sequence[Variant]]) -> list[TrackScores]:

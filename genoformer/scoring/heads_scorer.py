@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -47,7 +47,11 @@ class HeadsScorer:
 
     @property
     def flops_per_variant(self) -> float:
-        return sum(part.flops_per_variant for part in self.parts)
+        """Number of operations for an ALT; of heads with the same embedding only the most expensive one counts."""
+        largest: dict[str, float] = {}
+        for part in self.parts:
+            largest[part.embedding_kind] = max(largest.get(part.embedding_kind, 0.0), part.flops_per_variant)
+        return sum(largest.values())
 
     @property
     def sharing_distance(self) -> int:
@@ -101,10 +105,22 @@ class HeadsScorer:
         values = np.concatenate([batch.values for batch in batches]) if batches else np.zeros((0, len(self.columns)))
         return ScoreBatch(statuses, values, matrix)
 
-    def _score(self, variants: Sequence[Variant], first: int) -> ScoreBatch:
+    def more_bytes(self, n_scored: int) -> int:
+        """Return how many bytes more the heads keep while they score `at_once` variants than after `n_scored` variants."""
+        times = max(1.0, self.at_once / n_scored)
+        return sum(min(work.most_bytes, int(work.n_bytes * times)) - work.n_bytes for work in self.work)
+
+    @contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """Let the heads compute what they have in common once while the block runs, for the same variants."""
         with ExitStack() as stack:
             for model, work in zip(self.parts[0].models, self.work, strict=True):
+                work.next_round()
                 stack.enter_context(model.sharing(work))
+            yield
+
+    def _score(self, variants: Sequence[Variant], first: int) -> ScoreBatch:
+        with self._sharing():
             batches = [part.score(variants) for part in self.parts]
         statuses = [Status.OK if Status.OK in of else of[0] for of in zip(*(batch.statuses for batch in batches), strict=True)]
         values = np.hstack([batch.values for batch in batches])
@@ -123,8 +139,18 @@ class HeadsScorer:
         return TrackScoreMatrix(np.concatenate(rows), np.concatenate(values))
 
     def noise(self, variants: Sequence[Variant]) -> list[Noise]:
-        """Return nothing: noise is measured head by head (`noise.measure`)."""
+        """Return nothing: each head has its own noise (`noise_of_parts`)."""
         return []
+
+    def noise_of_parts(self, variants: Sequence[Variant]) -> list[list[Noise]]:
+        """Return `noise` of each head, whose windows are predicted whole and twice: fewer of them at a time."""
+        noise: list[list[Noise]] = [[] for _ in self.parts]
+        size = max(1, self.at_once // 2)
+        for i in range(0, len(variants), size):
+            with self._sharing():
+                for of_head, part in zip(noise, self.parts, strict=True):
+                    of_head += part.noise(variants[i : i + size])
+        return noise
 
     def reference_scorer(self) -> HeadsScorer:
         """Return the reference implementation of the same scores."""

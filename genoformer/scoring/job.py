@@ -85,6 +85,7 @@ class ScoringJob:
     command: tuple[str, ...] = ()  # command line to store with the parts
     name: str | Path | None = None  # name of the VCF in messages, if `vcf` is a copy
     model_name: str = "model"
+    cautions: tuple[str, ...] = ()  # of the models' cards, for the notes and the header
 
     @classmethod
     def from_names(
@@ -120,6 +121,7 @@ class ScoringJob:
             parsed.region,
             parsed.compute.shard,
             model_name=",".join(name for name, _ in scoring.of_models) or named.label,
+            cautions=named.cautions(opened.contigs),
         )
 
 

@@ -6,11 +6,10 @@ A query masks [target, end) of a window and asks for P(base) at `target`. An SNV
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import permutations, zip_longest
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genoformer import inference
 from genoformer.genome.codes import Codes, N, encode, reverse_complement
@@ -18,9 +17,10 @@ from genoformer.genome.normalise import trim
 from genoformer.genome.variants import Alleles, Variant
 from genoformer.models.token_model import TokenModel
 from genoformer.scoring.score_inputs import AllelePair
-from genoformer.scoring.variant_windows import FLANK, VariantWindows
+from genoformer.scoring.variant_windows import FLANK, CentredWindows, VariantWindows
 from genoformer.writers import Floats
 
+_SNVS = {(ref, alt): (0, ref, alt) for ref, alt in permutations("ACGT", 2)}  # what `trim` returns for nearly all variants
 GROUP = 64  # insertions and deletions per batch: each needs dozens of windows
 
 
@@ -55,22 +55,21 @@ class MaskedLikelihoods:
         gets 0 for both alleles and the posterior of the first base of REF.
         """
         n = len(variants)
-        changes = [trim(v.ref, v.alt) for v in variants]
+        changes = [_SNVS.get((ref, alt)) or trim(ref, alt) for _, _, ref, alt in variants]
         equal = np.array([not ref for _, ref, _ in changes], dtype=bool)
         single = np.array([len(ref) == 1 for _, ref, _ in changes], dtype=bool) | (equal & with_posterior)
-        at = np.array([v.start + offset for v, (offset, _, _) in zip(variants, changes, strict=True)], dtype=np.int64)
+        at = np.array([v[1] - 1 + change[0] for v, change in zip(variants, changes, strict=True)], dtype=np.int64)
         alleles = [AllelePair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in self.windows.strands]
         posteriors = [np.full((n, 4), np.nan, np.float32) for _ in self.windows.strands]
         snvs = np.flatnonzero(single).tolist()
         if snvs:
-            windows, which = self.windows.centred([variants[i].chrom for i in snvs], at[snvs])
-            centre = np.full(len(windows), self.windows.centre)
+            windows = self.windows.centred([variants[i][0] for i in snvs], at[snvs])
             ref = encode("".join(changes[i][1] or variants[i].ref[0] for i in snvs))
             alt = encode("".join(changes[i][2] or variants[i].ref[0] for i in snvs))
             rows = np.arange(len(snvs))
             same = np.flatnonzero(equal)
             for strand, pair, posterior in zip(self.windows.strands, alleles, posteriors, strict=True):
-                log2_p = self._base_log_probs(windows, centre, strand=strand)[which]
+                log2_p = self._centre_log_probs(windows, strand)[windows.which]
                 posterior[snvs], pair.ref[snvs], pair.alt[snvs] = log2_p, log2_p[rows, ref], log2_p[rows, alt]
                 pair.ref[same] = pair.alt[same] = 0  # also next to N
         others = np.flatnonzero(~single).tolist()
@@ -159,20 +158,15 @@ class MaskedLikelihoods:
 
     def _query(self, questions: Sequence[MaskedQuery]) -> Floats:
         """Return log2 P of A, C, G, T, [n, 4], on the strand of each window."""
-        return self._base_log_probs(
-            np.stack([q.codes for q in questions]),
-            np.array([q.target for q in questions]),
-            np.array([q.end for q in questions]),
-        )
+        codes, target = np.stack([q.codes for q in questions]), np.array([q.target for q in questions])
+        end = np.array([q.end for q in questions])
+        return inference.posteriors(self.model, codes, target, end, batch_size=self.batch_size)
 
-    def _base_log_probs(
-        self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None, strand: str = "+"
-    ) -> Floats:
-        """Return log2 P of A, C, G, T at `target`, [B, 4], on the forward strand.
-
-        strand: "-" masks the one base at `target` on the reverse complement.
-        """
+    def _centre_log_probs(self, windows: CentredWindows, strand: str) -> Floats:
+        """Return log2 P of A, C, G, T at the centre of windows as one strand reads them, [U, 4], on the forward strand."""
+        codes, centre, starts = windows.codes, self.windows.centre, windows.starts
         if strand == "-":
-            codes, target = reverse_complement(codes), codes.shape[1] - 1 - target
-        log2_p = inference.posteriors(self.model, codes, target, end, batch_size=self.batch_size)
+            codes, centre, starts = reverse_complement(codes), self.windows.length - 1 - centre, -starts
+        target = np.full(len(codes), centre)
+        log2_p = inference.sliding_posteriors(self.model, codes, target, starts, batch_size=self.batch_size)
         return log2_p[:, ::-1] if strand == "-" else log2_p  # A C G T read backwards is the complement

@@ -14,8 +14,9 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.genome.wording import counted
 from genoformer.scoring.score_types import Score
-from genoformer.scoring.track_scores import TrackColumns
+from genoformer.scoring.track_scores import Noise, TrackColumns
 from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
 from genoformer.writers import Column, Floats
 
@@ -53,7 +54,7 @@ class NoiseFloor(NamedTuple):
         )
         strongest = "" if self.n_tracks == 1 else ", of the strongest track"
         what = (
-            f"noise: at {self.n_places} places the reference was scored against itself, one base further on, and a "
+            f"noise: at {counted(self.n_places, 'place')} the reference was scored against itself, one base further on, and a "
             "substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
@@ -75,34 +76,46 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    Those of several heads are measured head by head.
+    Heads have their own floors, measured at the same positions.
 
     places: contig and 0-based position.
     """
-    layout = scorer.layout
-    if parts := scorer_parts(scorer):
-        return _joined([measure(part, genome, places, n) for part in parts])
-    if layout is None or not scorer.has_noise_floor:
+    if not any(single.layout is not None and single.has_noise_floor for single in scorer_parts(scorer) or [scorer]):
         return None
     variants = _substitutions(scorer, genome, list(places), n)
-    if not variants:
-        return None
-    noise = scorer.noise(variants)
+    floors = [_floor_of_head(single, noise) for single, noise in _noise_of_singles(scorer, variants)] if variants else []
+    return _joined(floors) if floors else None
+
+
+def _noise_of_singles(scorer: VariantScorer, variants: Sequence[Variant]) -> list[tuple[VariantScorer, list[Noise]]]:
+    """Return the scorers of single heads that have noise, with that of each variant."""
+    parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
+    if (noise_of_parts := getattr(scorer, "noise_of_parts", None)) is not None:  # heads that share work
+        return list(zip(parts, noise_of_parts(variants), strict=True))
+    if parts:
+        return [single for part in parts for single in _noise_of_singles(part, variants)]
+    has_noise = scorer.layout is not None and scorer.has_noise_floor
+    return [(scorer, scorer.noise(variants))] if has_noise else []
+
+
+def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
+    """Return the floors of a scorer of one head from the noise at each position."""
+    layout = scorer.layout
+    assert layout is not None
     kinds = ([of.of_nothing for of in noise], [of.of_window for of in noise])
     indel, substitution = (_floors(scorer, np.abs(layout.strongest(scores)[0]), layout) for scores in kinds)
     return NoiseFloor(
-        len(variants), len(layout.names), tuple(column.belongs_to for column in flag_columns(scorer)), indel, substitution
+        len(noise), len(layout.names), tuple(column.belongs_to for column in flag_columns(scorer)), indel, substitution
     )
 
 
-def _joined(floors: Sequence[NoiseFloor | None]) -> NoiseFloor | None:
-    """Return the floors of several heads as one; None without positions."""
-    known = [floor for floor in floors if floor is not None]
-    if not known:
-        return None
-    names = tuple(name for floor in known for name in floor.names)
-    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in known), strict=True))
-    return NoiseFloor(known[0].n_places, max(floor.n_tracks for floor in known), names, indel, substitution)
+def _joined(floors: Sequence[NoiseFloor]) -> NoiseFloor:
+    """Return the floors of several heads as one."""
+    if len(floors) == 1:
+        return floors[0]
+    names = tuple(name for floor in floors for name in floor.names)
+    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in floors), strict=True))
+    return NoiseFloor(floors[0].n_places, max(floor.n_tracks for floor in floors), names, indel, substitution)
 
 
 def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:

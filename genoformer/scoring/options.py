@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -72,6 +72,10 @@ class NamedModels(NamedTuple):
         """Return the models of each that was given."""
         ends = list(accumulate(self.sizes))
         return [self.models[end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
+
+    def cautions(self, contigs: Collection[str]) -> tuple[str, ...]:
+        """Return what the cards of the models warn of on a genome with these contigs."""
+        return tuple(dict.fromkeys(note for name in self.names for note in folders.cautions(name, contigs)))
 
     def calibration(self, scoring: Scoring) -> Calibration | None:
         """Return the calibration in the folder of a single model that fits the head and scores best; None without any.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
+from genoformer.compute.garbage import rare_collections
 from genoformer.compute.partition import THREADS, resumed_threads
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
@@ -77,7 +78,7 @@ def score_variants(
     15
     >>> folder.cleanup()
     """
-    with open_plan(job, on_preflight=on_preflight, progress=progress) as plan:
+    with rare_collections(), open_plan(job, on_preflight=on_preflight, progress=progress) as plan:
         plan.compute()
         if job.shard is not None:
             return plan.shard_summary()
@@ -187,7 +188,7 @@ class Plan:
 
     def _header(self, added: Sequence[AddedColumns], lengths: dict[str, int]) -> Header:
         options = ";".join(f"{key}={value}" for key, value in self.options.items())
-        origin = Provenance(__version__, self.job.model_name, self.scoring.sha256, options)
+        origin = Provenance(__version__, self.job.model_name, self.scoring.sha256, options, " ".join(self.job.cautions))
         columns = [*self.columns, *(column for of in added for column in of.columns)]
         header = Header(self.preflight.header, lengths, columns, origin, noise=self.flags.floor.text() if self.flags else "")
         return header._replace(fields=self.job.outputs.fields, sources=self.job.outputs.sources)
@@ -249,7 +250,13 @@ def open_plan(
         partition = RecordPartition(vcf, intervals, checked.n_records, size, job.shard, scorer.cost, contigs)
         if job.assemble:
             partition.require(parts)
-        notes = [*checked.findings, *scoring.window_notes(job.model_name), *_input_notes(job, checked, scorer), *notes]
+        notes = [
+            *job.cautions,
+            *checked.findings,
+            *scoring.window_notes(job.model_name),
+            *_input_notes(job, checked, scorer),
+            *notes,
+        ]
         plan = Plan(
             job, scoring, scorer, sink, matrix, checked, workers, parts, partition, options, quantiles, notes, progress, began
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.genome.genotypes import Genotype
+from genoformer.genome.genotypes import Calls
 
 
 class Ploidies:
@@ -18,10 +18,10 @@ class Ploidies:
         self._with_variant: dict[int, NDArray[np.int32]] = {}  # ploidy -> genotypes [windows, samples]
         self._others: dict[int, NDArray[np.int32]] = {}
 
-    def add(self, windows: Sequence[int], genotypes: Sequence[Genotype], usable: Set[int]) -> None:
+    def add(self, windows: Sequence[int], calls: Calls, usable: Set[int]) -> None:
         """Count the genotypes of all samples at a record in some windows; usable: numbers of the ALTs that can be scored."""
-        kinds = {genotype: (genotype.known_ploidy, not usable.isdisjoint(genotype.alleles)) for genotype in set(genotypes)}
-        table_of_samples = np.array([kinds[genotype] for genotype in genotypes], dtype=np.int64).reshape(-1, 2)
+        kinds = [(genotype.known_ploidy, not usable.isdisjoint(genotype.alleles)) for genotype in calls.kinds]
+        table_of_samples = np.array(kinds, dtype=np.int64).reshape(-1, 2)[calls.numbers]
         ploidies, has_variant = table_of_samples[:, 0], table_of_samples[:, 1] > 0
         for counts, counted in ((self._with_variant, has_variant), (self._others, ~has_variant)):
             for ploidy in np.unique(ploidies[counted & (ploidies > 0)]).tolist():

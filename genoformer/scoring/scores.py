@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 
 
 def parse_scores(names: str) -> list[Score]:
-    """Return the scores named in a comma-separated list, in its order; ConfigError for an unknown name."""
-    chosen = list(dict.fromkeys(name.strip().upper() for name in names.split(",") if name.strip()))
+    """Return the scores named in a comma-separated list, in its order; ConfigError for an unknown name.
+
+    A name may be the key in INFO (GF_LLR).
+    """
+    chosen = list(dict.fromkeys(name.strip().upper().removeprefix("GF_") for name in names.split(",") if name.strip()))
     unknown = [name for name in chosen if name not in SCORES]
     if unknown or not chosen:
         found = f"unknown score {', '.join(unknown)}" if unknown else "no score is named"

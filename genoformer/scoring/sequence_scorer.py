@@ -107,14 +107,15 @@ class SequenceScorer:
         """Score variants; an allele that none of the scores is defined for gets the status NO_SCORE."""
         values = np.full((len(variants), len(self.scores)), np.nan, dtype=np.float32)
         statuses = [Status.OK] * len(variants)
+        is_substitution = np.array([len(ref) == len(alt) for _, _, ref, alt in variants], dtype=bool)
         for alleles in ("substitution", "indel"):
-            rows = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (alleles == "substitution")]
+            rows = np.flatnonzero(is_substitution == (alleles == "substitution")).tolist()
             columns = [i for i, score in enumerate(self.scores) if self.covers(score, alleles)]
             with_distribution = any(self.scores[i].input.needs_distribution for i in columns)
             size = NEXT_TOKEN_ROWS if with_distribution and self.models[0].causal else len(rows)
             for first in range(0, len(rows) if columns else 0, max(1, size)):
                 part = rows[first : first + size]
-                some = [variants[i] for i in part]
+                some = variants if len(part) == len(variants) else [variants[i] for i in part]
                 evidence = [VariantEvidence(reader, some, with_distribution) for reader in self.readers]
                 for i in columns:
                     values[part, i] = np.mean([_mean(self.scores[i], of) for of in evidence], axis=0)

@@ -72,7 +72,7 @@ class TrackScorer:
         self.head = scored_head(model, options.head)
         check_ensemble(self.models, self.head)
         shape = scored_heads(model)[self.head]
-        self.window, self.bin_size = scoring.context or length, shape.bin_size
+        self.window, self.bin_size, self.kind = scoring.context or length, shape.bin_size, shape.kind
         require_length(self.window, length)
         self.targets = options.targets or shape.table
         check_scores(model, self.head, self.scores, self.genes)
@@ -124,6 +124,11 @@ class TrackScorer:
     def cost(self, record: Record) -> int:
         """Return the cost of a record: 1 per ALT."""
         return len(record.alts)
+
+    @property
+    def embedding_kind(self) -> str:
+        """Equal for heads of tracks with the same embedding of the same bins."""
+        return self.models[0].embedding_kind(self.head) if self.kind == TRACKS else self.head
 
     @cached_property
     def flops_per_variant(self) -> float:
@@ -244,7 +249,8 @@ class TrackScorer:
             jobs, moved_jobs = (self.windows.jobs(variants, at) for at in (shift, shift + 1))
             for reader in self.predictor.readers:
                 rows = {}
-                pairs = zip(*(self.predictor.predict(reader, of, whole=True) for of in (jobs, moved_jobs)), strict=True)
+                sides = ((jobs, 1), (moved_jobs, -1))
+                pairs = zip(*(self.predictor.predict(reader, of, moved=other) for of, other in sides), strict=True)
                 for alleles, moved in pairs:
                     references = alleles._replace(job=alleles.job._replace(changes=()), alt=moved.ref)
                     before, after = (self._values(self.predictor.evidence(of)) for of in (alleles, moved))

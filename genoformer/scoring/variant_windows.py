@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles
+from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles, rows_by_value
 
+_BETWEEN_CONTIGS = 1 << 40  # more than any contig has
 FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches this far
 
 
@@ -24,6 +25,14 @@ class FlankedAlleles(NamedTuple):
     start: int  # first base of either allele
     ref_length: int
     alt_length: int
+
+
+class CentredWindows(NamedTuple):
+    """Distinct windows centred on single bases."""
+
+    codes: Codes  # [U, L]
+    starts: NDArray[np.int64]  # [U]: windows of one contig overlap if their starts are less than L apart, others are far apart
+    which: NDArray[np.intp]  # [n]: the row of the window of each base
 
 
 class VariantWindows(NamedTuple):
@@ -40,14 +49,21 @@ class VariantWindows(NamedTuple):
         """Position of the variant in its window."""
         return self.length // 2 + self.shift
 
-    def centred(self, chroms: Sequence[str], at: NDArray[np.int64]) -> tuple[Codes, NDArray[np.intp]]:
-        """Return the distinct windows [U, L] centred on single bases, and the window row of each base."""
-        names = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
-        keys = np.stack([np.array([names[c] for c in chroms]), at])
-        unique, which = np.unique(keys, axis=1, return_inverse=True)
-        starts = unique[1] - self.centre
-        parts = [self.genome.windows(name, starts[unique[0] == i], self.length) for name, i in names.items()]
-        return np.concatenate(parts), which.reshape(-1)
+    def centred(self, chroms: Sequence[str], at: NDArray[np.int64]) -> CentredWindows:
+        """Return the distinct windows centred on single bases, by contig and position."""
+        parts: list[Codes] = []
+        all_starts: list[NDArray[np.int64]] = []
+        which, n_windows = np.empty(len(at), dtype=np.intp), 0
+        for i, (name, rows) in enumerate(rows_by_value(chroms).items()):
+            unique, which_of_contig = np.unique(at[rows], return_inverse=True)
+            which[rows] = n_windows + which_of_contig
+            n_windows += len(unique)
+            starts = unique - self.centre
+            parts.append(self.genome.windows(name, starts, self.length))
+            all_starts.append(starts + i * _BETWEEN_CONTIGS)
+        if len(parts) == 1:
+            return CentredWindows(parts[0], all_starts[0], which)
+        return CentredWindows(np.concatenate(parts), np.concatenate(all_starts), which)
 
     def place(self, variant: Variant) -> Alleles:
         """Return the windows of both alleles; the middle of ALT takes the position of the middle of REF."""

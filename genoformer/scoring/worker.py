@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 
 import numpy as np
 
-from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_records import Record, column
 from genoformer.genome.fit import FIX_MEANING, FIX_WORDS, Fit, check_fit
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames, Status, Variant
@@ -24,18 +26,8 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: VariantScor
     names: a Fit, whose corrections add a column, or only names of contigs.
     """
     checked = check_fit(records, genome, names, scorer.longest_allele)
-    statuses = [status for row in checked.statuses for status in row]
-    rows: list[int] = []
-    variants: list[Variant] = []
-    row = 0
-    for record in checked.records:
-        for alt in record.alts or (".",):
-            if statuses[row] is Status.OK:
-                contig = names.get(record.chrom)
-                assert contig is not None
-                rows.append(row)
-                variants.append(Variant(contig, record.pos, record.ref.upper(), alt.upper()))
-            row += 1
+    statuses = list(chain.from_iterable(checked.statuses))
+    rows, variants = _scored(checked.records, statuses, names)
     values = np.full((len(statuses), len(scorer.columns)), np.nan, dtype=np.float32)
     scores = scorer.score(variants) if variants else ScoreBatch([], values[:0])
     values[rows] = scores.values
@@ -48,6 +40,21 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: VariantScor
     n_tracks = scorer.n_matrix
     matrix = _expand_to_all_alts(scores.matrix, rows, records, len(scorer.scores), n_tracks) if n_tracks else None
     return PartResult(np.array([_NUMBER[status] for status in statuses], dtype=np.uint8), values, *(matrix or ()))
+
+
+def _scored(records: Sequence[Record], statuses: Sequence[Status], names: ContigNames) -> tuple[list[int], list[Variant]]:
+    """Return the ALTs that can be scored: their rows in `statuses`, and their variants in upper case."""
+    rows: list[int] = []
+    variants: list[Variant] = []
+    row, new = 0, partial(tuple.__new__, Variant)
+    contigs = {chrom: names.get(chrom) for chrom in set(column(records, "chrom"))}
+    for _, chrom, pos, _, ref, alts in records:
+        for alt in alts or (".",):
+            if statuses[row] is Status.OK:
+                rows.append(row)
+                variants.append(new((contigs[chrom], pos, ref.upper(), alt.upper())))
+            row += 1
+    return rows, variants
 
 
 def fix_columns(fixes: Sequence[str]) -> list[Column]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from genoformer import inference
+from genoformer.compute.garbage import rare_collections
 from genoformer.compute.pools import LocalPool, Pool, RayPool, run_local, run_pool
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
@@ -42,7 +43,8 @@ class WorkerTask:
     @contextmanager
     def open(self) -> Iterator[Compute]:
         """Yield the function that scores records; its models are on the device in the block."""
-        with inference.threads(self.threads), open_scorer(self.genome, self.scoring, self.runtime) as scorer:
+        threads, opened = inference.threads(self.threads), open_scorer(self.genome, self.scoring, self.runtime)
+        with rare_collections(), threads, opened as scorer:
             yield lambda records: score_records(records, self.genome, scorer, self.names)
 
 

@@ -7,13 +7,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -24,6 +24,7 @@ from genoformer.progress import RESUMED, Progress, ProgressCallback
 from genoformer.training.averaging import Average
 from genoformer.training.lightning import make_trainer, quiet, stopped
 from genoformer.training.log import LOG, Log
+from genoformer.training.loggers import open_loggers
 from genoformer.training.losses import Loss
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
@@ -219,6 +220,7 @@ class _ValidationCallback(Callback):
         self.best: dict[str, Tensor] | None = None
         self.best_step, self.best_rank, self.waited = 0, (-math.inf, -math.inf), 0
         self.average: Average | None = None
+        self.boards: list[Any] = []  # of TensorBoard and of other services
         self.written: Log | None = None  # not `log`, which Lightning gives to every callback
         self.earlier: dict[str, Tensor] = {}  # the average of the run that is resumed
         self.sums = torch.zeros(2, dtype=torch.float64)  # the module's sums over all processes, when the state was saved
@@ -236,8 +238,7 @@ class _ValidationCallback(Callback):
         step = trainer.global_step
         if trainer.is_global_zero:
             self.written = Log(self.folder / LOG, step)
-            # purge the steps that a killed run made after its last saved state
-            self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
+            self.boards = open_loggers(self.folder, step, asdict(self.config))
         sums = self.sums if trainer.is_global_zero else module.sums
         module.sums = sums.to(module.device if module.device.type != "mps" else "cpu", copy=True)
         if self.config.ema_decay:
@@ -283,7 +284,8 @@ class _ValidationCallback(Callback):
         self.metrics |= row
         if row and self.written is not None:
             self.written.write(step, row)
-            self.board.log_metrics(row, step)
+            for board in self.boards:
+                board.log_metrics(row, step)
         self._keep(trainer, module, step)
         if self.progress is not None and trainer.is_global_zero:
             note = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in self.metrics if name != "learning_rate")
@@ -339,7 +341,8 @@ class _ValidationCallback(Callback):
         self.signals.release()
         if self.written is not None:
             self.written.close()
-            self.board.finalize("success")
+        for board in self.boards:
+            board.finalize("success")
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         self.signals.release()

@@ -12,7 +12,7 @@ from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
 from genoformer.models.alphagenome import config as alphagenome
 from genoformer.models.borzoi import config as borzoi
-from genoformer.models.enformer import model as enformer
+from genoformer.models.enformer import config as enformer
 from genoformer.models.families import class_of, model_class
 from genoformer.models.track_model import NewHead
 from genoformer.models.tuning import TUNE

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genoformer.errors import ConfigError
 from genoformer.formats.input_columns import REASON_KEY
-from genoformer.formats.vcf import Record
+from genoformer.formats.vcf_records import Record, column
 from genoformer.genome.variants import Status
 from genoformer.writers.base import (
     FIX_KEY,
     NO_CELLS,
+    NO_RECORDS,
+    NUMBER,
     STATUS_KEY,
     Cells,
     Floats,
@@ -35,12 +40,13 @@ class VCFWriter(TextWriter):
 
     def __init__(self, sink: Sink, file: Any, header: Header) -> None:
         super().__init__(sink, file, header)
-        self.keys = [column.key for column in header.columns]
-        self.texts = [info_text(column) for column in header.columns]
+        self.keys = [of.key for of in header.columns]
+        self.texts = [info_text(of) for of in header.columns]
         self.fields = [field.key for field in header.fields]
         self.replaced = [*self.keys, *([STATUS_KEY, FIX_KEY] if self.keys else []), *_earlier_keys(header)]
         self.replaced += _companions(header, self.keys)
         self.stale = tuple(f"{key}=" for key in self.replaced)
+        self.has_samples = header.lines[-1].count("\t") > 7
         self.is_sorted, self.last, self.contigs, self.furthest = True, ("", 0), set[str](), 0
 
     def head(self) -> Iterable[str]:
@@ -49,7 +55,7 @@ class VCFWriter(TextWriter):
         kept = [line for line in header.lines[:-1] if not line.startswith(declared)]
         gone = [f"##genoformer_annotation=<ID={source.name}," for source in header.sources]
         if not any(line.startswith("##INFO=<ID=GF_") and ",Number=A," in line for line in kept):
-            gone += ["##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise="]
+            gone += [f"##genoformer_{name}=" for name in ("version", "model", "options", "caution", "noise")]
         yield from (line for line in kept if not line.startswith(tuple(gone)))  # keep provenance of other scores
         known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
         for name, length in header.contigs.items():
@@ -61,10 +67,10 @@ class VCFWriter(TextWriter):
 
     def _declarations(self) -> Iterator[str]:
         """Yield the INFO lines of the added keys."""
-        for column in self.header.columns:
-            kind = "String" if column.words else "Float"
-            text = quoted(column.meaning) + ("" if column.words else f" Unit: {column.unit}.")
-            yield f'##INFO=<ID={column.key},Number=A,Type={kind},Description="{text}">'
+        for of in self.header.columns:
+            kind = "String" if of.words else "Float"
+            text = quoted(of.meaning) + ("" if of.words else f" Unit: {of.unit}.")
+            yield f'##INFO=<ID={of.key},Number=A,Type={kind},Description="{text}">'
         if self.header.columns:
             of_table = any(line.startswith(f"##INFO=<ID={REASON_KEY},") for line in self.header.lines)
             unused = {Status.OK} | (set() if FIX_KEY in self.keys or of_table else {Status.EITHER_STRAND})
@@ -78,27 +84,96 @@ class VCFWriter(TextWriter):
             yield f'##INFO=<ID={field.key},Number={n},Type={field.type},Description="{quoted(field.meaning)}">'
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
-        fields = record.line.split("\t", 8)
+        self.write_lines([self._line(record.line, self._added(statuses, values, cells))])
+        self.note_order(record.chrom, record.pos, record.pos, record.pos + len(record.ref))
+
+    def write_all(
+        self, records: Sequence[Record], statuses: Sequence[Status], values: Floats, cells: Mapping[int, Cells] = NO_RECORDS
+    ) -> None:
+        added = self._added_to_rows(statuses, values)
+        if len(statuses) > len(records):
+            n_rows = [max(1, len(alts)) for alts in column(records, "alts")]
+            spans = [slice(end - n, end) for n, end in zip(n_rows, accumulate(n_rows), strict=True)]
+            added = [
+                added[rows.start] if n == 1 else self._added(statuses[rows], values[rows], NO_CELLS)
+                for n, rows in zip(n_rows, spans, strict=True)
+            ]
+        for i, of in cells.items():
+            added[i] = ";".join([*([added[i]] if added[i] else []), *format_info(self.fields, of)])
+        lines = column(records, "line")
+        if self._are_plain(lines):
+            pairs = zip(lines, added, strict=True)
+            self.write_list(
+                [(line[:-1] if line[-2:] == "\t." else line + ";") + text if text else line for line, text in pairs]
+            )
+        else:
+            self.write_list([self._line(line, text) for line, text in zip(lines, added, strict=True)])
+        self._note_orders(records)
+
+    def _are_plain(self, lines: Sequence[str]) -> bool:
+        """True if INFO ends the lines, is not empty, and has none of the keys that are replaced."""
+        if self.has_samples or any(line.count("\t") != 7 or line[-1] == "\t" for line in lines):
+            return False
+        text = "\n".join(lines)
+        return not any(mark in text for mark in self.stale)
+
+    def _line(self, line: str, added: str) -> str:
+        """Return a line with more text in INFO; its old values of replaced keys go."""
+        fields = line.split("\t", 8)
         fields += ["."] * (8 - len(fields))
         info = fields[7]
-        if any(mark in info for mark in self.stale):  # the new values replace the old
+        if any(mark in info for mark in self.stale):
             info = ";".join(item for item in info.split(";") if not item.startswith(self.stale))
+        if added:
+            fields[7] = added if info in (".", "") else f"{info};{added}"
+        else:
+            fields[7] = info or "."
+        return "\t".join(fields)
+
+    def _added(self, statuses: Sequence[Status], values: Floats, cells: Cells) -> str:
+        """Return the text that a record gets in INFO; "" for none."""
         added = [
-            f"{key}={','.join(map(text, column))}"
-            for key, text, column in zip(self.keys, self.texts, values.T.tolist(), strict=True)
-            if any(value == value for value in column)
+            f"{key}={','.join(map(text, numbers))}"
+            for key, text, numbers in zip(self.keys, self.texts, values.T.tolist(), strict=True)
+            if any(value == value for value in numbers)
         ]
         reason = next((status.value for status in statuses if status is not Status.OK), None)
         if reason and self.keys:
             added.append(f"{STATUS_KEY}={reason}")
         if cells:
             added += format_info(self.fields, cells)
-        if added:
-            fields[7] = ";".join(([] if info in (".", "") else [info]) + added)
-        else:
-            fields[7] = info or "."
-        self.write_lines(["\t".join(fields)])
-        self.note_order(record.chrom, record.pos, record.pos, record.pos + len(record.ref))
+        return ";".join(added)
+
+    def _added_to_rows(self, statuses: Sequence[Status], values: Floats) -> list[str]:
+        """Return what `_added` does for each row alone, without cells."""
+        n, columns = len(statuses), []
+        for key, text, of, numbers in zip(self.keys, self.texts, self.header.columns, values.T, strict=True):
+            known = np.flatnonzero(~np.isnan(numbers))
+            row = numbers[known].astype(np.float64) + 0.0  # no -0
+            if not len(known):
+                continue
+            if of.words:
+                texts = [f"{key}={text(value)}" for value in row.tolist()]
+            else:  # one format for all numbers takes half the time of many
+                texts = (f"{key.replace('%', '%%')}={NUMBER}\n" * len(row) % tuple(row.tolist())).split("\n")[:-1]
+            columns.append(texts if len(known) == n else _spread(texts, known.tolist(), n))
+        if any(status is not Status.OK for status in statuses) and self.keys:
+            columns.append(["" if status is Status.OK else f"{STATUS_KEY}={status.value}" for status in statuses])
+        if len(columns) < 2:
+            return columns[0] if columns else [""] * n
+        return [";".join(filter(None, row)) for row in zip(*columns, strict=True)]
+
+    def _note_orders(self, records: Sequence[Record]) -> None:
+        """Record what the index needs to know of consecutive records."""
+        positions = np.array(column(records, "pos"), dtype=np.int64)
+        ends = positions + np.fromiter(map(len, column(records, "ref")), dtype=np.int64, count=len(records))
+        first = 0
+        for chrom, run in groupby(column(records, "chrom")):
+            after = first + len(list(run))
+            of_run = positions[first:after]
+            is_rising = bool((of_run[1:] >= of_run[:-1]).all())
+            self.note_order(chrom, int(of_run[0]), int(of_run[-1]), int(ends[first:after].max()), rising=is_rising)
+            first = after
 
     def refuse_undeclared(self, text: bytes) -> None:
         """Raise ConfigError if input records have a key of our fields that the input header does not declare."""
@@ -179,11 +254,26 @@ def _origin(header: Header) -> Iterator[str]:
         of = f'Keys="{",".join(source.keys)}",File="{quoted(source.file)}",{source.hashed}="{source.sha256}"'
         yield f"##genoformer_annotation=<ID={source.name},{of}>"
     if header.columns:
-        name = re.sub(r"[^\w.+-]", "_", origin.model)  # characters that the VCF specification allows in an ID
-        yield f'##genoformer_model=<ID={name},sha256="{origin.sha256}">'
+        yield model_line(origin.model, origin.sha256)
         yield f"##genoformer_options={origin.options}"
+        if origin.caution:
+            yield f"##genoformer_caution={origin.caution}"
     if header.noise:
         yield f"##genoformer_noise={header.noise}"
+
+
+def _spread(texts: Sequence[str], rows: Sequence[int], n: int) -> list[str]:
+    """Return n texts: those in some rows, and empty ones."""
+    spread = [""] * n
+    for row, text in zip(rows, texts, strict=True):
+        spread[row] = text
+    return spread
+
+
+def model_line(model: str, sha256: str) -> str:
+    """Return the header line on the model, whose name becomes an ID."""
+    name = re.sub(r"[^\w.+-]", "_", model)  # characters that the VCF specification allows in an ID
+    return f'##genoformer_model=<ID={name},sha256="{sha256}">'
 
 
 def format_info(keys: Sequence[str], cells: Cells) -> list[str]:

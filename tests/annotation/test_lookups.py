@@ -24,7 +24,8 @@ from genoformer.annotation import read_annotations, source_hash
 from genoformer.annotation.run import Summary, annotate_variants
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
 from genoformer.formats.bigwig import BigWig, write_bigwig
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.reference import Genome
 from genoformer.writers import UnfitRecordError
 

@@ -77,7 +77,8 @@ def speed() -> list[Row]:
 
     from genoformer.interpretation.ism import substitutions
     from genoformer.interpretation.targets import AttributionTarget
-    from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
+    from genoformer.models.enformer.config import EnformerConfig, preset
+    from genoformer.models.enformer.model import Enformer
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
     from genoformer.models.track_model import one_hot
     from genoformer.models.transformer.config import EncoderConfig

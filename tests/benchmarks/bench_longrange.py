@@ -150,7 +150,8 @@ def peak(name: str) -> None:
 
     if name == "ours":
         from genoformer.inference.tracks import TrackPredictor
-        from genoformer.models.enformer.model import Enformer, EnformerConfig
+        from genoformer.models.enformer.config import EnformerConfig
+        from genoformer.models.enformer.model import Enformer
 
         TrackPredictor(Enformer(EnformerConfig()).eval(), "human", N_BINS)(codes(N_BASES))
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Row, data_folder, faster, script, seconds
+from common import Row, data_folder, faster, holds, script, seconds
 
 CONTIGS = {"chr1": (0, 1_000_000), "chr20": (1_000_000, 2_000_000)}
 N_LONG, LONG = 16, 196_608  # Enformer's and Borzoi's scale
@@ -88,6 +88,38 @@ def main() -> list[Row]:
                     ]
                 fasta.close()
                 strings.close()
+    return [*rows, *bigwigs()]
+
+
+def bigwigs() -> list[Row]:
+    """Windows of bigWig files as float32 with 0 for missing values: a real ChIP-seq track, and one with a value per base."""
+    import pybigtools
+
+    from genoformer.formats.bigwig import BigWig, new_bigwig
+
+    rng, rows = np.random.default_rng(1), []
+    with tempfile.TemporaryDirectory() as folder:
+        dense = Path(folder) / "dense.bw"
+        with new_bigwig(dense, {"chr22": 4_000_000}) as file:
+            at = np.arange(4_000_000)
+            file.add("chr22", at, at + 1, rng.random(len(at)).round(3))
+        real = data_folder() / "hg19" / "chipseq_chr22" / "CTCF_chr22_treat_pileup.hg19.bw"
+        for what, path, n in (("a real ChIP-seq track", real, 60), ("a track with a value per base", dense, 10)):
+            track, peer = BigWig(path), pybigtools.open(str(path))
+            starts = rng.integers(0, track.contigs["chr22"] - LONG, n).tolist()
+
+            def ours(track: Any = track, starts: list[int] = starts) -> list[Any]:
+                return [track.values("chr22", start, start + LONG) for start in starts]
+
+            def theirs(peer: Any = peer, starts: list[int] = starts) -> list[Any]:
+                return [peer.values("chr22", start, start + LONG, fillna=0).astype(np.float32) for start in starts]
+
+            same = all(np.array_equal(a, b) for a, b in zip(ours(), theirs(), strict=True))
+            taken = seconds({"ours": ours, "pybigtools": theirs}, N_ROUNDS)
+            speed = {name: LONG * n / value / 1e6 for name, value in taken.items()}
+            name = f"{LONG:,} bp windows of {what}, bigWig"
+            rows.append(faster(name, "pybigtools values", speed["ours"], speed["pybigtools"], 1.0, unit="Mb/s"))
+            rows.append(holds(f"{name}: the same numbers", same, True))
     return rows
 
 

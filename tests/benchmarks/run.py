@@ -16,6 +16,8 @@ BENCHMARKS = {
     "classifier_score": "Scoring SNVs with a fine-tuned model of DNABERT-6's size",
     "family_scoring": "Scoring SNVs with blocks of bases and with causal models",
     "score_command": "The whole of `genoformer score` with a very small model",
+    "haplotypes": "Haplotypes of many samples",
+    "genome_tracks": "Tracks of a language model over a genome",
     "training": "Pre-training, and the batches that it feeds on",
     "human": "The human model that ships",
     "variants": "Scores of variants beside what is known of them",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_near_names_are_told() -> None:
         ("[data.one]", "[data.one", "cannot be read as a catalog"),
         ("files = [", "file = [", "unknown field file"),
         ('licence = "l"', 'licence = "l"\nby_hand = "x"', "add them, or by_hand"),
+        ('licence = "l"', 'licence = "l"\nreplicates = 2', "replicates = 2; give a whole number, and a hub with replicate-0"),
+        ('licence = "l"', 'licence = "l"\nreplicates = "2"', "replicates = '2'; give a whole number"),
         ('files = [{ name = "a.txt", url = "https://example.org/a.txt", size = 3 }]', "", "has no files; add them, or by_hand"),
     ],
 )
@@ -136,6 +139,24 @@ def test_an_entry_by_hand_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tm
         ):
             use()
     assert not list(tmp_path.iterdir())
+
+
+def test_replicates_are_entries_of_their_own() -> None:
+    """The list has one line for all; each replicate is pulled by its name."""
+    models = read_catalog()["models"]
+    for name in ("borzoi", "borzoi-mouse", "borzoi-prime", "flashzoi"):
+        first, last = models[name], models[f"{name}-3"]
+        assert first.replicates == (f"{name}-1", f"{name}-2", f"{name}-3")
+        assert (last.replicates, last.replicate_of) == ((), name)
+        assert "replicate 0" in first.title
+        assert last.title == first.title.replace("replicate 0", "replicate 3")
+        assert first.hub is not None
+        assert last.hub == first.hub.replace("replicate-0", "replicate-3")
+        assert (last.files, last.licence, last.size) == (first.files, first.licence, first.size)
+    lines = run_well("models", "list").output.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("flashzoi")] == ["flashzoi"]
+    assert "flashzoi-1, flashzoi-2, flashzoi-3" in next(line for line in lines if line.startswith("flashzoi"))
+    assert "flashzoi-3" in [entry["name"] for entry in json.loads(run_well("models", "list", "--json").output)]
 
 
 def test_a_card_names_family_licence_and_use() -> None:

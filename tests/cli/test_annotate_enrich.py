@@ -18,7 +18,8 @@ from genoformer_cli.main import main
 from genoformer.formats.bigwig import write_bigwig
 from genoformer.formats.motif_files import write_meme
 from genoformer.formats.motif_matrix import Matrix
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 VCF, FASTA = DEMO / "variants.vcf.gz", DEMO / "genome.fa.gz"

@@ -1,33 +1,23 @@
-"""What all commands have in common: help with an example, -q, -v and --debug, and options that mean one thing."""
+"""What all commands have in common: help with an example, -q, -v, --log and --debug, and options that mean one thing."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from commands import EVERY
 from genoformer_cli.main import main
 
 WORLD = Path(str(files("genoformer_data") / "demo"))
 VCF, FASTA = str(WORLD / "variants.vcf.gz"), str(WORLD / "genome.fa.gz")
-
-
-def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name), command
-
-
-EVERY = dict(commands())
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -43,7 +33,7 @@ def test_help_has_a_sentence_an_example_and_the_common_options(path: tuple[str, 
     paragraphs = (EVERY[path].help or "").split("\n\n")
     assert paragraphs[0].rstrip().endswith((".", "?")), paragraphs[0]
     assert f"genoformer {' '.join(path)} " in text or f"genoformer {' '.join(path)}\n" in text
-    for option in ("-q, --quiet", "-v, --verbose", "--debug", "-h, --help"):
+    for option in ("-q, --quiet", "-v, --verbose", "--log FILE", "--debug", "-h, --help"):
         assert option in text
     assert max(map(len, text.splitlines())) <= 100
     for parameter in EVERY[path].params:
@@ -82,7 +72,11 @@ def test_quiet_and_verbose(tmp_path: Path) -> None:
 
 
 def test_an_error_is_one_line_and_with_debug_a_traceback(tmp_path: Path) -> None:
-    for arguments in (["score", "no.vcf", "-f", FASTA], ["data", "info", "nothing"], ["models", "info", str(tmp_path)]):
+    for arguments in (
+        ["score", "no.vcf", "-f", FASTA, "-m", "demo"],
+        ["data", "info", "nothing"],
+        ["models", "info", str(tmp_path)],
+    ):
         status, out, said = run(*arguments)
         assert (status, out) == (2, "")
         assert said.startswith("Error: ")
@@ -92,6 +86,38 @@ def test_an_error_is_one_line_and_with_debug_a_traceback(tmp_path: Path) -> None
             done = CliRunner().invoke(main, where)
             assert done.exception is not None
             assert not isinstance(done.exception, SystemExit)
+
+
+def test_a_log_has_notes_stages_and_errors_with_the_time(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    check = ["score", VCF, "-f", FASTA, "-r", "chrS1:1-9000", "--preflight"]
+    plain = run(*check)
+    assert run(*check, "--log", log) == plain  # streams do not change
+    assert run("--log", log, "-q", *check) == (0, plain[1], "")
+    assert run(*check, "--log", log, "-f", "no.fa")[0] == 2
+    assert run("data", "info", "hg83", "--log", log)[0] == 2
+    assert run("data", "info", "--log", log)[0] == 2
+    lines = log.read_text().splitlines()
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ .+", line) for line in lines)
+    texts = [line[21:] for line in lines]
+    assert sum(text.startswith("  preflight: 15 records in") for text in texts) == 2
+    assert sum(text.startswith("Error: There is no file no.fa") for text in texts) == 1
+    assert sum(text.startswith("Error: the catalog has no data set 'hg83'") for text in texts) == 1
+    assert texts[-1].startswith("Error: Missing argument 'NAME'")
+    assert any("MB of memory" in text for text in texts)
+
+
+def test_a_log_is_no_input_and_lies_in_a_folder_that_exists(tmp_path: Path) -> None:
+    bed, before = tmp_path / "a.bed", "chr1\t5\t6\n"
+    bed.write_text(before)
+    status, _, message = run("enrich", bed, "-a", f"A={bed}", "--log", bed)
+    assert (status, message) == (2, f"Error: {bed} is a file of this run, found as the log too; give --log another file.\n")
+    assert bed.read_text() == before
+    assert run("report", bed, "-o", tmp_path / "o.html", "--log", tmp_path / "o.html")[0] == 2
+    for place in (tmp_path / "no" / "run.log", tmp_path):
+        status, _, message = run("data", "list", "--log", place)
+        assert status == 2
+        assert "--log" in message
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

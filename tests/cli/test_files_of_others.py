@@ -95,7 +95,7 @@ def test_columns_of_data_build(folder: Path) -> None:
     [
         ("interpret", "ism", "edge.bed", "-f", "g.fa", "-m", "demo", "--length", "60", "-o", "out", "--figures", "0"),
         ("interpret", "attention", "edge.bed", "-f", "g.fa", "-m", "demo", "-o", "out"),
-        ("haplotypes", "v.vcf", "-f", "g.fa", "-b", "edge.bed", "-o", "out.tsv"),
+        ("haplotypes", "v.vcf", "-f", "g.fa", "-m", "mini-tracks", "-b", "edge.bed", "-o", "out.tsv"),
         ("predict", "-f", "g.fa", "-m", "mini-tracks", "-b", "edge.bed", "--plan"),
     ],
 )

@@ -100,6 +100,15 @@ def test_finetune_prints_the_folder_and_its_mcc(made, tmp_path) -> None:
     assert manifest["data"]["train"]["manifest"] == built
 
 
+def test_finetune_prints_json_with_intervals(made, tmp_path) -> None:
+    words = ("finetune", made / "set/train.tsv", "--valid", made / "set/valid.tsv", "-c", made / "c.toml", "--epochs", 0.5)
+    found = json.loads(run(*words, "-o", tmp_path / "run", "--json").stdout)
+    (member,) = found["members"]
+    assert (member["folder"], set(member)) == (str(tmp_path / "run"), {"folder", "seed", "start", "metrics", "notes"})
+    assert {"mcc", "auroc"} <= set(member["metrics"])
+    assert all(set(row) == {"value", "low", "high"} for row in member["metrics"].values())
+
+
 def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made, tmp_path) -> None:
     """In small files the number of >x|number|label may be 0 or 1; it is still no label."""
     with (made / "set/train.tsv").open() as file:

@@ -71,6 +71,27 @@ def test_it_prints_a_row_for_each_group_and_writes_a_model_with_its_tracks(made:
         assert mean == pytest.approx(float(next(row[3] for row in rows if row[:2] == [split, "all"])), abs=2e-4)
 
 
+def test_json_has_each_group_of_each_split(made: Path, tmp_path: Path) -> None:
+    words = (
+        "finetune",
+        made / "set",
+        "--task",
+        "tracks",
+        "-c",
+        made / "c.toml",
+        "--epochs",
+        1,
+        "-o",
+        tmp_path / "run",
+        "--json",
+    )
+    found = json.loads(run(*words).stdout)
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert list(found["groups"]["valid"]) == ["all", "both", "one"]
+    for name, row in found["groups"]["valid"].items():
+        assert row["pearson_positions"]["value"] == pytest.approx(manifest["pearson"][name]["positions"], abs=1e-4)
+
+
 HEAD = {"heads.tracks.weight", "heads.tracks.bias"}
 BLOCK = [f"attention.{name}" for name in ("query", "key", "value", "position", "out")] + ["up", "down"]
 

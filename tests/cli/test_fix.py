@@ -19,7 +19,8 @@ from genoformer_cli.main import main
 from scoring_jobs import run_score
 
 import genoformer as gf
-from genoformer.formats.vcf import parse_info, read_variants
+from genoformer.formats.vcf import read_variants
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry

@@ -80,7 +80,8 @@ def test_one_track_of_a_region_is_one_bigwig_and_a_stride_is_measured(tmp_path: 
     assert not (tmp_path / "x.bw").exists()
 
 
-def test_an_ensemble_of_two_folders_and_all_phases(tmp_path: Path, model: Path, fasta) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_ensemble_of_two_folders_and_all_phases(tmp_path: Path, model: Path, fasta, workers: int) -> None:
     registry.save(small_encoder(BlockTokenizer.new(3), seed=1, context_length=32, init_std=0.5), tmp_path / "blocks")
     common = (
         "predict",
@@ -99,15 +100,13 @@ def test_an_ensemble_of_two_folders_and_all_phases(tmp_path: Path, model: Path, 
     )
     rows = dict(line.split("  ", 1) for line in run_well(*common, "--plan").stdout.splitlines())
     assert rows["passes"].strip() == "120 on each strand"
-    run_well(*common, "-o", tmp_path / "one.bw")
+    run_well(*common, "--workers", workers, "--part-size", 20, "-o", tmp_path / "o.bw")
     assert_refused(
         run(*common, "--phases", "all", "-o", tmp_path / "x.bw"), "--model has models whose tokens have different numbers"
     )
-    run_well(*common, "--workers", 2, "--part-size", 20, "-o", tmp_path / "two.bw")
     found = gf.predict(fasta, "chr1:1-60", [model, tmp_path / "blocks"], track="entropy").entropy
-    for name in ("one", "two"):
-        with pyBigWig.open(str(tmp_path / f"{name}.bw")) as file:
-            np.testing.assert_allclose(file.values("chr1", 0, 60, numpy=True), found, atol=1e-5)
+    with pyBigWig.open(str(tmp_path / "o.bw")) as file:
+        np.testing.assert_allclose(file.values("chr1", 0, 60, numpy=True), found, atol=1e-5)
     common = ("predict", "-f", fasta, "-m", tmp_path / "blocks", "-r", "chr1:1-60", "--track", "entropy", "--phases", "all")
     rows = dict(line.split("  ", 1) for line in run_well(*common, "--plan").stdout.splitlines())
     assert rows["passes"].strip() == "180 on each strand"
@@ -123,16 +122,18 @@ def test_a_plan_counts_bases_and_passes(tmp_path: Path, model: Path, fasta) -> N
     assert "bases a second, on cpu" in rows["rate"]
 
 
-def test_a_run_that_is_killed_resumes_with_the_same_bytes(tmp_path: Path, model: Path, fasta) -> None:
-    def words(name: str) -> list[object]:
+@pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
+def test_a_run_that_is_killed_resumes_with_the_same_bytes(workers: int, tmp_path: Path, model: Path, fasta) -> None:
+    def words(name: str, n_workers: int = workers) -> list[object]:
         tracks = ["--track", "entropy,information,logprob,constraint", "--stride", 4, "--part-size", 32]
-        return ["predict", "-f", fasta, "-m", model, *tracks, "--device", "cpu", "-o", tmp_path / name]
+        common = ["predict", "-f", fasta, "-m", model, *tracks, "--device", "cpu", "--threads", 1]
+        return [*common, *(["--workers", n_workers] if n_workers > 1 else []), "-o", tmp_path / name]
 
     def made(name: str) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
 
     said, moments = tmp_path / "said", random.Random(3)
-    finished(started(command, words("whole"), said), said)
+    finished(started(command, words("whole", 1), said), said)
     parts = tmp_path / ".out.parts"
     for _ in range(KILLS):
         child = started(command, words("out"), said)

@@ -16,7 +16,8 @@ from commands import assert_refused, rows_of, run, run_well, with_five_digits
 from small_models import small_classifier
 
 import genoformer as gf
-from genoformer.formats.vcf import parse_info, read_variants
+from genoformer.formats.vcf import read_variants
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.codes import decode
 from genoformer.models import registry
 from genoformer.scoring import class_scorer

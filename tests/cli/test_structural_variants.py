@@ -10,7 +10,8 @@ from commands import run_well
 from small_models import small_enformer
 
 import genoformer as gf
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.models import registry
 
 SEQUENCE = "".join(np.random.default_rng(5).choice(list("ACGT"), 3000))

@@ -11,7 +11,8 @@ import pytest
 from commands import run, run_well
 
 import genoformer as gf
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 
 SEQUENCE = "ACGTTGCATTACGATTTACGGCATCAGT" * 30
 ROWS = [("chr1", 101, "T", "C"), ("chr1", 205, "G", "GA"), ("chr1", 310, "A", "G")]
@@ -149,6 +150,6 @@ def test_a_table_has_no_genotypes(inputs, tmp_path) -> None:
     fasta, vcf, _ = inputs
     (tmp_path / "a.bed").write_text("chr1\t100\t210\n")
     table = oriented(vcf, tmp_path)
-    done = run("haplotypes", table, "-f", fasta, "-b", tmp_path / "a.bed", "-o", tmp_path / "h.tsv")
+    done = run("haplotypes", table, "-f", fasta, "-m", "mini-tracks", "-b", tmp_path / "a.bed", "-o", tmp_path / "h.tsv")
     assert done.exit_code == 2
     assert "has no samples; haplotypes need phased genotypes" in done.stderr

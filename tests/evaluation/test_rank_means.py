@@ -57,7 +57,7 @@ def test_the_command_ranks_scores_of_several_files(tmp_path) -> None:
     assert list(metrics) == names
     ranks = [np.abs(SCORES[0]), np.abs(SCORES[1]), sum(rankdata(np.abs(of)) for of in SCORES[:2])]
     for name, of in zip(names, ranks, strict=True):
-        assert metrics[name]["all"]["auroc"][0] == pytest.approx(roc_auc_score(LABELS, of), abs=1e-4)
+        assert metrics[name]["all"]["auroc"]["value"] == pytest.approx(roc_auc_score(LABELS, of), abs=1e-4)
     refused = run("evaluate", "variants", one, truth, "--truth", "label", "--also", one)
     assert_refused(refused, "found files of the same name (borzoi, borzoi)")
     assert_refused(

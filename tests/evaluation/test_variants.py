@@ -131,7 +131,7 @@ def test_the_command_prints_json_and_draws(files, tmp_path) -> None:
     found = json.loads(done.stdout)
     assert found == json.loads((out / "metrics.json").read_text())
     assert found["n"] == {"SAD": {"all": N, "e0": 20, "e1": 20, "e2": 20}}
-    assert found["scores"]["SAD"]["all"]["spearman"][0] == pytest.approx(spearmanr(SCORES, EFFECTS).statistic, abs=1e-4)
+    assert found["scores"]["SAD"]["all"]["spearman"]["value"] == pytest.approx(spearmanr(SCORES, EFFECTS).statistic, abs=1e-4)
     assert set(found["scores"]["SAD"]) == {"all", "e0", "e1", "e2", "mean_of_elements"}
     with Image.open(out / "variants.png") as image:
         assert image.size[0] > 600

@@ -9,7 +9,8 @@ import pysam
 import pytest
 
 from genoformer.errors import ConfigError
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.fit import check_fit
 from genoformer.genome.preflight import preflight
 from genoformer.genome.reference import Genome

@@ -25,6 +25,12 @@ def test_batches_by_the_tokens_of_known_bases(tokenizer, n_tokens) -> None:
         assert choose_batch_size(model, codes, 7) == 7
 
 
+def test_narrow_models_read_more_tokens_at_once() -> None:
+    """The hidden values of 1,024 tokens of 128 columns: 4,096 tokens of 32 columns, and never more than 16,384 tokens."""
+    sizes = {width: tokens_at_once(small_encoder(BaseTokenizer(), width=width)) for width in (4, 32, 128, 256)}
+    assert [sizes[width] / sizes[256] for width in (4, 32, 128)] == [16, 4, 1]
+
+
 def test_windows_with_more_tokens_than_typical_have_the_same_values() -> None:
     """An N before each second base leaves no block: six times the tokens, in batches of typical windows."""
     model = small_encoder(BlockTokenizer.new(6), context_length=96)

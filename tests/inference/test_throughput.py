@@ -10,7 +10,8 @@ from small_models import LONG_SHAPE
 from genoformer.errors import ConfigError
 from genoformer.inference import throughput
 from genoformer.inference.track_plan import plan_prediction
-from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
+from genoformer.models.enformer.config import EnformerConfig, preset
+from genoformer.models.enformer.model import Enformer
 
 CONFIG = EnformerConfig(**LONG_SHAPE)
 
@@ -47,5 +48,6 @@ def test_the_plan_of_a_prediction_by_hand() -> None:
     assert plan.seconds == plan.multiply_adds / 2e10
     both = plan_prediction(preset("enformer"), {"chr20": np.array([[0, 10]])}, head="human", both_strands=True, rate=2e10)
     assert (both.n_windows, both.seconds) == (1, 2 * plan.seconds)
+    assert (plan.memory["tracks"], both.memory["tracks"]) == (4 * 5313 * 896, 2 * 4 * 5313 * 896)
     assert "251,221,292" in plan.text()
     assert plan.memory["weights"] > 4 * 251_221_292

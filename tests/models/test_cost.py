@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from genoformer.models import cost
-from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
+from genoformer.models.enformer.config import EnformerConfig, preset
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.track_model import TrackModel
 from genoformer.models.transformer.config import EncoderConfig
@@ -261,7 +262,8 @@ MEASURE = """
 import sys, torch
 sys.path.insert(0, {tests!r})
 from small_models import random_onehot
-from genoformer.models.enformer.model import Enformer, preset
+from genoformer.models.enformer.config import preset
+from genoformer.models.enformer.model import Enformer
 from genoformer.inference.tracks import TrackPredictor
 
 torch.set_num_threads(1)

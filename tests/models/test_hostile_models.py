@@ -23,7 +23,7 @@ from genoformer.errors import CheckpointError, ConfigError, FileFormatError
 from genoformer.formats.arrays import read_arrays
 from genoformer.genome.minhash import Sketch
 from genoformer.models import folders, registry
-from genoformer.models.enformer.model import EnformerConfig
+from genoformer.models.enformer.config import EnformerConfig
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.scoring.calibration import Calibration
 from genoformer.tokenizers import KmerTokenizer

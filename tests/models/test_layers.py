@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from genoformer.models import cpu_kernels
-from genoformer.models.layers import Linear, RMSNorm, attend, for_each_query, linear
+from genoformer.models.layers import FirstConv, Linear, RMSNorm, attend, for_each_query, linear
 
 SMALL = [(1, 5, 12), (2, 8, 12), (16, 3, 12), (17, 5, 12), (33, 1, 12), (4, 12), (48, 12)]
 
@@ -163,3 +165,22 @@ def test_rotary_models_are_trained_in_mixed_precision_on_padded_sequences(shape)
     assert gradients[1].isfinite().all()
     cosine = torch.nn.functional.cosine_similarity(*gradients, dim=0)
     assert cosine > 0.99
+
+
+def test_the_first_convolution_remembers_its_weights_in_full() -> None:
+    """Until they are converted back or changed."""
+    conv = FirstConv(4, 3, 5)
+    weight, bias = conv.weight.detach().clone(), conv.bias.detach().clone()
+    half = copy.deepcopy(conv).to(torch.bfloat16)
+    assert half.weight.dtype == torch.bfloat16
+    assert not half.weight.float().equal(weight)
+    for known in (half, copy.deepcopy(half), half.to("cpu")):
+        assert known.best_weights[0].equal(weight)
+        assert known.best_weights[1].equal(bias)
+    assert half.state_dict().keys() == {"weight", "bias"}
+    changed = copy.deepcopy(half)
+    changed.weight.data.mul_(2)
+    assert changed.best_weights[0].equal(changed.weight)
+    back = half.to(torch.float32)
+    assert back.in_full is None
+    assert conv.best_weights[0].equal(conv.weight)

@@ -381,8 +381,10 @@ def test_windows_are_shared_between_the_alts_of_a_place(model, genome, monkeypat
     from genoformer import inference
 
     asked = []
-    true = inference.posteriors
-    monkeypatch.setattr(inference, "posteriors", lambda m, codes, *a, **k: asked.append(len(codes)) or true(m, codes, *a, **k))
+    true = inference.sliding_posteriors
+    monkeypatch.setattr(
+        inference, "sliding_posteriors", lambda m, codes, *a, **k: asked.append(len(codes)) or true(m, codes, *a, **k)
+    )
     score(AlleleScorer(model, genome), "LLR", snvs([150]) * 2)
     assert asked == [1, 1]
 

@@ -12,6 +12,7 @@ from small_models import small_classifier, small_encoder, small_enformer
 
 from genoformer.genome.codes import decode
 from genoformer.models import cost, registry
+from genoformer.scoring import estimate
 from genoformer.tokenizers import BlockTokenizer, KmerTokenizer
 
 TEXT = decode(np.random.default_rng(3).integers(0, 4, 2_000, dtype=np.uint8))
@@ -66,6 +67,41 @@ def test_the_plan_of_a_track_model_and_of_an_ensemble(folder, tmp_path) -> None:
     two = table_of(run_well(*words, "-m", tmp_path / "0", "-m", tmp_path / "1").stdout)
     assert int(two["parameters"].replace(",", "")) == 2 * int(one["parameters"].replace(",", ""))
     assert one["window"] == two["window"] == "256 bases"
+    assert "heads" not in one
+    assert one["time of the run"].endswith("if each record is one SNV, with the noise floor at 8 places")
+    none = table_of(run_well(*words, "-m", tmp_path / "0", "--noise-places", 0).stdout)
+    assert none["time of the run"].endswith("if each record is one SNV")
+
+
+def test_the_plan_of_several_heads(folder, tmp_path) -> None:
+    """The operations are those of the more expensive head: both read one embedding."""
+    registry.save(small_enformer(), tmp_path / "model")
+    words = ("score", folder / "in.vcf", "-f", folder / "g.fa", "-m", tmp_path / "model", "--strand", "forward", "--plan")
+    both, human = (
+        table_of(run_well(*words, *heads).stdout) for heads in (("--head", "human", "--head", "mouse"), ("--head", "human"))
+    )
+    assert both["heads"] == "2: human, mouse"
+    assert both["multiply-adds of an SNV"] == human["multiply-adds of an SNV"]
+
+
+class Slow:
+    """A scorer whose first SNV takes a given time, by a clock that only it moves."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.now, self.calls = seconds, 0.0, []
+
+    def score(self, variants) -> None:
+        self.calls.append(len(variants))
+        self.now += self.seconds * len(variants)
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.5, [1, 8]), (5, [1, 6]), (16, [1]), (900, [1])])
+def test_a_slow_model_is_timed_with_fewer_snvs(monkeypatch, seconds, calls) -> None:
+    scorer = Slow(seconds)
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: scorer.now)
+    timed = estimate._timed(scorer, list(range(8)))
+    assert scorer.calls == calls
+    assert timed == (seconds, calls[-1])
 
 
 def test_a_plan_is_checked_as_a_run_is(folder, tmp_path) -> None:

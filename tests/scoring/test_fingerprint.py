@@ -11,7 +11,8 @@ import pytest
 
 from genoformer import config
 from genoformer.models import registry
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.enformer.config import EnformerConfig
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder

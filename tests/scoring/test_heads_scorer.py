@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from alphagenome_models import small_alphagenome
+from borzoi_models import small_borzoi
 from commands import assert_refused, rows_of, run, run_well
 from published_scorers import CONTIG, EXONS, VARIANTS, snv
+from small_models import small_enformer
 
 import genoformer as gf
 from genoformer.errors import ConfigError, OptionError
@@ -233,3 +235,28 @@ def test_heads_share_the_transformer(folder, monkeypatch) -> None:
     calls.clear()
     gf.score(ROWS[:1], folder / "g.fa", model, "SAD501", head=["human_cage_128bp", "mouse_cage_128bp"], **options)
     assert sorted(calls) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("kind", "scores"), [("borzoi", "SAD,SAD501"), ("flashzoi", "LOGSED"), ("enformer", "SAD,COSINE")])
+def test_heads_of_borzoi_and_enformer_are_computed_in_one_pass(folder, monkeypatch, kind, scores) -> None:
+    """Their heads read one embedding: values and flags are those of each head alone, from no more passes than one needs."""
+    model = small_enformer() if kind == "enformer" else small_borzoi(kind)
+    calls, whole = [], type(model).attend
+
+    def counted(self, x, *others, **named):
+        calls.extend([1] * (x.device.type != "meta"))
+        return whole(self, x, *others, **named)
+
+    monkeypatch.setattr(type(model), "attend", counted)
+    options = {"strand": "forward", "noise_places": 2, "gtf": folder / "g.gtf"}
+    together = gf.score(ROWS, folder / "g.fa", model, scores, head=["human", "mouse"], **options)
+    n_passes = len(calls)
+    assert n_passes > len(ROWS)
+    for head in ("human", "mouse"):
+        calls.clear()
+        alone = gf.score(ROWS, folder / "g.fa", model, scores, head=head, **options)
+        assert len(calls) >= n_passes
+        for name in scores.split(","):
+            for end in ("", "_TRACK", "_NOISE") if name != "COSINE" else ("",):
+                pd.testing.assert_series_equal(together[f"{name}_{head}{end}"], alone[f"{name}{end}"], check_names=False)
+    assert model.shared_work is None

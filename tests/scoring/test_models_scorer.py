@@ -11,7 +11,8 @@ from commands import assert_refused, run, run_well
 from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
-from genoformer.formats.vcf import open_vcf, parse_info
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 

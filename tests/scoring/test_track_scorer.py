@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pysam
 import pytest
 import torch
+from borzoi_models import TABLE_OF_FOUR, small_borzoi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive_alignment import realigned as naive_realigned
@@ -399,6 +400,28 @@ def test_the_noise_floor_is_the_reference_against_itself_moved_by_a_base(genome)
         for j, name in enumerate(("SAD", "D2")):
             moved = naive_score(name, variant, shift=1) - naive_score(name, variant)
             assert found[i].of_window.values[j] == pytest.approx(moved, abs=1e-4)
+
+
+def test_noise_of_masks_reads_their_bins_only(genome, monkeypatch) -> None:
+    """In the window that begins one base further on, the bin of a base can be another one: both are read."""
+    names = "SAD501,CENTER_MASK_501_DIFF_SUM"
+    made = track_scorer(small_borzoi(), genome, names, head="human", targets=TABLE_OF_FOUR, settings=AlleleComparison())
+    rows, of_masks, read = [snv(32 * 40 + 1), snv(1011)], allele_tracks.AllelePredictor._compared_bins, []
+
+    def noted(self, *jobs_and_more):
+        read.append(of_masks(self, *jobs_and_more))
+        return read[-1]
+
+    monkeypatch.setattr(allele_tracks.AllelePredictor, "_compared_bins", noted)
+    noise = made.noise(rows)
+    assert len(read) == 4
+    assert sorted(read[:2]) == sorted(read[2:])  # of the windows, and of those one base further on
+    assert all(16 < bins.n < 24 for bins in read)  # of 64
+    monkeypatch.setattr(allele_tracks.AllelePredictor, "_compared_bins", lambda self, *others: self.bins)
+    for few, whole in zip(noise, made.noise(rows), strict=True):
+        for part, of_whole in zip(few, whole, strict=True):
+            assert np.abs(of_whole.values).min() > 1e-3
+            np.testing.assert_allclose(part.values, of_whole.values, atol=1e-4)
 
 
 def test_variants_of_a_window_share_its_reference_and_neighbours_its_trunk(genome, monkeypatch) -> None:

@@ -15,7 +15,8 @@ from torch import nn
 from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.errors import ConfigError
 from genoformer.formats.track_table import Track, TrackTable
-from genoformer.models.enformer.model import Enformer, preset
+from genoformer.models.enformer.config import preset
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.track_model import one_hot
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.log import read_log

@@ -133,6 +133,10 @@ class AlphaGenome(BinTransformer):
     def embedding_width(self, head: str) -> int:
         return embedding_widths(self.config)[self.parts_of(head).bin_size]
 
+    def embedding_kind(self, head: str) -> str:
+        name = self.parts_of(head)
+        return f"{name.organism}, bins of {name.bin_size}"
+
     def engine(self, head: str | None = None) -> TrackEngine:
         """Return `AlphaGenomeEngine`: the encoder shared by the windows of a stretch and by edited copies."""
         from genoformer.models.alphagenome.engine import AlphaGenomeEngine

@@ -42,7 +42,8 @@ class BorzoiEngine:
     def embed(self, codes: Codes, bins: Bins) -> Tensor:
         """Return the embedding of bins of windows: codes [B, L] -> [B, D, N]."""
         self.model.bins_of(codes.shape[1], 0)  # refuses other lengths
-        return torch.cat([self.after_tower(self.tower.outputs(self.one_hot(window)), bins) for window in codes])
+        embeddings = [self.after_tower(self.tower.outputs(self.one_hot(window)), bins) for window in codes]
+        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
 
     def after_tower(self, outputs: list[Tensor], bins: Bins) -> Tensor:
         """Return the embedding [1, D, N] of bins of one window, from the outputs of its tower."""

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genoformer.models.batch_norm import scale_rows
-from genoformer.models.borzoi.model import Borzoi, ConvBlock, gelu
+from genoformer.models.borzoi.model import Borzoi, ConvBlock, gelu, rounded_gelu
+from genoformer.models.layers import FirstConv
 from genoformer.models.row_convolution import RowConvolution, row_convolution
 
 TILE_BYTES = 6 << 20  # size of a tile's activations: they stay in the cache from one step to the next
@@ -36,6 +37,7 @@ class Stage(NamedTuple):
     scale: Tensor | None  # folded batch norm in its own precision; None for the stem, which has no activation either
     shift: Tensor | None
     convolution: RowConvolution | None  # None: only the pooling
+    dtype: torch.dtype  # of the convolution
     pool_before: bool
     pool_after: bool
 
@@ -72,13 +74,14 @@ class Stage(NamedTuple):
             inside, before, behind = _pooled(inside), before // 2, behind // 2
         if self.scale is not None:
             assert self.shift is not None
-            inside = gelu(scale_rows(inside, self.scale, self.shift))
+            inside = _activated(inside, self.scale, self.shift)
         if before or behind:
             inside = F.pad(inside, (0, 0, before, behind))
         if self.convolution is not None:
-            inside = self.convolution(inside)
-        if self.pool_after:
-            return _pooled(inside, out)
+            inside = self.convolution(inside.to(self.dtype))
+        if self.pool_after and (out is None or self.dtype == out.dtype):
+            return _pooled(inside, out).to(x.values.dtype)
+        inside = _pooled(inside) if self.pool_after else inside
         return inside if out is None else out.copy_(inside)
 
     def whole(self, x: Tensor, tile_bytes: int) -> Tensor:
@@ -104,12 +107,15 @@ class Tower:
         self.dtype, self.tile_bytes, self.unit = dtype, tile_bytes, model.config.unit
         self.n_outputs = model.config.n_upsamples + 1
         n_plain = len(model.stages) - model.config.n_upsamples  # stages whose output only the next one reads
+        blocks = [block for block in model.stages if isinstance(block, ConvBlock)]
         with torch.no_grad():
-            stages = [_stage(model.stem, dtype, pool_before=False, pool_after=True)]
-            for i, block in enumerate(model.stages):
-                assert isinstance(block, ConvBlock)
-                stages.append(_stage(block, dtype, pool_before=i > n_plain, pool_after=i < n_plain))
-        self.stages = [*stages, Stage(None, None, None, pool_before=True, pool_after=False)]
+            first = _stage(model.stem, dtype, None, blocks[0], pool_before=False, pool_after=True)
+            made = [first]
+            for i, block in enumerate(blocks):
+                after = blocks[i + 1] if i < n_plain else None
+                made.append(_stage(block, dtype, made[-1].left_out, after, pool_before=i > n_plain, pool_after=i < n_plain))
+            stages = [of.stage for of in made]
+        self.stages = [*stages, Stage(None, None, None, dtype, pool_before=True, pool_after=False)]
 
     @property
     def margin(self) -> int:
@@ -154,7 +160,32 @@ def _pooled(x: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.maximum(x[0::2], x[1::2], out=out)
 
 
-def _stage(block: ConvBlock | torch.nn.Conv1d, dtype: torch.dtype, *, pool_before: bool, pool_after: bool) -> Stage:
+def _activated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return gelu(scale x + shift) of rows [n, C]; in a lower precision than that of scale and shift rounded once on a CPU."""
+    if x.dtype != scale.dtype and x.device.type == "cpu":
+        return rounded_gelu(torch.addcmul(shift, x.to(scale.dtype), scale)).to(x.dtype)
+    return gelu(scale_rows(x, scale, shift))
+
+
+class _Prepared(NamedTuple):
+    stage: Stage
+    left_out: Tensor | None  # [C'], what the output lacks; None: nothing
+
+
+def _stage(
+    block: ConvBlock | torch.nn.Conv1d,
+    dtype: torch.dtype,
+    lacking: Tensor | None,
+    after: ConvBlock | None,
+    *,
+    pool_before: bool,
+    pool_after: bool,
+) -> _Prepared:
+    """Prepare a stage; lacking: what the input lacks; after: the only block that reads the output, if there is one.
+
+    In 16 bits the convolution subtracts the mean that the norm of `after` would subtract, because numbers around 0 are rounded
+    less, and the norm then subtracts what is missing. The first convolution is computed in float32 on a CPU.
+    """
     scale = shift = None
     conv = block
     if isinstance(block, ConvBlock):
@@ -162,8 +193,17 @@ def _stage(block: ConvBlock | torch.nn.Conv1d, dtype: torch.dtype, *, pool_befor
         assert norm.running_var is not None
         assert norm.running_mean is not None
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-        shift = norm.bias - norm.running_mean * scale
+        mean = norm.running_mean if lacking is None else norm.running_mean - lacking
+        shift = norm.bias - mean * scale
     assert isinstance(conv, torch.nn.Conv1d)
     assert conv.bias is not None
-    convolution = row_convolution(conv.weight.detach().to(dtype), conv.bias.detach().to(dtype))
-    return Stage(scale, shift, convolution, pool_before, pool_after)
+    weight, bias, own = conv.weight.detach(), conv.bias.detach(), dtype
+    if isinstance(conv, FirstConv) and weight.device.type == "cpu":
+        weight, bias = conv.best_weights
+        own = weight.dtype
+    left_out = None
+    if after is not None and dtype in (torch.float16, torch.bfloat16):
+        assert after.norm.running_mean is not None
+        centred = (bias.float() - after.norm.running_mean).to(own)
+        bias, left_out = centred, bias.float() - centred.float()
+    return _Prepared(Stage(scale, shift, row_convolution(weight.to(own), bias.to(own)), own, pool_before, pool_after), left_out)

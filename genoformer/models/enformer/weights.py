@@ -14,7 +14,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.enformer.config import EnformerConfig
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.weights import refuse_misspelt
 

@@ -47,10 +47,25 @@ def turn(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     a, b = x[..., :half], x[..., half:]
     if torch.is_grad_enabled():
         return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    if x.device.type == "cpu" and x.stride(1) == x.shape[-1]:
+        return _turn_rows(x.transpose(1, 2), cos[:, 0], sin[:, 0]).transpose(1, 2)
     turned = torch.empty_like(x)  # written in place: half of the passes over memory
     torch.mul(a, cos, out=turned[..., :half]).addcmul_(b, sin, value=-1)
     torch.mul(b, cos, out=turned[..., half:]).addcmul_(a, sin)
     return turned
+
+
+def _turn_rows(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the pairs of x [B, T, H, K], whose heads follow each other in memory; cos and sin are [B or 1, T, K / 2].
+
+    The same sums as in `turn` in half of its time: the products with cosines are those of the row of all heads, H K numbers.
+    """
+    n_heads, half = x.shape[2], x.shape[3] // 2
+    turned = x.flatten(2) * cos.repeat(1, 1, 2 * n_heads)
+    pairs, parts = x.unflatten(-1, (2, half)), turned.unflatten(-1, (n_heads, 2, half))
+    parts[..., 0, :].addcmul_(pairs[..., 1, :], sin[:, :, None], value=-1)
+    parts[..., 1, :].addcmul_(pairs[..., 0, :], sin[:, :, None])
+    return turned.unflatten(-1, (n_heads, 2 * half))
 
 
 def gather_positions(x: Tensor, rows: Tensor) -> Tensor:

@@ -18,12 +18,18 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.base import AttentionWeights, PredictsBases, SequenceLikelihood
+from genoformer.models.base import AttentionWeights, Ints, PredictsBases, SequenceLikelihood
 from genoformer.models.layers import Linear, RMSNorm
 from genoformer.models.token_model import TokenModel, as_candidates, posterior_of_logits
 from genoformer.models.transformer.attention import Attention, KeyValues, Shared, gather_positions, sinusoidal_positions
 from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.sliding import shares_stem, stem_of_sliding_windows
+from genoformer.models.transformer.sliding import (
+    SlidingWindows,
+    are_windows_of_one_sequence,
+    overlapping_runs,
+    shares_stem,
+    stem_of_sliding_windows,
+)
 
 
 def make_norm(config: EncoderConfig) -> nn.LayerNorm | RMSNorm:
@@ -31,6 +37,11 @@ def make_norm(config: EncoderConfig) -> nn.LayerNorm | RMSNorm:
     if config.norm_type == "rms":
         return RMSNorm(config.width, config.norm_eps)
     return nn.LayerNorm(config.width, config.norm_eps, bias=config.norm_bias)
+
+
+def _sum(kept: Tensor, new: Tensor) -> Tensor:
+    """Return the sum of a residual and the new output of a part, which is overwritten if there are no gradients."""
+    return kept + new if torch.is_grad_enabled() or new.dtype != kept.dtype else new.add_(kept)
 
 
 class Stem(nn.Module):
@@ -75,7 +86,7 @@ class Layer(nn.Module):
         if self.gated:  # act(x W) * (x V), Shazeer 2020
             gate, value = h.chunk(2, dim=-1)
             return self.down(self.activation(gate) * value)
-        return self.down(self.activation(h))
+        return self.down(self.activation(h) if self.gated or torch.is_grad_enabled() else torch.ops.aten.gelu_(h))
 
     def forward(
         self,
@@ -88,10 +99,10 @@ class Layer(nn.Module):
         """Map x [B, T, D] to [B, T, D], or to [B, M, D] at the given rows; x may continue after `past`."""
         kept = x if rows is None else gather_positions(x, rows)
         if self.post:
-            kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows, past, shared)))
-            return self.norm_feed(kept + self.dropout(self.feed(kept)))
-        kept = kept + self.dropout(self.attention(self.norm_attention(x), keep, rows, past, shared))
-        return kept + self.dropout(self.feed(self.norm_feed(kept)))
+            kept = self.norm_attention(_sum(kept, self.dropout(self.attention(x, keep, rows, past, shared))))
+            return self.norm_feed(_sum(kept, self.dropout(self.feed(kept))))
+        kept = _sum(kept, self.dropout(self.attention(self.norm_attention(x), keep, rows, past, shared)))
+        return _sum(kept, self.dropout(self.feed(self.norm_feed(kept))))
 
 
 class Encoder(TokenModel):
@@ -221,23 +232,45 @@ class Encoder(TokenModel):
             return self.norm(x)
         return x
 
-    def sliding_log2_probs(self, codes: Codes, target: int) -> Tensor | None:
-        """Return log2 P(A, C, G, T) at base `target` of windows that follow each other base by base: [B, L] -> [B, 4].
+    def sliding_log2_probs(
+        self, codes: Codes, target: int, starts: Ints | None = None, at_once: int | None = None
+    ) -> Tensor | None:
+        """Return log2 P(A, C, G, T) at base `target` of windows of one sequence: [B, L] -> [B, 4].
 
-        Equals `base_log2_probs`, in less time. None if these windows cannot share work.
+        Equals `base_log2_probs`, in less time. None if these windows cannot share work. starts: first base of each window [B];
+        None: the windows follow each other base by base. at_once: windows that pass the layers together; None: all.
         """
-        if len(codes) < 2 or not shares_stem(self) or not (codes[1:, :-1] == codes[:-1, 1:]).all():
+        starts = np.arange(len(codes)) if starts is None else starts
+        runs = overlapping_runs(starts, codes.shape[1])
+        if len(runs) == len(codes) or not shares_stem(self):
+            return None
+        if not all(are_windows_of_one_sequence(codes[rows], starts[rows] - starts[rows[0]]) for rows in runs):
             return None
         encoding = self.tokenizer.encode(codes)
         bases = np.flatnonzero(encoding.is_base[0])
         masked = self.tokenizer.mask_bases(codes, np.full(len(codes), target))
         ids, hidden, rows, candidates, valid = (self._to_device(array) for array in (encoding.ids, *masked))
-        row = int(bases[0]) + target
-        x = stem_of_sliding_windows(self, ids, hidden, int(bases[0]), int(bases[-1]) + 1, row)
-        if x is None:
+        windows = SlidingWindows(ids, hidden, int(bases[0]), int(bases[-1]) + 1, int(bases[0]) + target)
+        if not windows.is_long_enough(self.config.conv_kernel // 2):
             return None
-        x = self._through_layers(x, len(self.layers), None, rows)
-        return posterior_of_logits(self.head(x, as_candidates(candidates)), candidates, valid)
+        x, n, log2_p = self._stem_of_runs(windows, starts, runs), at_once or len(codes), []
+        for each, rows_of, options, is_valid in zip(
+            x.split(n), rows.split(n), candidates.split(n), valid.split(n), strict=True
+        ):
+            last = self._through_layers(each, len(self.layers), None, rows_of)
+            log2_p.append(posterior_of_logits(self.head(last, as_candidates(options)), options, is_valid))
+        return torch.cat(log2_p)
+
+    def _stem_of_runs(self, windows: SlidingWindows, starts: Ints, runs: list[Ints]) -> Tensor:
+        """Return the output of the stem [B, T, D], which the windows of each run share."""
+        parts = []
+        for rows in runs:
+            at = self._to_device(rows)
+            of_run = windows._replace(ids=windows.ids[at], masked=windows.masked[at])
+            parts.append(stem_of_sliding_windows(self, of_run, (starts[rows] - starts[rows[0]]).tolist()))
+        order = np.concatenate(runs)
+        x = torch.cat(parts)
+        return x if (order == np.arange(len(order))).all() else x[self._to_device(np.argsort(order))]
 
     @property
     def predicts_tokens(self) -> bool:

@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 from small_models import LONG_SHAPE, random_onehot, small_enformer
 
 from genoformer.errors import ConfigError
-from genoformer.models.enformer.model import (
-    PRESETS,
-    Enformer,
-    EnformerConfig,
-    SoftmaxPool,
-    Stage,
-    gelu,
-    image,
-    preset,
-    relative_position_features,
-)
+from genoformer.models.enformer.config import PRESETS, EnformerConfig, preset
+from genoformer.models.enformer.model import Enformer, SoftmaxPool, Stage, gelu, image, relative_position_features
 
 # --- relative positions
 

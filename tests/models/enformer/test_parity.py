@@ -19,7 +19,8 @@ from torch import Tensor
 from genoformer.models import registry
 from genoformer.models.base import PredictsTracks
 from genoformer.models.contexts import ContextConfig, ContextTracks
-from genoformer.models.enformer.model import Enformer, preset
+from genoformer.models.enformer.config import preset
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.enformer.tiled_trunk import Trunk
 from genoformer.models.track_heads import CONTEXT_HEADS
 

@@ -19,7 +19,8 @@ from genoformer.files import sha256_of
 from genoformer.models import folders, registry
 from genoformer.models.base import READS_TOKENS, Embeds, PredictsTracks
 from genoformer.models.enformer import weights as enformer
-from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
+from genoformer.models.enformer.config import EnformerConfig, preset
+from genoformer.models.enformer.model import Enformer
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 

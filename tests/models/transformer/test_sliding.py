@@ -49,6 +49,30 @@ def test_they_have_the_posteriors_of_single_windows(tokenizer, fields, unknown) 
 
 
 @pytest.mark.parametrize(
+    "starts",
+    [[0, 3, 9, 20, 22], [22, 20, 9, 3, 0], [100, 0, 105, 5, 100], [61, 5, 60, 200, 80]],
+    ids=["in order", "backwards", "two contigs", "alone and together"],
+)
+@pytest.mark.parametrize("position", ["rotary", "alibi"])
+def test_windows_that_overlap_have_the_posteriors_of_single_windows(starts: list[int], position: str) -> None:
+    model, sequence = made(BaseTokenizer(), position=position), np.random.default_rng(3).integers(0, 5, 300, dtype=np.uint8)
+    codes, target = np.stack([sequence[start : start + LENGTH] for start in starts]), np.full(len(starts), TARGET)
+    other = codes.copy()
+    other[0, 25] = (other[0, 25] + 1) % 4  # in what the first window shares with another
+    with torch.inference_mode():
+        single = model.base_log2_probs(codes, target, target + 1)
+        shared = model.sliding_log2_probs(codes, TARGET, np.array(starts))
+        assert model.sliding_log2_probs(other, TARGET, np.array(starts)) is None
+    assert shared is not None
+    np.testing.assert_allclose(shared, single, atol=5e-5)
+
+
+def test_windows_far_from_each_other_share_no_work() -> None:
+    codes = np.random.default_rng(3).integers(0, 4, (3, LENGTH), dtype=np.uint8)
+    assert made(BaseTokenizer()).sliding_log2_probs(codes, TARGET, np.array([0, 40, 100])) is None
+
+
+@pytest.mark.parametrize(
     ("tokenizer", "fields"),
     [
         (BaseTokenizer(), {"conv_kernel": 0}),

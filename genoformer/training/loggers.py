@@ -1,0 +1,88 @@
+"""Loggers of training runs, in addition to log.csv: TensorBoard, and Weights & Biases and MLflow if they are chosen."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genoformer.errors import ConfigError
+from genoformer.files import write_text
+
+IDS = "loggers.json"  # ids of the runs at the services, so that a resumed run continues there
+PROJECT = "genoformer"  # project of Weights & Biases, experiment of MLflow
+
+
+class Service(NamedTuple):
+    """A service: the package that it needs, and the function that makes Lightning's logger for a folder and a run id."""
+
+    package: str
+    make: Callable[[Path, str | None], Any]
+
+
+def _wandb(folder: Path, run: str | None) -> Any:
+    from lightning.pytorch.loggers import WandbLogger
+
+    return WandbLogger(
+        name=folder.name, project=PROJECT, save_dir=str(folder), version=run or uuid.uuid4().hex[:12], resume="allow"
+    )
+
+
+def _mlflow(folder: Path, run: str | None) -> Any:
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    place: dict[str, Any] = {} if os.environ.get("MLFLOW_TRACKING_URI") else {"save_dir": str(folder / "mlruns")}
+    return MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, run_id=run, **place)
+
+
+SERVICES: dict[str, Service] = {"wandb": Service("wandb", _wandb), "mlflow": Service("mlflow", _mlflow)}
+_chosen: ContextVar[tuple[str, ...]] = ContextVar("loggers of training runs", default=())
+
+
+@contextmanager
+def logged_to(names: Iterable[str]) -> Iterator[None]:
+    """Log the training runs inside the block to services, by names of SERVICES.
+
+    Raises ConfigError, before any work, for a service whose package is not installed, and for an unknown one.
+    """
+    names = tuple(dict.fromkeys(names))
+    for name in names:
+        if name not in SERVICES:
+            raise ConfigError(f"logger {name!r} is unknown, expected {' or '.join(SERVICES)}; give one of them.")
+        package = SERVICES[name].package
+        if find_spec(package) is None:
+            raise ConfigError(f"the logger {name} needs the package {package}, which is not installed; pip install {package}.")
+    token = _chosen.set(names)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def open_loggers(folder: Path, step: int, settings: Mapping[str, Any]) -> list[Any]:
+    """Return Lightning's loggers for the run in a folder: TensorBoard, and the chosen services, whose ids the folder keeps.
+
+    step: that from which the run resumes. settings: hyperparameters for the services.
+    """
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    # purge the steps that a killed run made after its last saved state
+    board = TensorBoardLogger(str(folder), name="", version="tensorboard", purge_step=step)
+    path = folder / IDS
+    names = _chosen.get()
+    ids: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if names and path.is_file() else {}
+    loggers: list[Any] = [board]
+    for name in names:
+        logger = SERVICES[name].make(folder, ids.get(name))
+        logger.log_hyperparams(dict(settings))
+        ids[name] = str(logger.version)
+        loggers.append(logger)
+    if names:
+        write_text(path, json.dumps(ids, indent=1) + "\n")
+    return loggers

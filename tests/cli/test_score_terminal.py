@@ -1,0 +1,89 @@
+"""`score` at a terminal: a table of the strongest in place of the whole VCF, and at its end the files and the next command."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from commands import run_well
+
+DEMO = Path(str(files("genoformer_data") / "demo"))
+SCORE = ("score", DEMO / "variants.vcf.gz", "-f", DEMO / "genome.fa.gz", "-m", "demo", "-r", "chrS1:1-14000")
+
+
+@pytest.fixture(scope="module")
+def vcf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The VCF of the same run."""
+    path = tmp_path_factory.mktemp("scored") / "o.vcf"
+    run_well(*SCORE, "-o", path)
+    return path
+
+
+def at_a_terminal(*arguments: object) -> tuple[str, str]:
+    """Standard output, which is a terminal of 80 columns, and standard error of the command."""
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-m", "genoformer_cli", *map(str, arguments)]
+    environment = os.environ | {"COLUMNS": "80", "LINES": "24"}
+    done = subprocess.Popen(words, stdout=follower, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            block = os.read(leader, 1 << 16)
+        except OSError:  # the other end is closed
+            break
+        if not block:
+            break
+        text += block
+    os.close(leader)
+    messages = done.communicate()[1].decode()
+    assert done.returncode == 0, messages
+    return text.decode().replace("\r\n", "\n"), messages
+
+
+def test_a_terminal_shows_the_strongest_and_a_pipe_the_vcf(vcf: Path) -> None:
+    shown, messages = at_a_terminal(*SCORE)
+    lines = shown.splitlines()
+    assert lines[0].startswith("19 strongest of 19 ")
+    assert lines[1].split() == ["variant", "LLR", "PLL"]
+    assert len(lines) == 21
+    assert max(map(len, lines)) <= 80
+    assert messages.splitlines()[-1] == (
+        "all records with their scores: the same command with -o scored.vcf.gz (or .tsv, .parquet)"
+    )
+    scores = re.findall(r"^(\S+)\t(\d+)\t.*;GF_LLR=([-.\d]+)", vcf.read_text(), re.MULTILINE)
+    contig, position, score = max(scores, key=lambda row: abs(float(row[2])))
+    first = lines[2].split()
+    assert (first[0], float(first[2])) == (f"{contig}:{int(position):,}", float(score))
+    assert run_well(*SCORE).stdout == vcf.read_text()  # no terminal
+
+
+def test_with_an_output_the_last_line_names_the_files_and_the_next_command(tmp_path: Path) -> None:
+    out, page = tmp_path / "my scores.vcf.gz", tmp_path / "my scores.html"
+    last = run_well(*SCORE, "-o", out).stderr.splitlines()[-1]
+    assert last == f"wrote {out}, {out}.tbi; next: genoformer report '{out}' -o '{page}'"
+    assert run_well(*SCORE, "-o", out, "-q").stderr == ""
+    run_well("report", out, "-o", page)
+    assert page.is_file()
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "parquet"])
+def test_the_next_command_reads_tables_too(vcf: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"o.{suffix}"
+    assert run_well(*SCORE, "-o", out).stderr.splitlines()[-1].startswith(f"wrote {out}; next: genoformer report {out} ")
+    pages = []
+    for scored in (out, vcf):
+        run_well("report", scored, "-o", tmp_path / "o.html")
+        pages.append(re.findall("<figcaption>.*?</figcaption>", (tmp_path / "o.html").read_text()))
+    assert pages[0] == pages[1]
+    assert "LLR <small>n = " in pages[0][0]
+    words = ("-a", f"STATE={DEMO / 'states.bed.gz'}", "-f", SCORE[3], "--resamplings", 9, "--top", 0.2, "--match", "none")
+    tables = [run_well("enrich", path, *words, "--score", key).stdout for path in (out, vcf) for key in ("LLR", "GF_LLR")]
+    assert len({table.replace("GF_LLR", "LLR") for table in tables}) == 1
+    assert tables[0].startswith("variants\tannotation\t")

@@ -1,0 +1,105 @@
+"""Loggers of services: the rows of log.csv reach each, a resumed run continues its run there, an absent package is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import assert_refused, run
+from torch import nn
+
+from genoformer.errors import ConfigError, Stopped
+from genoformer.training import loggers
+from genoformer.training.log import read_log
+from genoformer.training.loggers import IDS, SERVICES, Service, logged_to, open_loggers
+from genoformer.training.loop import Trainable, fit
+from genoformer.training.losses import Loss
+from genoformer.training.optimizer import LoopConfig
+
+CONFIG = LoopConfig(max_steps=12, log_every=4, eval_every=12, save_every=4, accelerator="cpu")
+
+
+class Fake:
+    """Lightning's logger of a service, in memory."""
+
+    made: list[Fake]
+
+    def __init__(self, folder: Path, run: str | None) -> None:
+        self.version, self.rows, self.settings, self.status = run or f"new-{folder.name}", list[Any](), {}, ""
+        type(self).made.append(self)
+
+    def log_hyperparams(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def log_metrics(self, row: dict[str, float], step: int) -> None:
+        self.rows.append({"step": step, **row})
+
+    def finalize(self, status: str) -> None:
+        self.status = status
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
+    """The runs at a service whose package is there."""
+    Fake.made = []
+    monkeypatch.setitem(SERVICES, "wandb", Service("json", Fake))
+    return Fake.made
+
+
+class Line(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(()))
+
+
+def squares(model: Any, x: torch.Tensor) -> Loss:
+    return Loss(((model.w - x) ** 2).sum(), torch.tensor(float(len(x))), float(len(x)))
+
+
+def test_a_service_gets_the_rows_of_the_log(service: list[Fake], tmp_path: Path) -> None:
+    with logged_to(["wandb", "wandb"]):
+        fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path / "run", CONFIG)
+    (logger,) = service
+    assert [row["step"] for row in logger.rows] == [4, 8, 12]
+    for row, written in zip(logger.rows, read_log(tmp_path / "run" / "log.csv"), strict=True):
+        assert row == pytest.approx(written, rel=1e-5)
+    assert (logger.settings["max_steps"], logger.status) == (12, "success")
+    fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path / "other", CONFIG)
+    assert len(service) == 1  # outside of the block nothing is logged there
+    assert not (tmp_path / "other" / IDS).exists()
+
+
+def test_a_resumed_run_continues_its_run_at_the_service(service: list[Fake], tmp_path: Path) -> None:
+    def stops(number: int) -> torch.Tensor:
+        if number == 6 and len(service) == 1:
+            raise Stopped(2)
+        return torch.ones(4)
+
+    for _ in range(2):
+        with logged_to(["wandb"]):
+            try:
+                fit(Trainable(Line(), stops, squares), tmp_path / "run", CONFIG)
+            except Stopped:
+                continue
+    assert [logger.version for logger in service] == ["new-run", "new-run"]
+    assert json.loads((tmp_path / "run" / IDS).read_text()) == {"wandb": "new-run"}
+
+
+def test_an_absent_package_and_an_unknown_service_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    for name in SERVICES:
+        with (
+            pytest.raises(ConfigError, match=f"logger {name} needs the package {name}, .* pip install {name}"),
+            logged_to([name]),
+        ):
+            pass
+    with pytest.raises(ConfigError, match="'comet' is unknown, expected wandb or mlflow"), logged_to(["comet"]):
+        pass
+    assert len(open_loggers(tmp_path, 0, {})) == 1  # TensorBoard
+    (tmp_path / "g.fa").write_text(">a\n" + "ACGTTGCA" * 500 + "\n")
+    refused = run("pretrain", "-f", tmp_path / "g.fa", "-o", tmp_path / "m", "--logger", "mlflow")
+    assert_refused(refused, "the logger mlflow needs the package mlflow")
+    assert not (tmp_path / "m").exists()
