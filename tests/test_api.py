@@ -206,7 +206,7 @@ def test_models_and_genomes_that_are_none() -> None:
         ]
         for call in calls:
             found = (
-                "no model is given"
+                "no model is named"
                 if model is None and call not in (calls[0], calls[-1])
                 else f"model is a {type(model).__name__}"
             )
