@@ -94,7 +94,7 @@ class EnrichmentRequest:
     @classmethod
     def from_names(
         cls,
-        variants: str | Path,
+        variants: VariantSource,
         annotations: Annotations,
         *,
         sizes: str | Mapping[str, int] | None = None,

@@ -31,10 +31,10 @@ def predict(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | N
     as text are sequence_1, sequence_2 ... Columns: chrom, start and end of the bin (0-based half-open), and one for each track
     or class, as in the Parquet of `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole
     genome, or bed or contigs of the options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets;
-    for a language model track ("entropy", "information", "logprob", "constraint"; bins are bases), stride and phases, also of a
-    list of models, whose tracks are averaged; for a fine-tuned model classes, context, step, threshold (returns calls, one row
-    each) and data (a file of sequences, one row each); strand, device, precision, batch_size; workers, threads and engine as in
-    the command; see `PredictionRequest`.
+    for a language model track ("entropy", "information", "logprob", "constraint"; bins are bases), stride and phases, also
+    of a list of models, whose tracks are averaged; for a fine-tuned model classes, context, step, threshold (returns calls,
+    one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; workers, threads and
+    engine as in the command; see `PredictionRequest`.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
@@ -56,8 +56,9 @@ def predict(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | N
             values["fasta"] = None if source.fasta is None else stack.enter_context(opened(source.fasta))
         else:
             path = source.write_fasta(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            is_classifier = not isinstance(values["model"], tuple) and has(loaded_model(source.model), Classifies)
-            values |= {"fasta": None, "data": path} if is_classifier else {"fasta": path}
+            if not isinstance(source.model, list | tuple):
+                values["model"] = loaded_model(source.model)
+            values |= {"fasta": None, "data": path} if has(values["model"], Classifies) else {"fasta": path}
         request = with_runtime(PredictionRequest, **with_strand(options) | values)
         return stack.enter_context(open_prediction(request)).table()
 
