@@ -87,8 +87,8 @@ WORK = [  # a call, and what is true of its result
     ("gf.__version__", "result[0].isdigit()"),
 ]
 ANSWERED = [  # a call, and a part of the sentence that names the right one
-    ("gf.score(vcf, fasta)", "give one of 'demo', 'mini-human', 'mini-tracks', a folder, or a name of genoformer.models()"),
-    ("gf.mutagenesis(dna)", "give one of 'demo'"),
+    ("gf.score(vcf, fasta)", "no model is named; give its folder, or a name of genoformer.models(), such as"),
+    ("gf.mutagenesis(dna)", "mini-tracks: "),
     ("gf.attention(region, 'demo')", "give it as fasta=PATH"),
     ("gf.list_models()", "write genoformer.models()"),
     ("gf.AutoModel.from_pretrained('demo')", "write genoformer.load(name)"),
@@ -127,7 +127,7 @@ def test_its_error_names_the_right_call(names: dict[str, Any], call: str, senten
     before = set(names["folder"].iterdir())
     with pytest.raises((gf.errors.GenoformerError, AttributeError), match=re.escape(sentence)) as error:
         eval(call, dict(names))
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) or "such as\n" in str(error.value)  # the models that are there, one in a line
     assert set(names["folder"].iterdir()) == before
 
 
@@ -320,6 +320,13 @@ def test_batches_are_masked_windows_of_the_genome() -> None:
         next(gf.language_batches(FASTA, tokenizer, 40, objective="mask"))
     with pytest.raises(gf.errors.ConfigError, match="has 9000000 bases; choose a shorter window"):
         next(gf.language_batches(FASTA, tokenizer, 9_000_000))
+
+
+def test_a_model_for_another_genome_warns(tmp_path: Path) -> None:
+    (tmp_path / "g.fa").write_text(f">chr1\n{'ACGTTGCATTAGC' * 20}\n")
+    with pytest.warns(UserWarning, match="demo is for genomes with contigs such as .*, found chr1"):
+        table = gf.score("chr1:101:T:A", tmp_path / "g.fa", "demo")
+    assert len(table) == 1
 
 
 def test_data_are_built_and_listed(tmp_path: Path) -> None:

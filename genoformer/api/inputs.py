@@ -6,6 +6,7 @@ DNA comes in three forms: call(texts, model), call(fasta, region, model), and ca
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from os import PathLike
@@ -156,12 +157,21 @@ def named_or_loaded(model: Any) -> Any:
 
 
 def require_model(model: Any) -> None:
-    """Raise ConfigError, with names of models, if no model is given."""
+    """Raise ConfigError, with the models that are there and their uses, if no model is given."""
     if model is None:
-        from genoformer.catalog import shipped
+        from genoformer.catalog import models_here
 
-        names = ", ".join(repr(name) for name in shipped())
-        raise ConfigError(f"no model is given; give one of {names}, a folder, or a name of genoformer.models().")
+        uses = [f"  {name}: {use}" for name, use in models_here()]
+        raise ConfigError("no model is named; give its folder, or a name of genoformer.models(), such as", table=uses)
+
+
+def warn_of_genome(models: Any, genome: Genome) -> None:
+    """Warn (UserWarning) of models, by name, that are for another genome, as their cards have it."""
+    from genoformer.models.folders import cautions
+
+    for model in models if isinstance(models, list | tuple) else [models]:
+        for caution in cautions(model, genome.contigs, of_variants=False) if isinstance(model, str | Path) else ():
+            warnings.warn(caution, UserWarning, stacklevel=3)
 
 
 def _is_text(dna: Any) -> bool:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.api.inputs import Fasta, opened, require_model
+from genoformer.api.inputs import Fasta, opened, require_model, warn_of_genome
 from genoformer.errors import OptionError
 from genoformer.genome.variants import Variant
 
@@ -41,7 +41,9 @@ def score(
     `scoring.options.ScoreOptions`); a file may also be the object read from it.
 
     The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
-    VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA.
+    VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA, and
+    of a model for another genome.
+
     Raises PreflightError if no contig matches (force=True continues), ConfigError without a model and for scores and options
     that the model does not have, TypeError for unknown options.
 
@@ -72,6 +74,7 @@ def score(
         job = ScoringJob.from_names(source, genome, model, TSVSink(out, EXACT), scores=scores, **options)
         job = job if source is variants else replace(job, name="the variants given")
         score_variants(job, on_preflight=warn_of_findings)
+        warn_of_genome(model, genome)
         return read_score_table(out)
 
 
