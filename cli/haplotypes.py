@@ -92,7 +92,7 @@ def haplotypes(
 @click.command(cls=Command)
 @shared.variants
 @_common
-@shared.regions(shared.RECORDS_IN.format("Score pairs of"))
+@shared.regions(shared.RECORDS_IN)
 @click.option(
     "--within",
     type=click.IntRange(min=1),

@@ -157,7 +157,7 @@ fix = click.option(
 )
 
 
-RECORDS_IN = "{} only records whose REF overlaps"
+RECORDS_IN = "Read only records whose REF overlaps"
 
 
 def regions(text: str, *, each: bool = False) -> Callable[[Command], Command]:
