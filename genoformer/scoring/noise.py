@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.wording import counted
-from genoformer.scoring.heads_scorer import HeadsScorer
+from genoformer.scoring.heads_scorer import scorers_of_heads
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.track_scores import Noise, TrackColumns
 from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
@@ -77,19 +77,21 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    Heads have their own floors, measured at the same positions.
+    Heads have their own floors, measured at the same positions; those of several models are measured model by model.
 
     places: contig and 0-based position.
     """
-    parts = scorer_parts(scorer)
-    if not parts and (scorer.layout is None or not scorer.has_noise_floor):
+    parts, heads = getattr(scorer, "parts", ()), scorers_of_heads(scorer)
+    if parts and heads != [scorer]:
+        return _joined([measure(part, genome, places, n) for part in parts])
+    if not heads and (scorer.layout is None or not scorer.has_noise_floor):
         return None
     variants = _substitutions(scorer, genome, list(places), n)
     if not variants:
         return None
-    if parts:
-        noise_of_parts = cast(HeadsScorer, scorer).noise_of_parts(variants)
-        return _joined([_floor_of_head(part, noise) for part, noise in zip(parts, noise_of_parts, strict=True)])
+    if heads:
+        noise_of_parts = heads[0].noise_of_parts(variants)
+        return _joined([_floor_of_head(part, noise) for part, noise in zip(heads[0].parts, noise_of_parts, strict=True)])
     return _floor_of_head(scorer, scorer.noise(variants))
 
 
@@ -104,11 +106,14 @@ def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
     )
 
 
-def _joined(floors: Sequence[NoiseFloor]) -> NoiseFloor:
-    """Return the floors of several heads as one."""
-    names = tuple(name for floor in floors for name in floor.names)
-    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in floors), strict=True))
-    return NoiseFloor(floors[0].n_places, max(floor.n_tracks for floor in floors), names, indel, substitution)
+def _joined(floors: Sequence[NoiseFloor | None]) -> NoiseFloor | None:
+    """Return the floors of several heads or models as one; None without positions."""
+    known = [floor for floor in floors if floor is not None]
+    if not known:
+        return None
+    names = tuple(name for floor in known for name in floor.names)
+    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in known), strict=True))
+    return NoiseFloor(known[0].n_places, max(floor.n_tracks for floor in known), names, indel, substitution)
 
 
 def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:
