@@ -18,6 +18,7 @@ def examples(n: int, **options: Any) -> settings:
 
 # Tests of ten seconds to a minute that guard no promise of the README which no other test guards: `make test-long` runs them.
 DEFERRED = (
+    "test_packaging.py::test_current_jupyterlab_installs_beside_it",
     "test_readme.py::test_a_page_shows_what_its_commands_print[families.md]",
     "alphagenome/test_training.py::test_from_scratch_in_bins_of_both_sizes",
     "test_loop.py::test_two_small_batches_are_one_large_batch[ddp]",

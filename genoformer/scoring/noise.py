@@ -15,7 +15,6 @@ from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.wording import counted
-from genoformer.scoring.heads_scorer import scorers_of_heads
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.track_scores import Noise, TrackColumns
 from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
@@ -77,22 +76,26 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    Heads have their own floors, measured at the same positions; those of several models are measured model by model.
+    Heads have their own floors, measured at the same positions.
 
     places: contig and 0-based position.
     """
-    parts, heads = getattr(scorer, "parts", ()), scorers_of_heads(scorer)
-    if parts and heads != [scorer]:
-        return _joined([measure(part, genome, places, n) for part in parts])
-    if not heads and (scorer.layout is None or not scorer.has_noise_floor):
+    if not any(single.layout is not None and single.has_noise_floor for single in scorer_parts(scorer) or [scorer]):
         return None
     variants = _substitutions(scorer, genome, list(places), n)
-    if not variants:
-        return None
-    if heads:
-        noise_of_parts = heads[0].noise_of_parts(variants)
-        return _joined([_floor_of_head(part, noise) for part, noise in zip(heads[0].parts, noise_of_parts, strict=True)])
-    return _floor_of_head(scorer, scorer.noise(variants))
+    floors = [_floor_of_head(single, noise) for single, noise in _noise_of_singles(scorer, variants)] if variants else []
+    return _joined(floors) if floors else None
+
+
+def _noise_of_singles(scorer: VariantScorer, variants: Sequence[Variant]) -> list[tuple[VariantScorer, list[Noise]]]:
+    """Return the scorers of single heads that have noise, with that of each variant."""
+    parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
+    if (noise_of_parts := getattr(scorer, "noise_of_parts", None)) is not None:  # heads that share work
+        return list(zip(parts, noise_of_parts(variants), strict=True))
+    if parts:
+        return [single for part in parts for single in _noise_of_singles(part, variants)]
+    has_noise = scorer.layout is not None and scorer.has_noise_floor
+    return [(scorer, scorer.noise(variants))] if has_noise else []
 
 
 def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
@@ -106,14 +109,13 @@ def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
     )
 
 
-def _joined(floors: Sequence[NoiseFloor | None]) -> NoiseFloor | None:
-    """Return the floors of several heads or models as one; None without positions."""
-    known = [floor for floor in floors if floor is not None]
-    if not known:
-        return None
-    names = tuple(name for floor in known for name in floor.names)
-    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in known), strict=True))
-    return NoiseFloor(known[0].n_places, max(floor.n_tracks for floor in known), names, indel, substitution)
+def _joined(floors: Sequence[NoiseFloor]) -> NoiseFloor:
+    """Return the floors of several heads as one."""
+    if len(floors) == 1:
+        return floors[0]
+    names = tuple(name for floor in floors for name in floor.names)
+    indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in floors), strict=True))
+    return NoiseFloor(floors[0].n_places, max(floor.n_tracks for floor in floors), names, indel, substitution)
 
 
 def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:
