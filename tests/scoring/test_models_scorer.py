@@ -8,12 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import assert_refused, run, run_well
+from scoring_jobs import track_scorer
 from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
+from genoformer.genome.reference import Genome
 from genoformer.models import registry
+from genoformer.scoring.heads_scorer import HeadsScorer
+from genoformer.scoring.models_scorer import ModelsScorer
+from genoformer.scoring.noise import measure
+from genoformer.scoring.scorers import make_scorer
+from genoformer.scoring.scores import SCORES
+from genoformer.scoring.settings import Scoring
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 MODELS = ("tokens", "tracks", "classes-1")
@@ -75,6 +83,27 @@ def test_each_model_scores_as_it_does_alone(folder: Path, tmp_path: Path) -> Non
     assert (long["PLL_tokens"], long["LOGIT_classes-1"], long["status"]) == ("", "", ".")
     assert long["SAD_tracks"] != ""  # the only model whose window holds it
     assert {".", "STAR"} < set(together.status)
+
+
+def test_the_plan_of_several_models(folder: Path) -> None:
+    models = ("-m", folder / "tokens", "-m", folder / "tracks", "--each-model")
+    plan = run_well("score", folder / "v.vcf", "-f", folder / "g.fa", *models, *RUN, *NOISE, "--plan").stdout
+    assert "with the noise floor at 3 places" in plan
+    assert "\nheads " not in plan
+
+
+def test_the_noise_of_several_heads_of_one_of_the_models(folder: Path) -> None:
+    with Genome(folder / "g.fa") as genome:
+        tracks, tokens = small_enformer(), small_encoder(BaseTokenizer(), context_length=40)
+        parts = [track_scorer(tracks, genome, "SAD", head=head, both_strands=False) for head in ("human", "mouse")]
+        heads, language = HeadsScorer(parts), make_scorer(genome, Scoring((tokens,), (SCORES["LLR"],), both_strands=False))
+        places = [("chr1", 700), ("chr1", 900)]
+        alone, together = (measure(of, genome, places, 2) for of in (heads, ModelsScorer(["a", "b"], [language, heads])))
+        assert alone is not None
+        assert together is not None
+        assert (together.names, together.n_places) == (alone.names, 2)
+        assert together.indel.tolist() == alone.indel.tolist()
+        assert measure(ModelsScorer(["a"], [language]), genome, places, 2) is None
 
 
 def test_the_header_names_the_models(folder: Path, tmp_path: Path) -> None:
