@@ -73,7 +73,6 @@ TESTED_IN = {  # module without a file of its own -> the file with its tests
     "formats/bed_layout": "formats/test_bed_kinds.py",
     "formats/bed_shapes": "formats/test_bed_kinds.py",
     "formats/bigwig": "formats/test_tracks.py",
-    "formats/bigwig_bytes": "formats/test_tracks.py",
     "formats/fasta_bytes": "formats/test_fasta.py",
     "formats/fasta_index": "formats/test_fasta.py",
     "formats/motif_matrix": "formats/test_motif_files.py",
@@ -125,13 +124,11 @@ TESTED_IN = {  # module without a file of its own -> the file with its tests
     "scoring/settings": "scoring/test_class_scorer.py",
     "scoring/track_scores": "scoring/test_track_scorer.py",
     "scoring/variant_scorer": "scoring/test_models_scorer.py",
-    "scoring/variant_windows": "scoring/test_allele_features.py",
     "scoring/worker": "scoring/test_workers.py",
     "writers/calls": "inference/test_class_windows.py",
     "writers/class_tables": "cli/test_predict_classes.py",
     "writers/tables": "writers/test_base.py",
     "writers/track_figure": "writers/test_tracks.py",
-    "writers/vcf": "writers/test_base.py",
 }
 
 

@@ -1,4 +1,4 @@
-"""Memory of finished operations that the next ones reuse, so that the kernel does not clear it anew each time."""
+"""Memory of finished operations that the next ones reuse, so that the kernel does not clear it again each time."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.wording import counted
-from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.track_scores import Noise, TrackColumns
 from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
@@ -81,16 +80,22 @@ def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, i
 
     places: contig and 0-based position.
     """
-    parts = scorer_parts(scorer)
-    if not parts and (scorer.layout is None or not scorer.has_noise_floor):
+    if not any(single.layout is not None and single.has_noise_floor for single in scorer_parts(scorer) or [scorer]):
         return None
     variants = _substitutions(scorer, genome, list(places), n)
-    if not variants:
-        return None
+    floors = [_floor_of_head(single, noise) for single, noise in _noise_of_singles(scorer, variants)] if variants else []
+    return _joined(floors) if floors else None
+
+
+def _noise_of_singles(scorer: VariantScorer, variants: Sequence[Variant]) -> list[tuple[VariantScorer, list[Noise]]]:
+    """Return the scorers of single heads that have noise, with that of each variant."""
+    parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
+    if (noise_of_parts := getattr(scorer, "noise_of_parts", None)) is not None:  # heads that share work
+        return list(zip(parts, noise_of_parts(variants), strict=True))
     if parts:
-        noise_of_parts = cast(HeadsScorer, scorer).noise_of_parts(variants)
-        return _joined([_floor_of_head(part, noise) for part, noise in zip(parts, noise_of_parts, strict=True)])
-    return _floor_of_head(scorer, scorer.noise(variants))
+        return [single for part in parts for single in _noise_of_singles(part, variants)]
+    has_noise = scorer.layout is not None and scorer.has_noise_floor
+    return [(scorer, scorer.noise(variants))] if has_noise else []
 
 
 def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
@@ -106,6 +111,8 @@ def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
 
 def _joined(floors: Sequence[NoiseFloor]) -> NoiseFloor:
     """Return the floors of several heads as one."""
+    if len(floors) == 1:
+        return floors[0]
     names = tuple(name for floor in floors for name in floor.names)
     indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in floors), strict=True))
     return NoiseFloor(floors[0].n_places, max(floor.n_tracks for floor in floors), names, indel, substitution)
