@@ -84,7 +84,7 @@ def refuse_file(folder: str, option: str) -> None:
 @shared.variants
 @annotation_options
 @shared.variant_output
-@shared.regions(shared.RECORDS_IN.format("Annotate"))
+@shared.regions(shared.RECORDS_IN)
 @click.option(
     "-f",
     "--fasta",

@@ -25,7 +25,7 @@ from .verbosity import Command, print_note
     help="Scores, separated by commas.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="File to write.  [default: in the model's folder]")
-@shared.regions(shared.RECORDS_IN.format("Score"))
+@shared.regions(shared.RECORDS_IN)
 @shared.context
 @shared.strand
 @shared.phases

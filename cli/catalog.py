@@ -57,17 +57,9 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
     """Print a line for each entry: name, state, size and title; bundled models come first."""
     import json
 
-    from genoformer.catalog import folder_of, is_here, read_catalog
+    from genoformer.catalog.listing import list_entries
 
-    rows: list[dict[str, Any]] = [
-        {"name": name, "state": "ships", "folder": str(folder), "title": title}
-        for name, (folder, title) in (shipped or {}).items()
-    ]
-    for entry in read_catalog(catalog)[kind].values():
-        here = is_here(entry)
-        absent = "by hand" if entry.by_hand else "to pull"
-        state = {"state": "here", "folder": str(folder_of(entry))} if here else {"state": absent, "folder": ""}
-        rows.append(described(entry) | state)
+    rows = list_entries(kind, catalog, shipped)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -92,9 +84,9 @@ def _size_text(size: int) -> str:
 
 def described(entry: Entry) -> dict[str, Any]:
     """Return an entry as a JSON object: title, licence, citation, sources and sizes."""
-    fields = {key: value for key, value in entry._asdict().items() if value and key != "files"}
-    files = [{key: value for key, value in file._asdict().items() if value} for file in entry.files]
-    return fields | {"size": entry.size, "files": files}
+    from genoformer.catalog.listing import described as fields_of
+
+    return fields_of(entry)
 
 
 def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:

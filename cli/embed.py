@@ -17,7 +17,7 @@ from .verbosity import Command, print_note
     "Language model, fine-tuned model (its encoder), or track model (its bins): a folder, or a name from `models list`."
 )
 @shared.genome_of_bed
-@shared.regions("Without DATA, embed")
+@shared.regions("Without DATA, embed", each=True)
 @click.option(
     "-o",
     "--output",

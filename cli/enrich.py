@@ -154,41 +154,20 @@ def _enrich_track(track: str, annotations: Any, output: str | None, options: dic
 def _enrich_variants(variants: str, annotations: Any, output: str | None, options: dict[str, Any]) -> tuple[Any, list[str]]:
     """Return the table and the notes of the enrichment of variants in annotations."""
     from genoformer.annotation.figures import enrichment_rows, write_study
-    from genoformer.annotation.random_regions import read_sizes
     from genoformer.annotation.request import EnrichmentRequest
     from genoformer.annotation.study import describe, run_enrichment
     from genoformer.genome.reference import Genome
 
     from .progress import progress_bar
 
-    fasta, sizes, match, exclude = (options.pop(key) for key in ("fasta", "sizes", "match", "exclude"))
-    request = EnrichmentRequest(
-        variants,
-        annotations,
-        genome=Genome(fasta) if fasta else None,
-        sizes=read_sizes(sizes) if sizes else None,
-        exclude=_read_excluded(exclude),
-        match_on=None if match is None else _names(match),
-        **shared.with_regions(options),
-    )
+    fasta = options.pop("fasta")
+    genome = Genome(fasta) if fasta else None
+    request = EnrichmentRequest.from_names(variants, annotations, genome=genome, **shared.with_regions(options))
     with progress_bar("steps") as progress:
         study = run_enrichment(request, progress=progress)
     if output is not None:
         write_study(Path(output), study)
     return enrichment_rows(study), describe(study)
-
-
-def _read_excluded(paths: tuple[str, ...]) -> dict[str, Any]:
-    """Return the intervals of all BED files by contig."""
-    import numpy as np
-
-    from genoformer.formats.bed import read_bed
-
-    intervals: dict[str, Any] = {}
-    for path in paths:
-        for contig, rows in read_bed(path).items():
-            intervals.setdefault(contig, []).append(rows)
-    return {contig: np.concatenate(rows) for contig, rows in intervals.items()}
 
 
 def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
@@ -210,10 +189,6 @@ def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
             raise ConfigError(f"{options[name]} is for random controls, but the controls are others; leave it out.")
     if "tops" in options and "score" not in options:
         raise ConfigError("--top needs --score; give --score, or leave --top out.")
-
-
-def _names(text: str) -> list[str]:
-    return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _show(rows: Any) -> None:

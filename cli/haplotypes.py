@@ -43,7 +43,7 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 @_common
 @click.option("-b", "--bed", type=click.Path(), help=shared.BED_HELP)
 @shared.columns
-@shared.regions("Score")
+@shared.regions("Score", each=True)
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
 @track_options
 @class_options
@@ -92,7 +92,7 @@ def haplotypes(
 @click.command(cls=Command)
 @shared.variants
 @_common
-@shared.regions(shared.RECORDS_IN.format("Score pairs of"))
+@shared.regions(shared.RECORDS_IN)
 @click.option(
     "--within",
     type=click.IntRange(min=1),

@@ -15,7 +15,7 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
         "--blacklist --label --multi-label --columns --promoter --flank --af --max-n"
     ),
     "Model": (
-        "--model --head --targets --contexts --context-head --organism --pooling --layer --profile --layers "
+        "--model --each-model --head --targets --contexts --context-head --organism --pooling --layer --profile --layers "
         "--heads --query --method --steps"
     ),
     "Tracks and classes": "--tracks --track --classes --class --scale --threshold",
@@ -30,7 +30,7 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
     "Checks": "--preflight --explain --plan --verify --noise-places --fix --force --sanity-checks",
 }
 _ADVANCED = (
-    "--elements --exclude --ratio --multi-label --columns --promoter --flank --af --max-n --head --targets "
+    "--each-model --elements --exclude --ratio --multi-label --columns --promoter --flank --af --max-n --head --targets "
     "--contexts --context-head --organism --steps --classes --scale --threshold --resamplings --controls "
     "--motif-p --calibration --strand --phases --share-windows --indels --tile --upstream --downstream "
     "--context --window --overlap --shifts --anchor --stride --step --class-weights --monitor --calls --matrix "
@@ -39,12 +39,16 @@ _ADVANCED = (
 )
 ADVANCED = frozenset(_ADVANCED.split())
 ADVANCED_IN = {  # command -> options that are advanced there and not elsewhere
-    "score": {"--annotation", "--gtf"},
+    "score": {"--annotation", "--gtf", "--motifs"},
     "calibrate": {"--gtf"},
     "haplotypes": {"--gtf"},
     "pairs": {"--gtf"},
     "predict": {"--gtf"},
-    "ism": {"--negative"},
+    "embed": {"--region", "--regions-file"},
+    "attention": {"--heads", "--query"},
+    "ism": {"--negative", "--gtf"},
+    "attribution": {"--negative"},
+    "enrich": {"--region", "--regions-file"},
 }
 COMMON = "Messages"  # heading of --quiet, --verbose, --log, --debug and --help
 

@@ -40,7 +40,7 @@ _common = shared.option_group(
         type=shared.PathOrAddress(path_type=Path),
         help="Reference genome (FASTA), or its address (https, s3), needed unless DATA is a FASTA.",
     ),
-    shared.regions("Without DATA, map this region; of variants, map only those whose REF overlaps"),
+    shared.regions("With variants as DATA, map only those whose REF overlaps, or without DATA map", each=True),
     click.option("-o", "--output", "out", required=True, type=_PATH, help="Folder for maps, motifs and figures."),
     click.option(
         "--length",

@@ -157,11 +157,12 @@ fix = click.option(
 )
 
 
-RECORDS_IN = "{} only records whose REF overlaps"
+RECORDS_IN = "Read only records whose REF overlaps"
 
 
-def regions(text: str) -> Callable[[Command], Command]:
-    """Return -r and -R for a command; `text` says what is done in the regions."""
+def regions(text: str, *, each: bool = False) -> Callable[[Command], Command]:
+    """Return -r and -R for a command; `text` says what is done there. each: not in their union, but in each of them."""
+    repeated = "may be repeated" if each else "may be repeated, and overlaps count once"
     return option_group(
         click.option(
             "-r",
@@ -169,7 +170,7 @@ def regions(text: str) -> Callable[[Command], Command]:
             "region",
             multiple=True,
             metavar="CHR[:FROM-TO]",
-            help=f"{text} this region (1-based, inclusive); may be repeated, and overlaps count once.",
+            help=f"{text} this region (1-based, inclusive); {repeated}.",
         ),
         click.option(
             "-R",

@@ -43,7 +43,7 @@ from .verbosity import Command, print_note
     "for the head.  [default: LLR,PLL; for a track model SAD,SAR501; for a fine-tuned model LOGIT,DIFF]",
 )
 @shared.variant_output
-@shared.regions(shared.RECORDS_IN.format("Score"))
+@shared.regions(shared.RECORDS_IN)
 @shared.context
 @shared.strand
 @shared.phases

@@ -46,13 +46,7 @@ def training_bar(output: str) -> Iterator[Callable[[Any], None]]:
 @contextmanager
 def training_imports() -> Iterator[None]:
     """Report which extra to install if Lightning is missing."""
-    from genoformer.errors import ConfigError
+    from genoformer.training.imports import training_imports as reported
 
-    try:
+    with reported():
         yield
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] not in ("lightning", "tensorboardX"):
-            raise
-        raise ConfigError(
-            "training needs Lightning, which is not installed; pip install 'genoformer[train]', or '.[train]' in a clone."
-        ) from error

@@ -1,14 +1,114 @@
-"""genoformer: FASTA + VCF/BED -> codes -> tokens or one-hot -> encoder or track model -> scores, tracks, maps.
+"""genoformer: transformers for regulatory DNA. Score variants, predict tracks, embed, train and interpret, from Python.
 
-The public names below are imported on first use, so that the import of the package is fast.
+    import genoformer as gf
+
+Variants
+    gf.score(variants, fasta, model)          a row for each ALT: a VCF, a DataFrame, or "chr20:1050100:A:G"
+    gf.annotate(variants, sources, fasta)     a row for each ALT, with elements, genes and values of other files
+    gf.enrich(variants, sources, fasta)       overlaps with elements, compared with matched controls
+    gf.report(scored_vcf, "page.html")        a page of a scored VCF
+DNA: f(fasta, "chr20:1,001-2,000", model), f(region, model, fasta=fasta) or f("ACGT...", model), for one or several
+    gf.predict    tracks, classes or bases    gf.embed, gf.embed_tokens    vectors of sequences or tokens
+    gf.classify   fine-tuned model            gf.expected      log2 P(A, C, G, T) of each base
+    gf.mutagenesis, gf.attention, gf.attribution               maps of bases, with .plot() and .to_frame()
+    gf.sample     new DNA of a causal model
+Training
+    gf.data.build, gf.data.tracks, gf.data.simulate            sets to train on
+    gf.pretrain(fasta, folder), gf.finetune(data, folder, model), gf.evaluate(data, model)
+    gf.language_batches(fasta, tokenizer, length)              masked windows for a loop of your own
+Models, data and parts
+    gf.models(), gf.data()                    tables of names; gf.pull(name) downloads one
+    gf.load(name), gf.save(model, folder)     an `Encoder` or another model; its tokenizer is model.tokenizer
+    gf.Genome(fasta)["chr20", 1000:1100]      bases as text; gf.KmerTokenizer(6)("ACGTACGT") tokens of text
+    gf.SCORES, gf.TOKENIZERS                  tables of scores and tokenizers
+
+Each function takes the options of its command by the same names, with the same defaults; `help` has shapes, units, errors and
+an example. The names are imported on first use, so that the import of the package is fast.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from importlib import import_module as _import_module
+from typing import Any as _Any
 
 __version__ = "0.1.0"
+
+_HOME = {  # public name -> module
+    "Alleles": "genome.variants",
+    "Encoder": "models.transformer.model",
+    "EncoderConfig": "models.transformer.model",
+    "Encoding": "tokenizers",
+    "Genome": "genome.reference",
+    "KmerTokenizer": "tokenizers",
+    "SCORES": "scoring.scores",
+    "ScoringJob": "scoring.job",
+    "TOKENIZERS": "tokenizers",
+    "Variant": "genome.variants",
+    "annotate": "annotation.table",
+    "annotate_variants": "annotation.run",
+    "attention": "api.maps",
+    "attribution": "api.maps",
+    "classify": "api.sequences",
+    "data": "api.catalog",
+    "embed": "api.sequences",
+    "embed_tokens": "api.sequences",
+    "enrich": "api.variants",
+    "enrich_variants": "annotation.study",
+    "evaluate": "api.training",
+    "expected": "api.sequences",
+    "finetune": "api.training",
+    "language_batches": "api.training",
+    "load": "models.registry",
+    "models": "api.catalog",
+    "mutagenesis": "api.maps",
+    "place_alleles": "genome.variants",
+    "predict": "api.sequences",
+    "preflight": "genome.preflight",
+    "pretrain": "api.training",
+    "pull": "api.catalog",
+    "read_annotations": "annotation",
+    "read_variants": "formats.vcf",
+    "report": "api.variants",
+    "sample": "inference.sampling",
+    "save": "models.registry",
+    "score": "api.variants",
+    "score_variants": "scoring.plan",
+    "simulate": "simulation",
+}
+_PACKAGES = ("models", "report")  # names of packages, too, which are called like the functions of these names
+_INSTEAD = {  # names that others have for it -> the call here
+    "AutoModel": "load(name)",
+    "AutoTokenizer": "load(name).tokenizer, or KmerTokenizer(k)",
+    "Model": "load(name)",
+    "attributions": "attribution(texts, model)",
+    "compile": "load(name), which returns a torch.nn.Module",
+    "convert": "save(model, folder, layout='hf')",
+    "download": "pull(name)",
+    "embeddings": "embed(texts, model)",
+    "enrichment": "enrich(variants, sources, fasta)",
+    "fine_tune": "finetune(data, folder, model)",
+    "from_pretrained": "load(name)",
+    "interpret": "mutagenesis, attention or attribution",
+    "ism": "mutagenesis(fasta, region, model)",
+    "list_data": "data()",
+    "list_datasets": "data()",
+    "list_models": "models()",
+    "list_scores": "SCORES.to_frame()",
+    "list_tokenizers": "TOKENIZERS",
+    "load_genome": "Genome(fasta)",
+    "load_model": "load(name)",
+    "load_tokenizer": "load(name).tokenizer",
+    "make_report": "report(scored_vcf, page)",
+    "read_fasta": "Genome(fasta)",
+    "read_vcf": "read_variants(path)",
+    "save_model": "save(model, folder)",
+    "score_vcf": "score(vcf, fasta, model)",
+    "tokenize": "KmerTokenizer(k)(text)",
+    "tokenizer": "load(name).tokenizer, or KmerTokenizer(k)",
+    "train": "pretrain(fasta, folder) or finetune(data, folder, model)",
+    "tune": "finetune(data, folder, model)",
+    "variant_effects": "score(variants, fasta, model)",
+}
 
 __all__ = [
     "Alleles",
@@ -24,21 +124,28 @@ __all__ = [
     "annotate",
     "annotate_variants",
     "attention",
+    "attribution",
     "classify",
+    "data",
     "embed",
     "embed_tokens",
+    "enrich",
     "enrich_variants",
     "evaluate",
     "expected",
     "finetune",
+    "language_batches",
     "load",
+    "models",
     "mutagenesis",
     "place_alleles",
     "predict",
     "preflight",
+    "pretrain",
     "pull",
     "read_annotations",
     "read_variants",
+    "report",
     "sample",
     "save",
     "score",
@@ -46,50 +153,24 @@ __all__ = [
     "simulate",
 ]
 
-_HOME = {
-    "Alleles": "genome.variants",
-    "Encoder": "models.transformer.model",
-    "EncoderConfig": "models.transformer.model",
-    "Encoding": "tokenizers",
-    "Genome": "genome.reference",
-    "KmerTokenizer": "tokenizers",
-    "SCORES": "scoring.scores",
-    "ScoringJob": "scoring.job",
-    "TOKENIZERS": "tokenizers",
-    "Variant": "genome.variants",
-    "annotate": "annotation.table",
-    "annotate_variants": "annotation.run",
-    "attention": "api",
-    "classify": "api",
-    "embed": "api",
-    "embed_tokens": "api",
-    "enrich_variants": "annotation.study",
-    "evaluate": "api",
-    "expected": "api",
-    "finetune": "api",
-    "load": "models.registry",
-    "mutagenesis": "api",
-    "place_alleles": "genome.variants",
-    "predict": "api",
-    "preflight": "genome.preflight",
-    "pull": "api",
-    "read_annotations": "annotation",
-    "read_variants": "formats.vcf",
-    "sample": "inference.sampling",
-    "save": "models.registry",
-    "score": "api",
-    "score_variants": "scoring.plan",
-    "simulate": "simulation",
-}
 
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name not in _HOME:
-        raise AttributeError(f"genoformer has no {name!r}; its public names are {', '.join(__all__)}")
-    value = getattr(import_module(f"genoformer.{_HOME[name]}"), name)
+        raise AttributeError(_absent(name))
+    module = _import_module(f"genoformer.{name if name in _PACKAGES else _HOME[name]}")
+    value = module if name in _PACKAGES else getattr(module, name)
     globals()[name] = value
     return value
 
 
+def _absent(name: str) -> str:
+    """Return a sentence on a name that the package does not have, with the name of the call here, if there is one."""
+    from difflib import get_close_matches
+
+    call = _INSTEAD.get(name) or next(iter(get_close_matches(name, _HOME, cutoff=0.75)), "")
+    remedy = f"write genoformer.{call}" if call else f"its public names are {', '.join(_HOME)}"
+    return f"genoformer has no {name!r}; {remedy}."
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*_HOME, "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"])

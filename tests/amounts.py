@@ -18,6 +18,7 @@ def examples(n: int, **options: Any) -> settings:
 
 # Tests of ten seconds to a minute that guard no promise of the README which no other test guards: `make test-long` runs them.
 DEFERRED = (
+    "test_packaging.py::test_current_jupyterlab_installs_beside_it",
     "test_readme.py::test_a_page_shows_what_its_commands_print[families.md]",
     "test_readme.py::test_a_page_shows_what_its_commands_print[huggingface.md]",
     "test_readme.py::test_a_page_shows_what_its_commands_print[tutorial-biologist.md]",

@@ -136,7 +136,7 @@ def test_requests_have_the_options_of_the_commands() -> None:
         (EmbeddingRequest, embed_command, {"data", "fasta", "region", "region_files", "label", "probe", "task", "valid"}),
     ):
         names = {field.name for field in fields(request)} - {"runtime", "compute"} | runtime | compute
-        given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug", "both_strands"}
+        given = {parameter.name for parameter in command.params} - {"help", "verbose", "quiet", "debug", "log", "both_strands"}
         assert given - others == names
 
 

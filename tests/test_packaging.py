@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ import pysam
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import genoformer
 
@@ -165,6 +167,26 @@ def test_an_editable_install_is_found_in_the_folder_above_a_clone_of_the_same_na
     done = subprocess.run(python, cwd=above, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()) == clone / "genoformer" / "__init__.py"
+
+
+@pytest.mark.timeout(300)
+def test_current_jupyterlab_installs_beside_it() -> None:
+    """As pip resolves it in this environment, of which no package is changed to an older version."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-input", "--report", "-"]
+    done = subprocess.run([*command, "genoformer", "jupyterlab>=4.4"], capture_output=True, text=True)
+    if done.returncode and (
+        "from versions: none" in done.stderr or "No matching distribution found for jupyterlab" in done.stderr
+    ):
+        pytest.skip("needs a package index, which is not reachable")
+    assert done.returncode == 0, done.stderr
+    chosen = {canonicalize_name(of["metadata"]["name"]): of["metadata"]["version"] for of in json.loads(done.stdout)["install"]}
+    assert "kipoi" not in chosen
+    for name, version in chosen.items():
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        assert Version(version) >= Version(installed), f"{name} {installed} would become {version}"
 
 
 def test_no_requirement_keeps_current_jupyter_out() -> None:

@@ -26,6 +26,7 @@ from genoformer.genome.natural import natural
 from genoformer.tables import rounded, tsv_line
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _PART_COLOURS = dict(
@@ -158,13 +159,29 @@ def controls_figure(study: Study, compared: Compared) -> Figure:
 
     Annotations of one file stand together, the most enriched first.
     """
-    e, n_sets = compared.enrichment, compared.enrichment.controls.shape[1]
+    kept = drawn_annotations(study, compared)
+    figure = plots.new_figure(plots.PAGE, figure_height(len(kept)))
+    controls_panel(figure.subplots(), study, compared, kept)
+    return figure
+
+
+def figure_height(n_rows: int) -> float:
+    """Return the height in inches of a figure of annotations over their controls."""
+    return 1.9 + 0.27 * max(1, n_rows)
+
+
+def drawn_annotations(study: Study, compared: Compared) -> list[int]:
+    """Return the numbers of the annotations that a figure shows, from the first row on."""
+    e = compared.enrichment
     drawn = (e.expected > 0) & ((e.expected >= _TO_SEE) | (e.observed > 0))
     files = {name: i for i, name in reversed(list(enumerate(map(_file_of, study.annotations))))}
     order = sorted(np.flatnonzero(drawn).tolist(), key=lambda i: (files[_file_of(study.annotations[i])], -e.fold[i]))
-    kept = order[:_MOST_ROWS]
-    figure = plots.new_figure(plots.PAGE, 1.9 + 0.27 * max(1, len(kept)))
-    ax = figure.subplots()
+    return order[:_MOST_ROWS]
+
+
+def controls_panel(ax: Axes, study: Study, compared: Compared, kept: Sequence[int]) -> None:
+    """Draw the rows of `controls_figure` in one panel, with its heading above; kept: see `drawn_annotations`."""
+    e, n_sets = compared.enrichment, compared.enrichment.controls.shape[1]
     notes = {
         "observed": [f"{e.observed[i]:,} of {e.n[i]:,}" for i in kept],
         "expected": [f"{e.expected[i]:,.1f}" for i in kept],
@@ -186,7 +203,6 @@ def controls_figure(study: Study, compared: Compared) -> Figure:
     if n_hidden:
         text += f" {n_hidden:,} annotations with fewer than {_TO_SEE:g} expected overlaps are in the table only."
     _heading(ax, text)
-    return figure
 
 
 def _file_of(annotation: str) -> str:

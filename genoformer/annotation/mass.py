@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from genoformer.errors import ConfigError, FileFormatError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.bigwig import BigWig
 from genoformer.genome.regions import merge
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -37,6 +40,21 @@ class SignalShare(NamedTuple):
     @property
     def fold(self) -> Floats:
         return overlap_ratio(self.share, self.expected)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each annotation, with the columns of mass.tsv."""
+        import pandas as pd
+
+        low, high = np.percentile(self.controls, [2.5, 97.5], axis=1)
+        columns = {"annotation": self.annotations, "bases": self.bases, "share": self.share, "expected": self.expected}
+        others = {"fold": self.fold, "p": self.p, "q": self.q, "controls_low": low, "controls_high": high}
+        return pd.DataFrame(columns | others)
+
+    def __repr__(self) -> str:
+        return f"SignalShare({len(self.annotations)} annotations, {self.n_bases:,} bases with a value)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.to_frame().to_html(index=False, float_format='{:.4g}'.format)}"
 
 
 def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplings: int = 1_000, seed: int = 0) -> SignalShare:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.motif_changes import MotifAnnotation
 from genoformer.annotation.overlap import Annotations
 from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import ConfigError, OptionError
-from genoformer.formats.bed import Intervals
+from genoformer.formats.bed import Intervals, read_bed
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.genome.variant_input import VariantSource
@@ -88,6 +91,31 @@ class EnrichmentRequest:
         if unknown := sorted(set(self.match_on or ()) - set(MEANING)):
             raise OptionError("match_on", f"is {unknown[0]}, expected some of {', '.join(MEANING)}, or none; correct it.")
 
+    @classmethod
+    def from_names(
+        cls,
+        variants: VariantSource,
+        annotations: Annotations,
+        *,
+        sizes: str | Mapping[str, int] | None = None,
+        exclude: str | Path | Sequence[str | Path] = (),
+        match: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> EnrichmentRequest:
+        """Build a request from names and paths, as `genoformer enrich` takes them.
+
+        sizes: contig lengths, or the name of an assembly (hg19, hg38 ...), or the path of a table. exclude: paths of BED files.
+        match: the names of match_on, as a list or comma-separated; "none": none. options: the other fields.
+        Raises: ConfigError as the class does, and the errors of `read_sizes` and `read_bed`.
+        """
+        from genoformer.annotation.random_regions import read_sizes
+
+        names = match.split(",") if isinstance(match, str) else match
+        keys = None if names is None else [name.strip() for name in names if name.strip() not in ("", "none")]
+        lengths = read_sizes(sizes) if isinstance(sizes, str) else sizes
+        chosen = {"match_on": keys} | options
+        return cls(variants, annotations, sizes=lengths, exclude=read_excluded(exclude), **chosen)
+
     @property
     def has_random_controls(self) -> bool:
         """True if controls are random regions."""
@@ -102,3 +130,12 @@ class EnrichmentRequest:
     def background_is_auto(self) -> bool:
         """True if no file of controls is given."""
         return str(self.background) == AUTO
+
+
+def read_excluded(paths: str | Path | Sequence[str | Path]) -> dict[str, Intervals]:
+    """Return the intervals of all BED files by contig."""
+    intervals: dict[str, list[Intervals]] = {}
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        for contig, rows in read_bed(path).items():
+            intervals.setdefault(contig, []).append(rows)
+    return {contig: np.concatenate(rows) for contig, rows in intervals.items()}

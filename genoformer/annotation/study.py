@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,10 @@ from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.variant_input import VariantSource
 from genoformer.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -76,6 +81,24 @@ class Study(NamedTuple):
         """Flags [T, A]: P at most 0.01 and at least three overlaps."""
         assert self.matrix is not None
         return (self.matrix.p <= MARK_P) & (self.matrix.observed >= MARK_OVERLAPS)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each comparison and annotation, with the columns of enrichment.tsv."""
+        from genoformer.annotation.study_tables import enrichment_frame
+
+        return enrichment_frame(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the fold of each annotation of the first comparison over its controls, in `ax` or in a new figure."""
+        from genoformer.annotation.study_tables import plot_study
+
+        return plot_study(self, ax)
+
+    def __repr__(self) -> str:
+        return f"Study({'; '.join(describe(self)[len(self.notes) :])})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.to_frame().to_html(index=False, float_format='{:.4g}'.format)}"
 
 
 def enrich_variants(

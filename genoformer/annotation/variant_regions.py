@@ -28,7 +28,7 @@ from genoformer.genome.digits import is_count
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, Selection, select_regions
 from genoformer.genome.variant_input import VariantInput, VariantSource, selected_variants
-from genoformer.writers.scored_tables import scored_vcf
+from genoformer.writers.scored_tables import declared_key, scored_vcf
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -100,10 +100,9 @@ def read_variant_regions(
 ) -> VariantRegions:
     """Read variants as `score` takes them, a table that it wrote, or the rows of a BED.
 
-    The suffix of a BED is .bed, .narrowPeak ..., plain or gzipped.
-    genome: tells REF of a table with effect and other allele. region: keep only records whose REF, or rows that, overlap a
-    region. score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random
-    sample of between `most` and twice as many records.
+    The suffix of a BED is .bed, .narrowPeak ..., plain or gzipped. genome: tells REF of a table with effect and other allele.
+    region: keep only records whose REF, or rows that, overlap a region. score_key, trait: INFO keys (for a BED column numbers)
+    of scores and traits. most: of a larger file, keep a random sample of between `most` and twice as many records.
 
     Raises: MissingFileError; FileFormatError with the line number; ConfigError if a score is not a number or is always missing.
     """
@@ -197,13 +196,13 @@ def _read_vcf(
     given: VariantInput, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int
 ) -> VariantRegions:
     frequency_of = frequency_reader(af_key)
-    score_key = None if score_key is None else _declared_key(given, score_key)
-    score_of, trait_of = (_value_of(key) if key else None for key in (score_key, trait))
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
     kept: list[tuple[NDArray[np.int32], Integers, Integers, Floats, Floats, NDArray[np.int32]]] = []
     rng, share, n = np.random.default_rng(seed), 1.0, 0
     with open_vcf(given.path, name=given.name) as file:
+        score_of = _value_of(declared_key(file.header, score_key)) if score_key else None
+        trait_of = _value_of(trait) if trait else None
         for block in iter_blocks(file):
             rows = np.arange(len(block.starts))
             if share < 1:
@@ -295,14 +294,6 @@ def _value_of(key: str) -> Callable[[str], str]:
         return match[1] if match and match[1] != "." else ""
 
     return value
-
-
-def _declared_key(given: VariantInput, key: str) -> str:
-    """Return the INFO key of a score: LLR also means GF_LLR, and GF_LLR also LLR, if the header declares only that one."""
-    with open_vcf(given.path, name=given.name) as file:
-        declared = {line.partition("##INFO=<ID=")[2].partition(",")[0] for line in file.header}
-    other = key.removeprefix("GF_") if key.startswith("GF_") else f"GF_{key}"
-    return other if other in declared and key not in declared else key
 
 
 def _largest(text: str, key: str) -> float:

@@ -45,9 +45,18 @@ def encode_texts(sequences: Iterable[str]) -> list[Codes]:
         raise ConfigError(f"sequences is a {type(sequences).__name__}; put the sequences into a list.")
     texts = list(sequences)
     for i, text in enumerate(texts, 1):
-        if not isinstance(text, str) or not _DNA.fullmatch(text):
+        if not isinstance(text, str) or not is_dna(text):
             raise ConfigError(f"sequence {i} is {str(text)[:30]!r}; give DNA as text: A, C, G, T, N and IUPAC codes.")
     return [encode(text) for text in texts]
+
+
+def is_dna(text: str) -> bool:
+    """Return True for a text of A, C, G, T, U, N and other IUPAC letters, upper or lower case.
+
+    >>> is_dna("ACGTN"), is_dna("chr1:1-9"), is_dna("")
+    (True, False, False)
+    """
+    return _DNA.fullmatch(text) is not None
 
 
 def decode(codes: Codes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genoformer.addresses import refuse_address
-from genoformer.errors import ContigError, FileFormatError
+from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.formats.fasta import Fasta
 from genoformer.formats.fasta_bytes import Source
 from genoformer.formats.fasta_index import Contig
@@ -19,6 +20,7 @@ from genoformer.formats.text import numbered_lines
 from genoformer.genome import codes
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import ContigMap, join_names
+from genoformer.genome.region_text import parse_region
 
 SHORT = 4096  # bases; Python overhead dominates shorter windows, so they are read and decoded together
 BATCH_BYTES = 1 << 18  # decoded together; they stay in the processor's cache
@@ -154,6 +156,49 @@ class Genome:
     def window(self, chrom: str, start: int, length: int) -> Codes:
         """Return the codes of one window [start, start + length), uint8 [L]."""
         return self.windows(chrom, [start], length)[0]
+
+    def fetch(self, chrom: str, start: int | None = None, end: int | None = None) -> str:
+        """Return the bases [start, end) of a contig as upper-case text, 0-based as in pysam; all of it by default.
+
+        chrom: in any known spelling, or a region such as "chr1:1,001-2,000", 1-based, without start and end. Letters other than
+        A, C, G and T are N.
+
+        Raises: ContigError if no contig fits; ConfigError for bases beyond the ends, where `window` has N.
+
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = pathlib.Path(folder, "tiny.fa").write_text(">chr1\\nACGTacR\\n")
+        ...     genome = Genome(pathlib.Path(folder, "tiny.fa"))
+        ...     genome.fetch("chr1", 2, 6), genome["1", 2:6], genome["chr1:3-6"], genome["chr1"]
+        ('GTAC', 'GTAC', 'GTAC', 'ACGTACN')
+        """
+        if start is None and end is None and ":" in chrom and chrom not in self.contigs:
+            region = parse_region(chrom, self.contigs)
+            chrom, start, end = region.chrom, region.start, None if region.end == sys.maxsize else region.end
+        name = self.resolve(chrom)
+        length = self.contigs[name]
+        first, last = (0 if start is None else start), (length if end is None else end)
+        if not 0 <= first <= last <= length:
+            raise ConfigError(
+                f"bases {first} to {last} of {name} are not on the contig, which has {length:,}; give 0 <= start <= end <= "
+                f"{length}, or use `window`, which has N beyond the ends."
+            )
+        return codes.decode(self.window(name, first, last - first))
+
+    def __getitem__(self, place: str | tuple[str, slice | int]) -> str:
+        """Return bases as text, as `fetch` does: genome["chr1", 100:200], 0-based, genome["chr1:101-200"], or a contig."""
+        if isinstance(place, str):
+            return self.fetch(place)
+        if not isinstance(place, tuple) or len(place) != 2 or not isinstance(place[0], str):
+            raise ConfigError(f"a genome has no {place!r}; write genome['chr1', 100:200] or genome['chr1:101-200'].")
+        chrom, bases = place
+        if isinstance(bases, slice):
+            if bases.step not in (None, 1):
+                raise ConfigError(f"the step of the bases is {bases.step}, expected none; give start and end only.")
+            return self.fetch(chrom, bases.start or 0, bases.stop)
+        return self.fetch(chrom, bases, bases + 1)
+
+    __iter__ = None  # with `__getitem__` alone, Python would ask a genome for its item 0
 
     def extract(self, interval: Any, *_: Any, **__: Any) -> str:
         """Return the upper-case text of a `kipoiseq.Interval`, exactly `interval.width()` long, on the interval's strand.

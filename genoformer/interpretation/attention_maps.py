@@ -118,6 +118,20 @@ def compute_attention(
     )
 
 
+def open_attention(
+    request: InterpretationRequest,
+    options: AttentionOptions,
+    motifs: MotifOptions = NO_MOTIFS,
+    progress: ProgressCallback = None,
+) -> Session:
+    """Return the session of a request: regions of a track model in whole bins, and for the query "tss" those with a TSS.
+
+    Raises the errors of `open_session`, and OptionError for the query "tss" without TSSs.
+    """
+    session = in_whole_bins(open_session(request, motifs, progress))
+    return _with_tss(session) if options.query == "tss" else session
+
+
 def map_attention(
     request: InterpretationRequest,
     options: AttentionOptions,
@@ -131,9 +145,7 @@ def map_attention(
     max_units: number of tokens or bins up to which a matrix is drawn.
     Raises the errors of `open_session` and `attention_profiles`, and OptionError for the query "tss" without TSSs.
     """
-    session = in_whole_bins(open_session(request, motifs, progress))
-    if options.query == "tss":
-        session = _with_tss(session)
+    session = open_attention(request, options, motifs, progress)
 
     def maps_of(model: Model, loci: Sequence[Locus]) -> list[Floats]:
         return compute_attention(session, options, loci, model)

@@ -12,12 +12,34 @@ from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import N_STEPS, NO_MOTIFS, AttributionOptions, InterpretationRequest, MotifOptions
 from genoformer.interpretation.sanity_checks import check_loci
-from genoformer.interpretation.session import Result, in_whole_bins, join_notes, merge, open_session
+from genoformer.interpretation.session import Result, Session, in_whole_bins, join_notes, merge, open_session
 from genoformer.interpretation.targets import choose_target
 from genoformer.models.base import Model
 from genoformer.progress import ProgressCallback
 
 MAX_ERROR = 0.05  # maximum completeness error of integrated gradients with enough steps
+
+
+def compute_attributions(
+    session: Session,
+    options: AttributionOptions,
+    loci: Sequence[Locus],
+    model: Model | None = None,
+    progress: ProgressCallback = None,
+) -> list[Attribution]:
+    """Return the attributions of loci of a session, B = 1 for each; model: another one than that of the session.
+
+    Raises the errors of `choose_target` and `attributions`.
+    """
+    return attributions(
+        model or session.model,
+        loci,
+        method=options.method,
+        output=choose_target(session.model, output=options.output, tracks=options.tracks, head=options.head),
+        n_steps=options.n_steps or N_STEPS,
+        device=session.request.device,
+        progress=progress,
+    )
 
 
 def map_attribution(
@@ -34,21 +56,10 @@ def map_attribution(
     session = in_whole_bins(open_session(request, motifs, progress))
     target = choose_target(session.model, output=options.output, tracks=options.tracks, head=options.head)
 
-    def attribute(model: Model, loci: Sequence[Locus], progress: ProgressCallback = None) -> list[Attribution]:
-        return attributions(
-            model,
-            loci,
-            method=options.method,
-            output=target,
-            n_steps=options.n_steps or N_STEPS,
-            device=request.device,
-            progress=progress,
-        )
-
     def maps_of(model: Model, loci: Sequence[Locus]) -> list[Floats]:
-        return [attribution.values[0].sum(-1) for attribution in attribute(model, loci)]
+        return [attribution.values[0].sum(-1) for attribution in compute_attributions(session, options, loci, model)]
 
-    results = attribute(session.model, session.loci, session.progress)
+    results = compute_attributions(session, options, session.loci, progress=session.progress)
     maps = [attribution.values[0].sum(-1) for attribution in results]
     checks, report = check_loci(session, maps, maps_of, target)
     notes = join_notes(map(_completeness, results), (one.text() for one in checks))

@@ -80,19 +80,31 @@ def draw_mutagenesis(
     shaded: bases [start, end) of the contig to highlight, such as those of a variant.
     """
     figure, axes = _panels(locus, visible, [1.35, 1.2])
-    axes[-2].sharex(axes[-1])
+    mutagenesis_panels(axes[-2], axes[-1], locus, mutagenesis)
+    if shaded is not None:
+        axes[-2].axvspan(shaded[0] + 0.5, shaded[1] + 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
+    _title(axes[0], f"{locus.name}: {mutagenesis.names[0]}", note)
+    return _save(figure, path)
+
+
+def mutagenesis_panels(upper: Axes, lower: Axes, locus: Locus, mutagenesis: Mutagenesis) -> None:
+    """Draw the importance of each base in the upper panel, and the first ISM map below it."""
+    if not upper.get_shared_x_axes().joined(upper, lower):
+        upper.sharex(lower)
     importance = mutagenesis.importance[0].sum(-1)
     score = mutagenesis.names[0].partition(" ")[0].rstrip(",:")
     unit = f" ({SCORES[score].unit})" if score in SCORES and "units" not in SCORES[score].unit else ""
-    _letters_or_curve(axes[-2], locus, importance, f"−mean {score}\n{unit.strip()}".rstrip())
-    axes[-2].tick_params(labelbottom=False)
-    if shaded is not None:
-        axes[-2].axvspan(shaded[0] + 0.5, shaded[1] + 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
-    plots.heat_map(axes[-1], mutagenesis.values[0], mutagenesis.codes, first=locus.start + 1, label=f"{score}{unit}")
-    axes[-1].set_xlim(axes[-2].get_xlim())
-    _title(axes[0], f"{locus.name}: {mutagenesis.names[0]}", note)
-    _coordinates(axes[-1], locus)
-    return _save(figure, path)
+    _letters_or_curve(upper, locus, importance, f"−mean {score}\n{unit.strip()}".rstrip())
+    upper.tick_params(labelbottom=False)
+    plots.heat_map(lower, mutagenesis.values[0], mutagenesis.codes, first=locus.start + 1, label=f"{score}{unit}")
+    lower.set_xlim(upper.get_xlim())
+    _coordinates(lower, locus)
+
+
+def map_panel(ax: Axes, locus: Locus, values: Floats, label: str) -> None:
+    """Draw a map [L] of a locus: letters if it is short, else a curve."""
+    _letters_or_curve(ax, locus, np.asarray(values, dtype=float), label)
+    _coordinates(ax, locus)
 
 
 def draw_attention(

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer import plots
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import Codes, N
+from genoformer.genome.codes import Codes, N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats, evaluating
-from genoformer.interpretation.loci import Locus
+from genoformer.interpretation.loci import Locus, place_text
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.progress import ProgressCallback, Stage
 from genoformer.scoring.variant_scorer import VariantScorer
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 _BATCH = 1 << 10  # variants in a batch
+_SIZE, _HEIGHTS = (plots.PAGE, 2.8), (1.35, 1.2)  # of a figure in inches, and of its two panels
 
 
 class Mutagenesis(NamedTuple):
@@ -57,6 +63,37 @@ class Mutagenesis(NamedTuple):
         """Hypothetical contributions for TF-MoDISco, [maps, L, 4]: the changes minus their mean over the four bases."""
         known = np.nan_to_num(self.values)
         return known - known.mean(-1, keepdims=True)
+
+    @property
+    def place(self) -> str:
+        """Region as text, 1-based."""
+        return place_text(self.chrom, self.start, len(self.codes))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each change: chrom, pos (1-based), ref, alt and the value of each map."""
+        import pandas as pd
+
+        rows, bases = np.nonzero((self.codes[:, None] != np.arange(4)) & (self.codes[:, None] < N))
+        named = {"chrom": self.chrom, "pos": self.start + 1 + rows, "ref": list(decode(self.codes[rows]))}
+        values = {name: self.values[i, rows, bases] for i, name in enumerate(self.names)}
+        return pd.DataFrame({**named, "alt": list(decode(bases.astype(np.uint8))), **values})
+
+    def plot(self, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+        """Draw the importance of each base above the first map, in two axes of the caller or of a new figure."""
+        panels = list(axes) if axes is not None else plots.shown_panels(*_SIZE, heights=_HEIGHTS)
+        self._draw(panels)
+        return panels
+
+    def _draw(self, panels: Sequence[Axes]) -> None:
+        from genoformer.interpretation.figures import mutagenesis_panels
+
+        mutagenesis_panels(panels[0], panels[1], Locus(self.place, self.chrom, self.start, self.codes), self)
+
+    def __repr__(self) -> str:
+        return f"Mutagenesis({self.place}, {', '.join(self.names)}: {len(self.codes):,} bases)"
+
+    def _repr_html_(self) -> str:
+        return plots.as_html(repr(self), self._draw, _SIZE, _HEIGHTS)
 
 
 def mutagenesis(

@@ -75,6 +75,15 @@ class Locus(NamedTuple):
         return self.start + len(self.codes)
 
 
+def place_text(chrom: str, start: int, length: int) -> str:
+    """Return bases of a contig as text, 1-based; of a sequence without a contig, its bases.
+
+    >>> place_text("chr1", 9, 5), place_text("", 0, 5)
+    ('chr1:10-14', 'bases 1-5')
+    """
+    return f"{f'{chrom}:' if chrom else 'bases '}{start + 1:,}-{start + length:,}"
+
+
 class Loci(NamedTuple):
     """Contents of a BED, regions, variants or a FASTA, with notes for the user."""
 

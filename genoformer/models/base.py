@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
+from genoformer.models.pretrained import Pretrained
 from genoformer.tasks import Task
 
 Ints = NDArray[np.int64]
@@ -28,9 +29,11 @@ class Origin(NamedTuple):
 
     sha256: str = ""  # of the weights file
     training_sketch: Any = None  # Sketch of the k-mers of the training data, if the model folder has one
+    name: str = ""  # name or folder of the model
+    licence: str = ""  # of the weights, if it is known
 
 
-class Model(nn.Module):
+class Model(Pretrained, nn.Module):
     """A network with its configuration and the origin of its weights; the base class of every family.
 
     A family defines `config_type`, a frozen dataclass with `context_length`, `min_layers`, `min_parameters` and `from_dict`,

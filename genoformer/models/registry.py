@@ -49,6 +49,7 @@ from genoformer.models.families import (
 from genoformer.models.folders import ENSEMBLE, failures, member_names, read_sketch, resolve_model
 from genoformer.models.foreign import described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
+from genoformer.models.licences import licence_of
 from genoformer.models.track_model import read_track_tables
 from genoformer.models.weights import (
     WEIGHTS,
@@ -92,7 +93,7 @@ def load(name: str | Path, *needs: Need) -> Any:
         model = read_foreign(resolve_name(foreign.format), resolve_name(family.model), folder, config)
     require(model, *needs, name=str(name))
     model.read_tables(folder)
-    model.set_origin(Origin(model.sha256, read_sketch(folder)))
+    model.set_origin(Origin(model.sha256, read_sketch(folder), folder.name, licence_of(folder)))
     if notes := failures(folder):
         problem = f"{name} failed the check at the end of its training; do not rely on its predictions: {' '.join(notes)}"
         warnings.warn(sentence(problem), FailedRunWarning, stacklevel=2)

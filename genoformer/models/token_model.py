@@ -77,8 +77,14 @@ class TokenModel(Model):
             absent[PredictsBases] = "reads BPE tokens, which have no fixed number of bases"
         return absent
 
-    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Map ids [B, T] and keep [B, T] (False = padding) to logits [B, T, V]."""
+    def forward(self, ids: Tensor, keep: Tensor | None = None, *, attention_mask: Tensor | None = None) -> Tensor:
+        """Map ids [B, T] and keep [B, T] (False = padding) to logits [B, T, V].
+
+        attention_mask: `keep` as tokenizers return it, 1 for tokens and 0 for padding. Raises ConfigError for others.
+        """
+        if attention_mask is not None:
+            keep = attention_mask != 0
+        check_inputs(ids, keep)
         return self.head(self.embed(ids, keep))
 
     def logits_at(self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
@@ -212,6 +218,27 @@ class TokenModel(Model):
 
     def _to_device(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(next(self.parameters()).device)
+
+
+def check_inputs(ids: Any, keep: Any = None) -> None:
+    """Raise ConfigError unless ids are whole numbers [B, T], and keep, if there is one, True or False of the same shape.
+
+    >>> check_inputs("ACGT")
+    Traceback (most recent call last):
+    genoformer.errors.ConfigError: ids are a str, expected token ids [B, T]; call tokenizer(text, return_tensors="pt").
+    """
+    if not isinstance(ids, Tensor):
+        of = type(ids).__name__
+        remedy = 'call tokenizer(text, return_tensors="pt")'
+        raise ConfigError(f"ids are a {of}, expected token ids [B, T]; {remedy}.")
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool or ids.dim() != 2:
+        raise ConfigError(
+            f"ids are {ids.dtype} {list(ids.shape)}, expected whole numbers [B, T]; convert them, such as ids[None]."
+        )
+    if keep is not None and (not isinstance(keep, Tensor) or keep.dtype != torch.bool or keep.shape != ids.shape):
+        shown = f"{keep.dtype} {list(keep.shape)}" if isinstance(keep, Tensor) else f"a {type(keep).__name__}"
+        expected = f"torch.bool {list(ids.shape)}, False at padding"
+        raise ConfigError(f"keep is {shown}, expected {expected}; give mask.bool(), or attention_mask=mask.")
 
 
 def check_tokenizer(tokenizer: Any, n_vocab: int, model: str) -> None:

@@ -26,6 +26,7 @@ from genoformer.plots.metrics import (
     scatter,
     two_histograms,
 )
+from genoformer.plots.notebook import as_html, shown_axes, shown_panels
 from genoformer.plots.sequence import allele_logos, heat_map, information, letters, logo
 from genoformer.plots.style import BASE_COLOURS, BLUE, COLUMN, GREY, MANY, ORANGE, PAGE, RED, new_figure, panel_letter, plain
 
@@ -42,6 +43,7 @@ __all__ = [
     "allele_coordinates",
     "allele_logos",
     "allele_tracks",
+    "as_html",
     "attention_map",
     "calibration",
     "comparison",
@@ -68,6 +70,8 @@ __all__ = [
     "roc_curves",
     "running_mean",
     "scatter",
+    "shown_axes",
+    "shown_panels",
     "stacked_fractions",
     "tracks",
     "trait_matrix",

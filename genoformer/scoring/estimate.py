@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 
@@ -18,12 +18,11 @@ from genoformer.genome.variants import Variant
 from genoformer.genome.wording import counted
 from genoformer.models import cost
 from genoformer.models.track_model import named_heads
-from genoformer.scoring.heads_scorer import HeadsScorer
+from genoformer.scoring.heads_scorer import scorers_of_heads
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.noise import n_places
 from genoformer.scoring.plan import open_plan
-from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
+from genoformer.scoring.variant_scorer import VariantScorer
 
 N_TIMED = 8  # SNVs that are scored together to measure the time
 MOST_SECONDS = 30.0  # time that they may take: with a model that needs longer for one SNV, that one is the measurement
@@ -81,8 +80,9 @@ def estimate(job: ScoringJob, *, on_preflight: Callable[[Preflight], None] | Non
             variants = _snvs(plan.preflight.places_with_bases, job.genome)
             timed = _timed(scorer, variants) if variants else None
             memory = peak_memory()
-            if timed is not None and memory is not None and scorer_parts(scorer) and job.runtime.device == "cpu":
-                memory += cast(HeadsScorer, scorer).more_bytes(timed.n)
+            of_heads = scorers_of_heads(scorer)
+            if timed is not None and memory is not None and job.runtime.device == "cpu":
+                memory += sum(several.more_bytes(timed.n) for several in of_heads)
             return ScoringCost(
                 sum(map(cost.count_parameters, job.scoring.models)),
                 scorer.window,
@@ -95,7 +95,7 @@ def estimate(job: ScoringJob, *, on_preflight: Callable[[Preflight], None] | Non
                 job.runtime.device,
                 memory,
                 torch.cuda.max_memory_allocated(job.runtime.device) if job.runtime.device.startswith("cuda") else None,
-                [part.head for part in cast(Sequence[TrackScorer], scorer_parts(scorer))],
+                [part.head for several in of_heads for part in several.parts],
                 n_places(scorer, plan.preflight.n_records, job.checks.n_noise) if scorer.has_noise_floor else 0,
             )
         finally:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -157,3 +158,8 @@ class HeadsScorer:
         other = copy.copy(self)
         other.parts = [part.reference_scorer() for part in self.parts]
         return other
+
+
+def scorers_of_heads(scorer: Any) -> list[HeadsScorer]:
+    """Return the scorers of several heads in a scorer: itself, or those of its models."""
+    return [one for one in (scorer, *getattr(scorer, "parts", ())) if hasattr(one, "noise_of_parts")]

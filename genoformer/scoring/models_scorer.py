@@ -27,7 +27,7 @@ class ModelsScorer:
     n_matrix = 0
 
     def __init__(self, names: Sequence[str], parts: Sequence[VariantScorer]) -> None:
-        self.names, self.parts = list(names), list(parts)
+        self.names, self.of_models = list(names), list(parts)
         self.scores: list[Score] = [score for part in parts for score in part.scores]
         self.window = max(part.window for part in parts)
         self.longest_allele = max(part.longest_allele for part in parts)
@@ -38,17 +38,17 @@ class ModelsScorer:
 
     @property
     def columns(self) -> list[Column]:
-        return [column for part in self.parts for column in part.columns]
+        return [column for part in self.of_models for column in part.columns]
 
     @property
     def matrix_layout(self) -> TrackColumns | None:
         """Columns of the first model with tracks or classes; there is no matrix of several models."""
-        return next((part.matrix_layout for part in self.parts if part.matrix_layout is not None), None)
+        return next((part.matrix_layout for part in self.of_models if part.matrix_layout is not None), None)
 
     @property
     def options(self) -> dict[str, str]:
         """Options that all models share by their name, others as "NAME of MODEL"."""
-        of_parts = [part.options for part in self.parts]
+        of_parts = [part.options for part in self.of_models]
         options: dict[str, str] = {}
         for key in dict.fromkeys(key for of_part in of_parts for key in of_part):
             values = [of_part.get(key) for of_part in of_parts]
@@ -61,7 +61,7 @@ class ModelsScorer:
     @property
     def inputs(self) -> dict[str, str]:
         inputs: dict[str, list[str]] = {}
-        for part in self.parts:
+        for part in self.of_models:
             for name, value in part.inputs.items():
                 inputs.setdefault(name, []).append(value)
         return {name: hashlib.sha256(" ".join(values).encode()).hexdigest() for name, values in inputs.items()}
@@ -71,13 +71,13 @@ class ModelsScorer:
 
     def cost(self, record: Record) -> int:
         """Return the cost of a record in units of an SNV: the mean over the models, by their operations."""
-        operations = sum(part.cost(record) * part.flops_per_variant for part in self.parts)
+        operations = sum(part.cost(record) * part.flops_per_variant for part in self.of_models)
         return max(1, round(operations / self.flops_per_variant))
 
     def score(self, variants: Sequence[Variant]) -> ScoreBatch:
         """Score variants with each model; an allele that is too long for a model has no score of it."""
         values, statuses = [], []
-        for part in self.parts:
+        for part in self.of_models:
             rows = [i for i, v in enumerate(variants) if max(len(v.ref), len(v.alt)) <= part.longest_allele]
             of_part = np.full((len(variants), len(part.columns)), np.nan, dtype=np.float32)
             of_rows = [Status.TOO_LONG] * len(variants)
@@ -98,5 +98,5 @@ class ModelsScorer:
     def reference_scorer(self) -> ModelsScorer:
         """Return the reference implementation of the same scores."""
         other = copy.copy(self)
-        other.parts = [part.reference_scorer() for part in self.parts]
+        other.of_models = [part.reference_scorer() for part in self.of_models]
         return other

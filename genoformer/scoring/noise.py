@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,11 @@ from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.wording import counted
+from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.score_types import Score
 from genoformer.scoring.track_scores import Noise, TrackColumns
-from genoformer.scoring.variant_scorer import VariantScorer, scorer_parts
-from genoformer.writers import Column, Floats
+from genoformer.scoring.variant_scorer import VariantScorer, model_scorers, scorer_parts, single_scorers
+from genoformer.writers import Column, Floats, info_key
 
 MOST_PLACES = 16  # largest number of positions at which noise is measured
 RECORDS_OF_PLACE = 20  # records per position
@@ -49,7 +50,7 @@ class NoiseFloor(NamedTuple):
     def note(self) -> str:
         """Return a sentence on the floors for the summary."""
         floors = ", ".join(
-            f"|GF_{name}| {_number(a)} (indels) and {_number(b)} (substitutions)"
+            f"|GF_{info_key(name)}| {_number(a)} (indels) and {_number(b)} (substitutions)"
             for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
         )
         strongest = "" if self.n_tracks == 1 else ", of the strongest track"
@@ -76,26 +77,24 @@ def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> in
 def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
     """Measure the noise floors of a scorer of tracks at n positions among or near `places`; None without such positions.
 
-    Heads have their own floors, measured at the same positions.
+    Heads have their own floors, measured at the same positions; of several models each is measured as it is alone.
 
     places: contig and 0-based position.
     """
-    if not any(single.layout is not None and single.has_noise_floor for single in scorer_parts(scorer) or [scorer]):
+    places = list(places)
+    if models := model_scorers(scorer):
+        floors = [floor for one in models if (floor := measure(one, genome, places, n)) is not None]
+        return _joined(floors) if floors else None
+    parts = scorer_parts(scorer)
+    if not parts and (scorer.layout is None or not scorer.has_noise_floor):
         return None
-    variants = _substitutions(scorer, genome, list(places), n)
-    floors = [_floor_of_head(single, noise) for single, noise in _noise_of_singles(scorer, variants)] if variants else []
-    return _joined(floors) if floors else None
-
-
-def _noise_of_singles(scorer: VariantScorer, variants: Sequence[Variant]) -> list[tuple[VariantScorer, list[Noise]]]:
-    """Return the scorers of single heads that have noise, with that of each variant."""
-    parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
-    if (noise_of_parts := getattr(scorer, "noise_of_parts", None)) is not None:  # heads that share work
-        return list(zip(parts, noise_of_parts(variants), strict=True))
+    variants = _substitutions(scorer, genome, places, n)
+    if not variants:
+        return None
     if parts:
-        return [single for part in parts for single in _noise_of_singles(part, variants)]
-    has_noise = scorer.layout is not None and scorer.has_noise_floor
-    return [(scorer, scorer.noise(variants))] if has_noise else []
+        noise_of_parts = cast(HeadsScorer, scorer).noise_of_parts(variants)
+        return _joined([_floor_of_head(part, noise) for part, noise in zip(parts, noise_of_parts, strict=True)])
+    return _floor_of_head(scorer, scorer.noise(variants))
 
 
 def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
@@ -111,8 +110,6 @@ def _floor_of_head(scorer: VariantScorer, noise: Sequence[Noise]) -> NoiseFloor:
 
 def _joined(floors: Sequence[NoiseFloor]) -> NoiseFloor:
     """Return the floors of several heads as one."""
-    if len(floors) == 1:
-        return floors[0]
     names = tuple(name for floor in floors for name in floor.names)
     indel, substitution = (np.concatenate(sides) for sides in zip(*((of.indel, of.substitution) for of in floors), strict=True))
     return NoiseFloor(floors[0].n_places, max(floor.n_tracks for floor in floors), names, indel, substitution)
@@ -156,7 +153,7 @@ def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list
 
     A score of the level of the tracks, which is not 0 for equal alleles (ACTIVE_SUM), has no floor.
     """
-    parts = scorer_parts(scorer) or [scorer]
+    parts = single_scorers(scorer)
     columns = [column for part in parts if part.has_noise_floor and part.layout is not None for column in _of_changes(part)]
     flags = []
     for i, column in enumerate(columns):
@@ -223,7 +220,7 @@ class Flags:
     def note(self, names: Sequence[str]) -> str:
         """Return a sentence for the summary on the scores with these names."""
         counts = ", ".join(f"{name} {self.n_below[name]:,} of {self.n_known[name]:,}" for name in names)
-        return f"below the noise floor: {counts} (marked in {', '.join(f'GF_{name}_NOISE' for name in names)})"
+        return f"below the noise floor: {counts} (marked in {', '.join(f'GF_{info_key(name)}_NOISE' for name in names)})"
 
 
 def _substituted(records: Sequence[Record]) -> NDArray[np.bool_]:

@@ -250,13 +250,7 @@ def open_plan(
         partition = RecordPartition(vcf, intervals, checked.n_records, size, job.shard, scorer.cost, contigs)
         if job.assemble:
             partition.require(parts)
-        notes = [
-            *job.cautions,
-            *checked.findings,
-            *scoring.window_notes(job.model_name),
-            *_input_notes(job, checked, scorer),
-            *notes,
-        ]
+        notes = [*checked.findings, *scoring.window_notes(job.model_name), *_input_notes(job, checked, scorer), *notes]
         plan = Plan(
             job, scoring, scorer, sink, matrix, checked, workers, parts, partition, options, quantiles, notes, progress, began
         )
@@ -326,7 +320,7 @@ def _fingerprint(job: ScoringJob, scoring: Scoring, checked: Preflight, fit: Fit
 
 
 def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> list[str]:
-    """Return notes on models trained on the sequence around the records, and on windows with much N.
+    """Return cautions of the models' cards, and notes on models trained on the sequence around the records, and on much N.
 
     Of records with a known base at the centre and an allele to score, windows with much N or beyond a contig are counted.
     """
@@ -335,7 +329,7 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     overlaps = (
         folders.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
     )
-    notes = list(dict.fromkeys(note for note in overlaps if note))
+    notes = [*job.cautions, *dict.fromkeys(note for note in overlaps if note)]
     known = [window for window in windows(checked.places_with_bases) if window[scorer.window // 2] < N]
     n = sum(float((window >= N).mean()) > MUCH_UNKNOWN for window in known)
     if n:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from genoformer.errors import ConfigError
 from genoformer.scoring.alphagenome_scores import ALPHAGENOME_SCORES
 from genoformer.scoring.borzoi_scores import BORZOI_SCORES
@@ -34,6 +36,9 @@ from genoformer.scoring.score_inputs import (
 )
 from genoformer.scoring.score_types import Score
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def parse_scores(names: str) -> list[Score]:
     """Return the scores named in a comma-separated list, in its order; ConfigError for an unknown name.
@@ -48,8 +53,31 @@ def parse_scores(names: str) -> list[Score]:
     return [SCORES[name] for name in chosen]
 
 
-SCORES: dict[str, Score] = {
-    score.name: score
+class Scores(dict[str, Score]):
+    """Scores of variants by name: unit, sign, the alleles it is defined for, and the meaning; `to_frame()` has all of them.
+
+    Names are those of `genoformer.score(scores=...)`, of `genoformer score -s` and of columns (LLR) and INFO keys (GF_LLR).
+
+    >>> SCORES["LLR"].unit, SCORES
+    ('bits', Scores(LLR, PLL, TOKEN_LLR, JSD, ENTROPY, COSINE, L2, SAD, SAR, LOGSAD, ...))
+    """
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each score: name, alleles, unit, signed and meaning."""
+        import pandas as pd
+
+        rows = [(score.name, score.alleles, score.unit, score.signed, score.meaning) for score in self.values()]
+        return pd.DataFrame(rows, columns=["name", "alleles", "unit", "signed", "meaning"])
+
+    def __repr__(self) -> str:
+        return f"Scores({', '.join(list(self)[:10])}{', ...' if len(self) > 10 else ''})"
+
+    def _repr_html_(self) -> str:
+        return self.to_frame().to_html(index=False)
+
+
+SCORES: Scores = Scores(
+    (score.name, score)
     for score in (
         Score(
             "LLR",
@@ -280,7 +308,7 @@ SCORES: dict[str, Score] = {
             function=change,
         ),
     )
-}
+)
 
 RECOMMENDED = "recommended"  # stands for the scores that the authors of a model recommend for the head
 DEFAULT_SCORES = "LLR,PLL"  # for language models: each allele gets one of the two

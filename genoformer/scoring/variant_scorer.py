@@ -46,10 +46,25 @@ class VariantScorer(Protocol):
     def reference_scorer(self) -> VariantScorer: ...  # the reference implementation of the same scores
 
 
-def scorer_parts(scorer: VariantScorer) -> list[VariantScorer]:
-    """Return the scorers of single heads and models of which a scorer of several consists; empty for any other."""
+def scorer_parts(scorer: VariantScorer) -> Sequence[VariantScorer]:
+    """Return the scorers of single heads of which a scorer of several heads consists; empty for any other."""
     parts: Sequence[VariantScorer] = getattr(scorer, "parts", ())
-    return [single for part in parts for single in scorer_parts(part) or [part]]
+    return parts
+
+
+def model_scorers(scorer: VariantScorer) -> Sequence[VariantScorer]:
+    """Return the scorers of single models of which a scorer of several, each on its own, consists; empty for any other."""
+    scorers: Sequence[VariantScorer] = getattr(scorer, "of_models", ())
+    return scorers
+
+
+def single_scorers(scorer: VariantScorer) -> list[VariantScorer]:
+    """Return the scorers of one head and one model (or ensemble) of which a scorer consists, or the scorer itself.
+
+    Their columns are those of the scorer, in order.
+    """
+    parts = model_scorers(scorer) or scorer_parts(scorer)
+    return [single for part in parts for single in single_scorers(part)] or [scorer]
 
 
 class HaplotypeScorer(VariantScorer, Protocol):

@@ -58,13 +58,26 @@ def load_tokenizer(path: Path) -> Tokenizer:
     raise CheckpointError(f"{path}: tokenizer {name!r} is unknown; known are {', '.join(TOKENIZERS)}.")
 
 
-def tokenizers_in(package: str, folders: Iterable[str]) -> dict[str, type[Tokenizer]]:
+class Tokenizers(dict[str, type[Tokenizer]]):
+    """Classes of tokenizers by the name that tokenizer.json and the table [tokenizer] of a configuration have.
+
+    A tokenizer is called with text, `TOKENIZERS["kmer"](6)("ACGTACG")`, and `decode` returns text.
+
+    >>> TOKENIZERS
+    Tokenizers(blocks: BlockTokenizer, bpe: BPETokenizer, kmer: KmerTokenizer, base: BaseTokenizer)
+    """
+
+    def __repr__(self) -> str:
+        return f"Tokenizers({', '.join(f'{name}: {kind.__name__}' for name, kind in self.items())})"
+
+
+def tokenizers_in(package: str, folders: Iterable[str]) -> Tokenizers:
     """Return the tokenizers of the modules of a package by name; each module lists its own in `TOKENIZERS`.
 
     folders: those of the package, its `__path__`.
     """
     modules = [import_module(f"{package}.{module.name}") for module in iter_modules(folders)]
-    return {kind.name: kind for module in modules for kind in getattr(module, "TOKENIZERS", ())}
+    return Tokenizers((kind.name, kind) for module in modules for kind in getattr(module, "TOKENIZERS", ()))
 
 
 TOKENIZERS = tokenizers_in(__name__, __path__)

@@ -16,7 +16,7 @@ from genoformer.genome.codes import Codes, N, encode
 from genoformer.tokenizers.base import ROLES, Encoding, MaskedWindows
 from genoformer.tokenizers.block_spans import spans_from_starts, spans_near_the_middle, starts_around_n, starts_of_known
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
-from genoformer.tokenizers.text import ReadsText
+from genoformer.tokenizers.text import ReadsText, as_windows
 
 
 class BlockTokenizer(ReadsText):
@@ -80,6 +80,9 @@ class BlockTokenizer(ReadsText):
         self._before = self._added("start", start)
         self._after = self._added("end", end)
         self._has_start, self._has_end, self.longest, self.grid, self.filled = start, end, longest, grid, filled
+
+    def __repr__(self) -> str:
+        return f"BlockTokenizer(k={self.k}, {self.n_vocab:,} tokens)"
 
     @classmethod
     def new(cls, k: int = 6) -> BlockTokenizer:
@@ -183,7 +186,7 @@ class BlockTokenizer(ReadsText):
 
     def encode(self, codes: Codes) -> Encoding:
         """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], padded to the longest row."""
-        codes = np.atleast_2d(codes)
+        codes = as_windows(codes)
         n_windows, length = codes.shape
         if not (codes >= N).any():
             spans = self._nearest(spans_from_starts(starts_of_known(0, length, self.k, grid=self.grid), length), length)

@@ -17,7 +17,7 @@ from genoformer.genome.codes import Codes, decode, encode
 from genoformer.tokenizers.base import CLS, ROLES, SEP, SPECIAL, Encoding, MaskedWindows
 from genoformer.tokenizers.blocks import BlockTokenizer
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, fast_config, read_as_genoformer_does
-from genoformer.tokenizers.text import ReadsText
+from genoformer.tokenizers.text import ReadsText, as_windows
 
 _RANDOM_BASES = 4_096  # bases of a random sequence whose tokens are counted
 
@@ -73,6 +73,9 @@ class BPETokenizer(ReadsText):
         self._known = np.ones(self.n_vocab, dtype=bool)
         self._with_n = {i for i, token in self._names.items() if "N" in token.upper() and set(token.upper()) <= set("ACGTN")}
         self._known[[*numbers, *self._with_n, self.pad_id]] = False
+
+    def __repr__(self) -> str:
+        return f"BPETokenizer({self.n_vocab:,} tokens)"
 
     def _first_of(self, names: Sequence[str]) -> int | None:
         return next((i for i in map(self._model.token_to_id, names) if i is not None), None)
@@ -187,7 +190,7 @@ class BPETokenizer(ReadsText):
 
     def encode(self, codes: Codes) -> Encoding:
         """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], padded to the longest row."""
-        rows = self._model.encode_batch([decode(row) for row in np.atleast_2d(codes)], add_special_tokens=False)
+        rows = self._model.encode_batch([decode(row) for row in as_windows(codes)], add_special_tokens=False)
         width, first = max(len(row.ids) for row in rows) + self.n_added, len(self._before)
         ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
         offsets = np.zeros((len(rows), width, 2), dtype=np.int64)

@@ -15,7 +15,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, decode
 from genoformer.tokenizers.base import CLS, MASK, PAD, SEP, SPECIAL, UNK, Encoding, MaskedWindows
 from genoformer.tokenizers.huggingface import TOKENIZER, TOKENIZER_CONFIG, VOCAB, fast_config, tokenizer_of_bases
-from genoformer.tokenizers.text import ReadsText
+from genoformer.tokenizers.text import ReadsText, as_windows
 
 DIGIT_BASES = "ATCG"  # DNABERT counts its k-mers in this order, the last base fastest
 DIGITS = np.array([DIGIT_BASES.index(base) for base in "ACGT"] + [0], dtype=np.uint16)  # code -> digit; N is masked out
@@ -119,7 +119,7 @@ class KmerTokenizer(ReadsText):
 
     def encode(self, codes: Codes) -> Encoding:
         """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], T = n_tokens(L)."""
-        codes = np.atleast_2d(codes)
+        codes = as_windows(codes)
         n_windows, length = codes.shape
         starts = self.starts(length)
         ids = np.empty((n_windows, len(starts) + 2), dtype=np.int64)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import encode_texts
+from genoformer.genome.codes import Codes, encode_texts
 from genoformer.tokenizers.base import Tokenizer
 
 Tensors = Literal["np", "pt"]
@@ -65,6 +65,9 @@ class ReadsText:
 
         return _named(*map(torch.from_numpy, arrays))
 
+    def __len__(self: Tokenizer) -> int:
+        return self.n_vocab
+
     def decode(self: Tokenizer, ids: Any) -> Any:
         """Return the bases of token ids as text, without special tokens; unknown bases are N.
 
@@ -74,6 +77,21 @@ class ReadsText:
         if rows and isinstance(rows[0], Sequence):
             return [self.text(row) for row in rows]
         return self.text(rows)
+
+
+def as_windows(codes: Any) -> Codes:
+    """Return codes [B, L] for `encode`: those of one sequence [L] become [1, L]. Raises ConfigError for text.
+
+    >>> as_windows("ACGT")
+    Traceback (most recent call last):
+    genoformer.errors.ConfigError: encode reads integer-encoded DNA (uint8), found text; call the tokenizer: tokenizer('ACGT').
+    """
+    array = np.asarray(codes)
+    if array.dtype.kind not in "ui":
+        shown = codes if isinstance(codes, str) and len(codes) <= 30 else "ACGT"
+        kind = "text" if array.dtype.kind == "U" else f"an array of {array.dtype}"
+        raise ConfigError(f"encode reads integer-encoded DNA (uint8), found {kind}; call the tokenizer: tokenizer({shown!r}).")
+    return np.atleast_2d(array)
 
 
 def _named(ids: Any, mask: Any) -> dict[str, Any]:

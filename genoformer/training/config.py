@@ -75,11 +75,15 @@ class PretrainConfig:
     genome: Sequence[GenomeConfig] = ()
 
     @classmethod
-    def read(cls, path: Path | None) -> PretrainConfig:
-        """Read a TOML file; every field has a default, and an unknown field is refused."""
-        if path is None:
+    def read(cls, source: Path | Mapping[str, Any] | None) -> PretrainConfig:
+        """Read a TOML file, or its tables; every field has a default, and an unknown field is refused.
+
+        Paths in a file are relative to its folder, and paths in tables to the current folder.
+        """
+        if source is None:
             return cls()
-        tables = read_toml(path)
+        tables = read_toml(source) if isinstance(source, Path) else dict(source)
+        path = source if isinstance(source, Path) else Path("config")
         training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]"))
         given = tables.get("genome", [])
         genomes = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
+from genoformer import plots
 from genoformer.datasets.leakage import leakage
 from genoformer.datasets.targets import hint_at_values, make_targets, targets_for
 from genoformer.evaluation import metrics
@@ -31,6 +32,10 @@ from genoformer.training.supervised_data import (
     file_record,
     held_out,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 _OTHER_VALID = "give data with others too, or no validation data to hold out a tenth of the training data"
 _OWN_VALID = "give more training data, or validation data"
@@ -62,6 +67,36 @@ class Finetuned(NamedTuple):
     def failed(self) -> list[EnsembleMember]:
         """Members that collapsed: they make the same prediction for every sequence."""
         return [member for member in self.members if member.notes]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each model and metric, with the value and its 95 % interval."""
+        import pandas as pd
+
+        rows = [(str(member.folder), name, *member.metrics[name]) for member in self.members for name in member.metrics]
+        return pd.DataFrame(rows, columns=["model", "metric", "value", "low", "high"])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the metric that selected the best step, with its interval, in the axes of the caller or of a new figure."""
+        panel = plots.shown_axes(ax, *self._size)
+        self._draw([panel])
+        return panel
+
+    @property
+    def _size(self) -> tuple[float, float]:
+        return 5.2, 1.0 + 0.34 * len(self.members)
+
+    def _draw(self, panels: list[Axes]) -> None:
+        points = {member.folder.name: member.metrics[self.reported[0]] for member in self.members}
+        plots.comparison(panels[0], points, xlabel=f"{self.reported[0]} on the validation data, with 95 % interval")
+
+    def __repr__(self) -> str:
+        results = [
+            f"{m.folder}{' FAILED' if m.notes else ''}: {self.reported[0]} {m.metrics[self.reported[0]]}" for m in self.members
+        ]
+        return f"Finetuned({'; '.join(results)})"
+
+    def _repr_html_(self) -> str:
+        return plots.as_html(repr(self), self._draw, self._size)
 
 
 def finetune(

@@ -6,7 +6,7 @@ import copy
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ from genoformer.training.track_config import TrackTuningConfig, training_crop
 from genoformer.training.track_contexts import ContextTracking, job_shape, job_tracking
 from genoformer.training.track_fit import measure_fit, pearson_by_group, write_fit
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class TrainedTracks(NamedTuple):
     """Folder of the model, fit on validation windows (None without any), best step, notes, and groups of the tracks."""
@@ -44,6 +47,24 @@ class TrainedTracks(NamedTuple):
     notes: list[str]
     test: TrackFit | None = None  # fit on windows of split test, which did not select the step
     groups: tuple[str, ...] = ()  # of the tracks of the fits
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each split and group of tracks, with Pearson's r over positions and over windows."""
+        import pandas as pd
+
+        fits = {"valid": self.fit, "test": self.test}
+        rows = [
+            (split, group, *numbers)
+            for split, fit in fits.items()
+            if fit is not None
+            for group, numbers in fit.by_group(self.groups).items()
+        ]
+        return pd.DataFrame(rows, columns=["split", "group", "tracks", "pearson_positions", "pearson_windows"])
+
+    def __repr__(self) -> str:
+        columns = (self.to_frame()[name].tolist() for name in ("split", "group", "pearson_positions"))
+        rows = [f"{split} {group} r {r:.3f}" for split, group, r in zip(*columns, strict=True)]
+        return f"TrainedTracks({self.folder}, step {self.step:,}{': ' if rows else ''}{', '.join(rows)})"
 
 
 class TrackRecipe:

@@ -54,6 +54,17 @@ def scored_vcf(path: str | Path, scores: Mapping[str, str] | None = None) -> Ite
         yield copy
 
 
+def declared_key(header: Sequence[str], key: str) -> str:
+    """Return the INFO key of a score: LLR also means GF_LLR, and GF_LLR also LLR, if the header declares only that one.
+
+    >>> declared_key(['##INFO=<ID=GF_LLR,Number=A,Type=Float,Description="x">'], "LLR")
+    'GF_LLR'
+    """
+    declared = {line.partition("##INFO=<ID=")[2].partition(",")[0] for line in header}
+    other = key.removeprefix("GF_") if key.startswith("GF_") else f"GF_{key}"
+    return other if other in declared and key not in declared else key
+
+
 def _is_scored(path: Path) -> bool:
     """True for a Parquet file and for a TSV whose header begins with the columns of a table of scores."""
     name = path.name.lower()

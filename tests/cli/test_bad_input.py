@@ -573,7 +573,7 @@ def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path],
         (plan, "score_records", 3, 2),
         (parts.PartFolder, "put", 2, 3),
         (SINKS[suffix], "_open", 1, 7),
-        (writer, "write", 30, 7),
+        (writer, "write_all", 3, 7),
         (ParquetRows if writer is ParquetWriter else writer, "flush", 1, 7),
     ]
     for target, function, n, n_parts in stages:

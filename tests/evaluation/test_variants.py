@@ -119,6 +119,7 @@ def test_every_format_of_score_is_read(name, files) -> None:
     for key, value in of(SCORES).items():
         assert found["SAD"][key] == pytest.approx(value, rel=1e-4)
     assert list(read_scores(files[name], ["sad_q"])) == ["SAD_Q"]
+    assert read_scores(files[name], ["GF_SAD"]) == {"SAD": found["SAD"]}  # the key in INFO
     with pytest.raises(ConfigError, match="has no score LLR; it has SAD"):
         read_scores(files[name], ["LLR"])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
+from commands import run_well
 from folder_server import FolderServer, serving_folder
 
 from genoformer.errors import FileFormatError, MissingFileError
@@ -88,3 +89,46 @@ def test_errors(server: FolderServer, vcf: Path, tmp_path: Path) -> None:
     server.put("in.vcf.gz.tbi", b"no index")
     with pytest.raises(FileFormatError, match="cannot be read through its index"):
         copy_vcf(address, tmp_path, REGIONS)
+
+
+SCORED = """##fileformat=VCFv4.2
+##contig=<ID=c,length=200>
+##INFO=<ID=GF_LLR,Number=A,Type=Float,Description="score">
+##INFO=<ID=T,Number=A,Type=Float,Description="truth">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
+"""
+
+
+def test_commands_read_variants_at_an_address(server: FolderServer, tmp_path: Path, tiny_model_folder: Path) -> None:
+    """enrich, evaluate variants, report and interpret: the same as from the file."""
+    pytest.importorskip("torch", reason="maps need torch")
+    text = "".join(np.random.default_rng(0).choice(list("ACGT"), 200))
+    (tmp_path / "g.fa").write_text(f">c\n{text}\n")
+    rows = [f"c\t{i}\t.\t{text[i - 1]}\t{'ACGT'['ACGT'.index(text[i - 1]) - 1]}" for i in range(20, 180, 4)]
+    lines = [f"{row}\t.\t.\tGF_LLR={i % 7 - 3};T={i % 5}\n" for i, row in enumerate(rows)]
+    (tmp_path / "s.vcf").write_text(SCORED + "".join(lines))
+    table = "chrom\tpos\tid\tref\talt\tT\n" + "".join(f"{row}\t{i % 5}\n" for i, row in enumerate(rows))
+    (tmp_path / "t.tsv").write_text(table)
+    (tmp_path / "e.bed").write_text("c\t0\t90\tleft\n")
+    local = {name: str(tmp_path / name) for name in ("s.vcf", "t.tsv")}
+    remote = {name: server.put(name, Path(path).read_bytes()) for name, path in local.items()}
+    outputs = []
+    for name, files in (("local", local), ("remote", remote)):
+        run_well("report", files["s.vcf"], "-o", tmp_path / f"{name}.html")
+        words = ("-f", tmp_path / "g.fa", "-m", tiny_model_folder, "--length", 8, "--figures", 0, "-r", "c:1-30")
+        run_well("interpret", "ism", files["t.tsv"], *words, "-o", tmp_path / name)
+        with np.load(tmp_path / name / "maps.npz") as maps:
+            names = maps["names"].tolist()
+        of_enrich = ("-a", f"E={tmp_path / 'e.bed'}", "-f", tmp_path / "g.fa", "--resamplings", 5, "--controls", 500)
+        outputs.append(
+            [
+                run_well("evaluate", "variants", files["s.vcf"], files["t.tsv"], "--truth", "T").stdout,
+                run_well("evaluate", "variants", files["s.vcf"], files["s.vcf"], "--truth", "T").stdout,
+                run_well("enrich", files["t.tsv"], *of_enrich, "--match", "none").stdout,
+                names,
+                (tmp_path / f"{name}.html").read_text(),
+            ]
+        )
+    assert outputs[0] == outputs[1]
+    assert outputs[0][0] == outputs[0][1]
+    assert len(outputs[0][3]) == 3

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from processes import in_forks
 from readings import some_windows
 
-from genoformer.errors import ContigError, FileFormatError
+from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome import codes
 from genoformer.genome.reference import Genome, _to_codes, require_bases
 
@@ -270,6 +270,35 @@ def test_processes_that_race_for_the_index_all_read_right(big: Path) -> None:
 
 
 # --- others
+
+
+def test_bases_as_text_are_those_of_pyfaidx(tmp_path: Path) -> None:
+    path = tmp_path / "g.fa"
+    path.write_text(">chr1 first\nACGTacgtNN\nGGRAT\n>2\nTTT\n")
+    theirs = pyfaidx.Fasta(str(path), sequence_always_upper=True)
+    with Genome(path) as genome:
+        for first, last in ((0, 15), (3, 11), (5, 5), (14, 15)):
+            text = str(theirs["chr1"][first:last]).replace("R", "N")
+            assert genome.fetch("chr1", first, last) == genome["chr1", first:last] == text
+            assert genome["1", first:last] == text  # any spelling of the contig
+            if last > first:
+                assert genome[f"chr1:{first + 1}-{last}"] == genome.fetch(f"chr1:{first + 1}-{last}") == text
+        assert genome["chr1", 3] == "T"
+        assert genome["chr1", :4] == "ACGT"
+        assert genome["chr1", 12:] == "NAT"
+        assert genome["chr2"] == genome.fetch("2") == genome["2:1-"] == "TTT"
+        assert "chr1" in genome
+        for place in (("chr1", slice(-3, 2)), ("chr1", slice(0, 16)), ("chr1", slice(4, 2)), ("chr1", 15), ("chr1", -1)):
+            with pytest.raises(ConfigError, match="are not on the contig, which has 15"):
+                genome[place]
+        with pytest.raises(ConfigError, match="the step of the bases is 2"):
+            genome["chr1", 0:4:2]
+        with pytest.raises(ConfigError, match=r"write genome\['chr1', 100:200\]"):
+            genome[0]
+        with pytest.raises(ContigError, match="There is no contig chr3"):
+            genome["chr3", 0:4]
+        with pytest.raises(TypeError, match="not iterable"):
+            iter(genome)
 
 
 def test_plugs_into_kipoiseq(tmp_path: Path) -> None:

@@ -355,6 +355,7 @@ def test_every_score_explains_itself() -> None:
         assert entry.function.__doc__
         assert '"' not in entry.meaning  # it stands in a VCF header
     assert [s.name for s in parse_scores(" llr, PLL,llr")] == ["LLR", "PLL"]
+    assert [s.name for s in parse_scores("GF_LLR,LLR,gf_pll")] == ["LLR", "PLL"]  # keys in INFO
     assert {s.alleles for s in parse_scores(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
     assert all(s.alleles == "any" for s in parse_scores(DEFAULT_TRACK_SCORES))
     for names in ("SAT", ""):

@@ -8,12 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import assert_refused, run, run_well
+from scoring_jobs import track_scorer
 from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
+from genoformer.genome.reference import Genome
 from genoformer.models import registry
+from genoformer.scoring.heads_scorer import HeadsScorer
+from genoformer.scoring.models_scorer import ModelsScorer
+from genoformer.scoring.noise import measure
+from genoformer.scoring.scorers import make_scorer
+from genoformer.scoring.scores import SCORES
+from genoformer.scoring.settings import Scoring
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 MODELS = ("tokens", "tracks", "classes-1")
@@ -77,6 +85,27 @@ def test_each_model_scores_as_it_does_alone(folder: Path, tmp_path: Path) -> Non
     assert {".", "STAR"} < set(together.status)
 
 
+def test_the_plan_of_several_models(folder: Path) -> None:
+    models = ("-m", folder / "tokens", "-m", folder / "tracks", "--each-model")
+    plan = run_well("score", folder / "v.vcf", "-f", folder / "g.fa", *models, *RUN, *NOISE, "--plan").stdout
+    assert "with the noise floor at 3 places" in plan
+    assert "\nheads " not in plan
+
+
+def test_the_noise_of_several_heads_of_one_of_the_models(folder: Path) -> None:
+    with Genome(folder / "g.fa") as genome:
+        tracks, tokens = small_enformer(), small_encoder(BaseTokenizer(), context_length=40)
+        parts = [track_scorer(tracks, genome, "SAD", head=head, both_strands=False) for head in ("human", "mouse")]
+        heads, language = HeadsScorer(parts), make_scorer(genome, Scoring((tokens,), (SCORES["LLR"],), both_strands=False))
+        places = [("chr1", 700), ("chr1", 900)]
+        alone, together = (measure(of, genome, places, 2) for of in (heads, ModelsScorer(["a", "b"], [language, heads])))
+        assert alone is not None
+        assert together is not None
+        assert (together.names, together.n_places) == (alone.names, 2)
+        assert together.indel.tolist() == alone.indel.tolist()
+        assert measure(ModelsScorer(["a"], [language]), genome, places, 2) is None
+
+
 def test_the_header_names_the_models(folder: Path, tmp_path: Path) -> None:
     score(folder, MODELS, tmp_path / "all.vcf", "--each-model", "-s", "LLR,COSINE,SAD,LOGIT")
     with open_vcf(tmp_path / "all.vcf") as file:
@@ -87,6 +116,17 @@ def test_the_header_names_the_models(folder: Path, tmp_path: Path) -> None:
     assert "GF_COSINE_classes_1" not in header
     assert "context of tracks=256" in header
     assert any("GF_LLR_tokens" in info and "GF_SAD_tracks" in info for info in infos)
+
+
+def test_a_plan_is_of_all_models(folder: Path, tmp_path: Path) -> None:
+    words = [word for name in MODELS for word in ("-m", folder / name)]
+    alone = [
+        run_well("score", folder / "v.vcf", "-f", folder / "g.fa", "-m", folder / name, *RUN, "--plan").stdout
+        for name in MODELS
+    ]
+    text = run_well("score", folder / "v.vcf", "-f", folder / "g.fa", *words, *RUN, "--each-model", "--plan").stdout
+    parameters = [int(of.split("parameters")[1].split()[0].replace(",", "")) for of in (text, *alone)]
+    assert parameters[0] == sum(parameters[1:])
 
 
 def test_workers_and_shards_give_the_same_bytes(folder: Path, tmp_path: Path, monkeypatch) -> None:

@@ -39,7 +39,7 @@ epochs = 3
 learning_rate = 1e-2
 accelerator = "cpu"
 """
-OF_THE_COMMAND = {"train", "output", "task", "plan", "model"}  # arguments of a function, and not options
+OF_THE_COMMAND = {"train", "output", "task", "plan", "model", "as_json", "loggers"}  # arguments or output, not options
 OF_TRACKS = {"contexts", "context_head", "organism"}
 
 

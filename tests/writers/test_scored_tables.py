@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.vcf import Record, open_vcf, parse_info
+from genoformer.formats.vcf import Record, open_vcf
+from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.variants import Status
 from genoformer.writers import Column, Field, Header, Provenance, open_sink
 from genoformer.writers.scored_tables import scored_vcf

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from difflib import get_close_matches
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 from genoformer.config import checked, current
 from genoformer.errors import ConfigError
@@ -14,6 +15,26 @@ NormType = Literal["layer", "rms"]
 Activation = Literal["gelu", "geglu", "swiglu"]
 Output = Literal["transform", "linear", "none"]
 
+TRANSFORMERS_NAMES = {  # field of the configurations of transformers -> the field here
+    "vocab_size": "n_vocab",
+    "hidden_size": "width",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+    "num_key_value_heads": "n_kv_heads",
+    "head_dim": "head_width",
+    "intermediate_size": "ffn_width",
+    "max_position_embeddings": "max_tokens",
+    "position_embedding_type": "position",
+    "hidden_act": "activation",
+    "hidden_dropout_prob": "dropout",
+    "layer_norm_eps": "norm_eps",
+    "rms_norm_eps": "norm_eps",
+    "initializer_range": "init_std",
+    "type_vocab_size": "n_token_types",
+    "rope_theta": "rotary_base",
+    "tie_word_embeddings": "tied_decoder",
+    "is_decoder": "causal",
+}
 _MAY_BE_ZERO = ("n_token_types", "conv_kernel", "n_kv_heads", "head_width", "local_window", "position_offset")
 
 
@@ -21,7 +42,12 @@ _MAY_BE_ZERO = ("n_token_types", "conv_kernel", "n_kv_heads", "head_width", "loc
 class EncoderConfig:
     """The shape of a transformer of tokens. The defaults are DNABERT's (Ji et al. 2021), which are BERT-base's.
 
-    SHAPES has the values in which the published families differ from these.
+    SHAPES has the values in which the published families differ from these. TRANSFORMERS_NAMES has the names that the fields
+    have in Hugging Face's transformers.
+
+    >>> EncoderConfig(vocab_size=69)
+    Traceback (most recent call last):
+    genoformer.errors.ConfigError: EncoderConfig has no field vocab_size; its name here is n_vocab.
     """
 
     n_vocab: int = 4101  # 4^6 6-mers and 5 special tokens
@@ -63,6 +89,16 @@ class EncoderConfig:
     tied_decoder: bool = True  # the decoder has the weights of the token embeddings
     masked_in_training: float = 0.0  # ESM's token dropout: share of tokens that [MASK] replaced in training; 0 = none
     position_offset: int = 0  # rows of the learned positions before that of the first token (2 in ESM)
+
+    def __new__(cls, *_: Any, **values: Any) -> Self:
+        """Refuse, with ConfigError, a field that does not exist; a field of transformers is named as it is here."""
+        if unknown := [name for name in values if name not in cls.__dataclass_fields__]:
+            named = TRANSFORMERS_NAMES.get(unknown[0]) or next(
+                iter(get_close_matches(unknown[0], cls.__dataclass_fields__)), ""
+            )
+            remedy = f"its name here is {named}" if named else f"the fields are {', '.join(cls.__dataclass_fields__)}"
+            raise ConfigError(f"{cls.__name__} has no field {unknown[0]}; {remedy}.")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))

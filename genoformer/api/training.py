@@ -1,0 +1,183 @@
+"""Training and evaluation in notebooks: pre-training, fine-tuning, and metrics of fine-tuned models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from genoformer.api.inputs import Fasta, opened, require_model
+from genoformer.errors import ConfigError
+from genoformer.option_checks import check_choice
+from genoformer.training.imports import training_imports
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genoformer.evaluation.result import Evaluation
+    from genoformer.tokenizers import Tokenizer
+    from genoformer.training.finetune import Finetuned
+    from genoformer.training.objectives import CausalLM, MaskedLM
+    from genoformer.training.pretrained import Pretrained
+    from genoformer.training.track_recipe import TrainedTracks
+
+
+def pretrain(
+    fasta: str | Path | Sequence[str | Path],
+    output: str | Path,
+    model: str | Path | None = None,
+    *,
+    config: str | Path | Mapping[str, Any] | None = None,
+) -> Pretrained | None:
+    """Train a masked or causal language model on genomes and write its folder, as `genoformer pretrain`.
+
+    fasta: a genome or several; () takes those that the configuration names. output: folder of the model. model: to start from;
+    its weights, shape and tokenizer are used. config: the path of a TOML with the tables [tokenizer], [model], [training] and
+    [genome], or a dict of these tables; the defaults are DNABERT-6 and 10,000 steps. The same call resumes an interrupted run.
+
+    Return a `Pretrained` with `.metrics`, `.failed`, `.notes`, `.manifest`, `.to_frame()` (the log) and `.plot()` (the loss);
+    None in processes other than the first. Needs the extra "train".
+
+    Raises ConfigError for unknown fields and settings that cannot be trained, TrainingError when the loss is not finite.
+
+    >>> import tempfile
+    >>> tables = {
+    ...     "tokenizer": {"tokenizer": "base"},
+    ...     "model": {"width": 8, "n_layers": 1, "n_heads": 1, "ffn_width": 8, "context_length": 32},
+    ...     "training": {"max_steps": 2, "batch_size": 2, "eval_bases": 10},
+    ... }
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "g.fa").write_text(f">chr1\\n{'ACGTTGCATTAGC' * 40}\\n>chr2\\n{'GATTACA' * 40}\\n")
+    ...     done = pretrain(Path(folder, "g.fa"), Path(folder, "run"), config=tables)
+    ...     sorted(done.metrics)[:1], list(done.to_frame().columns[:2])
+    (['train_loss'], ['step', 'train_loss'])
+    """
+    with training_imports():
+        from genoformer.training.config import PretrainConfig
+        from genoformer.training.pretrain import pretrain as run
+        from genoformer.training.pretrained import Pretrained
+    fastas = [fasta] if isinstance(fasta, str | Path) else list(fasta)
+    plan = PretrainConfig.read(Path(config) if isinstance(config, str) else config)
+    manifest = run(plan.with_fastas([Path(path) for path in fastas]), Path(output), start=model)
+    return None if manifest is None else Pretrained(Path(output), manifest)
+
+
+def language_batches(
+    fasta: Fasta,
+    tokenizer: Tokenizer,
+    length: int,
+    *,
+    batch_size: int = 32,
+    n_batches: int | None = None,
+    contigs: Sequence[str] = (),
+    objective: str | MaskedLM | CausalLM = "masked",
+    seed: int = 0,
+) -> Iterator[dict[str, Tensor]]:
+    """Yield batches of random windows of a genome for a training loop of your own, as `genoformer pretrain` draws them.
+
+    length: bases of a window; windows with many N are left out, and half are reverse-complemented. contigs: by default all.
+    objective: "masked" (15 % of the tokens, in runs that hide whole bases), "causal", or an object of `training.objectives`.
+    n_batches: None yields batches without end. Batch i depends only on the seed and i.
+
+    Each batch has input_ids and labels, int64 [B, T], where -100 is ignored by cross-entropy, and attention_mask, 1 for tokens
+    and 0 for padding. Raises ConfigError if no window fits.
+
+    >>> import torch.nn.functional as F
+    >>> from importlib.resources import files
+    >>> from genoformer import load
+    >>> model = load("demo")
+    >>> fasta = files("genoformer_data") / "demo" / "genome.fa.gz"
+    >>> (batch,) = language_batches(fasta, model.tokenizer, 32, batch_size=4, n_batches=1)
+    >>> logits = model(batch["input_ids"], attention_mask=batch["attention_mask"])
+    >>> logits.shape, bool(F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten()) < 3)
+    (torch.Size([4, 34, 9]), True)
+    """
+    from itertools import count
+
+    import numpy as np
+    import torch
+
+    from genoformer.training.objectives import OBJECTIVES
+    from genoformer.training.random_streams import RandomStream
+    from genoformer.training.windows import RandomWindows, Source
+
+    if isinstance(objective, str):
+        check_choice("objective", objective, OBJECTIVES)
+    label = OBJECTIVES[objective](tokenizer) if isinstance(objective, str) else objective
+    with opened(fasta) as genome:
+        names = [genome.resolve(name) for name in contigs] or [name for name, n in genome.contigs.items() if n >= length]
+        windows = RandomWindows([Source(genome, names or list(genome.contigs))], length, batch_size, seed)
+        for i in count() if n_batches is None else range(n_batches):
+            numbers = np.arange(i * batch_size, (i + 1) * batch_size)
+            encoding = tokenizer.encode(windows.batch(i))
+            ids, labels = label(encoding, RandomStream(seed, numbers, stream=1))
+            mask = (encoding.ids != tokenizer.pad_id).astype(np.int64)
+            arrays = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+            yield {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+
+def finetune(
+    data: str | Path,
+    output: str | Path,
+    model: str | Path | Sequence[str | Path] = (),
+    task: Literal["classify", "regress", "tracks"] = "classify",
+    **options: Any,
+) -> Finetuned | TrainedTracks | None:
+    """Train a model for labelled sequences or tracks, write its folder, and return its metrics, as `genoformer finetune`.
+
+    data: CSV, TSV, FASTA, or a BED with `fasta`; for tracks the folder of a set. model: to start from, several for an ensemble;
+    none trains from scratch with the tables of `config`. options: those of the command, such as config, valid, label, seeds,
+    epochs, learning_rate and tune; see `FinetuneJob.from_names` and `TrackTrainingJob.from_names`. Needs the extra "train".
+
+    The result has `.to_frame()`, a row for each model and metric; that of sequences also has `.plot()` and `.failed`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = [f"{'ACGT'[i % 4] * 12},{'yes' if i % 4 else 'no'}\\n" for i in range(40)]
+    ...     _ = Path(folder, "train.csv").write_text("sequence,label\\n" + "".join(rows))
+    ...     done = finetune(Path(folder, "train.csv"), Path(folder, "run"), "demo", epochs=1, tune="frozen")
+    ...     done.reported, (done.members[0].folder / "config.json").is_file()
+    (['mcc'], True)
+    """
+    with training_imports():
+        from genoformer.training import finetune as sequences
+        from genoformer.training.jobs import FinetuneJob, TrackTrainingJob
+        from genoformer.training.tracks import train_tracks
+    check_choice("task", task, ("classify", "regress", "tracks"))
+    if task == "tracks":
+        return train_tracks(TrackTrainingJob.from_names(data, output, model, **options))
+    return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options))
+
+
+def evaluate(data: str | Path, model: str | Path | Sequence[str | Path] | None = None, **options: Any) -> Evaluation:
+    """Return metrics of a fine-tuned model on labelled sequences, each with its 95 % interval, as `genoformer evaluate` prints.
+
+    data: CSV, TSV, FASTA, or a BED with `fasta`. model: the name of a model or its folder; predictions of several are averaged.
+    options: the options of the command: fasta, label, train, baselines, out, device, precision, seed. With train, the training
+    sequences of the model, the baselines are trained on them and compared with the model; by default these are
+    "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`.
+
+    The result is a dict, ready for `json.dumps`, with `.to_frame()`, a row for each model and metric, and `.plot()`.
+
+    >>> import tempfile
+    >>> from genoformer.models import registry
+    >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
+    >>> encoder = registry.load("demo")
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
+    >>> untrained.tokenizer = encoder.tokenizer
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     registry.save(untrained, Path(folder, "model"))
+    ...     _ = Path(folder, "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
+    ...     metrics = evaluate(Path(folder, "test.csv"), Path(folder, "model"))
+    >>> sorted(metrics["models"][0]["accuracy"]), list(metrics.to_frame().columns)
+    (['high', 'low', 'value'], ['model', 'metric', 'value', 'low', 'high'])
+    """
+    from genoformer.evaluation.result import Evaluation
+    from genoformer.evaluation.run import EvaluationJob, evaluate_models
+
+    require_model(model)
+    models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else list(model)
+    for name in models:
+        if not isinstance(name, str | Path):
+            raise ConfigError(f"model is a {type(name).__name__}; give the name of a model or its folder.")
+    return Evaluation(evaluate_models(EvaluationJob(data, [str(name) for name in models], **options)))
