@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 PACKAGES = {"genoformer": ROOT / "genoformer", "genoformer_cli": ROOT / "cli", "genoformer_data": DATA}
 MODELS = ("demo", "mini-human", "mini-tracks")
-NOT_SHIPPED = (".*", "*.egg-info", "__pycache__", "build", "dist", "demo_out", "benchmarks")
+NOT_SHIPPED = (".*", "*.egg-info", "__pycache__", "build", "dist", "demo_out", "site", "benchmarks")
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2])"
 
 
