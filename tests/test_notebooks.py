@@ -22,8 +22,8 @@ LINES = 25  # of a code cell
 BYTES = 900_000  # of a file
 OF_A_MACHINE = re.compile(r"/(?:work|tmp|home|root|Users|private|var/folders|mnt|opt)/|[A-Z]:\\")
 
-# Half a minute to two minutes each: `make test-long` runs them; `make test` looks at what they import.
-LONG = ("02", "03", "05", "06", "07", "09")
+# Half a minute to a minute each: `make test-long` runs them; `make test` looks at what they import.
+LONG = ("02", "03", "05", "06", "07")
 
 nbformat = pytest.importorskip("nbformat", reason=WHY.format("nbformat"))
 
