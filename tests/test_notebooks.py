@@ -109,7 +109,7 @@ def test_answers_to_exercises_are_folded(path: Path) -> None:
     assert "xercises" in last
     exercises, _, answers = last.partition("<details>\n<summary>Answers</summary>\n")
     assert answers.rstrip().endswith("</details>")
-    numbers = [set(re.findall(r"(?:^|\()(\d)[.)] ", text, re.MULTILINE)) for text in (exercises, answers)]
+    numbers = [set(re.findall(r"(?:^|\()(\d)[.)]\s", text, re.MULTILINE)) for text in (exercises, answers)]
     assert numbers[0] == numbers[1] != set()
 
 
