@@ -78,8 +78,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def captions(path: Path) -> dict[int, str]:
     """POS -> title and text of its figure."""
-    found = re.findall(r"<figcaption>(.*?)</figcaption><img", path.read_text(), re.DOTALL)
-    return {int(re.search(r":([\d,]+) ", html.unescape(text))[1].replace(",", "")): html.unescape(text) for text in found}  # type: ignore[index]
+    found = re.findall(r"</span> ([^<]*)</h3>(?:(?!</article>).)*<figcaption>(.*?)</figcaption>", path.read_text(), re.DOTALL)
+    texts = [html.unescape(f"{title}<br>{meaning}") for title, meaning in found]
+    return {int(re.search(r":([\d,]+) ", text)[1].replace(",", "")): text for text in texts}  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("kind", "scores", "options"), CASES)
