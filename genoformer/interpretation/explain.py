@@ -124,9 +124,8 @@ def expected_letters(log2_p: Floats, codes: Codes) -> Floats:
     This is the ISM importance, minus the mean LLR of the three changes of a base. Unlike the prediction of a masked base, which
     is the same for both alleles, it shows the alleles themselves.
 
-    >>> log2_p = np.log2([[0.5, 0.25, 0.125, 0.125]])
-    >>> expected_letters(log2_p, np.array([0])).round(3).tolist()
-    [[1.667, 0.0, 0.0, 0.0]]
+    >>> expected_letters(np.log2([[0.5, 0.125, 0.125, 0.25]]), np.array([1])).tolist()
+    [[0.0, -1.0, 0.0, 0.0]]
     """
     known = codes < N
     at = np.flatnonzero(known), codes[known]

@@ -27,6 +27,7 @@ class Figure(NamedTuple):
 
     caption: str
     png: bytes
+    output: str | None = None  # the track of the score with its description
 
 
 class Card(NamedTuple):
@@ -56,6 +57,7 @@ class CardMaker:
         column = self.scored.scores[which]
         names = (self.scored.column_index(suffix, which) for suffix in ("TRACK", "CLASS"))
         output = next((row[at] for at in names if at is not None), None)
+        output = figure.output if figure is not None and figure.output else output
         alleles = (row[3], row[4]) if variant is None else (variant.ref, variant.alt)
         shown = short(alleles[0]), short(alleles[1])
         links = []

@@ -51,16 +51,28 @@ class Drawer:
         explained = explain(self.of.scorer, variant, flank=flank, printed=self._printed(row, which))
         with tempfile.TemporaryDirectory() as folder:
             (path,) = draw_explained(Path(folder) / "figure", explained, ["png"], dpi=200)
-            return Figure(explained.meaning, path.read_bytes())
+            return Figure(explained.meaning, path.read_bytes(), self._described(self._output(row, which)))
 
     def _printed(self, row: Sequence[Any], which: int) -> Printed | None:
         """Return the score of a row as the file reports it; None for a score that this version does not know."""
         score = SCORES.get(self.scored.scores[which].name)
         if score is None:
             return None
+        return Printed(score, row[len(FIXED) + which], self._output(row, which), self.of.same_models)
+
+    def _output(self, row: Sequence[Any], which: int) -> str | None:
+        """Return the track or class of a row's score; None without one."""
         names = (self.scored.column_index(word, which) for word in ("TRACK", "CLASS"))
-        output = next((row[column] for column in names if column is not None), None)
-        return Printed(score, row[len(FIXED) + which], output, self.of.same_models)
+        return next((row[column] for column in names if column is not None), None)
+
+    def _described(self, output: str | None) -> str | None:
+        """Return the description of a track with its name, such as RNA:liver (ENCFF1); the name alone without one."""
+        layout = getattr(self.of.scorer, "layout", None)
+        descriptions = None if layout is None or not self.of.same_models else layout.outputs.descriptions
+        if descriptions is None or layout is None or output not in layout.names:
+            return output
+        text = descriptions[list(layout.names).index(output)]
+        return f"{text} ({output})" if text and text != output else output
 
     def warnings(self) -> list[str]:
         """Return remarks on the reconstructed scorer, cautions of the models' cards, and notes on overlap with the training."""

@@ -73,7 +73,7 @@ def write_page(
         "PREFLIGHT": f"<h3>VCF compared with the genome</h3><pre>{html.escape(preflight)}</pre>" if preflight else "",
         "SHOWN": shown,
         "DISTRIBUTIONS": "".join(_distribution(scored, i, cards) for i in range(len(scored.scores))),
-        "MEANINGS": "".join(map(_meaning, scored.scores)),
+        "MEANINGS": "".join(_meaning(column) for column in scored.scores if column.numeric),
         "WARNINGS": _warnings(scored, warnings),
         "TO_CARDS": '<a href="#top">Top variants</a>' if cards else "",
         "CARDS": _cards(scored, cards) if cards else "",
