@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import random
 import re
 from pathlib import Path
@@ -83,6 +84,15 @@ def captions(path: Path) -> dict[int, str]:
     return {int(re.search(r":([\d,]+) ", text)[1].replace(",", "")): text for text in texts}  # type: ignore[index]
 
 
+def table_numbers(path: Path, scores: str) -> dict[int, list[str]]:
+    """POS -> the scores in the table of the page, as `score` prints numbers; "" for a missing one."""
+    text = re.search(r'id="data">(.*?)</script>', path.read_text(), re.DOTALL)
+    assert text is not None
+    data = json.loads(text[1])
+    columns = [data["names"].index(name) for name in scores.split(",")]
+    return {row[1]: ["" if row[at] is None else number(row[at]) for at in columns] for row in data["rows"]}
+
+
 @pytest.mark.parametrize(("kind", "scores", "options"), CASES)
 def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_path: Path, kind, scores, options) -> None:
     kind, both = kind.removeprefix("both "), kind.startswith("both ")
@@ -96,6 +106,9 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
     assert len(printed) == len(variants)
 
     run_well("report", tmp_path / "s.vcf", *common, "-o", tmp_path / "r.html", "--top", 20, "--flank", 8)
+    assert table_numbers(tmp_path / "r.html", scores) == {
+        pos: [row[name] for name in scores.split(",")] for pos, row in printed.items()
+    }
     drawn = captions(tmp_path / "r.html")
     flags = {row.get(f"{scores.split(',')[0]}_NOISE", "") for row in printed.values()}
     assert drawn.keys() <= printed.keys()
