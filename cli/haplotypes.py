@@ -56,7 +56,7 @@ def haplotypes(
 
     \b
     genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -b promoters.bed -o haplotypes.tsv
-    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -r chr20:1,050,001-1,051,000 -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -r chr20:1,050,001-1,051,000 -o one.tsv
 
     The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
     Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF

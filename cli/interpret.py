@@ -302,8 +302,8 @@ def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> N
     compute = options.get("compute")
     lock_outputs(None if compute is not None and compute.shard else options["out"])
     request, parts = build_request(shared.with_regions(options), *kinds)
-    print_cautions(options["model"], options["fasta"], of_variants="score" in options)
     with progress_bar("regions") as progress:
         result = method(request, *parts, progress=progress)
+    print_cautions(options["model"], options["fasta"], of_variants="score" in options)
     for note in result.notes:
         print_note(note)

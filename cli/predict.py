@@ -156,8 +156,8 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     options["phases"] = None if options["phases"] == "one" else options["phases"]  # that of every other model, too
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
     made = with_runtime(PredictionRequest, compute=compute, **with_strand(shared.with_regions(options)))
-    print_cautions(options["model"], options["fasta"])
     with open_prediction(made) as prediction:
+        print_cautions(options["model"], options["fasta"])
         for note in prediction.notes:
             print_note(f"Note: {note}")
         if output is None or plan:

@@ -161,9 +161,9 @@ def test_forms_of_one_call_give_the_same(names: dict[str, Any]) -> None:
 
 def test_a_text_is_scored_as_a_fasta_of_its_own(tmp_path: Path) -> None:
     text = "ACGTTGCATTAGCAACGTAA"
-    (tmp_path / "own.fa").write_text(f">one\n{text}\n")
+    (tmp_path / "own.fa").write_text(f">chrS1\n{text}\n")
     alone = gf.mutagenesis(text, "demo")
-    np.testing.assert_array_equal(alone.values, gf.mutagenesis(tmp_path / "own.fa", "one", "demo").values)
+    np.testing.assert_array_equal(alone.values, gf.mutagenesis(tmp_path / "own.fa", "chrS1", "demo").values)
     table = gf.predict([text, "ACGT" * 40], "mini-tracks", tracks="0")
     assert table.groupby("chrom").size().to_dict() == {"sequence_1": 1, "sequence_2": 2}
 
@@ -327,6 +327,12 @@ def test_a_model_for_another_genome_warns(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="demo is for genomes with contigs such as .*, found chr1"):
         table = gf.score("chr1:101:T:A", tmp_path / "g.fa", "demo")
     assert len(table) == 1
+    for call in (gf.embed, gf.attention, gf.mutagenesis, gf.predict):
+        options = {"track": "entropy"} if call is gf.predict else {}
+        with pytest.warns(UserWarning, match="demo is for genomes with contigs such as") as heard:
+            call(tmp_path / "g.fa", "chr1:1-20", "demo", **options)
+        assert len(heard) == 1
+    gf.embed("ACGTTGCA", "demo")  # a text has no contigs to judge by
 
 
 def test_data_are_built_and_listed(tmp_path: Path) -> None:

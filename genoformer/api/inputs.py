@@ -67,18 +67,19 @@ class Source(NamedTuple):
         """Return the regions as texts; None for DNA as text."""
         if self.texts is not None:
             return None
-        with self.open() as (_, loci):
-            return [locus.name for locus in loci]
+        with opened(self.fasta) as genome:
+            return [locus.name for locus in loci_of(genome, self.region)]
 
     @contextmanager
     def open(self, *, on_genome: bool = False) -> Iterator[tuple[Genome | None, list[Locus]]]:
         """Yield the genome and the loci on it; texts have no genome, or with `on_genome` a genome of their own.
 
-        A genome that was open stays open.
+        A genome that was open stays open. Warns (UserWarning) of a model for another genome.
         """
         with ExitStack() as stack:
             if self.texts is None:
                 genome = stack.enter_context(opened(self.fasta))
+                warn_of_genome(self.model, genome)
                 yield genome, loci_of(genome, self.region)
                 return
             codes = encode_texts(self.texts)

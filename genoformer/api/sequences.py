@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genoformer.api.inputs import Fasta, Source, loaded_model, named_or_loaded, opened, require_model
+from genoformer.api.inputs import Fasta, Source, loaded_model, named_or_loaded, opened, require_model, warn_of_genome
+from genoformer.genome.reference import Genome
 from genoformer.option_checks import with_strand
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def predict(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | N
             if not isinstance(source.model, list | tuple):
                 values["model"] = loaded_model(source.model)
             values |= {"fasta": None, "data": path} if has(values["model"], Classifies) else {"fasta": path}
+        if isinstance(values["fasta"], Genome):
+            warn_of_genome(source.model, values["fasta"])
         request = with_runtime(PredictionRequest, **with_strand(options) | values)
         return stack.enter_context(open_prediction(request)).table()
 

@@ -81,8 +81,7 @@ def preflight(
     chosen = region if isinstance(region, Selection) else select_regions(region, genome.contigs, genome.name)
     tally = Tally(genome, max_length, swaps="swap" in fix, strands="strand" in fix, shifts="shift" in fix)
     n_records = n_alts = longest = 0
-    stage = Stage(progress, "preflight")
-    sample = Sample()
+    stage, sample = Stage(progress, "preflight"), Sample()
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name

@@ -86,3 +86,14 @@ def open_loggers(folder: Path, step: int, settings: Mapping[str, Any]) -> list[A
     if names:
         write_text(path, json.dumps(ids, indent=1) + "\n")
     return loggers
+
+
+def close_loggers(loggers: Iterable[Any], status: str) -> None:
+    """End the runs of loggers; "success" or "failed" is their status.
+
+    A run of Weights & Biases is also finished, because the next run of this process would continue it.
+    """
+    for logger in loggers:
+        logger.finalize(status)
+        if (finish := getattr(logger.experiment, "finish", None)) is not None:
+            finish()

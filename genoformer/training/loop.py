@@ -24,7 +24,7 @@ from genoformer.progress import RESUMED, Progress, ProgressCallback
 from genoformer.training.averaging import Average
 from genoformer.training.lightning import make_trainer, quiet, stopped
 from genoformer.training.log import LOG, Log
-from genoformer.training.loggers import open_loggers
+from genoformer.training.loggers import close_loggers, open_loggers
 from genoformer.training.losses import Loss
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
@@ -341,10 +341,10 @@ class _ValidationCallback(Callback):
         self.signals.release()
         if self.written is not None:
             self.written.close()
-        for board in self.boards:
-            board.finalize("success")
+        close_loggers(self.boards, "success")
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         self.signals.release()
+        close_loggers(self.boards[1:], "failed")  # without TensorBoard's
         if self.written is not None:
             self.written.close()

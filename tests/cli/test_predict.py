@@ -114,7 +114,8 @@ def test_a_refusal_is_one_sentence_and_leaves_nothing(
     tmp_path: Path, fasta: Path, model: Path, table: Path, arguments: list[str], message: str
 ) -> None:
     before = sorted(path.name for path in tmp_path.iterdir())
-    done = run("predict", "-f", fasta, "-m", model, *(text.format(tmp_path) for text in arguments))
+    models = [] if "-m" in arguments else ["-m", model]
+    done = run("predict", "-f", fasta, *models, *(text.format(tmp_path) for text in arguments))
     assert done.exit_code == 2, done.output
     assert message in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(".fai")) == before

@@ -29,6 +29,7 @@ class Fake:
 
     def __init__(self, folder: Path, run: str | None) -> None:
         self.version, self.rows, self.settings, self.status = run or f"new-{folder.name}", list[Any](), {}, ""
+        self.experiment, self.n_finished = self, 0  # as `wandb.Run`, which has finish()
         type(self).made.append(self)
 
     def log_hyperparams(self, settings: dict[str, Any]) -> None:
@@ -36,6 +37,9 @@ class Fake:
 
     def log_metrics(self, row: dict[str, float], step: int) -> None:
         self.rows.append({"step": step, **row})
+
+    def finish(self) -> None:
+        self.n_finished += 1
 
     def finalize(self, status: str) -> None:
         self.status = status
@@ -66,7 +70,7 @@ def test_a_service_gets_the_rows_of_the_log(service: list[Fake], tmp_path: Path)
     assert [row["step"] for row in logger.rows] == [4, 8, 12]
     for row, written in zip(logger.rows, read_log(tmp_path / "run" / "log.csv"), strict=True):
         assert row == pytest.approx(written, rel=1e-5)
-    assert (logger.settings["max_steps"], logger.status) == (12, "success")
+    assert (logger.settings["max_steps"], logger.status, logger.n_finished) == (12, "success", 1)
     fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path / "other", CONFIG)
     assert len(service) == 1  # outside of the block nothing is logged there
     assert not (tmp_path / "other" / IDS).exists()
@@ -85,6 +89,7 @@ def test_a_resumed_run_continues_its_run_at_the_service(service: list[Fake], tmp
             except Stopped:
                 continue
     assert [logger.version for logger in service] == ["new-run", "new-run"]
+    assert [(logger.status, logger.n_finished) for logger in service] == [("failed", 1), ("success", 1)]
     assert json.loads((tmp_path / "run" / IDS).read_text()) == {"wandb": "new-run"}
 
 
