@@ -32,6 +32,7 @@ def histogram(values: NDArray[np.float64], *, name: str, unit: str = "", marks: 
         return ""
     low, high = float(values.min()), float(values.max())
     counts, edges = np.histogram(values, _BINS, (low, high))
+    middle = float(np.quantile(values, 0.5, method="inverted_cdf"))  # a score of the file, with its digits
     scale = _Scale(low, high)
     base = _HEIGHT - _BOTTOM
     parts = [
@@ -49,12 +50,12 @@ def histogram(values: NDArray[np.float64], *, name: str, unit: str = "", marks: 
     parts.append(f'<text class="name" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 5}">{label}</text>')
     spoken = (
         f"Distribution of {name} of {len(values):,} alleles: from {rounded(low)} to {rounded(high)}, "
-        f"median {rounded(float(np.median(values)))}."
+        f"median {rounded(float(np.median(values)), '.3g')}."
     )
     return (
         f'<figure class="bars"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(spoken)}">'
         f"{''.join(parts)}</svg><figcaption><b>{html.escape(name)}</b>, n = {len(values):,}: "
-        f'lowest <span class="low">{rounded(low)}</span>, median {rounded(float(np.median(values)))}, '
+        f'lowest <span class="low">{rounded(low)}</span>, median {rounded(middle)}, '
         f'highest <span class="high">{rounded(high)}</span>.</figcaption></figure>'
     )
 

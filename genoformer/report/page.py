@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from genoformer.files import write_text
+from genoformer.genome.variants import STATUS_MEANING
 from genoformer.report.cards import Card, card_html
 from genoformer.report.histogram import Mark, histogram
 from genoformer.report.scored import FIXED, Column, Scored
 from genoformer.scoring.scores import SCORES
 
+_STATUSES = {status.value: meaning for status, meaning in STATUS_MEANING.items()}
 _FIXED_MEANINGS = (
     "Contig",
     "Position, 1-based",
@@ -69,7 +71,7 @@ def write_page(
     parts = {
         "TITLE": html.escape(title),
         "MADE_BY": "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(_said(v))}</td></tr>" for k, v in scored.made_by),
-        "SUMMARY": "".join(f"<tr><td>{html.escape(k)}</td><td>{n:,}</td></tr>" for k, n in scored.statuses.most_common()),
+        "SUMMARY": "".join(_status_row(k, n) for k, n in scored.statuses.most_common()),
         "PREFLIGHT": f"<h3>VCF compared with the genome</h3><pre>{html.escape(preflight)}</pre>" if preflight else "",
         "SHOWN": shown,
         "DISTRIBUTIONS": "".join(_distribution(scored, i, cards) for i in range(len(scored.scores))),
@@ -82,6 +84,12 @@ def write_page(
     page = files("genoformer.report").joinpath("report.html").read_text(encoding="utf-8")
     write_text(output, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page))
     return len(rows)
+
+
+def _status_row(status: str, n: int) -> str:
+    """Return the row of the summary for a status, with its meaning."""
+    meaning = "scored" if status == "OK" else _STATUSES.get(status, "")
+    return f"<tr><td>{html.escape(status)}</td><td>{n:,}</td><td>{html.escape(meaning)}</td></tr>"
 
 
 def _cards(scored: Scored, cards: Sequence[Card]) -> str:

@@ -22,6 +22,7 @@ from small_models import small_encoder, small_enformer
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.codes import decode
+from genoformer.genome.variants import STATUS_MEANING, Status
 from genoformer.models import registry
 from genoformer.report import read_scored
 from genoformer.report.page import write_page
@@ -136,6 +137,7 @@ def test_text_of_the_vcf_never_becomes_html(tmp_path: Path) -> None:
     page = Page(text)
     assert page.scripts == 2  # the data and the code
     assert all(where.startswith("data:image/png;base64,") for where in page.loads)
+    assert f"<td>SYMBOLIC</td><td>1</td><td>{html.escape(STATUS_MEANING[Status.SYMBOLIC])}</td>" in text
     assert page.anchors == ["#variants", "#scores", "#top", "#variants", "#settings"]
     assert "http://" not in text
     assert "https://" not in text
