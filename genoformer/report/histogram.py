@@ -49,8 +49,7 @@ def histogram(values: NDArray[np.float64], *, name: str, unit: str = "", marks: 
     label = html.escape(f"{name} ({unit})" if unit else name)
     parts.append(f'<text class="name" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 5}">{label}</text>')
     spoken = (
-        f"Distribution of {name} of {len(values):,} alleles: from {rounded(low)} to {rounded(high)}, "
-        f"median {rounded(middle)}."
+        f"Distribution of {name} of {len(values):,} alleles: from {rounded(low)} to {rounded(high)}, median {rounded(middle)}."
     )
     return (
         f'<figure class="bars"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(spoken)}">'
