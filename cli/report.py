@@ -23,8 +23,9 @@ from .verbosity import Command, print_note
     multiple=True,
     help="Model (with -f) to draw its predictions for both alleles of the strongest variants; several form an ensemble.",
 )
+@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for the gene and nearest TSS of the top variants.")
 @shared.contexts
-@click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Number of variants to draw.")
+@click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Number of variants with a card.")
 @click.option(
     "--flank",
     type=click.IntRange(min=5, max=50),
@@ -39,6 +40,7 @@ def report(
     title: str | None,
     fasta: str | None,
     model: tuple[str, ...],
+    gtf: str | None,
     contexts: str | None,
     top: int,
     flank: int,
@@ -50,10 +52,11 @@ def report(
     genoformer report scored.vcf.gz -o report.html
     genoformer report scored.parquet -o report.html -m mini-human -f hg38.fa
 
-    The page has a summary, distributions, a table and figures. The table can be sorted and filtered; its columns include the
-    INFO keys that most records have. The figures use the windows, strands, shifts and tracks of the scores, as given in the
-    header. Track scores below the noise floor are grey, and are drawn only if no score is above it. --contexts draws the
-    contexts that the scores were made with.
+    The page has warnings, distributions, a card for each of the strongest variants (its score in words, gene and TSS with
+    --gtf, annotations, links for hg19 and hg38) and a table. The table can be sorted, filtered and exported as CSV; its columns
+    include the INFO keys that most records have. The figures of the cards use the windows, strands, shifts and tracks of the
+    scores, as given in the header. Track scores below the noise floor are grey, and have cards only if no score is above it.
+    --contexts draws the contexts that the scores were made with.
     """
     from pathlib import Path
 
@@ -63,8 +66,10 @@ def report(
     from .progress import progress_bar
 
     lock_outputs(output)
-    genome, table = (Path(path) if path else None for path in (fasta, contexts))
-    request = ReportRequest(Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, contexts=table)
+    genome, genes, table = (Path(path) if path else None for path in (fasta, gtf, contexts))
+    request = ReportRequest(
+        Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, gtf=genes, contexts=table
+    )
     with progress_bar("variants") as watch:
         summary = make_report(request, progress=watch)
     if as_json:

@@ -152,6 +152,7 @@ MAY_IMPORT = {
     ],
     "report": [
         "errors",
+        "annotation",
         "files",
         "tables",
         "progress",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import random
 import re
 from pathlib import Path
@@ -78,8 +79,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def captions(path: Path) -> dict[int, str]:
     """POS -> title and text of its figure."""
-    found = re.findall(r"<figcaption>(.*?)</figcaption><img", path.read_text(), re.DOTALL)
-    return {int(re.search(r":([\d,]+) ", html.unescape(text))[1].replace(",", "")): html.unescape(text) for text in found}  # type: ignore[index]
+    found = re.findall(r"</span> ([^<]*)</h3>(?:(?!</article>).)*<figcaption>(.*?)</figcaption>", path.read_text(), re.DOTALL)
+    texts = [html.unescape(f"{title}<br>{meaning}") for title, meaning in found]
+    return {int(re.search(r":([\d,]+) ", text)[1].replace(",", "")): text for text in texts}  # type: ignore[index]
+
+
+def table_numbers(path: Path, scores: str) -> dict[int, list[str]]:
+    """POS -> the scores in the table of the page, as `score` prints numbers; "" for a missing one."""
+    text = re.search(r'id="data">(.*?)</script>', path.read_text(), re.DOTALL)
+    assert text is not None
+    data = json.loads(text[1])
+    columns = [data["names"].index(name) for name in scores.split(",")]
+    return {row[1]: ["" if row[at] is None else number(row[at]) for at in columns] for row in data["rows"]}
 
 
 @pytest.mark.parametrize(("kind", "scores", "options"), CASES)
@@ -95,6 +106,9 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
     assert len(printed) == len(variants)
 
     run_well("report", tmp_path / "s.vcf", *common, "-o", tmp_path / "r.html", "--top", 20, "--flank", 8)
+    assert table_numbers(tmp_path / "r.html", scores) == {
+        pos: [row[name] for name in scores.split(",")] for pos, row in printed.items()
+    }
     drawn = captions(tmp_path / "r.html")
     flags = {row.get(f"{scores.split(',')[0]}_NOISE", "") for row in printed.values()}
     assert drawn.keys() <= printed.keys()

@@ -133,7 +133,7 @@ def report(
 
     scored: output of `genoformer score`. model, with fasta: draws the predictions for both alleles of the strongest variants;
     several models form an ensemble. options: title, top (number of variants to draw), flank (bases on either side), most
-    (alleles in the table), contexts; see `ReportRequest`.
+    (alleles in the table), gtf (genes of the top variants), contexts; see `ReportRequest`.
 
     Raises: FileFormatError for a file without scores; ConfigError for a model without a genome, and for a table in memory.
 

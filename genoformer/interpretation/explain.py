@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer import plots
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import Codes, decode
+from genoformer.genome.codes import Codes, N, decode
 from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.variants import Align, Alleles, Variant, place_alleles
 from genoformer.inference.base_probabilities import predict_bases
@@ -80,7 +79,7 @@ class VariantExplanation(NamedTuple):
 def explain(scorer: VariantScorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
     """Explain a variant by logos of both alleles, in windows of the longer allele and `flank` bases on either side.
 
-    variant.chrom is the contig name of the FASTA. The logos of a language model show the information content of its
+    variant.chrom is the contig name of the FASTA. The logos of a language model show `expected_letters` of its
     prediction of each base from all others. A track model gives the track of `printed`, or else the strongest track of the
     scorer's first score, in the compared bins (of the shift nearest to 0). Its logos show gradient x input of the track's sum
     over the bins shown, on the forward strand. The logos of a fine-tuned model show gradient x input of the logit of the class
@@ -98,7 +97,11 @@ def _(scorer: SequenceScorer, variant: Variant, *, flank: int = 25, printed: Pri
     start = variant.start - flank
     alleles = place_alleles(scorer.genome, variant, start - margin, length + 2 * margin)
     ref, alt = (_base_predictions(scorer, codes, margin, length) for codes in (alleles.ref, alleles.alt))
-    meaning = "Logos: the model's prediction of each base from all other bases, for the reference and the alternative allele."
+    meaning = (
+        "Logos: how much the model expects each base of the reference and of the alternative allele, from its prediction of "
+        "each base from all other bases: log2 P of the base minus the mean log2 P of the three others. A letter below 0 is "
+        "unexpected."
+    )
     if printed is not None:
         names = [score.name for score in scorer.scores]
         values = scorer.score([variant]).values[0]
@@ -110,8 +113,25 @@ def _(scorer: SequenceScorer, variant: Variant, *, flank: int = 25, printed: Pri
         strands = "mean of both strands" if scorer.both_strands else "forward strand"
         windows = f"({strands}, windows of {scorer.options['context'].replace('+', ' and ')} bases)"
         meaning = f"{printed.text}{parts} {windows}.{_difference(printed, value, abs(printed.value))} {meaning}"
-    first, second = (plots.information(log2_p).astype(np.float32) for log2_p in (ref, alt))
-    return VariantExplanation(_locus(variant, start, alleles, margin, length), first, second, "bits", meaning)
+    cut = slice(margin, margin + length)
+    first, second = (expected_letters(log2_p, codes[cut]) for log2_p, codes in ((ref, alleles.ref), (alt, alleles.alt)))
+    return VariantExplanation(_locus(variant, start, alleles, margin, length), first, second, "log-odds (bits)", meaning)
+
+
+def expected_letters(log2_p: Floats, codes: Codes) -> Floats:
+    """Return the heights [L, 4] of the bases of a sequence: log2 P of each base minus the mean log2 P of the three others.
+
+    This is the ISM importance, minus the mean LLR of the three changes of a base. Unlike the prediction of a masked base, which
+    is the same for both alleles, it shows the alleles themselves.
+
+    >>> expected_letters(np.log2([[0.5, 0.125, 0.125, 0.25]]), np.array([1])).tolist()
+    [[0.0, -1.0, 0.0, 0.0]]
+    """
+    known = codes < N
+    at = np.flatnonzero(known), codes[known]
+    heights = np.zeros(log2_p.shape, dtype=np.float32)
+    heights[at] = (4 * log2_p[at] - log2_p[known].sum(-1)) / 3
+    return heights
 
 
 def _base_predictions(scorer: SequenceScorer, codes: Codes, margin: int, length: int) -> Floats:

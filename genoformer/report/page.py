@@ -1,35 +1,36 @@
-"""Self-contained HTML page: counts of alleles by status, score distributions, a sortable and filterable table, figures.
+"""Self-contained HTML page: warnings, counts by status, score distributions, cards of the top variants, a table.
 
-The page works offline and loads nothing. It contains its data as JSON and its pictures as SVG or PNG. All text from the VCF
-is shown as text, never as HTML.
+The page works offline and loads nothing; its only addresses are anchors. It contains its data as JSON and its pictures as SVG
+or PNG. All text from the VCF is shown as text, never as HTML.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genoformer.files import write_text
+from genoformer.genome.variants import STATUS_MEANING
+from genoformer.report.cards import Card, card_html
+from genoformer.report.histogram import Mark, histogram
 from genoformer.report.scored import FIXED, Column, Scored
+from genoformer.scoring.scores import SCORES
 
-_BINS = 40
-
-
-class Figure(NamedTuple):
-    """A figure of the page."""
-
-    title: str
-    meaning: str
-    png: bytes
+_STATUSES = {status.value: meaning for status, meaning in STATUS_MEANING.items()}
+_FIXED_MEANINGS = (
+    "Contig",
+    "Position, 1-based",
+    "ID of the record",
+    "Reference allele",
+    "Alternative allele",
+    "OK, or the reason for a missing score",
+)
 
 
 def _said(text: str) -> str:
@@ -41,13 +42,25 @@ def _said(text: str) -> str:
     return re.sub(r";(?=\S)", "; ", re.sub(r'^<ID=(.*),sha256="(\w+)">$', r"\1, sha256 \2", text))
 
 
-def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Figure] = (), preflight: str = "") -> int:
-    """Write the page, and return the number of alleles in its table. preflight: a table of two columns, as text."""
+def write_page(
+    scored: Scored,
+    output: Path,
+    *,
+    title: str,
+    cards: Sequence[Card] = (),
+    warnings: Sequence[str] = (),
+    preflight: str = "",
+) -> int:
+    """Write the page, and return the number of alleles in its table.
+
+    warnings: in addition to the cautions and the noise floor of the header. preflight: a table of two columns, as text.
+    """
     rows, columns = scored.rows, scored.columns
     data = {
+        "title": title,
         "names": [*FIXED, *(column.name for column in columns), "INFO"],
         "numeric": [name == "pos" for name in FIXED] + [column.numeric for column in columns] + [False],
-        "meanings": [""] * len(FIXED) + [column.meaning for column in columns] + ["what else INFO says"],
+        "meanings": [*_FIXED_MEANINGS, *(column.meaning for column in columns), "Other INFO of the record"],
         "first": len(FIXED),  # index of the first score
         "noise": scored.column_index("NOISE"),  # rows below the noise floor are grey
         "rows": rows,
@@ -58,20 +71,56 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
     parts = {
         "TITLE": html.escape(title),
         "MADE_BY": "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(_said(v))}</td></tr>" for k, v in scored.made_by),
-        "SUMMARY": "".join(f"<tr><td>{html.escape(k)}</td><td>{n:,}</td></tr>" for k, n in scored.statuses.most_common()),
-        "PREFLIGHT": f"<h2>VCF compared with the genome</h2><pre>{html.escape(preflight)}</pre>" if preflight else "",
+        "SUMMARY": "".join(_status_row(k, n) for k, n in scored.statuses.most_common()),
+        "PREFLIGHT": f"<h3>VCF compared with the genome</h3><pre>{html.escape(preflight)}</pre>" if preflight else "",
         "SHOWN": shown,
-        "DISTRIBUTIONS": "".join(
-            _histogram(np.array(values), column) for column, values in zip(scored.scores, scored.values, strict=True)
-        ),
-        "CAUTION": "".join(f'<p class="caution">{html.escape(v)}</p>' for k, v in scored.made_by if k == "caution"),
-        "NOISE": f"<p>{html.escape(scored.noise())}</p>" if scored.noise() else "",
-        "FIGURES": f"<h2>{_heading(scored)}</h2>" + "".join(map(_figure, figures)) if figures else "",
+        "DISTRIBUTIONS": "".join(_distribution(scored, i, cards) for i in range(len(scored.scores))),
+        "MEANINGS": "".join(_meaning(column) for column in scored.scores if column.numeric),
+        "WARNINGS": _warnings(scored, warnings),
+        "TO_CARDS": '<a href="#top">Top variants</a>' if cards else "",
+        "CARDS": _cards(scored, cards) if cards else "",
         "DATA": _json(data),
     }
     page = files("genoformer.report").joinpath("report.html").read_text(encoding="utf-8")
     write_text(output, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page))
     return len(rows)
+
+
+def _status_row(status: str, n: int) -> str:
+    """Return the row of the summary for a status, with its meaning."""
+    meaning = "scored" if status == "OK" else _STATUSES.get(status, "")
+    return f"<tr><td>{html.escape(status)}</td><td>{n:,}</td><td>{html.escape(meaning)}</td></tr>"
+
+
+def _cards(scored: Scored, cards: Sequence[Card]) -> str:
+    heading, articles = _heading(scored), "".join(card_html(card, i) for i, card in enumerate(cards, 1))
+    return f'<section aria-label="{heading}" id="top"><h2>{heading}</h2>{articles}</section>'
+
+
+def _warnings(scored: Scored, others: Sequence[str]) -> str:
+    """Return the section of warnings; "" without any."""
+    cautions = [v.removeprefix("caution: ") for k, v in scored.made_by if k == "caution"]
+    texts = [*cautions, *others, *([scored.noise()] if scored.noise() else [])]
+    items = "".join(f'<p class="warning"><b>Warning:</b> {html.escape(text)}</p>' for text in dict.fromkeys(texts))
+    return f'<section aria-label="Warnings" id="warnings">{items}</section>' if items else ""
+
+
+def _distribution(scored: Scored, i: int, cards: Sequence[Card]) -> str:
+    """Return the histogram of score number i, with the cards of that score marked."""
+    column = scored.scores[i]
+    marks = [Mark(k, card.value, card.title) for k, card in enumerate(cards, 1) if card.score == i]
+    return histogram(np.array(scored.values[i]), name=column.name, unit=_unit(column), marks=marks)
+
+
+def _unit(column: Column) -> str:
+    """Return the unit of a score or of its error; "" for a column that is no score of this version."""
+    score = SCORES.get(column.name.removesuffix("_SE"))
+    return score.unit if score is not None else ""
+
+
+def _meaning(column: Column) -> str:
+    """Return the description of a score for the list of scores."""
+    return f"<div><dt>{html.escape(column.name)}</dt><dd>{html.escape(column.meaning)}</dd></div>"
 
 
 def _ranked_by(scored: Scored) -> str:
@@ -89,36 +138,7 @@ def _heading(scored: Scored) -> str:
     return f"Largest |{name}|: none is above the noise floor" if above is False else f"Largest |{name}|, no noise floor known"
 
 
-def _figure(figure: Figure) -> str:
-    title = html.escape(figure.title)
-    image = f'<img alt="{title}" src="data:image/png;base64,{base64.b64encode(figure.png).decode()}">'
-    return f'<figure class="variant"><figcaption><b>{title}</b><br>{html.escape(figure.meaning)}</figcaption>{image}</figure>'
-
-
 def _json(data: object) -> str:
     """Return JSON without characters that could end a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _histogram(values: NDArray[np.float64], column: Column) -> str:
-    """Return a histogram as SVG; the first and last bars include the outer 0.1 % of values on each side."""
-    if len(values) < 2 or np.ptp(values) == 0:
-        return ""
-    low, high = np.quantile(values, [0.001, 0.999])
-    if low == high:
-        low, high = float(values.min()), float(values.max())
-    counts, edges = np.histogram(values.clip(low, high), _BINS, (low, high))
-    width, height = 7, 90
-    bars = "".join(
-        f'<rect x="{k * width}" y="{height - height * n / counts.max():.1f}" width="{width - 1}" '
-        f'height="{height * n / counts.max():.1f}"><title>{edges[k]:.3g} to {edges[k + 1]:.3g}: {n:,}</title></rect>'
-        for k, n in enumerate(counts.tolist())
-    )
-    label = f"{html.escape(column.name)} <small>n = {len(values):,}</small>"
-    axis = f'<span class="low">{low:.3g}</span><span class="high">{high:.3g}</span>'
-    return (
-        f'<figure class="bars" title="{html.escape(column.meaning)}"><figcaption>{label}</figcaption>'
-        f'<svg viewBox="0 0 {_BINS * width} {height}" role="img" aria-label="{html.escape(column.name)}">{bars}</svg>'
-        f'<div class="axis">{axis}</div></figure>'
-    )

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from genoformer.annotation.genes import read_gene_map
 from genoformer.errors import OptionError
-from genoformer.formats.context_table import open_contexts
 from genoformer.formats.remote import local_copy
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant
-from genoformer.inference import evaluating
-from genoformer.interpretation.explain import Printed, explain
-from genoformer.interpretation.figures import draw_explained
-from genoformer.models import registry
-from genoformer.models.base import SCORES_VARIANTS
-from genoformer.models.takes_contexts import with_contexts
 from genoformer.progress import Progress, ProgressCallback
+from genoformer.report.cards import Card, CardMaker
+from genoformer.report.drawer import Drawer
+from genoformer.report.links import human_build
 from genoformer.report.meant import Meant
-from genoformer.report.page import Figure, write_page
-from genoformer.report.remade import remade
-from genoformer.report.scored import BELOW, FIXED, MOST, Scored, read_scored
+from genoformer.report.page import write_page
+from genoformer.report.scored import FIXED, MOST, Scored, read_scored
 from genoformer.scoring.scores import SCORES
-from genoformer.tables import rounded
 from genoformer.writers.scored_tables import scored_vcf
 
 _LONGEST = 30  # maximum number of bases of a drawn allele
@@ -46,6 +37,7 @@ class ReportRequest:
     top: int = 6  # alleles to draw, at most one per position
     flank: int = 25  # bases to draw on either side
     most: int = MOST  # maximum number of alleles in the table
+    gtf: Path | None = None  # genes (GTF or GFF3): the top variants get their gene and nearest TSS
     contexts: Path | None = None  # table of the contexts of the scores, for models with contexts; None: those of their training
 
 
@@ -60,8 +52,8 @@ class ReportSummary(NamedTuple):
 def make_report(request: ReportRequest, *, progress: ProgressCallback = None) -> ReportSummary:
     """Write one HTML page of a scored VCF, TSV or Parquet file.
 
-    With the genome, the page includes the preflight table. With models as well, it includes figures of the strongest alleles;
-    alleles below the noise floor are drawn only if no allele is above it.
+    The page has a card for each of the strongest alleles; alleles below the noise floor get one only if no allele is above it.
+    With the genome, the page includes the preflight table. With models as well, each card has a figure of both alleles.
 
     Raises FileFormatError for a VCF without scores, ConfigError for models without a genome.
     """
@@ -78,68 +70,60 @@ def _make_report(request: ReportRequest, progress: ProgressCallback) -> ReportSu
     """Write the page of a VCF."""
     scored = read_scored(request.scored, request.most)
     genome = Genome(request.fasta) if request.fasta is not None else None
-    figures: list[Figure] = []
-    table = ""
+    genes = read_gene_map(request.gtf) if request.gtf is not None else None
+    maker = CardMaker(scored, human_build(scored.contig_lengths if genome is None else genome.contigs), genes)
+    table, warnings = "", list(genes.notes) if genes is not None else []
     if genome is not None:
         table = preflight(request.scored, genome, max_length=sys.maxsize, fix=_fixes(scored)).table()
-        figures = _figures(request, scored, genome, progress) if request.models else []
+    if genome is not None and request.models:
+        drawer = Drawer(request.models, request.contexts, scored, genome)
+        cards = _drawn_cards(request, maker, drawer, genome, progress)
+        warnings += drawer.warnings()
+    else:
+        cards = _plain_cards(request, maker)
     title = request.title or request.scored.name
-    n = write_page(scored, request.output, title=title, figures=figures, preflight=table)
-    return ReportSummary(n, scored.n_alleles, len(figures))
+    n = write_page(scored, request.output, title=title, cards=cards, warnings=warnings, preflight=table)
+    return ReportSummary(n, scored.n_alleles, sum(card.figure is not None for card in cards))
 
 
-def _figures(request: ReportRequest, scored: Scored, genome: Genome, progress: ProgressCallback) -> list[Figure]:
-    loaded = [model for name in request.models for model in registry.load_members(name, SCORES_VARIANTS)]
-    table = open_contexts(request.contexts)
-    models = [with_contexts(model, table) for model in loaded]
-    names = "+".join(map(str, request.models))
-    of = remade(scored.options, dict(scored.made_by).get("model", ""), models, names, genome)
-    remarks = "".join(f" {remark}" for remark in of.remarks)
+def _fix_index(scored: Scored) -> int | None:
+    """Return the index of GF_FIX in a row; None without that column."""
     keys = [column.key for column in scored.scores]
-    fix = len(FIXED) + keys.index("GF_FIX") if "GF_FIX" in keys else None
+    return len(FIXED) + keys.index("GF_FIX") if "GF_FIX" in keys else None
+
+
+def _plain_cards(request: ReportRequest, maker: CardMaker) -> list[Card]:
+    """Return the cards of the strongest alleles without figures."""
+    scored, fix = maker.scored, _fix_index(maker.scored)
+    cards: dict[tuple[str, int], Card] = {}
+    for row, which in scored.strongest(len(scored.rows)).rows:
+        if len(cards) == request.top:
+            break
+        word = row[fix] if fix is not None else None
+        cards.setdefault((row[0], row[1]), maker.card(row, which, None, word, None))
+    return list(cards.values())
+
+
+def _drawn_cards(
+    request: ReportRequest, maker: CardMaker, drawer: Drawer, genome: Genome, progress: ProgressCallback
+) -> list[Card]:
+    """Return the cards of the strongest alleles that can be drawn, with their figures."""
+    scored, fix = maker.scored, _fix_index(maker.scored)
     meant = Meant(request.scored, scored.rows, fix, genome)
-    figures: dict[tuple[str, int], Figure] = {}
-    with ExitStack() as stack:
-        path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "figure"
-        for model in models:
-            stack.enter_context(evaluating(model))
+    cards: dict[tuple[str, int], Card] = {}
+    with drawer.ready():
         for row, which in scored.strongest(len(scored.rows)).rows:
-            if len(figures) == request.top:
+            if len(cards) == request.top:
                 break
             place = (row[0], row[1])
             word = row[fix] if fix is not None else None
             variant = meant.variant(row, word)
-            if place in figures or variant is None or not _drawable(variant.ref, variant.alt):
+            if place in cards or variant is None or not _drawable(variant.ref, variant.alt):
                 continue
-            explained = explain(of.scorer, variant, flank=request.flank, printed=_printed(scored, row, which, of.same_models))
-            draw_explained(path, explained, ["png"], dpi=200)
-            title = _title(scored, row, which, variant, word)
-            figures[place] = Figure(title, explained.meaning + remarks, path.with_suffix(".png").read_bytes())
+            cards[place] = maker.card(row, which, variant, word, drawer.draw(variant, row, which, request.flank))
             if progress:
-                progress(Progress("figures", len(figures), request.top))
-    return list(figures.values())
-
-
-def _printed(scored: Scored, row: Sequence[Any], which: int, same_models: bool) -> Printed | None:
-    """Return the score of a row as the file reports it; None for a score that this version does not know."""
-    score = SCORES.get(scored.scores[which].name)
-    if score is None:
-        return None
-    names = (scored.column_index(word, which) for word in ("TRACK", "CLASS"))
-    output = next((row[column] for column in names if column is not None), None)
-    return Printed(score, row[len(FIXED) + which], output, same_models)
-
-
-def _title(scored: Scored, row: Sequence[Any], which: int, variant: Variant, word: str | None) -> str:
-    """Return the title of a figure: the allele, its correction, and its score with error and flag."""
-    chrom, pos, name, ref, alt = row[:5]
-    error, flag = scored.column_index("SE", which), scored.column_index("NOISE", which)
-    known = f" {name}" if name not in ("", ".") else ""
-    more = f" ± {rounded(row[error])} (standard error over shifts)" if error is not None else ""
-    more += ", below the noise floor" if flag is not None and row[flag] == BELOW else ""
-    read = f", read as {variant.pos:,} {_short(variant.ref)}>{_short(variant.alt)} ({word})" if word is not None else ""
-    score = f"{scored.scores[which].name} {rounded(row[len(FIXED) + which])}"
-    return f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}{read}, {score}{more}"
+                progress(Progress("figures", len(cards), request.top))
+    return list(cards.values())
 
 
 def _fixes(scored: Scored) -> tuple[str, ...]:
@@ -150,7 +134,3 @@ def _fixes(scored: Scored) -> tuple[str, ...]:
 def _drawable(ref: str, alt: str) -> bool:
     """True for alleles of A, C, G and T that are short enough to draw as letters."""
     return set(ref.upper() + alt.upper()) <= set("ACGT") and max(len(ref), len(alt)) <= _LONGEST
-
-
-def _short(allele: str) -> str:
-    return allele if len(allele) <= 12 else f"{allele[:8]}... ({len(allele)} bases)"

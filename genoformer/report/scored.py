@@ -28,6 +28,7 @@ _INFO = re.compile(r'##INFO=<ID=([^,]+),Number=([^,]+),Type=(\w+),Description="(
 _VERSION = (*(f"##genoformer_{name}=" for name in ("version", "model", "options", "caution", "noise")), "##genoformer=")
 _SPELLED = ("NO_ALT", "SYMBOLIC", "BREAKEND", "STAR", "NOT_ACGT")  # statuses of single alleles, not of records
 BELOW = "below"  # in GF_SAD_NOISE: the score is below the noise floor
+_KEYS = re.compile(r'##genoformer_annotation=<.*?Keys="([^"]*)"')
 _TOGETHER = {"GF_LLR": "GF_PLL"}  # two scores; each allele has one of them
 
 
@@ -65,6 +66,7 @@ class Scored:
     values: list[array[float]] = field(default_factory=list)  # for each score, the values of all alleles with the score
     n_below: int = 0  # alleles with a first score below the noise floor
     n_above: int = 0  # scored alleles that are not below the noise floor
+    contig_lengths: Mapping[str, int] = field(default_factory=dict)  # of the header, as far as it has lengths
 
     @property
     def columns(self) -> list[Column]:
@@ -148,9 +150,10 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
         scores, others = _columns(file.header)
         if not scores:
             raise FileFormatError(f"{path} has no scores; give a VCF that `genoformer score` wrote.")
-        annotations = _chosen(path, others)
+        annotations = _chosen(path, others, annotation_keys(file.header))
         flags = {column.key for column in annotations if column.flag}
         found = Scored(scores, annotations, [], _made_by(file.header), values=[array("d") for _ in scores])
+        found.contig_lengths = file.contig_lengths
         apart = {column.key for column in annotations}
         kept = Strongest(most)
         for record in file:
@@ -179,12 +182,13 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
 def _columns(header: Sequence[str]) -> tuple[list[Column], dict[str, Column]]:
     """Return the scores in header order, and the other keys by name."""
     scores, others = [], {}
+    annotated = annotation_keys(header)
     for line in header:
         if not (match := _INFO.match(line)):
             continue
         numeric, meaning = match[3] in ("Float", "Integer"), match[4].replace('\\"', '"')
         column = Column(match[1], numeric, match[2] == "A", meaning, match[3] == "Flag")
-        if not column.key.startswith("GF_"):
+        if not column.key.startswith("GF_") or (column.key in annotated and not column.by_allele):
             others[column.key] = column._replace(numeric=column.numeric and match[2] in ("A", "1"))
         elif column.key != "GF_STATUS" and column.by_allele:
             scores.append(column)
@@ -204,13 +208,19 @@ def _status(record: Record, alt: str, of_record: str) -> str:
     return "NONE" if of_record in ("", *_SPELLED) else of_record
 
 
-def _chosen(path: Path, others: Mapping[str, Column]) -> list[Column]:
-    """Return the annotations that are most frequent in the first records, in header order."""
+def annotation_keys(header: Sequence[str]) -> set[str]:
+    """Return the INFO keys that `score -a` or `annotate` wrote, such as GF_TSS, from their header lines."""
+    return {key for line in header if (match := _KEYS.match(line)) for key in match[1].split(",")}
+
+
+def _chosen(path: Path, others: Mapping[str, Column], annotated: set[str]) -> list[Column]:
+    """Return the annotations of genoformer, and those that are most frequent in the first records, in header order."""
     n: Counter[str] = Counter()
     with open_vcf(path) as file:
         for _, record in zip(range(_LOOKED_AT), file, strict=False):
             n.update(parse_info(record).keys())
     often = {key for key, _ in Counter({key: n[key] for key in others if n[key]}).most_common(_ANNOTATIONS)}
+    often |= annotated & others.keys()
     return [column for key, column in others.items() if key in often]
 
 

@@ -42,6 +42,6 @@ def write_report(
     if not isinstance(scored, str | Path):
         raise ConfigError(f"scored is a {type(scored).__name__}; give the file that `genoformer score -o` wrote.")
     models = (model,) if isinstance(model, str | Path) else tuple(model)
-    genome, table = (None if path is None else Path(path) for path in (fasta, contexts))
-    request = ReportRequest(Path(scored), Path(output), models=models, fasta=genome, contexts=table, **options)
+    genome, table, genes = (None if path is None else Path(path) for path in (fasta, contexts, options.pop("gtf", None)))
+    request = ReportRequest(Path(scored), Path(output), models=models, fasta=genome, contexts=table, gtf=genes, **options)
     return Report(request.output, *make_report(request))

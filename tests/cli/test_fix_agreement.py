@@ -81,7 +81,8 @@ def options(folder: Path, model: str) -> list[object]:
 
 
 def captions(path: Path) -> list[str]:
-    found = re.findall(r"<figcaption>((?:(?!</figcaption>).)*)</figcaption><img", path.read_text(), re.DOTALL)
+    parts = r"</span> ([^<]*)</h3>(?:(?!</article>).)*<figcaption>(.*?)</figcaption>"
+    found = [" ".join(pair) for pair in re.findall(parts, path.read_text(), re.DOTALL)]
     return [html.unescape(text) for text in found]
 
 
@@ -102,7 +103,7 @@ def test_a_report_of_a_fixed_file_draws_what_was_scored(folder: Path, tmp_path: 
     meant, drawn = captions(tmp_path / "good.html"), captions(tmp_path / "bad.html")
     assert 0 < len(meant) <= 2
     assert not any("Recomputed here" in text for text in drawn)
-    title = re.compile(r"<b>chr1:(\d+) (\S+)( v\d+)(?:, read as (\d+) (\S+) \((\w+)\))?(, .*)", re.DOTALL)
+    title = re.compile(r"chr1:(\d+) (\S+)( v\d+)(?:, read as (\d+) (\S+) \((\w+)\))?(, .*)", re.DOTALL)
     words = set()
     for before, after in zip(meant, drawn, strict=True):
         pos, alleles, name, *_, rest = title.match(before).groups()  # type: ignore[union-attr]

@@ -94,6 +94,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
     "--gtf": {
         **dict.fromkeys(("score", "calibrate", "haplotypes", "pairs"), "for scores of genes"),
         **dict.fromkeys(("annotate", "enrich"), "for gene parts"),
+        "report": "for the gene and nearest TSS",
     },
     "--head": dict.fromkeys(("score", "pairs"), "takes several heads"),
     "--json": {

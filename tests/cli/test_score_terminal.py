@@ -82,7 +82,7 @@ def test_the_next_command_reads_tables_too(vcf: Path, tmp_path: Path, suffix: st
         run_well("report", scored, "-o", tmp_path / "o.html")
         pages.append(re.findall("<figcaption>.*?</figcaption>", (tmp_path / "o.html").read_text()))
     assert pages[0] == pages[1]
-    assert "LLR <small>n = " in pages[0][0]
+    assert "<b>LLR</b>, n = " in pages[0][0]
     words = ("-a", f"STATE={DEMO / 'states.bed.gz'}", "-f", SCORE[3], "--resamplings", 9, "--top", 0.2, "--match", "none")
     tables = [run_well("enrich", path, *words, "--score", key).stdout for path in (out, vcf) for key in ("LLR", "GF_LLR")]
     assert len({table.replace("GF_LLR", "LLR") for table in tables}) == 1

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from small_models import small_encoder, small_enformer
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.codes import decode
+from genoformer.genome.variants import STATUS_MEANING, Status
 from genoformer.models import registry
 from genoformer.report import read_scored
 from genoformer.report.page import write_page
@@ -82,12 +84,14 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.loads: list[str] = []
+        self.anchors: list[str] = []
         self.scripts = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.scripts += tag == "script"
-        self.loads += [value or "" for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        addresses = [value or "" for name, value in attrs if name in ("src", "href", "action", "srcset", "data", "poster")]
+        (self.anchors if tag == "a" else self.loads).extend(addresses)
 
 
 def test_alleles_are_read_as_they_were_scored(tmp_path: Path) -> None:
@@ -133,6 +137,8 @@ def test_text_of_the_vcf_never_becomes_html(tmp_path: Path) -> None:
     page = Page(text)
     assert page.scripts == 2  # the data and the code
     assert all(where.startswith("data:image/png;base64,") for where in page.loads)
+    assert f"<td>SYMBOLIC</td><td>1</td><td>{html.escape(STATUS_MEANING[Status.SYMBOLIC])}</td>" in text
+    assert page.anchors == ["#variants", "#scores", "#top", "#variants", "#settings"]
     assert "http://" not in text
     assert "https://" not in text
     assert "<script>document" not in text
@@ -222,12 +228,18 @@ const set = (id, value) => {
   e.dispatchEvent(new Event("change"));
 };
 said.first = rows()[0];
-header("LLR").click();
+header("LLR").querySelector("button").click();
+said.sorts = [...document.querySelectorAll("#head th")].map((cell) => cell.getAttribute("aria-sort"));
+said.focus = document.activeElement.textContent;
 said.falling = rows().slice(0, 3).map((row) => row[6]);
-header("LLR").click();
+header("LLR").querySelector("button").click();
 said.rising = rows().slice(0, 3).map((row) => row[6]);
 set("filter", "symbolic");
 said.filtered = rows().map((row) => row[2] + row[4]);
+said.csv = csv();
+document.querySelector("#columns [data-column='2']").click();
+said.narrow = [document.querySelectorAll("#head th").length, rows()[0].length, csv().split("\\r")[0]];
+document.querySelector("#columns [data-column='2']").click();
 set("filter", ""); set("column", "6"); set("operator", "abs"); set("limit", "3");
 said.strong = rows().every((row) => Math.abs(parseFloat(row[6])) >= 3);
 set("limit", "");
@@ -235,37 +247,83 @@ said.count = document.getElementById("count").textContent;
 document.getElementById("after").click();
 said.page = document.getElementById("count").textContent;
 said.title = document.title;
+said.wide = [document.documentElement.scrollWidth, window.innerWidth];
+const box = document.querySelector(".scroll");
+box.scrollTop = 900;
+said.sticky = header("chrom").getBoundingClientRect().top - box.getBoundingClientRect().top;
+said.live = document.getElementById("count").getAttribute("aria-live");
 document.body.insertAdjacentHTML("beforeend", "<pre id=said></pre>");
 document.getElementById("said").textContent = JSON.stringify(said);
 </script></body>"""
 
 
 def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium on the PATH")
+    chromium = browser()
     found = read_scored(write_vcf(tmp_path / "s.vcf", 9_999))
     write_page(found, tmp_path / "r.html", title="ten thousand")
     page = (tmp_path / "r.html").read_text().replace("</body>", ACTIONS)
     (tmp_path / "t.html").write_text(page)
-    options = [
-        *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-        *("--disable-sync", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}"),
-        *("--enable-logging=stderr", "--dump-dom"),
-    ]
-    done = subprocess.run(
-        [chromium, *options, (tmp_path / "t.html").as_uri()], capture_output=True, text=True, timeout=300, check=True
-    )
-    assert "CONSOLE" not in done.stderr, done.stderr
-    text = re.search(r'<pre id="said">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert text is not None, done.stderr[-2000:]
-    said = json.loads(html.unescape(text[1]))
+    said = said_by(chromium, tmp_path, (tmp_path / "t.html"))
     assert said["first"][2] == EVIL
     assert said["title"] == "ten thousand"
     values = sorted((row[6] for row in found.rows if row[6] is not None), reverse=True)
-    assert [float(x) for x in said["falling"]] == pytest.approx(values[:3], rel=1e-3)
-    assert [float(x) for x in said["rising"]] == pytest.approx(values[:-4:-1], rel=1e-3)
+    assert [float(x) for x in said["falling"]] == values[:3]
+    assert [float(x) for x in said["rising"]] == values[:-4:-1]
+    assert said["sorts"] == ["none"] * 6 + ["descending"] + ["none"] * 2
+    assert said["focus"].startswith("LLR")
     assert said["filtered"] == [".<DEL>"]
+    names = "chrom,pos,id,ref,alt,status,LLR,SAD_TRACK,INFO"
+    assert said["csv"] == f"{names}\r\n2,5,.,A,<DEL>,SYMBOLIC,,,\r\n"
+    assert said["narrow"] == [8, 8, names.replace(",id", "")]
     assert said["strong"] is True
     assert said["count"].startswith("10,000 alleles, page 1 of 100")
     assert said["page"].startswith("10,000 alleles, page 2 of 100")
+    assert abs(said["sticky"]) <= 2
+    assert said["live"] == "polite"
+    assert said["wide"][0] <= said["wide"][1]
+
+
+NARROW = """<!doctype html><body>
+<iframe id="f" width="390" height="900" style="border:0" srcdoc="PAGE"></iframe>
+<pre id="said"></pre><script>
+document.getElementById("f").addEventListener("load", (event) => {
+  const inner = event.target.contentDocument, view = event.target.contentWindow;
+  document.getElementById("said").textContent = JSON.stringify({
+    wide: inner.documentElement.scrollWidth, back: view.getComputedStyle(inner.body).backgroundColor,
+    cards: inner.querySelectorAll("article").length,
+  });
+});
+</script></body>"""
+
+
+@pytest.mark.parametrize(("scheme", "background"), [(0, "rgb(18, 24, 31)"), (1, "rgb(255, 255, 255)")], ids=["dark", "light"])
+def test_a_narrow_page_does_not_scroll_sideways(tmp_path: Path, scheme: int, background: str) -> None:
+    chromium = browser()
+    vcf = write_vcf(tmp_path / "s.vcf", 200)
+    run_well("report", vcf, "-o", tmp_path / "r.html", "--top", 4, "--title", "a_title_without_any_space_" * 5)
+    page = NARROW.replace("PAGE", html.escape((tmp_path / "r.html").read_text()))
+    (tmp_path / "t.html").write_text(page)
+    said = said_by(chromium, tmp_path, tmp_path / "t.html", f"--blink-settings=preferredColorScheme={scheme}")
+    assert said["wide"] <= 390
+    assert (said["back"], said["cards"]) == (background, 4)
+
+
+def browser() -> str:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium on the PATH")
+    return chromium
+
+
+def said_by(chromium: str, folder: Path, page: Path, *more: str) -> dict[str, Any]:
+    """What a page writes into its element `said`, in headless Chromium; no error on its console."""
+    options = [
+        *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+        *("--disable-sync", "--disable-component-update", f"--user-data-dir={folder / 'profile'}"),
+        *("--enable-logging=stderr", "--dump-dom", "--window-size=1280,900", "--virtual-time-budget=5000", *more),
+    ]
+    done = subprocess.run([chromium, *options, page.as_uri()], capture_output=True, text=True, timeout=300, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    text = re.search(r'<pre id="said">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert text is not None, done.stderr[-2000:]
+    return json.loads(html.unescape(text[1]))

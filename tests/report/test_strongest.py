@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genoformer.report.page import Figure, write_page
+from genoformer.report.cards import Card
+from genoformer.report.page import write_page
 from genoformer.report.scored import read_scored
 from genoformer.report.strongest import Rank, Strongest, by_strength
 
@@ -65,7 +66,7 @@ def test_rows_above_the_noise_floor_are_kept_before_larger_ones_below_it(tmp_pat
 )
 def test_the_page_says_how_its_rows_were_chosen(tmp_path: Path, write, most: int, says: tuple[str, ...]) -> None:
     found = read_scored(write(tmp_path / "s.vcf"), most)
-    write_page(found, tmp_path / "r.html", title="t", figures=[Figure("f", "m", b"")])
+    write_page(found, tmp_path / "r.html", title="t", cards=[Card("f", 0, 1.0, "s", (), (), ())])
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert all(words in text for words in says)
 

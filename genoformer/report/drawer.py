@@ -1,0 +1,99 @@
+"""Models of the scores -> figures of variants, and warnings on the models."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from genoformer.formats.context_table import open_contexts
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
+from genoformer.inference import evaluating
+from genoformer.interpretation.explain import Printed, explain
+from genoformer.interpretation.figures import draw_explained
+from genoformer.models import registry
+from genoformer.models.base import SCORES_VARIANTS
+from genoformer.models.folders import cautions, training_overlap_note
+from genoformer.models.takes_contexts import with_contexts
+from genoformer.report.cards import Figure
+from genoformer.report.remade import remade
+from genoformer.report.scored import FIXED, Scored
+from genoformer.scoring.scores import SCORES
+
+_SAMPLED = 200  # alleles around which the training overlap is measured
+
+
+class Drawer:
+    """Figures of both alleles of a variant, by the reconstructed scorer of a scored file."""
+
+    def __init__(self, names: Sequence[str | Path], contexts: Path | None, scored: Scored, genome: Genome) -> None:
+        """Load the models. contexts: table of the contexts of the scores; None: those of the training."""
+        loaded = [model for name in names for model in registry.load_members(name, SCORES_VARIANTS)]
+        table = open_contexts(contexts)
+        self.models = [with_contexts(model, table) for model in loaded]
+        self.names, self.scored, self.genome = tuple(names), scored, genome
+        made_by = dict(scored.made_by).get("model", "")
+        self.of = remade(scored.options, made_by, self.models, "+".join(map(str, names)), genome)
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Keep the models in evaluation mode inside the block."""
+        with ExitStack() as stack:
+            for model in self.models:
+                stack.enter_context(evaluating(model))
+            yield
+
+    def draw(self, variant: Variant, row: Sequence[Any], which: int, flank: int) -> Figure:
+        """Return the figure of a variant. which: index of the score of its row."""
+        explained = explain(self.of.scorer, variant, flank=flank, printed=self._printed(row, which))
+        with tempfile.TemporaryDirectory() as folder:
+            (path,) = draw_explained(Path(folder) / "figure", explained, ["png"], dpi=200)
+            return Figure(explained.meaning, path.read_bytes(), self._described(self._output(row, which)))
+
+    def _printed(self, row: Sequence[Any], which: int) -> Printed | None:
+        """Return the score of a row as the file reports it; None for a score that this version does not know."""
+        score = SCORES.get(self.scored.scores[which].name)
+        if score is None:
+            return None
+        return Printed(score, row[len(FIXED) + which], self._output(row, which), self.of.same_models)
+
+    def _output(self, row: Sequence[Any], which: int) -> str | None:
+        """Return the track or class of a row's score; None without one."""
+        names = (self.scored.column_index(word, which) for word in ("TRACK", "CLASS"))
+        return next((row[column] for column in names if column is not None), None)
+
+    def _described(self, output: str | None) -> str | None:
+        """Return the description of a track with its name, such as RNA:liver (ENCFF1); the name alone without one."""
+        layout = getattr(self.of.scorer, "layout", None)
+        descriptions = None if layout is None or not self.of.same_models else layout.outputs.descriptions
+        if descriptions is None or layout is None or output not in layout.names:
+            return output
+        text = descriptions[list(layout.names).index(output)]
+        return f"{text} ({output})" if text and text != output else output
+
+    def warnings(self) -> list[str]:
+        """Return remarks on the reconstructed scorer, cautions of the models' cards, and notes on overlap with the training."""
+        known = " ".join(value for key, value in self.scored.made_by if key == "caution")
+        cards = [text for name in self.names for text in cautions(name, self.genome.contigs) if text not in known]
+        shown = Path(self.names[0]).name
+        notes = [
+            training_overlap_note(model, shown, self._windows(), "the sequence around the alleles of the page")
+            for model in self.models
+            if model.training_sketch is not None
+        ]
+        return [*self.of.remarks, *(text.removeprefix("caution: ") for text in cards), *(note for note in notes if note)]
+
+    def _windows(self) -> Iterator[Any]:
+        """Yield the windows around a sample of the rows."""
+        rows = self.scored.rows[:: max(1, len(self.scored.rows) // _SAMPLED)]
+        length = self.of.scorer.window
+        names = self.genome.contig_map(dict.fromkeys(row[0] for row in rows))
+        starts: dict[str, list[int]] = {}
+        for row in rows:
+            if (contig := names.get(row[0])) is not None:
+                starts.setdefault(contig, []).append(row[1] - 1 - length // 2)
+        for contig, of_contig in starts.items():
+            yield from self.genome.windows(contig, of_contig, length)
