@@ -83,7 +83,9 @@ def test_it_is_saved_as_it_ran(path: Path) -> None:
     nbformat.validate(notebook)
     refuse_noise(notebook)
     assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
-    assert any("image/png" in output.get("data", {}) for cell in code(notebook) for output in cell.outputs)
+    pictures = [output for cell in code(notebook) for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert pictures
+    assert all(picture.metadata["image/png"]["width"] > 0 for picture in pictures)  # half of its dots: sharp, not large
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert notebook.metadata.language_info.name == "python"
     assert notebook.metadata.kernelspec.name == "python3"
