@@ -41,6 +41,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "test_architecture.py": "the direction of imports",
     "test_bombs.py": "files that expand beyond their size",
     "test_compared_outputs.py": "the script that compares the outputs of two checkouts",
+    "test_figures_page.py": "the page on figures",
     "test_found_by_fuzzing.py": "files that fuzzing found",
     "test_language.py": "the language of docstrings, messages and pages",
     "test_layout.py": "this file",

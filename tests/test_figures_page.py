@@ -8,7 +8,7 @@ from pathlib import Path
 import genoformer
 from genoformer import plots
 
-PAGE = (Path(__file__).parents[2] / "docs" / "figures.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "figures.md").read_text()
 NOT_DRAWING = {"as_html", "new_figure", "panel_letter", "plain", "running_mean", "n_rows", "shown_axes", "shown_panels"}
 AXES_ONLY = {"coordinates", "allele_coordinates"}  # labels of an axis below another figure
 
