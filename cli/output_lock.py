@@ -55,7 +55,7 @@ def refuse_own_inputs(ctx: click.Context) -> None:
 
 def refuse_addresses(ctx: click.Context) -> None:
     """Raise MissingFileError for a web address in place of a file or a model; it quotes the address as typed."""
-    from genoformer.addresses import refuse_address
+    from genoformer.addresses import refuse_address, without_fields
 
     from .options import PathOrAddress
 
@@ -63,8 +63,9 @@ def refuse_addresses(ctx: click.Context) -> None:
         value = ctx.params.get(parameter.name or "")
         values = value if isinstance(value, tuple) else (value,)
         files = isinstance(parameter.type, click.Path) or "FILE" in str(parameter.metavar) or "BED" in str(parameter.metavar)
-        for text in values if files or parameter.type.name == "model" else ():
-            if isinstance(text, str | os.PathLike):
+        for value in values if files or parameter.type.name == "model" else ():
+            if isinstance(value, str | os.PathLike):
+                text = without_fields(value) if parameter.name == "files" else value
                 expected = "folder" if parameter.type.name == "model" else "file"
                 is_bigwig = parameter.name == "files" and os.fspath(text).lower().endswith((".bw", ".bigwig"))
                 readable = isinstance(parameter.type, PathOrAddress) or is_bigwig

@@ -12,6 +12,7 @@ _SCHEMES = "https?|ftps?|s3|gs|gcs|az|abfss?|hf|sftp|ssh|file|drs"
 _ADDRESS = re.compile(rf"(?P<scheme>{_SCHEMES}):/{{1,3}}(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
 _TYPED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://.+", re.IGNORECASE | re.DOTALL)  # C:/ has one letter
 _SHORTENED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
+_WITH_FIELDS = re.compile(r"(?P<address>[a-z][a-z0-9+.-]+:/{1,3}[^/]+/([^/]*/)*[^/:?]+\.[^/:?]+):[^/]+", re.IGNORECASE)
 _READABLE = frozenset({"http", "https", "s3", "s3+http", "s3+https"})  # schemes that htslib reads, in ranges
 _GET = {
     "http": "curl -LO {}",
@@ -41,6 +42,18 @@ def address_in(path: str | os.PathLike[str]) -> str | None:
         return None
     slashes = ":///" if match["scheme"].lower() == "file" else "://"  # Path merges several slashes into one
     return f"{match['scheme']}{slashes}{match['rest']}"
+
+
+def without_fields(path: str | os.PathLike[str]) -> str:
+    """Return ADDRESS or NAME=ADDRESS without the fields of a look-up (ADDRESS:FIELD,...); other texts as they are.
+
+    >>> without_fields("K=http://a.org:80/x.vcf.gz:AF,ID"), without_fields("dx://project-1:/x.vcf.gz")
+    ('K=http://a.org:80/x.vcf.gz', 'dx://project-1:/x.vcf.gz')
+    """
+    text = os.fspath(path)
+    name, sign, file = text.partition("=") if "=" in text.partition(":")[0] else ("", "", text)
+    match = _WITH_FIELDS.fullmatch(file)
+    return f"{name}{sign}{match['address']}" if match else text
 
 
 def _command_for(address: str, scheme: str) -> str | None:

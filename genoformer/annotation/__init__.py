@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike, fspath
 
-from genoformer.annotation.elements import read_files, require_key
+from genoformer.annotation.elements import Elements, read_files, require_key
 from genoformer.annotation.genes import FLANK, PROMOTER, read_gene_map, read_sites
 from genoformer.annotation.lookup_files import describe_file, is_lookup, split_fields
 from genoformer.annotation.lookups import Lookup
@@ -56,17 +56,16 @@ def read_annotations(
     layouts = columns_by_file(columns, [split_fields(file)[0] for file in others])
     lookups = [file for file in others if is_lookup(*split_fields(file)[1:], layouts.for_file(split_fields(file)[0]))]
     elements = read_files([file for file in others if file not in lookups], layouts)
-    keys = [field.key for of in elements for field in of.fields]
-    return Annotations(elements, genes, read_lookups(lookups, layouts, keys))
+    return Annotations(elements, genes, read_lookups(lookups, layouts, elements))
 
 
-def read_lookups(files: Sequence[str | PathLike[str]], layouts: Columns, taken: Sequence[str] = ()) -> list[Lookup]:
-    """Read the headers of files that are looked up; taken: keys of other annotations.
+def read_lookups(files: Sequence[str | PathLike[str]], layouts: Columns, others: Sequence[Elements] = ()) -> list[Lookup]:
+    """Read the headers of files that are looked up, whose names and keys are not those of the other annotations.
 
     Raises: as `read_annotations`.
     """
     lookups: list[Lookup] = []
-    keys = set(taken)
+    names, keys = {of.name for of in others}, {field.key for of in others for field in of.fields}
     for file in files:
         name, path, fields = split_fields(file)
         require_key(name, file)
@@ -75,6 +74,9 @@ def read_lookups(files: Sequence[str | PathLike[str]], layouts: Columns, taken: 
         both = {key for key in own if key in keys or own.count(key) > 1}
         if both:
             raise ConfigError(f"{fspath(file)}: another has the key {min(both)}; give NAME=FILE with another name.")
+        if name in names:
+            raise ConfigError(f"{fspath(file)}: another file has the name {name}; give NAME=FILE:FIELD,... once for each name.")
+        names.add(name)
         keys |= set(own)
         lookups.append(lookup)
     return lookups

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from genoformer.addresses import readable_address, refuse_address
+from genoformer.addresses import readable_address, refuse_address, without_fields
 from genoformer.annotation.lookup_fields import (
     MISSING,
     PLACE,
@@ -72,7 +72,8 @@ def split_fields(file: str | os.PathLike[str]) -> tuple[str, Path, tuple[str, ..
     """
     name, path = named_file(file)
     before, colon, after = str(path).rpartition(":")
-    if not colon or not after or path.exists() or not (Path(before).is_file() or _VCF.search(before)):
+    is_file = Path(before).is_file() or _VCF.search(before) is not None or without_fields(path) == before
+    if not colon or not after or path.exists() or not is_file:
         return name, path, ()
     if "=" not in os.fspath(file):
         name, _ = named_file(before)
@@ -162,10 +163,11 @@ def _describe_vcf(name: str, path: Path, names: Sequence[str]) -> LookupFile:
 def _describe_table(name: str, path: Path, names: Sequence[str], columns: str | None) -> LookupFile:
     asked = parse_columns(columns) if columns is not None else Asked()
     header, rows, n_header = _read_table_head(path)
+    _require_tabs(path, rows)
     roles = _table_roles(path, header, rows, asked)
     where = str(path)
     if names and names != ("*",):
-        numbers = [column_number(field, header, where) for field in names]
+        numbers = [column_number(field, header, where, f"a field of {name}={path.name}") for field in names]
     else:
         numbers = [i for i in range(len(rows[0]) if rows else len(header)) if i not in roles.values()]
     if wide := [i for i in (*roles.values(), *numbers) if rows and i >= len(rows[0])]:
@@ -212,6 +214,13 @@ def _read_table_head(path: Path) -> tuple[list[str], list[list[str]], int]:
     if not header and rows and len(comment) == len(rows[0]):
         header = comment
     return header, rows, n_header
+
+
+def _require_tabs(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Raise FileFormatError if the rows of a table are separated by another sign than tabs."""
+    signs = {",": "commas", ";": "semicolons", " ": "spaces"}
+    if rows and all(len(row) == 1 for row in rows) and (found := next((of for of in signs if of in rows[0][0]), None)):
+        raise FileFormatError(f"{path} has columns separated by {signs[found]}, expected tabs in a look-up table; write it so.")
 
 
 def _is_names(fields: Sequence[str]) -> bool:

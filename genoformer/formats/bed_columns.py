@@ -255,8 +255,11 @@ def are_labels(name: str) -> bool:
     return plain_names([name])[0] in _LABELS
 
 
-def column_number(text: str, header: Sequence[str] | None, where: str) -> int:
-    """Return the number of a column from 0, for a value of --columns: a number from 1, or a name of the header."""
+def column_number(text: str, header: Sequence[str] | None, where: str, what: str = "the option columns") -> int:
+    """Return the number of a column from 0, for a number from 1, or a name of the header.
+
+    what: subject of the message of the FileFormatError for a column that is not there.
+    """
     if text.isascii() and text.isdecimal() and 0 < len(text) < 5 and int(text):
         return int(text) - 1
     names = [name.strip() for name in header or ()]
@@ -265,5 +268,6 @@ def column_number(text: str, header: Sequence[str] | None, where: str) -> int:
         at = next((i for i, name in enumerate(plain_names(names)) if name == text.lower()), None)
     if at is None:
         has = f"its columns are {', '.join(names)}" if names else "it has no line with names of columns"
-        raise FileFormatError(f"{where}: the option columns names the column {text!r}, but {has}; give a number from 1.")
+        names_or = "one of them or " if names else ""
+        raise FileFormatError(f"{where}: {what} names the column {text!r}, but {has}; give {names_or}a number from 1.")
     return at

@@ -314,6 +314,33 @@ def test_columns_without_a_header(tmp_path: Path) -> None:
         read_annotations(f"T={tmp_path}/t.tsv:1")
 
 
+def test_a_name_is_given_once(tmp_path: Path) -> None:
+    path = write_vcf(tmp_path / "d.vcf", [])
+    with pytest.raises(ConfigError, match=r"d.vcf:R: another file has the name D; give NAME=FILE:FIELD,... once"):
+        read_annotations([f"D={path}", f"D={path}:R"])
+    (tmp_path / "e.bed").write_text("chr1\t5\t15\n")
+    with pytest.raises(ConfigError, match="another file has the name D"):
+        read_annotations([f"D={path}:R", f"D={tmp_path}/e.bed"])
+    assert len(read_annotations([f"D={path}", f"E={path}:R"]).lookups) == 2
+
+
+def test_a_table_is_separated_by_tabs_and_has_the_fields(tmp_path: Path) -> None:
+    text = "chrom,pos,ref,alt,eur\nchr1,6,A,C,0.1\n"
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(FileFormatError, match=r"t.csv has columns separated by commas, expected tabs in a look-up table"):
+        read_annotations(f"T={tmp_path}/t.csv:eur")
+    (tmp_path / "t.tsv").write_text(text.replace(",", "\t"))
+    says = r"a field of T=t.tsv names the column 'nope', but its columns are chrom, pos, ref, alt, eur; give one of them or a"
+    with pytest.raises(FileFormatError, match=says):
+        read_annotations(f"T={tmp_path}/t.tsv:nope")
+
+
+def test_an_address_in_python_is_quoted_without_its_fields() -> None:
+    for name in ("http://a.org/x.vcf.gz:AF", "http://a.org/x.tsv.gz:AF,ID"):
+        with pytest.raises(MissingFileError, match=r"\(curl -LO http://a.org/x\.(vcf|tsv)\.gz\) and give"):
+            read_annotations(f"K={name}")
+
+
 # --- order
 
 

@@ -118,6 +118,8 @@ def test_rows_beyond_a_contig_are_refused_with_their_numbers(folder: Path, comma
         (("score", "v.vcf", "-f", "g.fa", "-m", "https://a.org/m", "-o", "o.vcf"), "https://a.org/m is an address"),
         (("data", "build", "o", "-f", "https://a.org/g.fa", "-p", "P=x.bed"), "https://a.org/g.fa is an address"),
         (("data", "build", "o", "-f", "g.fa", "-p", "P=gs://b/x.bed"), "(gsutil cp gs://b/x.bed .)"),
+        (("annotate", "v.vcf", "-a", "K=http://a.org/x.vcf.gz:AF,ID"), "(curl -LO http://a.org/x.vcf.gz)"),
+        (("annotate", "v.vcf", "-a", "http://a.org:80/x.tsv.gz:PHRED"), "(curl -LO http://a.org:80/x.tsv.gz)"),
         (("enrich", "https://a.org/x.bed", "-a", "X=x.bed"), "(curl -LO https://a.org/x.bed)"),
         (("interpret", "ism", "s3://b/x.bed", "-f", "g.fa", "-m", "demo", "-o", "out"), "s3://b/x.bed is an address"),
         (("embed", "https://a.org/x.csv", "-m", "demo", "-o", "o.npy"), "https://a.org/x.csv is an address"),
