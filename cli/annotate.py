@@ -131,6 +131,7 @@ def annotate(
     from genoformer.annotation.request import AnnotationRequest
     from genoformer.annotation.run import run_annotation
     from genoformer.genome.reference import Genome
+    from genoformer.genome.wording import counted
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -162,7 +163,7 @@ def annotate(
         print_json(numbers, output=output)
         return
     rate = summary.records / max(summary.seconds, 1e-9)
-    print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")
+    print_note(f"annotated {counted(summary.records, 'record')} ({rate:,.0f} per second)")
     for name, n in (summary.overlapping | summary.parts).items():
         print_note(f"  {name:24} {n:>10,} {n / max(summary.records, 1):>7.1%}")
     for sentence in summary.found:

@@ -62,6 +62,7 @@ def calibrate(
     import sys
     from dataclasses import replace
 
+    from genoformer.genome.wording import counted
     from genoformer.scoring.background import calibrate as score_background
     from genoformer.scoring.job import CalibrationJob, calibration_path
 
@@ -83,6 +84,6 @@ def calibrate(
         print_json({"output": job.output, "scores": list(calibration.grids), **counts, "seconds": summary.seconds})
         return
     names = ", ".join(calibration.grids)
-    print_note(f"{job.output}: {names} of {calibration.n_alleles:,} alleles of {summary.records:,} records")
+    print_note(f"{job.output}: {names} of {counted(calibration.n_alleles, 'allele')} of {counted(summary.records, 'record')}")
     if summary.reused:
         print_note(f"{summary.reused} parts were there from an interrupted run")

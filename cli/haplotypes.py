@@ -138,6 +138,8 @@ def _run(job: Any, score: Callable[..., Any], unit: str, options: dict[str, Any]
     import sys
     from dataclasses import replace
 
+    from genoformer.genome.wording import counted
+
     from .progress import progress_bar
 
     job = replace(job, compute=replace(job.compute, assemble=options["assemble"], command=tuple(sys.argv[1:])))
@@ -151,7 +153,8 @@ def _run(job: Any, score: Callable[..., Any], unit: str, options: dict[str, Any]
         print_json({"output": job.output, **summary._asdict()})
         return
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in summary.left_out.items() if n) or "none"
-    print_note(f"{job.output}: {summary.n_rows:,} rows from {summary.n_sequences:,} sequences; left out: {left_out}")
+    rows, sequences = counted(summary.n_rows, "row"), counted(summary.n_sequences, "sequence")
+    print_note(f"{job.output}: {rows} from {sequences}; left out: {left_out}")
     if summary.fixed:
         print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))
     if summary.reused:

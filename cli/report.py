@@ -60,6 +60,7 @@ def report(
     """
     from pathlib import Path
 
+    from genoformer.genome.wording import counted
     from genoformer.report import ReportRequest, make_report
 
     from .output_lock import lock_outputs
@@ -76,4 +77,4 @@ def report(
         print_json({"output": output, **summary._asdict()})
         return
     drawn = f", {summary.n_figures} drawn" if summary.n_figures else ""
-    print_note(f"{output}: {summary.n_rows:,} of {summary.n_alleles:,} alleles{drawn}")
+    print_note(f"{output}: {summary.n_rows:,} of {counted(summary.n_alleles, 'allele')}{drawn}")

@@ -244,10 +244,13 @@ def print_shard(shard: tuple[int, int], summary: Any, output: str) -> None:
 
 def _print_summary(summary: Any) -> None:
     """Print the numbers of alleles that were scored, not scored, and scored after a correction."""
+    from genoformer.genome.wording import counted
+
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
     rate = summary.scored / max(summary.seconds, 1e-9)
     print_note(
-        f"scored {summary.scored:,} alleles of {summary.records:,} records ({rate:,.0f} per second); not scored: {skipped}"
+        f"scored {counted(summary.scored, 'allele')} of {counted(summary.records, 'record')} ({rate:,.0f} per second); "
+        f"not scored: {skipped}"
     )
     if summary.fixed:
         print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))

@@ -30,6 +30,7 @@ from genoformer.formats.bed_columns import Columns
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bed_layout import KIND, Layout
 from genoformer.genome.contigs import ContigIndex, without_chr
+from genoformer.genome.wording import counted
 from genoformer.writers import Field, Source
 
 Integers = NDArray[np.int64]
@@ -230,8 +231,8 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
     if layout.blocks is not None:
         n_rows = len(np.unique(elements.rows)) if elements.rows is not None else 0
         notes.append(
-            f"{elements.name}: {layout.kind}; the {len(elements):,} blocks of its {n_rows:,} rows are the elements, without "
-            "the gaps between them (--columns blocks=none uses whole rows)."
+            f"{elements.name}: {layout.kind}; the {counted(len(elements), 'block')} of its {counted(n_rows, 'row')} are the "
+            "elements, without the gaps between them (--columns blocks=none uses whole rows)."
         )
     if not layout.base:
         notes += _if_from_1(elements)

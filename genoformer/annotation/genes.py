@@ -27,6 +27,7 @@ from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.gtf import format_note, strand_note
 from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.regions import merge, subtract
+from genoformer.genome.wording import counted_with
 from genoformer.writers import Field, Source
 
 Integers = NDArray[np.int64]
@@ -191,7 +192,8 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
     for contig, rows in rows_of_contig.items():
         table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64)
         sites[contig] = Sites(table[:, 0], table[:, 1] > 0, table[:, 2].astype(np.int32))
-    note = f"{path.name}: {n_long:,} rows are longer than one base; of each the first base, by its strand, is the TSS."
+    are_long = counted_with(n_long, "row", "is", "are")
+    note = f"{path.name}: {are_long} longer than one base; of each the first base, by its strand, is the TSS."
     notes = [f"{path.name}: {note}" for note in layout_of(path).notes] + [note] * bool(n_long)
     return GeneMap(path.name, sha256_of(path), tuple(names), {}, sites, tuple(notes))
 

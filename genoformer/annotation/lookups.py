@@ -26,6 +26,7 @@ from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.allele_table import AlleleTable, Spans, read_alleles
 from genoformer.genome.contigs import ContigIndex, join_names
 from genoformer.genome.reference import Genome
+from genoformer.genome.wording import counted
 from genoformer.writers import Field, Source, info_key
 
 Integers = NDArray[np.int64]
@@ -50,7 +51,7 @@ class LookupCounts:
 
     def text(self, file: str) -> str:
         """Return a sentence for the user."""
-        parts = [f"{self.matched:,} of {self.alleles:,} alleles found in {file}, {self.not_matched:,} not found"]
+        parts = [f"{self.matched:,} of {counted(self.alleles, 'allele')} found in {file}, {self.not_matched:,} not found"]
         if self.ambiguous:
             parts.append(f"{self.ambiguous:,} ambiguous (several records with different values: the first is used)")
         if self.no_contig:

@@ -21,6 +21,7 @@ from genoformer.genome.beyond import beyond
 from genoformer.genome.codes import reverse_complement
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
+from genoformer.genome.wording import counted_with
 
 
 def read_labelled(
@@ -184,5 +185,5 @@ def _from_bed(rows: SequenceRows, fasta: Path, requested: tuple[str, ...] | None
     notes = [contigs.describe(path.name, genome.name)] if contigs.renamed or contigs.ambiguous else []
     notes += [f"{path.name}: {note}" for note in layout_of(path).notes]
     if n_beyond:
-        notes.append(f"{n_beyond:,} rows reach beyond the end of their contig: the bases there are N.")
+        notes.append(f"{counted_with(n_beyond, 'row', 'reaches', 'reach')} beyond the end of a contig: the bases there are N.")
     return replace(rows.done(columns, notes), regions=tuple(regions))

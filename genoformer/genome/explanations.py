@@ -89,11 +89,13 @@ def findings(
             sentences.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {remedy}.")
         elif few := [of for of in group if of.counts.agree < NEARLY_ALL * of.counts.n]:
             counts = total(of.counts for of in few)
-            others_have = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
+            share = percent(counts.agree, counts.n) if counts.agree else "none"
+            have = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
+            others_have = f"the other {have}" if counts.agree else "it has" if counts.n == 1 else "they have"
             reason = "so few cannot tell the cause" if _is_unsure(counts) else "no cause explains nearly all of them"
             sentences.append(
-                f"REF agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} on {_names(few)}; the other "
-                f"{others_have} no score (REF_MISMATCH), and {reason}."
+                f"REF agrees in {share} of {counted(counts.n, 'record')} on {_names(few)}; {others_have} no score "
+                f"(REF_MISMATCH), and {reason}."
             )
     if beyond := [of for of in judged if of.belongs and of.counts.is_beyond]:
         counts = total(of.counts for of in beyond)
@@ -173,7 +175,7 @@ def refusal(
     counts = total(of.counts for of in judged)
     if counts.is_beyond and counts.outside >= counts.disagree:
         return (
-            f"{counts.outside:,} of {n_records:,} records of {vcf} lie beyond the ends of their contigs in "
+            f"{counts.outside:,} of {counted(n_records, 'record')} of {vcf} lie beyond the ends of their contigs in "
             f"{reference}; give the FASTA of the assembly the VCF was made on, "
             "whole contigs, not a part of one, or force it."
         )

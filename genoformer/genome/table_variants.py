@@ -20,6 +20,7 @@ from genoformer.formats.vcf_text import escaped
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.readings import other_strand
 from genoformer.genome.variants import RefState, Status, compare_refs
+from genoformer.genome.wording import counted, counted_with
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -68,12 +69,13 @@ class Conversion:
         notes = []
         if self.effects:
             notes.append(
-                f"{self.name}: the effect allele is ALT in {self.effects['ALT']:,} rows and REF in {self.effects['REF']:,}; "
-                f"scores are of ALT against REF, and {EFFECT_KEY} says which of them is the effect allele."
+                f"{self.name}: the effect allele is ALT in {counted(self.effects['ALT'], 'row')} and REF in "
+                f"{self.effects['REF']:,}; scores are of ALT against REF, and {EFFECT_KEY} says which of them is the effect "
+                "allele."
             )
         if n := self.reasons[Status.EITHER_STRAND]:
             notes.append(
-                f"{self.name}: {n:,} rows have alleles that pair (A/T, C/G), and the other SNVs do not show that the table is "
+                f"{self.name}: {_rows_have(n)} alleles that pair (A/T, C/G), and the other SNVs do not show that the table is "
                 f"of the forward strand ({MOST:.0%} of at least {ENOUGH} would); they are not scored (EITHER_STRAND)."
             )
         elif self.is_forward:
@@ -84,14 +86,19 @@ class Conversion:
             )
         if n := self.reasons[Status.EITHER_ALLELE]:
             notes.append(
-                f"{self.name}: {n:,} rows have two alleles that both match the genome, which does not tell REF; they are not "
+                f"{self.name}: {_rows_have(n)} two alleles that both match the genome, which does not tell REF; they are not "
                 "scored (EITHER_ALLELE)."
             )
         if self.n_unplaced:
-            notes.append(f"{self.name}: {self.n_unplaced:,} rows have no position; they are kept on a contig {UNPLACED}.")
+            they_are = "it is" if self.n_unplaced == 1 else "they are"
+            notes.append(f"{self.name}: {_rows_have(self.n_unplaced)} no position; {they_are} kept on a contig {UNPLACED}.")
         if self.n_spelled:
-            notes.append(f"{self.name}: {self.n_spelled:,} rows have an allele that is not spelled in bases (NOT_ACGT).")
+            notes.append(f"{self.name}: {_rows_have(self.n_spelled)} an allele that is not spelled in bases (NOT_ACGT).")
         return notes
+
+
+def _rows_have(n: int) -> str:
+    return counted_with(n, "row", "has", "have")
 
 
 def vcf_text(table: VariantTable, genome: Genome | None) -> tuple[Iterator[str], Conversion]:

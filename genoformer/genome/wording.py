@@ -12,6 +12,15 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def counted_with(n: int, noun: str, one: str, several: str) -> str:
+    """Return a counted noun and its verb.
+
+    >>> counted_with(1, "row", "has", "have"), counted_with(2, "row", "has", "have")
+    ('1 row has', '2 rows have')
+    """
+    return f"{counted(n, noun)} {one if n == 1 else several}"
+
+
 def percent(part: int, total: int) -> str:
     """Return a percentage, rounded down, so that 89.99 % is not shown as 90 %.
 

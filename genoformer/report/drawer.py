@@ -31,9 +31,10 @@ class Drawer:
 
     def __init__(self, names: Sequence[str | Path], contexts: Path | None, scored: Scored, genome: Genome) -> None:
         """Load the models. contexts: table of the contexts of the scores; None: those of the training."""
-        loaded = [model for name in names for model in registry.load_members(name, SCORES_VARIANTS)]
+        loaded = [(Path(name).name, model) for name in names for model in registry.load_members(name, SCORES_VARIANTS)]
         table = open_contexts(contexts)
-        self.models = [with_contexts(model, table) for model in loaded]
+        self._member_names = [name for name, _ in loaded]
+        self.models = [with_contexts(model, table) for _, model in loaded]
         self.names, self.scored, self.genome = tuple(names), scored, genome
         made_by = dict(scored.made_by).get("model", "")
         self.of = remade(scored.options, made_by, self.models, "+".join(map(str, names)), genome)
@@ -77,14 +78,14 @@ class Drawer:
     def warnings(self) -> list[str]:
         """Return remarks on the reconstructed scorer, cautions of the models' cards, and notes on overlap with the training."""
         known = " ".join(value for key, value in self.scored.made_by if key == "caution")
-        cards = [text for name in self.names for text in cautions(name, self.genome.contigs) if text not in known]
-        shown = Path(self.names[0]).name
+        texts = (text.removeprefix("caution: ") for name in self.names for text in cautions(name, self.genome.contigs))
+        cards = [text for text in texts if text not in known]
         notes = [
-            training_overlap_note(model, shown, self._windows(), "the sequence around the alleles of the page")
-            for model in self.models
+            training_overlap_note(model, name, self._windows(), "the sequence around the alleles of the page")
+            for name, model in zip(self._member_names, self.models, strict=True)
             if model.training_sketch is not None
         ]
-        return [*self.of.remarks, *(text.removeprefix("caution: ") for text in cards), *(note for note in notes if note)]
+        return [*self.of.remarks, *cards, *(note for note in notes if note)]
 
     def _windows(self) -> Iterator[Any]:
         """Yield the windows around a sample of the rows."""

@@ -18,7 +18,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions
 from genoformer.genome.variant_input import VariantSource
 from genoformer.models import folders
-from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Need
+from genoformer.models.base import SCORES_HAPLOTYPES, SCORES_VARIANTS, Model, Need
 from genoformer.scoring.calibration import FILE, Calibration, calibration_file
 from genoformer.scoring.command_options import CalibrateOptions, PairsOptions, ScoreOptions, TableOptions
 from genoformer.scoring.each_model import read_scoring_of_each
@@ -95,6 +95,18 @@ class ScoringJob:
     name: str | Path | None = None  # name of the VCF in messages, if `vcf` is a copy
     model_name: str = "model"
     cautions: tuple[str, ...] = ()  # of the models' cards, for the notes and the header
+    member_names: tuple[str, ...] = ()  # name of each of the models of `scoring`, for notes on one of them
+
+    @property
+    def caution(self) -> str:
+        """Text of the cautions in a header, whose key says that it is a caution."""
+        return " ".join(text.removeprefix("caution: ") for text in self.cautions)
+
+    @property
+    def named_models(self) -> list[tuple[str, Model]]:
+        """Name and model of each of the models of `scoring`."""
+        names = self.member_names or (self.model_name,) * len(self.scoring.models)
+        return list(zip(names, self.scoring.models, strict=True))
 
     @classmethod
     def from_names(
@@ -131,6 +143,7 @@ class ScoringJob:
             parsed.compute.shard,
             model_name=",".join(name for name, _ in scoring.of_models) or named.label,
             cautions=named.cautions(opened.contigs),
+            member_names=tuple(named.member_names),
         )
 
 

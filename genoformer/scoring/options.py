@@ -68,6 +68,12 @@ class NamedModels(NamedTuple):
             return [folders.resolve_model(name).resolve().name for name in self.names]
         return [f"model{i}" for i in range(1, len(self.sizes) + 1)]
 
+    @property
+    def member_names(self) -> list[str]:
+        """Name of each of `models`: the label of the folder that it is from; "model" for a loaded model alone."""
+        labels = self.labels if self.names or len(self.sizes) > 1 else ["model"]
+        return [label for label, size in zip(labels, self.sizes, strict=True) for _ in range(size)]
+
     def groups(self) -> list[tuple[Model, ...]]:
         """Return the models of each that was given."""
         ends = list(accumulate(self.sizes))

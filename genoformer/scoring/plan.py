@@ -188,7 +188,7 @@ class Plan:
 
     def _header(self, added: Sequence[AddedColumns], lengths: dict[str, int]) -> Header:
         options = ";".join(f"{key}={value}" for key, value in self.options.items())
-        origin = Provenance(__version__, self.job.model_name, self.scoring.sha256, options, " ".join(self.job.cautions))
+        origin = Provenance(__version__, self.job.model_name, self.scoring.sha256, options, self.job.caution)
         columns = [*self.columns, *(column for of in added for column in of.columns)]
         header = Header(self.preflight.header, lengths, columns, origin, noise=self.flags.floor.text() if self.flags else "")
         return header._replace(fields=self.job.outputs.fields, sources=self.job.outputs.sources)
@@ -326,9 +326,7 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     """
     what = f"the sequence around the records of {checked.vcf}"
     windows = partial(_sample_windows, genome=job.genome, length=scorer.window)
-    overlaps = (
-        folders.training_overlap_note(model, job.model_name, windows(checked.places), what) for model in job.scoring.models
-    )
+    overlaps = (folders.training_overlap_note(model, name, windows(checked.places), what) for name, model in job.named_models)
     notes = [*job.cautions, *dict.fromkeys(note for note in overlaps if note)]
     known = [window for window in windows(checked.places_with_bases) if window[scorer.window // 2] < N]
     n = sum(float((window >= N).mean()) > MUCH_UNKNOWN for window in known)

@@ -358,6 +358,14 @@ def test_slips_and_bases_before_symbolic_alleles_stop_nothing(world: World, make
     assert "REF agrees in 80 % of 50 records on chr1; the other 10 have no score (REF_MISMATCH)" in result.stderr
 
 
+def test_one_record_is_no_plural(world: World, make_vcf: Callable[..., Path]) -> None:
+    pos = next(i for i in range(20, 200) if CHR1[i - 2 : i + 1] in ("AAA", "TTT", "ATA", "TAT", "AAT", "TTA"))
+    result = score(world, make_vcf(f"chr1 {pos} . G C"), "--force")
+    assert result.exit_code == 0
+    assert "scored 0 alleles of 1 record (" in result.stderr
+    assert "REF agrees in none of 1 record on chr1; it has no score (REF_MISMATCH), and " in result.stderr
+
+
 def test_swapped_alleles_are_recognised(world: World, make_vcf: Callable[..., Path]) -> None:
     rows = (f"{chrom} {pos} . {alt} {ref}" for chrom, pos, _, ref, alt in map(str.split, SOUND))
     assert_refused(score(world, make_vcf(*rows)), "in 0 % of 40 records", "REF and ALT look swapped", "100 %")

@@ -59,11 +59,12 @@ def test_a_model_of_another_genome_is_warned_of_once_in_run_header_and_page(inpu
         result = run_well("score", vcf, "-f", fasta, "-m", "demo", "-o", out)
         assert result.stderr.count("caution: ") == 1
         assert OTHER_GENOME in result.stderr.splitlines()
-    assert f"##genoformer_caution={OTHER_GENOME}\n" in outputs[0].read_text()
-    assert pq.read_schema(outputs[1]).metadata[b"genoformer_caution"].decode() == OTHER_GENOME
+    written = OTHER_GENOME.removeprefix("caution: ")
+    assert f"##genoformer_caution={written}\n" in outputs[0].read_text()
+    assert pq.read_schema(outputs[1]).metadata[b"genoformer_caution"].decode() == written
     for out in outputs:
         run_well("report", out, "-o", tmp_path / "o.html")
-        assert f'<p class="caution">{OTHER_GENOME}</p>' in (tmp_path / "o.html").read_text()
+        assert f'<p class="warning"><b>Warning:</b> {written}</p>' in (tmp_path / "o.html").read_text()
     again = tmp_path / "again.vcf"  # scored once more: one line
     run_well("score", outputs[0], "-f", fasta, "-m", "demo", "-o", again)
     assert again.read_text().count("##genoformer_caution=") == 1
@@ -84,7 +85,7 @@ def test_scores_without_a_known_effect_are_warned_of(inputs: tuple[Path, Path], 
         OTHER_GENOME,
     ]
     header = re.findall("^##genoformer_caution=(.*)$", (tmp_path / "o.vcf").read_text(), re.MULTILINE)
-    assert header == [" ".join(notes)]
+    assert header == [" ".join(note.removeprefix("caution: ") for note in notes)]
 
 
 def test_other_commands_warn_of_the_genome_only(inputs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_summary_statistics(inputs, tiny_model_folder, tmp_path) -> None:
     fasta, vcf, table = inputs
     done = run("score", table, "-f", fasta, "-m", tiny_model_folder, "-o", tmp_path / "b.vcf.gz")
     assert done.exit_code == 0, done.stderr
-    assert "the effect allele is ALT in 1 rows and REF in 1; " in done.stderr  # one SNV is of a pair, C and G
+    assert "the effect allele is ALT in 1 row and REF in 1; " in done.stderr  # one SNV is of a pair, C and G
     run_well("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-o", tmp_path / "a.vcf")
     with open_vcf(tmp_path / "a.vcf") as expected, open_vcf(tmp_path / "b.vcf.gz") as scored:
         for plain, record in zip(expected, scored, strict=True):

@@ -164,7 +164,7 @@ def test_a_bed_with_its_genome(tmp_path: Path, make_fasta: Callable[..., Path]) 
     bed = write(tmp_path / "a.bed", "#x\n1\t0\t4\tp\t2.5\t+\n1\t1\t4\tq\t1\t-\n1\t8\t12\tp\t0\t.\n")
     found = read_labelled(bed, fasta=fasta)
     assert seen(found) == [("1:0-4(+)", "AACC", ("p",)), ("1:1-4(-)", "GGT", ("q",)), ("1:8-12(.)", "ACNN", ("p",))]
-    assert "1 rows reach beyond the end" in " ".join(found.notes)
+    assert "1 row reaches beyond the end" in " ".join(found.notes)
     assert "contig 1 is chr1" in found.notes[0]
     assert read_labelled(bed, fasta=fasta, label="score").labels == (("2.5",), ("1",), ("0",))
     with pytest.raises(ConfigError, match="label strand is no column of BED"):

@@ -19,6 +19,7 @@ from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.preflight_result import ContigUse, LengthDifference, Preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
+from genoformer.genome.wording import counted
 from genoformer.progress import Progress
 
 
@@ -110,7 +111,8 @@ def test_records_beyond_their_contigs_are_of_another_assembly(made: Genome, tmp_
     assert (unknown.n_compared, unknown.problem()) == (0, None)
     for rows in (["1 99 . A T"], ["1 99 . A T", "9 1 . A T"]):
         found = preflight(write(tmp_path, *rows), made, max_length=5)
-        with pytest.raises(PreflightError, match=rf"1 of {len(rows)} records of .* lie beyond the ends of their contigs"):
+        says = rf"1 of {counted(len(rows), 'record')} of .* lie beyond the ends of their contigs"
+        with pytest.raises(PreflightError, match=says):
             check_preflight(found)
         check_preflight(found, force=True)
 

@@ -50,7 +50,7 @@ def test_the_genome_tells_ref_in_either_order(genome: Genome, tmp_path: Path) ->
     assert "effect_is" not in info[2] | info[3]
     assert "##contig=<ID=1,length=24>" in header
     assert '##INFO=<ID=BETA,Number=1,Type=Float,Description="Column BETA of the table of variants">' in header
-    assert made.notes[0].startswith(f"{tmp_path / 't.tsv'}: the effect allele is ALT in 1 rows and REF in 1; scores are of ALT")
+    assert made.notes[0].startswith(f"{tmp_path / 't.tsv'}: the effect allele is ALT in 1 row and REF in 1; scores are of ALT")
     checked = check_fit(records, genome, {"1": "chr1"}, 100)
     assert [status for (status,) in checked.statuses] == [Status.OK, Status.OK, Status.EITHER_ALLELE, Status.REF_MISMATCH]
     with variant_file(tmp_path / "t.tsv", genome) as again:
@@ -63,7 +63,7 @@ def test_paired_alleles_are_read_only_if_other_snvs_show_the_strand(genome: Geno
     paired = "rs1 1 1 T A 1 1 1"
     (record,), _, made = converted(genome, tmp_path, [paired])
     assert parse_info(record)["GF_INPUT"] == "EITHER_STRAND"
-    assert "1 rows have alleles that pair" in made.notes[-1]
+    assert "1 row has alleles that pair" in made.notes[-1]
     assert check_fit([record], genome, {"1": "chr1"}, 100).statuses == [(Status.EITHER_STRAND,)]
     many = [f"rs2 1 1 {'CA'[i % 2]} {'AC'[i % 2]} 1 1 1" for i in range(100)]
     forward, _, made = converted(genome, tmp_path, [*many, paired])
@@ -88,7 +88,7 @@ def test_rows_that_a_vcf_cannot_hold_as_they_are(genome: Genome, tmp_path: Path)
     ]
     assert [parse_info(record) for record in records][:2] == [{"input_END": "7"}, {"input_END": "7", "input_alleles": "D/I"}]
     assert "##contig=<ID=unplaced>" in lines
-    assert [note.partition(": ")[2][:22] for note in made.notes] == ["1 rows have no positio", "1 rows have an allele "]
+    assert [note.partition(": ")[2][:22] for note in made.notes] == ["1 row has no position;", "1 row has an allele th"]
     checked = check_fit(records, genome, {"chr1": "chr1"}, 100)
     assert [status for statuses in checked.statuses for status in statuses] == [
         *(Status.OK, Status.NOT_ACGT, Status.NO_CONTIG, Status.SYMBOLIC, Status.OK, Status.OK),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from small_models import small_classifier, small_encoder, small_enformer
 import genoformer as gf
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
+from genoformer.genome.minhash import Sketch
 from genoformer.genome.reference import Genome
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.scoring.heads_scorer import HeadsScorer
 from genoformer.scoring.models_scorer import ModelsScorer
 from genoformer.scoring.noise import measure
@@ -166,6 +168,22 @@ def test_ensembles_stay_ensembles(folder: Path, tmp_path: Path) -> None:
     numbers = [pd.to_numeric(of, errors="coerce") for of in (each["LLR_tokens"], each["LLR_other"], mean["LLR"])]
     np.testing.assert_allclose((numbers[0] + numbers[1]) / 2, numbers[2], rtol=1e-3, atol=1e-5)
     assert "LLR" in score(folder, ("tokens",), tmp_path / "one.tsv", "--each-model", "-s", "LLR")
+
+
+@pytest.mark.parametrize("more", [("--each-model",), ()])
+def test_the_overlap_with_training_data_is_of_each_model(folder: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    """One of three models has seen the genome, one a third of it, and one has no record of its training data."""
+    with Genome(folder / "g.fa") as genome:
+        text = genome.window("chr1", 0, 1500)
+    for seed, (name, seen) in enumerate((("all", text), ("some", text[:500]), ("none", None))):
+        registry.save(small_encoder(BaseTokenizer(), seed=seed, context_length=40), tmp_path / name)
+        if seen is not None:
+            Sketch.from_sequences(seen).save(tmp_path / name / folders.SKETCH)
+    words = [word for name in ("none", "some", "all") for word in ("-m", tmp_path / name)]
+    stderr = run_well("score", folder / "v.vcf", "-f", folder / "g.fa", *words, *RUN, *more, "-o", tmp_path / "o.vcf").stderr
+    notes = [re.match(r"(\d+)% of the 31-mers .* in the training data of (\S+) ", line) for line in stderr.splitlines()]
+    shares = {note[2]: int(note[1]) for note in notes if note}
+    assert shares == {"some": pytest.approx(26, abs=12), "all": 100}
 
 
 def test_in_python_models_may_be_loaded(folder: Path) -> None:
