@@ -60,6 +60,19 @@ WORK = [  # a call, and what is true of its result
     ),
     ("gf.predict(fasta, region, 'mini-tracks', tracks='CAGE')", "result.shape[1] == 3 + 24"),
     ("gf.predict(dna, 'demo', track='entropy')", "len(result) == 20"),
+    *(
+        (f"gf.{call}(fasta=fasta, region=region, model={model!r})", "result is not None")
+        for call, model in (
+            ("predict", "mini-tracks"),
+            ("embed", "demo"),
+            ("embed_tokens", "demo"),
+            ("expected", "demo"),
+            ("mutagenesis", "demo"),
+            ("attention", "demo"),
+            ("attribution", "mini-tracks"),
+        )
+    ),
+    ("gf.embed(model='demo', dna=dna)", "result.shape == (160,)"),
     ("gf.annotate(vcf, peaks)", "'PEAK' in result"),
     ("gf.enrich(vcf, peaks, fasta, match='none', n_controls=200, n_resamplings=20).to_frame()", "len(result) == 1"),
     ("gf.models()", "{'name', 'licence', 'state'} <= set(result)"),

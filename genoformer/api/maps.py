@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def mutagenesis(
-    dna: Any,
+    dna: Any = None,
     region: Any = None,
     model: Any = None,
     score: str | None = None,
@@ -56,7 +56,7 @@ def mutagenesis(
 
 
 def attention(
-    dna: Any,
+    dna: Any = None,
     region: Any = None,
     model: Any = None,
     *,
@@ -97,7 +97,7 @@ def attention(
 
 
 def attribution(
-    dna: Any,
+    dna: Any = None,
     region: Any = None,
     model: Any = None,
     *,

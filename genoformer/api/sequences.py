@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from genoformer.inference.embedder import Embedder
 
 
-def predict(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, **options: Any) -> pd.DataFrame:
+def predict(
+    dna: Any = None, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, **options: Any
+) -> pd.DataFrame:
     """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based), or several: a row for each bin.
 
     Call it as predict(fasta, region, model), predict(region, model, fasta=fasta) or predict(texts, model); the contigs of DNA
@@ -67,7 +69,7 @@ def predict(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | N
 
 
 def embed(
-    dna: Any,
+    dna: Any = None,
     region: Any = None,
     model: Any = None,
     *,
@@ -95,7 +97,7 @@ def embed(
 
 
 def embed_tokens(
-    dna: Any,
+    dna: Any = None,
     region: Any = None,
     model: Any = None,
     *,
@@ -118,7 +120,7 @@ def embed_tokens(
 
 
 def classify(
-    dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, device: str = "auto"
+    dna: Any = None, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, device: str = "auto"
 ) -> pd.DataFrame:
     """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
@@ -150,7 +152,9 @@ def classify(
     return pd.DataFrame(np.mean(values, axis=0), columns=list(members[0].config.classes), index=source.names())
 
 
-def expected(dna: Any, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, device: str = "auto") -> Any:
+def expected(
+    dna: Any = None, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, device: str = "auto"
+) -> Any:
     """Return log2 P(A, C, G, T) of each base of a region, masked, given the bases around it, mean of both strands: [L, 4].
 
     Call it as expected(fasta, region, model), expected(region, model, fasta=fasta) or expected(texts, model); several regions
