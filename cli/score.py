@@ -33,7 +33,8 @@ from .verbosity import Command, print_note
 @click.option(
     "--each-model",
     is_flag=True,
-    help="Score with each of several models on its own, of any kinds, in columns named by model: GF_LLR_A, GF_SAD_B.",
+    help="Score with each of several models on its own, of any kinds, in columns named by model: GF_LLR_A, GF_SAD_B; "
+    "one model alone has GF_LLR.",
 )
 @click.option(
     "-s",

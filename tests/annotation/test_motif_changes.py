@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from pathlib import Path
 
@@ -241,3 +242,28 @@ def test_wrong_motif_options_are_refused(tmp_path: Path, files) -> None:
         MotifAnnotation(files["motifs"], gf.Genome(files["fasta"]), 2)
     with pytest.raises(ConfigError, match="genes or motifs"):
         AnnotationRequest(files["vcf"], gf.read_annotations(), tmp_path / "out.vcf")
+
+
+@pytest.mark.parametrize("suffix", ["vcf", "tsv"])
+def test_score_writes_motifs_as_annotate_does(genome, contig, tmp_path, suffix: str) -> None:
+    """Both write bits with two decimals, also of whole numbers."""
+    write_meme(tmp_path / "m.meme", made_motifs())
+    rows = [
+        (pos, contig[pos - 1], "ACGT"["ACGT".index(contig[pos - 1]) - 1]) for pos in (*range(20, 80, 3), *range(200, 280, 3))
+    ]
+    head = "##fileformat=VCFv4.3\n##contig=<ID=chr1,length=300>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "v.vcf").write_text(head + "".join(f"chr1\t{p}\t.\t{ref}\t{alt}\t.\t.\t.\n" for p, ref, alt in rows))
+    words = (tmp_path / "v.vcf", "-f", genome.path, "--motifs", tmp_path / "m.meme", "--motif-p", THRESHOLD)
+    texts = []
+    for command in (("annotate", *words), ("score", *words, "-m", "demo", "-s", "LLR")):
+        out = tmp_path / f"{command[0]}.{suffix}"
+        run_well(*command, "-o", out)
+        lines = [line for line in out.read_text().splitlines() if line[:2] != "##"]
+        if suffix == "vcf":
+            texts.append([re.findall(r"GF_MOTIF_\w+_(?:REF|ALT|P)=[^;]+", line) for line in lines])
+        else:
+            at = [i for i, name in enumerate(lines[0].split("\t")) if re.fullmatch(r"GF_MOTIF_\w+_(REF|ALT|P)", name)]
+            texts.append([[line.split("\t")[i] for i in at] for line in lines])
+    assert texts[0] == texts[1]
+    bits = [of for row in texts[0] for of in row if re.search(r"-?\d+\.\d\d$", of)]
+    assert any(of.endswith("0") for of in bits)
