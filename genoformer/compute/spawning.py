@@ -1,4 +1,4 @@
-"""SPAWN: processes that start anew, as those of multiprocessing; one that dies while it starts does not stop its parent.
+"""SPAWN: new processes, as those of multiprocessing; one that dies while it starts does not stop its parent.
 
 multiprocessing sends a new process its work through a pipe of 64 KiB, and keeps both ends of it open until all is written: if
 the process dies before it has read more than that, its parent waits forever. Here the parent gives up the end that is read
