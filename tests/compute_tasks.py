@@ -36,6 +36,19 @@ class Adding:
         yield add
 
 
+@dataclass(frozen=True)
+class Counting:
+    """Number of the bytes of the task, plus that of a part; with many bytes, a task larger than a pipe."""
+
+    content: bytes
+    device: str = "cpu"
+    threads: int = 1
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], int]]:
+        yield lambda number: number + len(self.content)
+
+
 def command_that_dies(arguments: Sequence[str]) -> None:
     """genoformer, whose process kills itself when it has computed two more parts."""
     from genoformer_cli.main import main

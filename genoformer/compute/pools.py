@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from genoformer.compute.spawning import SPAWN
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.progress import Stage
 
@@ -91,7 +92,7 @@ class LocalPool(Pool):
     def __enter__(self) -> Self:
         self.executor = ProcessPoolExecutor(
             self.n_workers,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=SPAWN,
             initializer=_begin,
             initargs=(self.task,),
         )
@@ -101,12 +102,18 @@ class LocalPool(Pool):
         self.executor.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, part: Any) -> Future[Any]:
-        try:
-            return self.executor.submit(_do, part)
-        except BrokenProcessPool:
-            self.executor.shutdown(wait=False)
-            self.__enter__()
-            return self.executor.submit(_do, part)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self.executor.submit(_do, part)
+            except (BrokenProcessPool, BrokenPipeError):  # a process died, or while it started
+                self.executor.shutdown(wait=False)
+                for process in list((self.executor._processes or {}).values()):
+                    process.kill()  # that waits for work
+                self.__enter__()
+        raise WorkerError(
+            f"{_ATTEMPTS} times a process died while it started (out of memory?); what is finished is kept; give fewer workers "
+            "and repeat the command."
+        )
 
     def next_done(self, tickets: Sequence[Future[Any]]) -> Future[Any]:
         return next(iter(wait(tickets, return_when=FIRST_COMPLETED).done))
