@@ -242,7 +242,7 @@ def test_a_report_of_scored_variants(names: dict[str, Any], tmp_path: Path) -> N
     scored = tmp_path / "scored.vcf"
     gf.score_variants(gf.ScoringJob.from_names(names["vcf"], FASTA, "demo", scored, force=True))
     made = gf.report(scored, tmp_path / "page.html", title="mine")
-    assert repr(made) == f"Report({tmp_path / 'page.html'}: 1 of 1 alleles, 0 drawn)"
+    assert repr(made) == f"Report({tmp_path / 'page.html'}: 1 of 1 allele, 0 drawn)"
     with pytest.raises(gf.errors.ConfigError, match="option fasta is missing, expected the genome"):
         gf.report(scored, tmp_path / "page.html", model="demo")
     assert "mine" in made.path.read_text()

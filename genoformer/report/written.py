@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError
+from genoformer.genome.wording import counted
 from genoformer.report.run import ReportRequest, make_report
 
 
@@ -24,7 +25,7 @@ class Report(NamedTuple):
     n_figures: int
 
     def __repr__(self) -> str:
-        return f"Report({self.path}: {self.n_rows:,} of {self.n_alleles:,} alleles, {self.n_figures:,} drawn)"
+        return f"Report({self.path}: {self.n_rows:,} of {counted(self.n_alleles, 'allele')}, {self.n_figures:,} drawn)"
 
     def _repr_html_(self) -> str:
         return f'<p>{escape(repr(self))}: <a href="{escape(str(self.path), quote=True)}">open</a></p>'
