@@ -71,7 +71,7 @@ def test_variants_by_hand() -> None:
     assert table["status"].tolist()[-1] == "SYMBOLIC"
     assert table[["LLR", "PLL"]].notna().to_numpy().tolist() == [[True, False], [False, True], [False, False]]
     assert table["chrom"].tolist() == ["S1", "chrS1", "chrS1"]  # as given
-    with pytest.warns(UserWarning, match="REF agrees in 0 % of 1 record"):
+    with pytest.warns(UserWarning, match="REF agrees in none of 1 record"):
         table = gf.score([gf.Variant("chrS1", 1_000, other, base)], FASTA, "demo")
     assert table["status"].tolist() == ["REF_MISMATCH"]
     assert table[["LLR", "PLL"]].isna().all(axis=None)
@@ -215,7 +215,7 @@ def test_models_and_genomes_that_are_none() -> None:
             several = "|option model is several only for tracks of language models" if call is calls[1] else ""
             with pytest.raises(ConfigError, match=f"{found}; give {several}"):
                 call(model)
-    with pytest.raises(ConfigError, match="fasta is a NoneType"):
+    with pytest.raises(ConfigError, match="fasta is missing, expected DNA"):
         gf.expected(None, "chrS1:1-100", "demo")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="model is a module; give the name of a model, its folder, or a loaded model"):
         gf.score([], FASTA, gf)  # type: ignore[arg-type]

@@ -181,6 +181,12 @@ def test_a_text_is_scored_as_a_fasta_of_its_own(tmp_path: Path) -> None:
     assert table.groupby("chrom").size().to_dict() == {"sequence_1": 1, "sequence_2": 2}
 
 
+def test_dna_that_is_not_given_is_asked_for() -> None:
+    for call in (gf.embed, gf.mutagenesis, gf.attention):
+        with pytest.raises(gf.errors.ConfigError, match="fasta is missing, expected DNA as text, or a FASTA and a region"):
+            call(model="demo")
+
+
 def test_arguments_that_do_not_fit_are_refused() -> None:
     with pytest.raises(gf.errors.ConfigError, match="region is 'chr1:1-9', found DNA as text as well"):
         gf.attention("ACGT", "chr1:1-9", "demo")

@@ -118,6 +118,8 @@ def opened(fasta: Fasta) -> AbstractContextManager[Genome]:
     """Return a context with the genome; it is closed at the end unless it was already open."""
     if isinstance(fasta, Genome):
         return nullcontext(fasta)
+    if fasta is None:
+        raise OptionError("fasta", "is missing, expected DNA as text, or a FASTA and a region; give one of them.")
     if not isinstance(fasta, str | Path):
         raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
     return Genome(fasta)
