@@ -247,6 +247,7 @@ def test_wrong_motif_options_are_refused(tmp_path: Path, files) -> None:
 @pytest.mark.parametrize("suffix", ["vcf", "tsv"])
 def test_score_writes_motifs_as_annotate_does(genome, contig, tmp_path, suffix: str) -> None:
     """Both write bits with two decimals, also of whole numbers."""
+    pytest.importorskip("torch", reason="models need torch")
     write_meme(tmp_path / "m.meme", made_motifs())
     rows = [
         (pos, contig[pos - 1], "ACGT"["ACGT".index(contig[pos - 1]) - 1]) for pos in (*range(20, 80, 3), *range(200, 280, 3))
