@@ -68,6 +68,15 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
     pull_named("data", names, again, source, catalog)
 
 
+_reference = click.option(
+    "-f",
+    "--fasta",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Reference genome (FASTA), plain, gzipped or bgzipped.",
+)
+
+
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--seed", default=0, show_default=True, help=shared.SEED_HELP)
@@ -129,13 +138,7 @@ def simulate(out: Path, as_json: bool, tracks: bool, **options: Any) -> None:
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "-f",
-    "--fasta",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Reference genome (FASTA), plain, gzipped or bgzipped.",
-)
+@_reference
 @click.option(
     "-p",
     "--positives",
@@ -201,13 +204,7 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], as_json: bool, **o
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "-f",
-    "--fasta",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Reference genome (FASTA), plain, gzipped or bgzipped.",
-)
+@_reference
 @click.option(
     "-t",
     "--targets",

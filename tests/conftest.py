@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """What the collection made stays to the end: without it the garbage collector takes a twentieth less of the tests' time."""
+    """Let the garbage collector skip the collected tests, which stay to the end: it saves a twentieth of the time."""
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""What killed processes leave is removed by the next one that writes the same output; what running ones write stays."""
+"""Temporary files of killed processes are removed by the next run of the same output; those of running ones stay."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Load(NamedTuple):
-    """What a run cost."""
+    """Time and memory of a run."""
 
     seconds: float
     growth: float  # MB by which the most memory of the second half of its time is above that of the first

@@ -28,7 +28,7 @@ MOST_SECONDS, MOST_MEMORY = 60, 1.0  # GB
 
 
 class Load(NamedTuple):
-    """What a run cost, and what it wrote."""
+    """Time and memory of a run, and its output."""
 
     seconds: float
     processor: float  # seconds

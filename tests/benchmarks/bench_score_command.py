@@ -35,7 +35,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Load(NamedTuple):
-    """What a run cost."""
+    """Time and memory of a run."""
 
     seconds: float
     memory: float  # the most above the start, in MB

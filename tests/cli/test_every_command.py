@@ -1,4 +1,4 @@
-"""What all commands have in common: help with an example, -q, -v, --log and --debug, and options that mean one thing."""
+"""All commands: help with an example, -q, -v, --log and --debug, and one meaning for each option."""
 
 from __future__ import annotations
 

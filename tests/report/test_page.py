@@ -316,7 +316,7 @@ def browser() -> str:
 
 
 def said_by(chromium: str, folder: Path, page: Path, *more: str) -> dict[str, Any]:
-    """What a page writes into its element `said`, in headless Chromium; no error on its console."""
+    """Return the text of the element `said` of a page in headless Chromium, whose console has no error."""
     options = [
         *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
         *("--disable-sync", "--disable-component-update", f"--user-data-dir={folder / 'profile'}"),
