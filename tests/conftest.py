@@ -64,6 +64,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.path.as_posix().endswith(name)), len(LONG)))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Number bytes that are no text: compressed ones can hold the time, and workers that collect other names refuse to run."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector skip the collected tests, which stay to the end: it saves a twentieth of the time."""
     gc.collect()
