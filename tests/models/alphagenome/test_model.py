@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Context, Decimal, localcontext
 from itertools import pairwise
 
 import alphagenome_models
@@ -16,6 +17,7 @@ from genoformer.errors import ConfigError
 from genoformer.models import cost
 from genoformer.models.alphagenome.config import AlphaGenomeConfig, heads_of, preset
 from genoformer.models.alphagenome.model import AlphaGenome
+from genoformer.models.alphagenome.tower import rotary_angles
 from genoformer.models.base import Attends, Head, PredictsTracks, has
 
 MODEL = small_alphagenome()
@@ -74,6 +76,19 @@ def test_junctions_are_the_naive_products(organism: str) -> None:
                     value = naive.junction(bases, number, donor, acceptor, ("pos", "neg")[strand], tissue)
                     expected[strand * n + tissue, i, j] = value
     close(counts[0], expected)
+
+
+def test_angles_of_far_positions_are_not_rounded() -> None:
+    """At base 1,000,000 an angle of float32 is off by up to 0.1: alphagenome-pt rounds so, and its junctions differ by 1e-3."""
+    position, width, longest = 1_000_000, 768, 2**20
+    exact = []
+    with localcontext(Context(prec=40)):
+        growth = (Decimal(longest - width // 2 + 1).ln()) / (width // 2 - 1)
+        for i in range(width // 2):
+            exact.append(float(Decimal(position) / (i + (growth * i).exp())))
+    angles = rotary_angles(torch.tensor([position]), width, longest)[0]
+    assert angles.dtype == torch.float64
+    assert np.abs(np.cos(angles.numpy()) - np.cos(exact)).max() < 1e-8
 
 
 def test_the_likeliest_sites_by_hand() -> None:
