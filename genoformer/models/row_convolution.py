@@ -8,6 +8,7 @@ deviation of the values, as oneDNN's convolution does. In 16 bits they would rou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
@@ -15,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genoformer.models.cpu_kernels import is_intel
 from genoformer.models.layers import linear
 
 KERNEL, GROUP = 5, 4  # width of the kernel, and outputs that are computed together
 _N_POINTS = KERNEL + GROUP - 1
 _POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]  # and infinity
-_GROUPS = 256  # groups of outputs in a product of matrices: factors and products stay in the cache
 _PART = 128  # channels that are summed at a time
 _LEAST_WIDTH = 32  # channels below which a convolution is faster
 
@@ -60,45 +61,84 @@ class PointConvolution:
         return linear(x, self.weight, self.bias)
 
 
+class Products(Protocol):
+    """Products with the kernel at each of the points."""
+
+    groups: int  # most groups of outputs at a time: factors and products stay in the cache
+
+    def rounded(self, n: int) -> int:
+        """Return the number of groups, at least n, that is computed fastest."""
+
+    def __call__(self, values: Tensor, out: Tensor) -> None:
+        """Write the products of values [8, m, C] into out [8, m, C']."""
+
+
+class ProductsInParts:
+    """Products of matrices whose sums over channels are taken in parts, which halves the error of rounding."""
+
+    groups = 256
+
+    def __init__(self, factors: Tensor) -> None:
+        """factors: [8, C, C']."""
+        self.factors = factors.contiguous()
+
+    def rounded(self, n: int) -> int:
+        return n
+
+    def __call__(self, values: Tensor, out: Tensor) -> None:
+        torch.bmm(values[..., :_PART], self.factors[:, :_PART], out=out)
+        for first in range(_PART, values.shape[-1], _PART):
+            part = slice(first, first + _PART)
+            out.baddbmm_(values[..., part], self.factors[:, part])
+
+
+class ProductsByConvolution:
+    """Products by convolutions with a kernel of 1: of oneDNN, at twice the rate on processors of other makers than Intel."""
+
+    groups = 512
+
+    def __init__(self, factors: Tensor) -> None:
+        """factors: [8, C, C']."""
+        self.weights = factors.mT.contiguous()
+
+    def rounded(self, n: int) -> int:
+        return n if n < self.groups // 2 else -(-n // 16) * 16  # 16 images of whole pixels
+
+    def __call__(self, values: Tensor, out: Tensor) -> None:
+        for x, weight, product in zip(values, self.weights, out, strict=True):
+            product.copy_(linear(x, weight, None))
+
+
 class FastConvolution:
     """Convolution with a kernel of 5 by products at eight points."""
 
     kernel = KERNEL
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        """weight: [C', C, 5]."""
-        self.width, dtype = weight.shape[0], weight.dtype
+    def __init__(self, weight: Tensor, bias: Tensor | None, products: Callable[[Tensor], Products] | None = None) -> None:
+        """weight: [C', C, 5]. products: made of the factors; None: those that are the fastest on this processor."""
+        self.width = weight.shape[0]
         matrices = transforms()
         self.of_inputs, self.to_outputs = (x.to(weight) for x in (matrices.of_inputs, matrices.to_outputs))
-        self.factors = torch.einsum("pk,oik->pio", matrices.of_kernel.to(weight.device), weight.double()).to(dtype)
+        factors = torch.einsum("pk,oik->pio", matrices.of_kernel.to(weight.device), weight.double()).to(weight.dtype)
+        self.products = (products or (ProductsInParts if is_intel() else ProductsByConvolution))(factors)
         self.bias = bias
 
     def __call__(self, x: Tensor) -> Tensor:
         n, n_in = len(x) - KERNEL + 1, x.shape[1]
-        n_groups = -(-n // GROUP)
+        n_groups = self.products.rounded(-(-n // GROUP))
         short = n_groups * GROUP - n
         x = F.pad(x, (0, 0, 0, short)) if short else x.contiguous()
         out = x.new_empty(n_groups, GROUP, self.width)
-        size = min(n_groups, _GROUPS)
-        values, products = x.new_empty(size, _N_POINTS, n_in), x.new_empty(size, _N_POINTS, self.width)
+        size = min(n_groups, self.products.groups)
+        values, products = x.new_empty(_N_POINTS, size, n_in), x.new_empty(_N_POINTS, size, self.width)
         for first in range(0, n_groups, size):
             m = min(size, n_groups - first)
             rows = x[first * GROUP :].as_strided((m, _N_POINTS, n_in), (GROUP * n_in, n_in, 1))
-            torch.bmm(self.of_inputs.expand(m, -1, -1), rows, out=values[:m])
-            self._multiply(values[:m].transpose(0, 1), products[:m].transpose(0, 1))
-            torch.bmm(self.to_outputs.expand(m, -1, -1), products[:m], out=out[first : first + m])
+            torch.bmm(self.of_inputs.expand(m, -1, -1), rows, out=values[:, :m].transpose(0, 1))
+            self.products(values[:, :m], products[:, :m])
+            torch.bmm(self.to_outputs.expand(m, -1, -1), products[:, :m].transpose(0, 1), out=out[first : first + m])
         out = out.flatten(0, 1)[:n]
         return out if self.bias is None else out.add_(self.bias)
-
-    def _multiply(self, values: Tensor, products: Tensor) -> None:
-        """Write the products at each point: values [8, m, C] -> products [8, m, C'].
-
-        The sums over channels are taken in parts, which halves the error of rounding.
-        """
-        torch.bmm(values[..., :_PART], self.factors[:, :_PART], out=products)
-        for first in range(_PART, values.shape[-1], _PART):
-            part = slice(first, first + _PART)
-            products.baddbmm_(values[..., part], self.factors[:, part])
 
 
 def row_convolution(weight: Tensor, bias: Tensor | None) -> RowConvolution:

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genoformer.models.cpu_kernels import has_matrix_unit
+from genoformer.models.cpu_kernels import has_matrix_unit, is_intel
 from genoformer.models.layers import Linear, linear
 
-_CACHE = 2 << 20  # bytes of the logits that are computed together
+_CACHE = 2 << 20  # bytes of the logits that are computed together; oneDNN's products are worth twice as many
 _LEAST_ROWS = 64
 _ROWS_OF_SDPA = 512
 _LEAST_SUM = 1e-20  # of powers of logits; the largest of 4,096 is then above e^-55, and float32 holds e^-32 of that in full
@@ -85,11 +85,12 @@ def attend_with_positions(head: HeadProducts, position: int, out: Tensor, log_su
     size = min(rows_together(n_keys, out.element_size()), n_queries)
     weights, space = out.new_empty(size, n_keys), out.new_empty(size * (n_keys + size - 1))
     by_column = None if head.column is None else head.to_position @ head.positions  # [M, R]
+    by_channel = head.values.T.contiguous()
     for first in range(0, n_queries, size):
         n = min(size, n_queries - first)
         logits = _products_with_positions(head, by_column, slice(first, first + n), position, space)
         logits.addmm_(head.to_key[first : first + n], head.keys)
-        sums = _weighted_mean(logits, head.values, weights[:n], out[first : first + n])
+        sums = _weighted_mean(logits, by_channel, weights[:n], out[first : first + n])
         if log_sums is not None:
             log_sums[first : first + n] = logits.logsumexp(-1) if sums is None else sums[:, 0].log()
 
@@ -130,7 +131,7 @@ def _products_with_positions(head: HeadProducts, by_column: Tensor | None, rows:
 
 
 def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor) -> Tensor | None:
-    """Write softmax(logits) values into out [M, V]; weights [M, T]: memory for the weights.
+    """Write softmax(logits) values, which are given as [V, T], into out [M, V]; weights [M, T]: memory for the weights.
 
     Returns the sums [M, 1] of the powers, if they were taken.
 
@@ -141,10 +142,10 @@ def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor)
         sums = torch.exp(logits, out=weights).sum(-1, keepdim=True)
         least, largest = torch.aminmax(sums)
         if least > _LEAST_SUM and largest < 1 / _LEAST_SUM:  # false for NaN
-            torch.div(weights @ values, sums, out=out)
+            torch.div(linear(weights, values, None), sums, out=out)
             return sums
     torch.softmax(logits, -1, out=weights)
-    torch.mm(weights, values, out=out)
+    torch.mm(weights, values.T, out=out)
     return None
 
 
@@ -163,7 +164,8 @@ def columns_of_distances(basis: Tensor) -> tuple[Tensor, Tensor | None]:
 
 def rows_together(n_keys: int, n_bytes: int) -> int:
     """Return the number of queries whose logits, numbers of n_bytes, stay in the cache."""
-    return max(_LEAST_ROWS, _CACHE // (n_keys * n_bytes))
+    cache = _CACHE if n_bytes < 4 or is_intel() else 2 * _CACHE
+    return max(_LEAST_ROWS, cache // (n_keys * n_bytes))
 
 
 def logits_of_rows(n: int) -> int:

@@ -25,7 +25,7 @@ from genoformer.models.batch_norm import WideBatchNorm, sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
-from genoformer.models.layers import FirstConv, Linear
+from genoformer.models.layers import FirstConv, Linear, linear
 from genoformer.models.row_convolution import held_numbers
 from genoformer.models.track_layers import (
     AttentionShape,
@@ -273,7 +273,8 @@ class Borzoi(BinTransformer):
         weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
         if torch.is_grad_enabled():
             return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
-        tracks = [softplus(torch.addmm(bias[:, None], weight, x).float()) for x in embedding]  # in the order of the result
+        products = (linear(weight, x.T.contiguous(), None) for x in embedding)  # in the order of the result
+        tracks = [softplus(x.float().add_(bias[:, None])) for x in products]
         return tracks[0][None] if len(tracks) == 1 else torch.stack(tracks)
 
     def positions(self, x: Tensor) -> Any:
