@@ -56,7 +56,8 @@ def list_names(as_json: bool) -> None:
         print_json({"benchmarks": rows})
         return
     for row in rows:
-        click.echo(f"{row['name']:<23} {row['title']} [{row['kind']}; {row['assembly']}; {row['metric']}]")
+        facts = "; ".join(filter(None, (row["kind"], row["assembly"], row["metric"])))
+        click.echo(f"{row['name']:<23} {row['title']} [{facts}]")
         click.echo(f"{'':<23} {row['where']}")
 
 
@@ -121,8 +122,8 @@ def run(score_files: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     \b
     genoformer benchmark run mpra satmut.tsv.gz -f hg38.fa -m mini-human -m mini-tracks -o mpra
-    genoformer benchmark run traitgym-complex complex_traits_matched_9 --score-file CADD=CADD.parquet \\
-        --score-file mine=scored.vcf.gz --ensemble ranks --ensemble probe
+    genoformer benchmark run traitgym-complex complex_traits_matched_9 \\
+        --score-file CADD=CADD.parquet --score-file mine=scored.vcf.gz --ensemble probe
     genoformer benchmark run gue GUE -m "runs/{task}" --baselines kmer_regression
     """
     from genoformer.benchmarking import BenchmarkRequest, run_benchmark

@@ -25,8 +25,8 @@ SPARSE = 8  # possible k-mers for each base of the first set: a k-mer is in it b
 MOST = 1 << 24  # k-mers of a set; above, one in `scale` is kept
 MOST_PLACES = 8  # places of a k-mer in the first set that are looked up; repeats have more
 N_BEST = 3  # candidates of a sequence that are compared base by base
-SHIFTED = (0.95, 0.5)  # smallest identity, and smallest overlap as a fraction of the shorter sequence
-NEAR = (0.80, 0.8)
+SHIFTED = (0.95, 0.5)  # smallest identity in some window of this fraction of the shorter sequence
+NEAR = (0.80, 0.8)  # smallest identity of the overlap, and its smallest fraction of the shorter sequence
 _AT_ONCE = 1 << 22  # bases compared, or k-mers looked up, at a time
 
 
@@ -35,7 +35,7 @@ class Copies(NamedTuple):
 
     exact: Bools
     reversed: Bools  # the reverse complement is an exact copy
-    shifted: Bools  # identity of 0.95 over at least half, at another offset or in a longer sequence; either strand
+    shifted: Bools  # a half with an identity of 0.95, at another offset or with another rest; either strand
     near: Bools  # identity of 0.8 over 0.8 of the shorter sequence; either strand
     unchecked: Bools  # shorter than a k-mer or without one: only exact copies are found
 
@@ -73,7 +73,7 @@ def digests(sequences: Sequence[Codes]) -> list[bytes]:
 def copies(first: Sequence[Codes], second: Sequence[Codes], stage: Stage | None = None) -> Copies:
     """Return which sequences of `second` are copies of sequences of `first`; codes [L] of any lengths.
 
-    stage: is told the number of sequences of `second` that are finished.
+    stage: counts the sequences of `second` that are finished.
 
     >>> from genoformer.genome.codes import encode
     >>> text = "ACGGTTCAACGGATATCCAGTTTGACCATTG"
@@ -189,10 +189,19 @@ def _compare(candidates: _Candidates, part: _Joined, target: _Joined) -> tuple[B
         inside = (base < own[:, None]) & (at >= start[:, None]) & (at < (start + length)[:, None])
         theirs = target.codes[np.clip(at, 0, len(target.codes) - 1)]
         ours = part.codes[np.minimum(part.starts[query][:, None] + base, len(part.codes) - 1)]
-        overlap = inside.sum(1)
-        identity = (inside & (theirs == ours) & (ours < N)).sum(1) / np.maximum(overlap, 1)
-        share = overlap / np.minimum(own, length)
+        same = inside & (theirs == ours) & (ours < N)
+        overlap, shorter = inside.sum(1), np.minimum(own, length)
+        identity = same.sum(1) / np.maximum(overlap, 1)
+        near[rows] = (identity >= NEAR[0]) & (overlap >= NEAR[1] * shorter)
         moved = (offset != start) | (own != length)
-        shifted[rows] = moved & (identity >= SHIFTED[0]) & (share >= SHIFTED[1])
-        near[rows] = (identity >= NEAR[0]) & (share >= NEAR[1])
+        shifted[rows] = _best_window(same, shorter) & (moved | ~near[rows])
     return shifted, near
+
+
+def _best_window(same: Bools, shorter: Ints) -> Bools:
+    """True for rows of equal bases [M, L] with a window of half of the shorter sequence in which 0.95 of them are equal."""
+    width = np.maximum(np.ceil(SHIFTED[1] * shorter).astype(np.int64), 1)[:, None]
+    summed = np.concatenate([np.zeros((len(same), 1), dtype=np.int32), np.cumsum(same, axis=1, dtype=np.int32)], axis=1)
+    ends = np.minimum(np.arange(same.shape[1]) + width, same.shape[1])
+    most = (np.take_along_axis(summed, ends, 1) - summed[:, :-1]).max(1)
+    return np.asarray(most >= SHIFTED[0] * width[:, 0])

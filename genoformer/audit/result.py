@@ -51,9 +51,10 @@ class Audit:
         return pd.DataFrame([{**row, **row["value"]} for row in rows]).astype(dict.fromkeys(("value", "low", "high"), float))
 
     def lines(self) -> list[str]:
-        """Return the checks as a table, and below it the reason for each warning and failure."""
+        """Return the checks as a table, the most serious first, and below it the reason for each warning and failure."""
+        checks = sorted(self.checks, key=lambda check: -ORDER.index(check.verdict))
         rows: list[tuple[str, ...]] = [("", "check", "where", "found", "warn above", "fail above")]
-        rows += [(check.verdict, check.name, check.where, check.found, *_limits(check)) for check in self.checks]
+        rows += [(check.verdict, check.name, check.where, check.found, *_limits(check)) for check in checks]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         serious = [check for verdict in ("FAIL", "WARN") for check in self.checks if check.verdict == verdict]

@@ -1,4 +1,4 @@
-"""audit_set(): request -> splits -> copies across splits, and properties that tell the classes apart -> checks."""
+"""audit_set(): request -> splits -> copies across splits, and properties that separate the classes -> checks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _of_copies(splits: Sequence[Split], progress: ProgressCallback) -> list[Chec
         checks += [_fraction(name, where, int(rows.sum()), n) for name, rows in kinds.items()]
         n_short = int(found.unchecked.sum())
         short = f"; {n_short:,} too short" if n_short else ""
-        kinds = {"shifted copies": found.shifted, "near copies": found.near}
+        kinds = {"shifted or partial copies": found.shifted, "near copies": found.near}
         checks += [_fraction(name, where, int(rows.sum()), n, short) for name, rows in kinds.items()]
         if first.data.places and other.data.places:
             n_over = _n_overlapping(first.data.places, other.data.places)
@@ -191,6 +191,7 @@ def _from_first(first: Split, other: Split, columns: Sequence[Labels]) -> list[C
         asked = [other.data.places[i] for i in kept]
         scores = shortcuts.from_neighbours(first.data.places, labels, every, asked)
         theirs = Labels(np.array([number[other.data.labels[i][column]] for i in kept]), labels.names, labels.reading)
-        if len(np.unique(theirs.classes)) > 1:
+        if _is_enough(theirs):
             checks.append(_area("position", where, scores, theirs))
-    return sorted(checks, key=lambda check: -check.low)[:1]
+    few = skipped("position", where, len(rows), f"fewer than {_FEW} sequences of each class on shared contigs")
+    return sorted(checks, key=lambda check: -check.low)[:1] or [few]

@@ -99,7 +99,7 @@ class BenchmarkResult:
         cells = [("subset", "metric", "model", "n", "value", "95 % interval")]
         for row in shown[:_MOST_LINES]:
             low, high = row.estimate.low, row.estimate.high
-            interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "published" if row.source else ""
+            interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "published" if row.source else "not defined"
             interval += f" (se {row.se:.3f})" if math.isfinite(row.se) else ""
             cells.append(
                 (row.subset, row.metric, row.model, f"{row.n:,}" if row.n else "", _text(row.estimate.value, 3), interval)

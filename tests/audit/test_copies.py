@@ -43,6 +43,7 @@ def test_planted_copies_of_every_kind_are_found(length: int) -> None:
         6: (np.concatenate([new[1][:third], first[6][: length - third]]), "shifted"),
         8: (reverse_complement(np.concatenate([first[7][third:], new[2][:third]])), "shifted"),
         10: (first[8][5:-5], "shifted"),
+        11: (np.concatenate([first[11][: 2 * third], new[3][2 * third :]]), "shifted"),
         12: (with_errors(first[9], 0.08, 0), "near"),
         14: (reverse_complement(with_errors(first[10], 0.08, 1)), "near"),
     }
@@ -86,11 +87,14 @@ def naive(first: list[Codes], sequence: Codes) -> str:
         for strand in (sequence, turned):
             for offset in range(-len(strand) + 1, len(one)):
                 low, high = max(offset, 0), min(offset + len(strand), len(one))
-                same = (one[low:high] == strand[low - offset : high - offset]).mean()
-                share = (high - low) / min(len(one), len(strand))
-                if (offset or len(one) != len(strand)) and same >= 0.95 and share >= 0.5:
+                same = one[low:high] == strand[low - offset : high - offset]
+                shorter = min(len(one), len(strand))
+                half = -(-shorter // 2)
+                window = max((same[i : i + half].sum() for i in range(len(same) - half + 1)), default=0) >= 0.95 * half
+                near = same.mean() >= 0.8 and len(same) >= 0.8 * shorter
+                if window and (offset or len(one) != len(strand) or not near):
                     return "shifted"
-                if same >= 0.8 and share >= 0.8:
+                if near:
                     found = "near"
     return found
 

@@ -127,7 +127,7 @@ def by_chromosome(train: Rows, test: Rows) -> None:
     [
         (exact, "exact copies"),
         (turned, "reverse complements"),
-        (shifted, "shifted copies"),
+        (shifted, "shifted or partial copies"),
         (near, "near copies"),
         (overlapping, "overlapping regions"),
         (repeated, "repeated sequences"),
