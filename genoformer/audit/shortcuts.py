@@ -66,7 +66,7 @@ def area(score: Floats, positive: NDArray[np.bool_]) -> tuple[float, float, floa
     """Return the AUROC of a score, ties counted half, with the 95 % interval of Hanley and McNeil 1982.
 
     >>> [round(x, 3) for x in area(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))]
-    [0.875, 0.521, 1.0]
+    [0.875, 0.468, 1.0]
     """
     from scipy.stats import rankdata
 

@@ -51,11 +51,12 @@ class BenchmarkRequest:
         check_choice("name", self.name, BENCHMARKS)
         for name in ("data", "fasta", "out"):
             check_kind(name, getattr(self, name), (str, Path), "a path")
-        for name in ("scores", "tasks", "baselines", "ensemble"):
+        for name in ("models", "scores", "tasks", "baselines", "ensemble"):
             check_names(name, getattr(self, name), "names")
             value = getattr(self, name)
-            texts = value.split(",") if isinstance(value, str) else value
-            object.__setattr__(self, name, tuple(text.strip() for text in texts if text.strip()))
+            texts = value.split(",") if isinstance(value, str) and name != "models" else value
+            names = [str(texts)] if isinstance(texts, str | Path) else [str(text).strip() for text in texts]
+            object.__setattr__(self, name, tuple(filter(None, names)))
         for one in self.ensemble:
             check_choice("ensemble", one, NAMES)
         check_choice("sign", self.sign, _SIGNS)

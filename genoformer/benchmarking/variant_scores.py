@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,8 +54,8 @@ def columns_of(
     if request.models:
         assert genome is not None
         vcf = _write_vcf(truth, genome, folder)
-        for model in request.models:
-            columns += _of_model(str(model), vcf, request, truth, genome, progress)
+        for label, model in _labels(request.models).items():
+            columns += _of_model(label, model, vcf, request, truth, genome, progress)
     for name, path in request.score_files.items():
         columns += _of_file(name, Path(path), request, truth)
     columns.append(_baseline(truth))
@@ -77,11 +77,22 @@ def _write_vcf(truth: TruthSet, genome: Genome, folder: Path) -> Path:
     return write_variants(folder / "variants.vcf", [tuple(row) for row in rows], genome)
 
 
+def _labels(models: Sequence[str]) -> dict[str, str]:
+    """Return each model by its last name, or by its whole path if another has the same last name."""
+    last = [Path(model).name for model in models]
+    return {name if last.count(name) == 1 else model.replace("/", "_"): model for name, model in zip(last, models, strict=True)}
+
+
 def _of_model(
-    model: str, vcf: Path, request: BenchmarkRequest, truth: TruthSet, genome: Genome, progress: ProgressCallback
+    label: str,
+    model: str,
+    vcf: Path,
+    request: BenchmarkRequest,
+    truth: TruthSet,
+    genome: Genome,
+    progress: ProgressCallback,
 ) -> list[Column]:
     """Score the variants with a model; scores that only other models have are refused."""
-    label = Path(model).name
     out = vcf.with_name(f"scores_{label}.tsv")
     options = dict(request.options) | {"device": request.device}
     scores = ",".join(request.scores) or None

@@ -262,6 +262,21 @@ def test_a_pulled_catalog_entry_needs_no_path(tmp_path: Path, monkeypatch: pytes
         BenchmarkRequest("clinvar-noncoding", score_files={"a": "b"}).path()
 
 
+def test_files_of_the_catalog_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genoformer import catalog
+
+    monkeypatch.setattr(catalog, "is_here", lambda entry: True)
+    monkeypatch.setattr(catalog, "folder_of", lambda entry: tmp_path / entry.name)
+    assert BenchmarkRequest("clinvar-noncoding", score_files={"a": "b"}).path() == tmp_path / "clinvar-hg38"
+
+
+def test_models_of_one_last_name_have_rows_of_their_own() -> None:
+    from genoformer.benchmarking.variant_scores import _labels
+
+    assert _labels(("demo", "a/run", "b/run")) == {"demo": "demo", "a_run": "a/run", "b_run": "b/run"}
+    assert BenchmarkRequest("gue", models="runs/{task}").models == ("runs/{task}",)
+
+
 def test_an_unknown_task_and_baseline_are_refused_with_the_known_ones(gue: Path) -> None:
     with pytest.raises(OptionError, match=r"option tasks is 'tf_7', expected one of tf/0, tf/1"):
         run_benchmark(BenchmarkRequest("gue", gue, tasks="tf_7", baselines="cnn"))
