@@ -22,23 +22,29 @@ def read_mpra(data: Path, genome: Genome | None = None) -> TruthSet:
     """Read the saturation mutagenesis of promoters and enhancers of Kircher et al. 2019: log2 effects of substitutions.
 
     data: a TSV with Chrom, Pos (1-based), Ref, Alt, Coefficient and Element, and Release if it has several assemblies: the one
-    that the genome fits is read, without a genome GRCh38. Deletions of one base (Alt is -) are left out.
+    that the genome fits is read, without a genome GRCh38. Deletions of one base (Alt is -) and rows without a position (NA) are
+    left out.
     """
     table = read_table(file_in(data, ["*.tsv.gz", "*.tsv"]))
     every = np.arange(len(table))
     if table.has("Release"):
         release = _release(table, genome)
         every = np.flatnonzero(np.array(table.text("Release")) == release)
-    refs, alts, effects = table.text("Ref"), table.text("Alt"), table.numbers("Coefficient")
-    rows = [i for i in every if refs[i].upper() in _BASES and alts[i].upper() in _BASES and np.isfinite(effects[i])]
-    chroms, positions, elements = table.text("Chrom"), table.whole("Pos"), table.text("Element")
-    notes = (f"{len(every) - len(rows):,} of {len(every):,} rows are no substitutions.",) if len(rows) < len(every) else ()
+    refs, alts, effects, at = table.text("Ref"), table.text("Alt"), table.numbers("Coefficient"), table.numbers("Pos")
+    placed = [i for i in every.tolist() if np.isfinite(at[i]) and np.isfinite(effects[i])]
+    rows = [i for i in placed if refs[i].upper() in _BASES and alts[i].upper() in _BASES]
+    chroms, elements = table.text("Chrom"), table.text("Element")
+    notes = []
+    if len(placed) < len(every):
+        notes.append(f"{len(every) - len(placed):,} of {len(every):,} rows have no position or no effect.")
+    if len(rows) < len(placed):
+        notes.append(f"{len(placed) - len(rows):,} of {len(every):,} rows are no substitutions.")
     return variant_set(
-        [Allele(chroms[i], positions[i], refs[i].upper(), alts[i].upper()) for i in rows],
+        [Allele(chroms[i], int(at[i]), refs[i].upper(), alts[i].upper()) for i in rows],
         effect=effects[rows],
         subset=tuple(elements[i] for i in rows),
         row=np.array(rows, dtype=np.int64),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -48,16 +54,16 @@ def _release(table: Table, genome: Genome | None) -> str:
     names = [name for name, _ in Counter(releases).most_common()]
     if genome is None or len(names) == 1:
         return "GRCh38" if "GRCh38" in names else names[0]
-    chroms, positions, refs = table.text("Chrom"), table.whole("Pos"), table.text("Ref")
+    chroms, at, refs = table.text("Chrom"), table.numbers("Pos"), table.text("Ref")
     contigs = ContigMap(set(chroms), genome.contigs)
     fits: dict[str, int] = {}
     for name in names:
-        rows = [i for i, of in enumerate(releases) if of == name]
+        rows = [i for i, of in enumerate(releases) if of == name and np.isfinite(at[i])]
         fits[name] = 0
         for i in rows[:: max(1, len(rows) // _SAMPLE)]:
-            contig = contigs.get(chroms[i])
-            if contig is not None and positions[i] <= genome.contigs[contig]:
-                fits[name] += decode(genome.window(contig, positions[i] - 1, 1)) == refs[i].upper()
+            contig, pos = contigs.get(chroms[i]), int(at[i])
+            if contig is not None and pos <= genome.contigs[contig]:
+                fits[name] += decode(genome.window(contig, pos - 1, 1)) == refs[i].upper()
     return max(fits, key=lambda name: (fits[name], name == "GRCh38"))
 
 
