@@ -138,7 +138,9 @@ def oriented(truth: TruthSet, genome: Genome) -> TruthSet:
     effect = None if truth.effect is None else np.where(swapped, -truth.effect, truth.effect)
     notes = list(truth.notes)
     if n_lost := int((~kept).sum()):
-        notes.append(f"{n_lost:,} of {len(truth):,} variants were left out: {genome.name} has neither of their alleles.")
+        notes.append(
+            f"{n_lost:,} of {len(truth):,} variants were left out: {genome.name} lacks their place, or has another base there."
+        )
     if n_turned := int(swapped.sum()):
         notes.append(f"{n_turned:,} of {len(truth):,} variants were turned: the genome has their second allele.")
     turned = replace(

@@ -94,7 +94,7 @@ def test_a_swapped_allele_changes_the_sign_of_the_effect_or_of_the_score(tmp_pat
     assert found.effect[:2].tolist() == [0.7, -0.4]
     assert len(found) == 8
     assert found.keys[1] == ("1", 6, "C", "T")
-    assert any("neither of their alleles" in note for note in found.notes)
+    assert any("1 of 9 variants were left out: g.fa lacks their place" in note for note in found.notes)
     scores = {("1", 5, "A", "C"): 2.0, ("1", 6, "C", "T"): 3.0}
     assert read_qtl(path).values_of(scores)[:2].tolist() == [2.0, -3.0]
     assert found.values_of(scores)[:2].tolist() == [2.0, 3.0]
