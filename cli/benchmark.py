@@ -49,7 +49,7 @@ def list_names(as_json: bool) -> None:
     genoformer benchmark list
     genoformer benchmark list --json
     """
-    from genoformer.benchmarking import list_benchmarks
+    from genoformer.benchmarking.texts import list_benchmarks
 
     rows = list_benchmarks()
     if as_json:
@@ -126,7 +126,8 @@ def run(score_files: tuple[str, ...], as_json: bool, **options: Any) -> None:
         --score-file CADD=CADD.parquet --score-file mine=scored.vcf.gz --ensemble probe
     genoformer benchmark run gue GUE -m "runs/{task}" --baselines kmer_regression
     """
-    from genoformer.benchmarking import BenchmarkRequest, run_benchmark
+    from genoformer.benchmarking.request import BenchmarkRequest
+    from genoformer.benchmarking.run import run_benchmark
 
     from .output_lock import lock_outputs
     from .progress import progress_bar

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genoformer.benchmarking import BenchmarkResult
+    from genoformer.benchmarking.result import BenchmarkResult
 
 
 def benchmark(
@@ -40,7 +40,8 @@ def benchmark(
     >>> found
     BenchmarkResult(gue: mcc of tf/0: kmer_regression 1.000)
     """
-    from genoformer.benchmarking import BenchmarkRequest, run_benchmark
+    from genoformer.benchmarking.request import BenchmarkRequest
+    from genoformer.benchmarking.run import run_benchmark
 
     models = [str(one) for one in ([model] if isinstance(model, str | Path) else model)]
     return run_benchmark(BenchmarkRequest(name, data, models, fasta, **options))

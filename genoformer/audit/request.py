@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from genoformer.datasets.region_files import has_bed_suffix
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.datasets.sequences import read_sequences
 from genoformer.errors import MissingFileError, OptionError
@@ -84,8 +85,7 @@ class AuditRequest:
         columns = [self.label] if isinstance(self.label, str) else list(self.label) or None
         splits = []
         for name, path in self.files().items():
-            is_bed = any(part.lower().startswith(".bed") for part in path.suffixes)
-            data = read_sequences(path, fasta=self.fasta if is_bed else None, label=columns)
+            data = read_sequences(path, fasta=self.fasta if has_bed_suffix(path) else None, label=columns)
             for note in data.notes:
                 on_note(f"{name}: {note}")
             splits.append(Split(name, data))

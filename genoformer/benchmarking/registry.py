@@ -1,19 +1,17 @@
-"""Benchmarks by name: reader, measure, reading of scores and published figures; data/benchmarks.toml has the texts."""
+"""Benchmarks by name: reader, measure and reading of scores, with the texts of data/benchmarks.toml."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from genoformer.benchmarking import measures
 from genoformer.benchmarking.assay_readers import read_cagi5, read_crispri, read_mpra
 from genoformer.benchmarking.measures import Measure
 from genoformer.benchmarking.sequence_readers import SequenceTask, read_genomic_benchmarks, read_gue, read_nt
+from genoformer.benchmarking.texts import Published, benchmark_texts
 from genoformer.benchmarking.truth_set import TruthSet
 from genoformer.benchmarking.variant_readers import read_clinvar, read_pairs, read_qtl, read_traitgym
 from genoformer.genome.reference import Genome
@@ -21,15 +19,6 @@ from genoformer.genome.reference import Genome
 Reading = Literal["signed", "size", "harmful"]
 ReadTruth = Callable[[Path, Genome | None], TruthSet]
 ReadTasks = Callable[[Path, Genome | None], list[SequenceTask]]
-
-
-class Published(NamedTuple):
-    """Published figures: values by model, of a metric of a subset, and where they were read."""
-
-    subset: str
-    metric: str
-    source: str
-    values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -53,11 +42,6 @@ class Benchmark:
     catalog: str = ""
     published: tuple[Published, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the description for JSON."""
-        fields = ("name", "kind", "title", "assembly", "metric", "where", "citation")
-        return {name: getattr(self, name) for name in fields} | {"published": [one._asdict() for one in self.published]}
-
 
 _VARIANTS: dict[str, tuple[Reading, ReadTruth, Measure]] = {
     "traitgym-mendelian": ("harmful", read_traitgym, measures.by_chromosome),
@@ -76,21 +60,14 @@ _SEQUENCES: dict[str, ReadTasks] = {
 }
 
 
-@cache
-def _texts() -> dict[str, Any]:
-    source = Path(str(files("genoformer_data"))) / "benchmarks.toml"
-    return tomllib.loads(source.read_text(encoding="utf-8"))
-
-
 def _benchmark(name: str) -> Benchmark:
-    texts = dict(_texts()[name])
-    texts["published"] = tuple(Published(**row) for row in texts.pop("published", []))
+    texts = benchmark_texts()[name]
     if name in _SEQUENCES:
-        return Benchmark(name, "sequences", "signed", None, None, _SEQUENCES[name], **texts)
+        return Benchmark(name, reading="signed", read=None, measure=None, tasks=_SEQUENCES[name], **texts)
     if name == "crispri":
-        return Benchmark(name, "pairs", "signed", read_crispri, measures.by_distance, **texts)
+        return Benchmark(name, reading="signed", read=read_crispri, measure=measures.by_distance, **texts)
     reading, read, measure = _VARIANTS[name]
-    return Benchmark(name, "variants", reading, read, measure, **texts)
+    return Benchmark(name, reading=reading, read=read, measure=measure, **texts)
 
 
 class Benchmarks(Mapping[str, Benchmark]):
@@ -100,19 +77,10 @@ class Benchmarks(Mapping[str, Benchmark]):
         return _benchmark(name)
 
     def __iter__(self) -> Any:
-        return iter(_texts())
+        return iter(benchmark_texts())
 
     def __len__(self) -> int:
-        return len(_texts())
+        return len(benchmark_texts())
 
 
 BENCHMARKS = Benchmarks()
-
-
-def list_benchmarks() -> list[dict[str, Any]]:
-    """Return a description of each benchmark: name, kind, title, assembly, metric, where, citation and published figures.
-
-    >>> [row["metric"] for row in list_benchmarks() if row["name"] in ("mpra", "gue")]
-    ['Spearman', 'mcc']
-    """
-    return [benchmark.to_dict() for benchmark in BENCHMARKS.values()]

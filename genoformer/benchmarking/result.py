@@ -108,11 +108,23 @@ class BenchmarkResult:
         lines = ["  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip() for cell in cells]
         if len(shown) > _MOST_LINES:
             lines.append(f"... and {len(shown) - _MOST_LINES:,} more rows, in the files of an output folder or in JSON")
-        for one in self.differences:
-            if one.metric == self.metric and one.subset == first:
-                e = one.estimate
-                lines.append(f"{one.first} minus {one.second}: {e.value:+.3f} ({e.low:+.3f} to {e.high:+.3f}), {one.metric}")
+        lines += self._differences_from_best(first)
         lines += [f"published: {source}" for source in dict.fromkeys(row.source for row in shown if row.source)]
+        return lines
+
+    def _differences_from_best(self, subset: str) -> list[str]:
+        """Return a line for the difference of the best model and each other one, in the main metric of a subset."""
+        measured = [row for row in self.rows if (row.subset, row.metric, row.source) == (subset, self.metric, "")]
+        best = max(measured, key=lambda row: row.estimate.value, default=None)
+        lines = []
+        for one in self.differences:
+            if best is None or (one.subset, one.metric) != (subset, self.metric) or best.model not in (one.first, one.second):
+                continue
+            value, low, high = one.estimate
+            other = one.second
+            if one.second == best.model:
+                (value, low, high), other = (-value, -high, -low), one.first
+            lines.append(f"{best.model} minus {other}: {value:+.3f} ({low:+.3f} to {high:+.3f}), {one.metric}")
         return lines
 
     def __repr__(self) -> str:

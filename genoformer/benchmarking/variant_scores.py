@@ -55,7 +55,10 @@ def columns_of(
         assert genome is not None
         vcf = _write_vcf(truth, genome, folder)
         for label, model in _labels(request.models).items():
-            columns += _of_model(label, model, vcf, request, truth, genome, progress)
+            found, reused = _of_model(label, model, vcf, request, truth, genome, progress)
+            columns += found
+            if reused:
+                on_note(f"{label}: {reused} parts were there from an interrupted run.")
     for name, path in request.score_files.items():
         columns += _of_file(name, Path(path), request, truth)
     columns.append(_baseline(truth))
@@ -91,15 +94,15 @@ def _of_model(
     truth: TruthSet,
     genome: Genome,
     progress: ProgressCallback,
-) -> list[Column]:
-    """Score the variants with a model; scores that only other models have are refused."""
+) -> tuple[list[Column], int]:
+    """Score the variants with a model; also return how many parts of an interrupted run were there."""
     out = vcf.with_name(f"scores_{label}.tsv")
     options = dict(request.options) | {"device": request.device}
     scores = ",".join(request.scores) or None
     job = ScoringJob.from_names(vcf, genome, model, TSVSink(out, EXACT), scores=scores, **options)
-    score_variants(job, progress=progress)
+    reused = score_variants(job, progress=progress).reused
     found = read_scores(out, request.scores, SCORES)
-    return [Column(f"{label} {score}", score, truth.values_of(values)) for score, values in found.items()]
+    return [Column(f"{label} {score}", score, truth.values_of(values)) for score, values in found.items()], reused
 
 
 def _of_file(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:

@@ -177,6 +177,28 @@ def test_labels_of_three_classes_and_numbers(tmp_path: Path) -> None:
     assert check.verdict == "FAIL"
 
 
+def test_of_several_label_columns_the_worst_counts(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(200):
+        text = "".join(BASES[random.integers(4, size=60 + 10 * (i % 2))])
+        rows.append(f"{text},{random.integers(2)},{i % 2}")
+    (tmp_path / "train.csv").write_text("\n".join(["sequence,label1,label2", *rows, ""]))
+    (check,) = [check for check in audit_set(AuditRequest(tmp_path)).checks if check.name == "length"]
+    assert (check.verdict, round(check.value, 2)) == ("FAIL", 1.0)
+
+
+def test_beds_are_read_with_their_genome(tmp_path: Path) -> None:
+    dna = "".join(BASES[np.random.default_rng(0).integers(4, size=4000)])
+    (tmp_path / "g.fa").write_text(f">chr1\n{dna}\n")
+    for name, shift in (("train", 0), ("test", 20)):
+        lines = [f"chr1\t{i * 200 + shift}\t{i * 200 + shift + 100}\t{'ab'[i % 2]}" for i in range(10)]
+        (tmp_path / f"{name}.bed").write_text("\n".join([*lines, ""]))
+    verdicts = {check.name: check.verdict for check in audit_set(AuditRequest(tmp_path, fasta=tmp_path / "g.fa")).checks}
+    assert (verdicts["overlapping regions"], verdicts["shifted or partial copies"]) == ("FAIL", "FAIL")
+    assert "lower case" not in verdicts
+
+
 def test_a_set_without_labels_or_with_one_split_is_checked_for_the_rest(tmp_path: Path) -> None:
     one, two = tmp_path / "a.fa", tmp_path / "b.fa"
     texts = Rows(30, 0, "chr1").sequences

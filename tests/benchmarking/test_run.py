@@ -11,8 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 
-from genoformer.benchmarking import BENCHMARKS, BenchmarkRequest, list_benchmarks, run_benchmark
+from genoformer.benchmarking.registry import BENCHMARKS
+from genoformer.benchmarking.request import BenchmarkRequest
+from genoformer.benchmarking.run import run_benchmark
+from genoformer.benchmarking.texts import list_benchmarks
 from genoformer.errors import ConfigError, GenoformerError, MissingFileError, OptionError
+from genoformer.progress import Progress
 
 N = 400
 random = np.random.default_rng(0)
@@ -160,6 +164,28 @@ def test_models_score_the_substitutions_of_an_element(tmp_path: Path) -> None:
     known = [float(row.split("\t")[4]) for row in rows]
     assert values_of(result, "Spearman", "E")["demo LLR"] == pytest.approx(spearmanr(table["LLR"], known).statistic)
     assert (out / "scores_demo.tsv").is_file()
+
+
+def test_an_interrupted_run_resumes_from_the_parts_of_a_model(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="models need torch")
+    dna = "".join(random.choice(list("ACGT"), 300))
+    (tmp_path / "e.fa").write_text(f">chrS1\n{dna}\n")
+    rows = [f"chrS1\t{at}\t{dna[at - 1]}\t{'C' if dna[at - 1] != 'C' else 'G'}\t{at % 7}\tE" for at in range(100, 124)]
+    (tmp_path / "m.tsv").write_text("\n".join(["Chrom\tPos\tRef\tAlt\tCoefficient\tElement", *rows, ""]))
+    options = {"options": {"part_size": 8}, "scores": "LLR", "fasta": tmp_path / "e.fa", "resamplings": 10}
+
+    def stop(event: Progress) -> None:
+        if event.stage == "score" and event.done >= 8:
+            raise KeyboardInterrupt
+
+    request = BenchmarkRequest("mpra", tmp_path / "m.tsv", ["demo"], out=tmp_path / "out", **options)
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(request, progress=stop)
+    notes: list[str] = []
+    result = run_benchmark(request, on_note=notes.append)
+    assert any(note.startswith("demo: ") and "there from an interrupted run" in note for note in notes)
+    whole = BenchmarkRequest("mpra", tmp_path / "m.tsv", ["demo"], **options)
+    assert [row[:5] for row in result.rows] == [row[:5] for row in run_benchmark(whole).rows]
 
 
 # --- sequences

@@ -8,7 +8,7 @@ from pathlib import Path
 from commands import assert_refused, run, run_well
 from genoformer_cli.benchmark import NAMES
 
-from genoformer.benchmarking import BENCHMARKS
+from genoformer.benchmarking.registry import BENCHMARKS
 
 
 def pairs(folder: Path) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ from genoformer_cli.enrich import enrich
 
 from genoformer.annotation.request import AnnotationRequest, EnrichmentRequest
 from genoformer.audit import AuditRequest
-from genoformer.benchmarking import BenchmarkRequest
+from genoformer.benchmarking.request import BenchmarkRequest
 from genoformer.datasets.request import DatasetRequest, TrackSetRequest
 
 OF_ANNOTATION = {"variants": "vcf", "annotations": "files", "breakdown": "figures", "genome": "fasta", "compute": "workers"}
