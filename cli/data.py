@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options as shared
+from .audit import audit
 from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
 from .json_output import json_option as numbers_option
 from .json_output import plain, print_json
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def data() -> None:
-    """Download, simulate and build data to train and test on."""
+    """Download, simulate, build and audit data to train and test on."""
+
+
+data.add_command(audit)
 
 
 @data.command("list")

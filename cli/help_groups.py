@@ -12,7 +12,8 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
     "Input": (
         "--fasta --region --regions-file --bed --contigs --annotation --gtf --tss --elements --motifs --background "
         "--sizes --exclude --trait --positives --negatives --ratio --negative --samples --within --valid --test "
-        "--blacklist --label --multi-label --columns --promoter --flank --af --max-n"
+        "--blacklist --label --multi-label --columns --promoter --flank --af --max-n --tasks "
+        "--baselines"
     ),
     "Model": (
         "--model --each-model --head --targets --contexts --context-head --organism --pooling --layer --profile --layers "
@@ -20,8 +21,8 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
     ),
     "Tracks and classes": "--tracks --track --classes --class --scale --threshold",
     "Scores": (
-        "--scores --score --top --match --prune --resamplings --controls --motif-p --calibration --strand --phases "
-        "--share-windows --indels --tile"
+        "--scores --score --score-file --ensemble --sign --top --match --prune --resamplings --controls --motif-p "
+        "--calibration --strand --phases --share-windows --indels --tile"
     ),
     "Windows": "--length --upstream --downstream --context --window --overlap --shifts --anchor --stride --step",
     "Training": "--task --config --tune --epochs --learning-rate --seeds --class-weights --monitor",
@@ -33,7 +34,7 @@ _ADVANCED = (
     "--each-model --elements --exclude --ratio --multi-label --columns --promoter --flank --af --max-n --head --targets "
     "--contexts --context-head --organism --steps --classes --scale --threshold --resamplings --controls "
     "--motif-p --calibration --strand --phases --share-windows --indels --tile --upstream --downstream "
-    "--context --window --overlap --shifts --anchor --stride --step --class-weights --monitor --calls --matrix "
+    "--context --window --overlap --shifts --anchor --stride --step --class-weights --monitor --calls --matrix --sign "
     "--modisco --known --min-fold --logger --json --threads --engine --shard --part-size --batch-size --precision "
     "--seed --plan --verify --noise-places --fix --force --sanity-checks"
 )

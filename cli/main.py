@@ -9,6 +9,7 @@ import click
 
 from . import (
     annotate,
+    benchmark,
     calibrate,
     data,
     demo,
@@ -113,6 +114,7 @@ main.add_command(haplotypes.pairs)
 main.add_command(pretrain.pretrain)
 main.add_command(finetune.finetune)
 main.add_command(evaluate.evaluate)
+main.add_command(benchmark.benchmark)
 main.add_command(embed.embed)
 main.add_command(predict.predict)
 main.add_command(sample.sample)

@@ -15,6 +15,7 @@ DNA: f(fasta, "chr20:1,001-2,000", model), f(region, model, fasta=fasta) or f("A
 Training
     gf.data.build, gf.data.tracks, gf.data.simulate            sets to train on
     gf.pretrain(fasta, folder), gf.finetune(data, folder, model), gf.evaluate(data, model)
+    gf.data.audit(set), gf.benchmark(name, data, model)        leaks of a set, published benchmarks
     gf.language_batches(fasta, tokenizer, length)              masked windows for a loop of your own
 Models, data and parts
     gf.models(), gf.data()                    tables of names; gf.pull(name) downloads one
@@ -48,6 +49,7 @@ _HOME = {  # public name -> module
     "annotate_variants": "annotation.run",
     "attention": "api.maps",
     "attribution": "api.maps",
+    "benchmark": "api.benchmarks",
     "classify": "api.sequences",
     "data": "api.catalog",
     "embed": "api.sequences",
@@ -125,6 +127,7 @@ __all__ = [
     "annotate_variants",
     "attention",
     "attribution",
+    "benchmark",
     "classify",
     "data",
     "embed",

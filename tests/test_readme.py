@@ -18,9 +18,11 @@ README = Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 SHOWING = (
+    "audit.md",
     "families.md",
     "lookups.md",
     "huggingface.md",
+    "published-benchmarks.md",
     "tutorial-biologist.md",
     "tutorial-engineer.md",
     "tutorial-lecturer.md",

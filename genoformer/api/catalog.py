@@ -12,6 +12,7 @@ from genoformer.api.inputs import Fasta, opened
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genoformer.audit import Audit
     from genoformer.datasets.dataset_files import BuildSummary
     from genoformer.datasets.track_build import BuiltTracks
     from genoformer.simulation import World
@@ -53,11 +54,11 @@ def pull(name: str) -> list[Path]:
 
 
 class Data:
-    """Data sets: data() lists those to download; data.pull, data.build, data.tracks and data.simulate get or make them.
+    """Data sets: data() lists those to download; .pull, .build, .tracks and .simulate get or make them, .audit checks one.
 
     >>> data = Data()
     >>> data().set_index("name").loc["hg38", "assembly"], data
-    ('hg38', <genoformer.data: call it for a table of data sets; .pull, .build, .tracks, .simulate>)
+    ('hg38', <genoformer.data: call it for a table of data sets; .pull, .build, .tracks, .simulate, .audit>)
     """
 
     def __call__(self) -> pd.DataFrame:
@@ -67,7 +68,7 @@ class Data:
         return table_of("data")
 
     def __repr__(self) -> str:
-        return "<genoformer.data: call it for a table of data sets; .pull, .build, .tracks, .simulate>"
+        return "<genoformer.data: call it for a table of data sets; .pull, .build, .tracks, .simulate, .audit>"
 
     def pull(self, name: str) -> list[Path]:
         """Download a dataset of the catalog, unless it is present, and return its paths; see `genoformer.pull`."""
@@ -114,9 +115,27 @@ class Data:
 
         return simulate(folder, **options)
 
+    def audit(self, data: str | Path | Sequence[str | Path], **options: Any) -> Audit:
+        """Look for leaks and shortcuts in a labelled set, as `genoformer data audit`, and return the checks.
+
+        data: the folder of a set, or the files of its splits, the training sequences first. options: fasta, label, seed,
+        n_kmer; see `AuditRequest`. The result has `.verdict`, `.checks` and `.to_frame()`.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("train", "test"):
+        ...         _ = Path(folder, f"{name}.csv").write_text("sequence,label\\nACGTTGCAAGGCTTAC,1\\n")
+        ...     found = Data().audit(folder)
+        >>> found.verdict, found.checks[0].found
+        ('FAIL', '1 of 1 (100 %)')
+        """
+        from genoformer.audit import AuditRequest, audit_set
+
+        return audit_set(AuditRequest(data, **options))
+
 
 data = Data()
-"""Data sets: `data()` lists them; `data.pull`, `data.build`, `data.tracks` and `data.simulate` get or make them."""
+"""Data sets: `data()` lists them; `data.pull`, `.build`, `.tracks` and `.simulate` get or make them, `.audit` checks one."""
 
 
 def _contigs(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from genoformer.datasets.headers import MissingLabelError
 from genoformer.datasets.several import decimal_comma, split_labels
@@ -12,10 +13,20 @@ from genoformer.errors import FileFormatError
 from genoformer.formats.bed import Region
 from genoformer.genome.codes import Codes, encode
 from genoformer.genome.contigs import join_names
+from genoformer.genome.digits import is_count
 
 KIND = "a CSV, TSV, FASTA or BED file"
 BASES = b"ACGTUacgtu"
+_LOWER = bytes(range(ord("a"), ord("z") + 1))
 _UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that are read as N
+
+
+class Place(NamedTuple):
+    """Interval of a sequence on its genome, 0-based half-open."""
+
+    contig: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +35,9 @@ class LabelledSequences:
 
     names: name of each sequence in the file, or its number from 1. sequences: uint8 codes [L] each, of any length.
     labels: a tuple for each sequence, one text per column of `columns`. n_iupac: number of letters such as R or Y that were
-    read as N. notes: sentences on other changes. lines: line of each sequence in its file.
+    read as N. notes: sentences on other changes. lines: line of each sequence in its file. n_lower: lower-case letters of each
+    sequence in the file (soft-masked bases); () for a BED. places: contig, start and end of each sequence (0-based half-open),
+    of a table with these columns or of a BED; () for other files.
     """
 
     names: tuple[str, ...]
@@ -37,6 +50,8 @@ class LabelledSequences:
     lines: tuple[int, ...] = ()
     n_labels: int = 0  # fields after | of FASTA headers that were read as labels; 0 for other files
     regions: tuple[Region, ...] = ()  # rows of a BED, as in the file; () for other files
+    n_lower: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -56,6 +71,8 @@ class SequenceRows:
         self.sequences: list[Codes] = []
         self.labels: list[tuple[str, ...]] = []
         self.lines: list[int] = []
+        self.n_lower: list[int] = []
+        self.places: list[Place] | None = None  # of a table with coordinates
         self.n_iupac = 0
 
     def add(self, where: str, line: int, name: str, text: str) -> None:
@@ -72,6 +89,14 @@ class SequenceRows:
         self.names.append(name or str(len(self.names) + 1))
         self.sequences.append(encode(raw))
         self.lines.append(line)
+        self.n_lower.append(len(raw) - len(raw.translate(None, _LOWER)))
+
+    def add_place(self, contig: str, start: str, end: str) -> None:
+        """Add the interval of the next sequence; one that is no interval leaves the file without any."""
+        if self.places is not None and contig and is_count(start) and is_count(end) and int(start) <= int(end):
+            self.places.append(Place(contig, int(start), int(end)))
+        else:
+            self.places = None
 
     def label(self, where: str, labels: tuple[str, ...], columns: Sequence[str]) -> None:
         """Add the labels of the next sequence."""
@@ -99,6 +124,8 @@ class SequenceRows:
             self.n_iupac,
             tuple(notes),
             tuple(self.lines),
+            n_lower=tuple(self.n_lower),
+            places=tuple(self.places or ()),
         )
 
     def _split(self, columns: Sequence[str], notes: list[str]) -> Sequence[str]:

@@ -17,6 +17,7 @@ from genoformer.formats.text import long_fields
 from genoformer.genome.contigs import join_names
 
 _NAME = ("name", "id")
+_CONTIG = ("chrom", "chr", "contig", "chromosome")
 _SHORTEST = 6  # fewest bases that identify a first line as data; shorter ones may be words, such as cat
 
 
@@ -47,6 +48,8 @@ def read_table(
             sequence, name, labels = _columns(header, requested, f"{path}, line {number}")
             columns = [header[i] for i in labels]
             others = set(range(len(header))) - {sequence, name, *labels}
+            interval = _interval(header)
+            rows.places = [] if interval else None
             parts = PartColumns({i: header[i] for i in sorted(others)} if parts_apart and labels else {})
             for row in body:
                 if not row or (len(row) == 1 and not row[0].strip()):
@@ -59,6 +62,8 @@ def read_table(
                 rows.add(where, number, row[name].strip() if name is not None else "", text)
                 rows.label(where, values, columns)
                 parts.add(row)
+                if rows.places is not None and interval:
+                    rows.add_place(*(row[i].strip() for i in interval))
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; correct the quotes.") from error
     if parts.fault:
@@ -67,6 +72,15 @@ def read_table(
     if kmers.k:
         notes.append(f"k-mers ({kmers.k} bases) were joined to sequences.")
     return rows.done(columns, notes)
+
+
+def _interval(header: list[str]) -> tuple[int, int, int] | None:
+    """Return the indices of the columns of contig, start and end, as `data build` names them; None without one of them."""
+    keys = [column.lower() for column in header]
+    chrom = next((keys.index(key) for key in _CONTIG if key in keys), None)
+    if chrom is None or not {"start", "end"} <= set(keys):
+        return None
+    return chrom, keys.index("start"), keys.index("end")
 
 
 def _delimiter(first: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from genoformer.datasets.headers import Headers, MissingLabelError
 from genoformer.datasets.other_files import refuse_other_files
 from genoformer.datasets.region_files import are_regions, has_bed_suffix
-from genoformer.datasets.sequence_rows import KIND, LabelledSequences, SequenceRows
+from genoformer.datasets.sequence_rows import KIND, LabelledSequences, Place, SequenceRows
 from genoformer.datasets.sequence_tables import read_table
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.formats.bed import read_regions
@@ -186,4 +186,5 @@ def _from_bed(rows: SequenceRows, fasta: Path, requested: tuple[str, ...] | None
     notes += [f"{path.name}: {note}" for note in layout_of(path).notes]
     if n_beyond:
         notes.append(f"{counted_with(n_beyond, 'row', 'reaches', 'reach')} beyond the end of a contig: the bases there are N.")
-    return replace(rows.done(columns, notes), regions=tuple(regions))
+    places = tuple(Place(contigs.get(region.chrom) or region.chrom, region.start, region.end) for region in regions)
+    return replace(rows.done(columns, notes), regions=tuple(regions), n_lower=(), places=places)

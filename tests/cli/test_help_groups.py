@@ -72,6 +72,7 @@ def test_an_option_that_the_tables_lack_is_found() -> None:
 # --- one flag, one meaning
 
 EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text or default -> the reason
+    "--baselines": {"benchmark run": "trained on the splits of the benchmark; none by default"},
     "--batch-size": {"finetune": "examples of a training step; the default is in the configuration"},
     "--blacklist": {"data tracks": "clips the values instead of leaving windows out"},
     "--classes": {"predict": "takes names only, and its default depends on DATA"},
@@ -84,7 +85,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         (
             *("pretrain", "predict", "interpret attention", "interpret ism", "interpret attribution", "interpret filters"),
             *("interpret motifs", "annotate", "enrich", "report", "data build", "data tracks"),
-            *("finetune", "evaluate sequences", "embed"),
+            *("finetune", "evaluate sequences", "embed", "data audit", "benchmark run"),
         ),
         "needed for another purpose, or for some inputs only",
     ),
@@ -111,7 +112,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
     "--model": dict.fromkeys(
         (
             *("calibrate", "haplotypes", "pairs", "pretrain", "finetune", "evaluate sequences", "embed", "predict", "report"),
-            *("interpret attention", "interpret ism", "interpret attribution", "interpret filters"),
+            *("interpret attention", "interpret ism", "interpret attribution", "interpret filters", "benchmark run"),
         ),
         "takes other kinds of models",
     ),
@@ -119,7 +120,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         (
             *("calibrate", "haplotypes", "pairs", "pretrain", "finetune", "evaluate variants", "evaluate sequences", "embed"),
             *("predict", "sample", "interpret attention", "interpret ism", "interpret attribution", "interpret filters"),
-            *("enrich", "report", "demo"),
+            *("enrich", "report", "demo", "benchmark run"),
         ),
         "writes other files",
     ),
@@ -135,8 +136,11 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         "interpret filters": "the same",
         "enrich": "also selects controls",
     },
+    "--resamplings": {"benchmark run": "of the items"},
     "--score": {"enrich": "a column of the input"},
-    "--scores": dict.fromkeys(("calibrate", "haplotypes", "pairs", "evaluate variants"), "other scores by default"),
+    "--scores": dict.fromkeys(
+        ("calibrate", "haplotypes", "pairs", "evaluate variants", "benchmark run"), "other scores by default"
+    ),
     "--seed": {"finetune": "the default is in the configuration"},
     "--strand": {
         "finetune": "of the training",

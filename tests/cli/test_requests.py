@@ -7,10 +7,14 @@ from dataclasses import fields
 import click
 import pytest
 from genoformer_cli.annotate import annotate
+from genoformer_cli.audit import audit
+from genoformer_cli.benchmark import run
 from genoformer_cli.data import build, tracks
 from genoformer_cli.enrich import enrich
 
 from genoformer.annotation.request import AnnotationRequest, EnrichmentRequest
+from genoformer.audit import AuditRequest
+from genoformer.benchmarking.request import BenchmarkRequest
 from genoformer.datasets.request import DatasetRequest, TrackSetRequest
 
 OF_ANNOTATION = {"variants": "vcf", "annotations": "files", "breakdown": "figures", "genome": "fasta", "compute": "workers"}
@@ -23,6 +27,8 @@ OF_ANNOTATION = {"variants": "vcf", "annotations": "files", "breakdown": "figure
         (enrich, EnrichmentRequest, {"annotations": "files", "genome": "fasta", "match_on": "match"}),
         (build, DatasetRequest, {"genome": "fasta"}),
         (tracks, TrackSetRequest, {"genome": "fasta"}),
+        (audit, AuditRequest, {}),
+        (run, BenchmarkRequest, {"options": "spec"}),
     ],
 )
 def test_every_field_of_a_request_is_an_option(command: click.Command, request_type: type, other_names: dict[str, str]) -> None:
@@ -32,7 +38,13 @@ def test_every_field_of_a_request_is_an_option(command: click.Command, request_t
 
 @pytest.mark.parametrize(
     ("command", "request_type"),
-    [(enrich, EnrichmentRequest), (build, DatasetRequest), (tracks, TrackSetRequest)],
+    [
+        (enrich, EnrichmentRequest),
+        (build, DatasetRequest),
+        (tracks, TrackSetRequest),
+        (audit, AuditRequest),
+        (run, BenchmarkRequest),
+    ],
 )
 def test_defaults_are_the_same(command: click.Command, request_type: type) -> None:
     defaults = {parameter.name: parameter.default for parameter in command.params}

@@ -332,3 +332,36 @@ def test_one_part_of_a_split_is_noted_and_other_words_are_not(tmp_path: Path, fi
     )
     assert read_labelled(write(tmp_path / file, text.format("group", "test", "control"))).notes == ()
     assert len(read_labelled(write(tmp_path / file, text.format("of", "train", "test")), label="of")) == 3  # a label
+
+
+def test_lower_case_letters_are_counted_for_each_sequence(tmp_path: Path) -> None:
+    table, fasta = tmp_path / "a.csv", tmp_path / "a.fa"
+    table.write_text("sequence,label\nACgt,1\nACGT,0\nnnAC,1\n")
+    fasta.write_text(">a|1\nACgt\nac\n>b|0\nACGT\n")
+    assert read_labelled(table).n_lower == (2, 0, 2)
+    assert read_labelled(fasta).n_lower == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "fields", "places"),
+    [
+        ("chrom\tstart\tend", "chr1\t5\t9", [("chr1", 5, 9)] * 2),
+        ("contig\tSTART\tend", "chr1\t5\t9", [("chr1", 5, 9)] * 2),
+        ("chrom\tstart", "chr1\t5", []),
+        ("chrom\tstart\tend", "chr1\t9\t5", []),
+        ("chrom\tstart\tend", "chr1\t.\t9", []),
+        ("chrom\tstart\tend", "\t5\t9", []),
+    ],
+)
+def test_places_are_those_of_a_table_with_intervals_in_every_row(tmp_path: Path, header: str, fields: str, places) -> None:
+    table = tmp_path / "a.tsv"
+    table.write_text(f"sequence\tlabel\t{header}\nACGT\t1\t{fields}\nACGT\t0\t{fields}\n")
+    assert [tuple(place) for place in read_labelled(table).places] == places
+
+
+def test_places_of_a_bed_are_on_the_contigs_of_its_genome(tmp_path: Path) -> None:
+    (tmp_path / "g.fa").write_text(">chr1\nACGTacgtAC\n")
+    (tmp_path / "a.bed").write_text("1\t2\t6\tx\n1\t0\t4\ty\n")
+    data = read_labelled(tmp_path / "a.bed", fasta=tmp_path / "g.fa")
+    assert [tuple(place) for place in data.places] == [("chr1", 2, 6), ("chr1", 0, 4)]
+    assert data.n_lower == ()

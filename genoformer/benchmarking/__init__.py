@@ -1,0 +1,1 @@
+"""Published benchmarks: files of their authors + models, scores or baselines -> the published metrics with intervals."""

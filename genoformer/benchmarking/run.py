@@ -1,0 +1,159 @@
+"""run_benchmark(): request -> truth or tasks -> scores or predictions -> metrics with intervals, and published rows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from genoformer.benchmarking import ensembles
+from genoformer.benchmarking.measures import Draws, Sampling
+from genoformer.benchmarking.registry import Benchmark
+from genoformer.benchmarking.request import BenchmarkRequest
+from genoformer.benchmarking.result import BenchmarkResult, Difference, Row, check_folder
+from genoformer.benchmarking.sequence_run import draws_of_tasks
+from genoformer.benchmarking.truth_set import Floats, TruthSet, oriented
+from genoformer.benchmarking.variant_scores import Column, columns_of, ordering
+from genoformer.errors import ConfigError
+from genoformer.evaluation.intervals import Estimate, estimate
+from genoformer.files import make_folder
+from genoformer.genome.reference import Genome
+from genoformer.progress import ProgressCallback
+
+ByModel = dict[str, list[Draws]]
+
+
+def run_benchmark(
+    request: BenchmarkRequest,
+    *,
+    command: str = "",
+    progress: ProgressCallback = None,
+    on_note: Callable[[str], None] = lambda text: None,
+) -> BenchmarkResult:
+    """Evaluate models, scores and baselines on a benchmark with the metric of its authors.
+
+    All are evaluated on the same items: those without one of the scores are left out, and counted in a note. Intervals are 95 %
+    bootstrap intervals (or by the authors' standard error); differences of two models are of the same bootstrap samples.
+    command: command line, kept in the result.
+
+    Raises the errors of the readers, of `score_variants` and of `evaluate_models`; ConfigError if nothing can be evaluated.
+
+    >>> import pathlib, tempfile
+    >>> rows = [f"1\\t{i}\\tA\\t{'CG'[i % 2]}\\t{i % 2}\\tg{i // 2}" for i in range(2, 62)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table, scores = (pathlib.Path(folder, name) for name in ("test.tsv", "scores.tsv"))
+    ...     _ = table.write_text("\\n".join(["chrom\\tpos\\tref\\talt\\tlabel\\tmatch_group", *rows, ""]))
+    ...     _ = scores.write_text("\\n".join(["chrom\\tpos\\tref\\talt\\tLLR", *(r.rsplit("\\t", 1)[0] for r in rows), ""]))
+    ...     found = run_benchmark(BenchmarkRequest("eqtl-pairs", table, score_files={"mine": scores}))
+    >>> found
+    BenchmarkResult(eqtl-pairs: pairwise accuracy of all: mine LLR 1.000, transversion (baseline) 0.000)
+    """
+    benchmark, out = request.benchmark, None if request.out is None else Path(request.out)
+    if out is not None:
+        check_folder(out)
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        on_note(text)
+
+    with ExitStack() as stack:
+        genome = None if request.fasta is None else stack.enter_context(Genome(request.fasta))
+        if benchmark.kind == "sequences":
+            by_model = draws_of_tasks(request, genome, progress, note)
+        else:
+            folder = out if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            if out is not None:
+                make_folder(out)
+            by_model = _of_truth(request, genome, folder, progress, note)
+    if not any(by_model.values()):
+        raise ConfigError(
+            f"no metric of {request.name} is defined for these files: too few items, or a label that does not differ."
+        )
+    rows = _rows(by_model, benchmark)
+    result = BenchmarkResult(
+        benchmark.name, benchmark.title, benchmark.metric, rows, _differences(by_model), tuple(notes), command
+    )
+    if out is not None:
+        result.write(out)
+    return result
+
+
+def _of_truth(
+    request: BenchmarkRequest, genome: Genome | None, folder: Path, progress: ProgressCallback, note: Callable[[str], None]
+) -> ByModel:
+    """Return the draws of each score on the items of a benchmark."""
+    benchmark = request.benchmark
+    assert benchmark.read is not None
+    assert benchmark.measure is not None
+    truth = benchmark.read(request.path(), genome)
+    if genome is not None and truth.alleles:
+        truth = oriented(truth, genome)
+    for text in truth.notes:
+        note(text)
+    columns = columns_of(request, truth, genome, folder, progress, note)
+    whole = np.asarray(np.isfinite([column.values for column in columns]).all(0))
+    if not whole.any():
+        raise ConfigError(f"no item of {request.name} has all of {', '.join(c.name for c in columns)}; name fewer scores.")
+    if n_lost := int((~whole).sum()):
+        note(f"{n_lost:,} of {len(truth):,} items lack a score and are left out of all rows.")
+    truth = truth.take(whole)
+    columns = [Column(c.name, c.score, c.values[whole]) for c in columns]
+    sampling = Sampling(request.resamplings, request.seed)
+    values = {c.name: ordering(c.values, c.score, benchmark.reading, request.sign) for c in columns}
+    values |= _ensembles(request, truth, columns[:-1], values)
+    return {name: benchmark.measure(truth, of_items, sampling) for name, of_items in values.items()}
+
+
+def _ensembles(
+    request: BenchmarkRequest, truth: TruthSet, columns: Sequence[Column], ordered: dict[str, Floats]
+) -> dict[str, Floats]:
+    """Return the requested ensembles of the scores, without the baseline."""
+    found = {}
+    own = {column.name: ordered[column.name] for column in columns}
+    if ensembles.MEAN in request.ensemble:
+        one_kind = len({column.score for column in columns}) == 1  # replicates: the size of the mean, not the mean of sizes
+        raw = {column.name: column.values for column in columns}
+        mean = ensembles.mean_of_scores(raw if one_kind else own)
+        if one_kind:
+            mean = ordering(mean, columns[0].score, request.benchmark.reading, request.sign)
+        found[ensembles.NAMES[ensembles.MEAN]] = mean
+    if ensembles.RANKS in request.ensemble:
+        found[ensembles.NAMES[ensembles.RANKS]] = ensembles.mean_of_ranks(own)
+    if ensembles.PROBE in request.ensemble:
+        found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, own)
+    return found
+
+
+def _rows(by_model: ByModel, benchmark: Benchmark) -> tuple[Row, ...]:
+    """Return the rows by subset and metric, each followed by the published figures."""
+    order = dict.fromkeys((one.subset, one.metric) for draws in by_model.values() for one in draws)
+    rows = []
+    for subset, metric in order:
+        for model, draws in by_model.items():
+            for one in draws:
+                if (one.subset, one.metric) == (subset, metric):
+                    se = float("nan") if one.se is None else one.se
+                    rows.append(Row(subset, metric, model, one.interval, one.n, se))
+        for published in benchmark.published:
+            if (published.subset, published.metric) == (subset, metric):
+                for model, value in published.values.items():
+                    missing = float("nan")
+                    rows.append(Row(subset, metric, model, Estimate(value, missing, missing), source=published.source))
+    return tuple(rows)
+
+
+def _differences(by_model: ByModel) -> tuple[Difference, ...]:
+    """Return the difference of each pair of models for each metric that both have."""
+    found = []
+    for first, second in combinations(by_model, 2):
+        others = {(one.subset, one.metric): one for one in by_model[second]}
+        for one in by_model[first]:
+            other = others.get((one.subset, one.metric))
+            if other is not None and other.values.shape == one.values.shape:
+                found.append(Difference(one.subset, one.metric, first, second, estimate(one.values - other.values)))
+    return tuple(found)

@@ -1,0 +1,179 @@
+"""Scores of the items of a benchmark: from models, from files of scores, and a baseline -> one column [N] for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.benchmarking.assay_readers import read_pair_scores
+from genoformer.benchmarking.columns import Table, read_table
+from genoformer.benchmarking.registry import Reading
+from genoformer.benchmarking.request import BenchmarkRequest
+from genoformer.benchmarking.truth_set import Floats, TruthSet
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.evaluation.variants import read_scores
+from genoformer.genome.contigs import join_names
+from genoformer.genome.reference import Genome
+from genoformer.progress import ProgressCallback
+from genoformer.scoring.job import ScoringJob
+from genoformer.scoring.plan import score_variants
+from genoformer.scoring.scores import SCORES
+from genoformer.writers.tables import EXACT, TSVSink
+from genoformer.writers.variants import write_variants
+
+LIKELIHOODS = frozenset({"LLR", "PLL", "TOKEN_LLR"})  # low where an allele is not expected
+BASELINE = "transversion (baseline)"
+_PURINES = frozenset("AG")
+_NO_SCORES = {"chrom", "pos", "id", "ref", "alt", "qual", "filter", "info", "status", "label", "match_group", "start", "end"}
+
+
+class Column(NamedTuple):
+    """Score of the items, [N], NaN where missing; name: its name in tables; score: name of the score, such as LLR."""
+
+    name: str
+    score: str
+    values: Floats
+
+
+def columns_of(
+    request: BenchmarkRequest,
+    truth: TruthSet,
+    genome: Genome | None,
+    folder: Path,
+    progress: ProgressCallback,
+    on_note: Callable[[str], None],
+) -> list[Column]:
+    """Return the scores of the models, of the files and of the baseline; a score that no item has is left out with a note.
+
+    folder: for the VCF of the variants and the outputs of the models.
+    """
+    columns = []
+    if request.models:
+        assert genome is not None
+        vcf = _write_vcf(truth, genome, folder)
+        for label, model in _labels(request.models).items():
+            found, reused = _of_model(label, model, vcf, request, truth, genome, progress)
+            columns += found
+            if reused:
+                on_note(f"{label}: {reused} parts were there from an interrupted run.")
+    for name, path in request.score_files.items():
+        columns += _of_file(name, Path(path), request, truth)
+    columns.append(_baseline(truth))
+    known = [column for column in columns if np.isfinite(column.values).any()]
+    for column in columns:
+        if column not in known:
+            on_note(f"{column.name} has no value for the items of {request.name}, and is left out.")
+    if len(known) < 2:
+        raise ConfigError(
+            f"no score has a value for the items of {request.name}; are contigs and assembly those of the benchmark?"
+        )
+    return known
+
+
+def _write_vcf(truth: TruthSet, genome: Genome, folder: Path) -> Path:
+    order = {name: i for i, name in enumerate(genome.contigs)}
+    unique = {allele.key: allele for allele in truth.alleles}
+    rows = sorted(unique.values(), key=lambda a: (order.get(a.chrom, len(order)), a.chrom, a.pos, a.ref, a.alt))
+    return write_variants(folder / "variants.vcf", [tuple(row) for row in rows], genome)
+
+
+def _labels(models: Sequence[str]) -> dict[str, str]:
+    """Return each model by its last name, or by its whole path if another has the same last name."""
+    last = [Path(model).name for model in models]
+    return {name if last.count(name) == 1 else model.replace("/", "_"): model for name, model in zip(last, models, strict=True)}
+
+
+def _of_model(
+    label: str,
+    model: str,
+    vcf: Path,
+    request: BenchmarkRequest,
+    truth: TruthSet,
+    genome: Genome,
+    progress: ProgressCallback,
+) -> tuple[list[Column], int]:
+    """Score the variants with a model; also return how many parts of an interrupted run were there."""
+    out = vcf.with_name(f"scores_{label}.tsv")
+    options = dict(request.options) | {"device": request.device}
+    scores = ",".join(request.scores) or None
+    job = ScoringJob.from_names(vcf, genome, model, TSVSink(out, EXACT), scores=scores, **options)
+    reused = score_variants(job, progress=progress).reused
+    found = read_scores(out, request.scores, SCORES)
+    return [Column(f"{label} {score}", score, truth.values_of(values)) for score, values in found.items()], reused
+
+
+def _of_file(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
+    """Read a file of scores: by key, or, if it has no positions, in the order of the rows of the benchmark."""
+    if request.benchmark.kind == "pairs":
+        found = read_pair_scores(path)
+        return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in _named(found, request, path)]
+    if path.name.endswith((".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")):
+        table = read_table(path)
+        if not table.has("chrom", "pos"):
+            return _in_order(name, path, request, truth)
+        own = [score for score in table.columns if score.lower() not in _NO_SCORES and _are_numbers(table, score)]
+        by_name = not any(score.isupper() for score in own)  # of another program
+        scored = read_scores(path, request.scores or (own if by_name else ()), SCORES)
+        return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in scored.items()]
+    scored = read_scores(path, request.scores, SCORES)
+    return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in scored.items()]
+
+
+def _named(found: Mapping[str, Mapping], request: BenchmarkRequest, path: Path) -> list[tuple[str, Mapping]]:
+    if missing := [score for score in request.scores if score not in found]:
+        raise ConfigError(f"{path} has no score {join_names(missing)}; it has {join_names(list(found)) or 'none'}.")
+    return [(score, values) for score, values in found.items() if not request.scores or score in request.scores]
+
+
+def _in_order(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
+    """Read columns of numbers in the order of the rows of the benchmark's file, as TraitGym publishes features."""
+    table = read_table(path)
+    assert truth.row is not None
+    if len(table) <= int(truth.row.max()):
+        raise FileFormatError(
+            f"{path} has {len(table):,} rows and no columns chrom and pos, expected a row for each of the benchmark's "
+            f"(more than {int(truth.row.max()):,}); give scores with positions."
+        )
+    columns = []
+    for score in request.scores or table.columns:
+        if request.scores or _are_numbers(table, score):
+            columns.append(Column(f"{name} {score}", score, table.numbers(score)[truth.row]))
+    return columns
+
+
+def _are_numbers(table: Table, name: str) -> bool:
+    """True for a column of numbers with at least one."""
+    try:
+        return bool(np.isfinite(table.numbers(name)).any())
+    except ValueError:
+        return False
+
+
+def _baseline(truth: TruthSet) -> Column:
+    """Return the baseline: transversion or not, and for enhancer-gene pairs the nearness to the TSS."""
+    if truth.distance is not None:
+        return Column("nearness to the TSS (baseline)", "", -truth.distance)
+    changes = np.array([(a.ref.upper() in _PURINES) != (a.alt.upper() in _PURINES) for a in truth.alleles], dtype=np.float64)
+    return Column(BASELINE, "", changes)
+
+
+def ordering(values: Floats, score: str, reading: Reading, sign: str) -> Floats:
+    """Return values that are high for the items that the benchmark ranks first.
+
+    sign: "plus", "minus" or "size"; "auto" follows the reading: by size; or, "harmful", a low likelihood, the size of another
+    score of genoformer, and any other score as it is.
+
+    >>> ordering(np.array([-3.0, 1.0]), "LLR", "harmful", "auto").tolist()
+    [3.0, -1.0]
+    >>> ordering(np.array([-3.0, 1.0]), "SAD", "harmful", "auto").tolist()
+    [3.0, 1.0]
+    """
+    if sign == "auto" and score:
+        if reading == "size":
+            sign = "size"
+        elif reading == "harmful":
+            sign = "minus" if score in LIKELIHOODS else "size" if score in SCORES else "plus"
+    return -values if sign == "minus" else np.abs(values) if sign == "size" and score else values
