@@ -42,7 +42,7 @@ def linear_tracks(embedding: Tensor, head: nn.Module, only: Tensor | None = None
     """Return softplus(W x + b) of the embedding of bins: [B, D, N] -> tracks [B, K, N], or those with the numbers `only`."""
     assert isinstance(head, nn.Linear)
     weight, bias = (head.weight, head.bias) if only is None else (head.weight[only], head.bias[only])
-    return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+    return F.softplus(linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
 
 
 def relative_shift(x: Tensor, first: int = 0) -> Tensor:

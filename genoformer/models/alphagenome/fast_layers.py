@@ -18,6 +18,7 @@ from torch import Tensor
 from genoformer.models.alphagenome.config import BIN, PAIR_BIN
 from genoformer.models.alphagenome.layers import EPS, ConvBlock, DownStage, RMSBatchNorm, StandardisedConv, Stem, UpStage
 from genoformer.models.alphagenome.tiles import TILE, decoder_reach, encoder_reach
+from genoformer.models.layers import linear
 from genoformer.models.row_convolution import copied_weights, row_convolution
 
 if TYPE_CHECKING:
@@ -142,24 +143,24 @@ class FastEmbedder:
         self.organisms = embedder.organism.weight
         self.scale, self.shift = folded_norm(embedder.norm)
         with torch.no_grad():
-            self.weight = (embedder.linear.weight * self.scale[:, None]).T.contiguous()
-            self.skip = (embedder.skip.weight * self.scale[:, None]).T.contiguous()
+            self.weight = embedder.linear.weight * self.scale[:, None]  # [2 C, C]
+            self.skip = embedder.skip.weight * self.scale[:, None]
             self.shift = self.shift + embedder.linear.bias * self.scale
 
     def __call__(self, x: Tensor, organism: int, skip: Tensor) -> Tensor:
         """Map [B, N, C] and the projected embedding of the bins, repeated [B, N, 2 C], to [B, 2 C, N]."""
-        out = x.new_empty(*x.shape[:2], self.weight.shape[1])
+        out = x.new_empty(*x.shape[:2], len(self.weight))
         shift = self.shift + _SLOPE * self.organisms[organism]
         for b in range(len(x)):
             for first in range(0, x.shape[1], _TILE):
                 part = slice(first, first + _TILE)
-                y = torch.addmm(shift, x[b, part], self.weight).add_(skip[b, part])
+                y = linear(x[b, part], self.weight, shift).add_(skip[b, part])
                 torch.mul(F.silu(y, inplace=True), 1 / _SLOPE, out=out[b, part])
         return out.mT
 
     def projected(self, bins: Tensor) -> Tensor:
         """Project the embedding of bins [B, D, N] to the channels of this one: [B, N, 2 C]."""
-        return bins.mT @ self.skip
+        return linear(bins.mT, self.skip, None)
 
 
 def folded_norm(norm: RMSBatchNorm) -> tuple[Tensor, Tensor]:
