@@ -34,7 +34,7 @@ motif_options = shared.option_group(
         default=1e-4,
         show_default=True,
         metavar="P",
-        help="Largest P of a motif hit; a gained motif has one in ALT, a lost motif in REF.",
+        help="Largest P of a motif hit, whose score is positive; a gained motif has one in ALT, a lost motif in REF.",
     ),
 )
 annotation_options = shared.option_group(

@@ -8,8 +8,8 @@ import click
 
 from . import options as shared
 from .json_output import json_option, print_json
+from .merge import print_reused, print_shard
 from .model_option import model_option, print_cautions
-from .score import print_shard
 from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
@@ -85,5 +85,4 @@ def calibrate(
         return
     names = ", ".join(calibration.grids)
     print_note(f"{job.output}: {names} of {counted(calibration.n_alleles, 'allele')} of {counted(summary.records, 'record')}")
-    if summary.reused:
-        print_note(f"{summary.reused} parts were there from an interrupted run")
+    print_reused(summary.reused, joined=options["assemble"])

@@ -9,8 +9,9 @@ import click
 
 from . import options as shared
 from .json_output import json_option, print_json
+from .merge import print_reused
 from .model_option import model_option, print_cautions
-from .track_options import class_options, given_options, options_of_heads, track_options
+from .track_options import class_options, given_options, options_of_heads
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
@@ -45,7 +46,7 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 @shared.columns
 @shared.regions("Score", each=True)
 @click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
-@track_options
+@options_of_heads
 @class_options
 @shared.compute_options()
 @click.pass_context
@@ -157,5 +158,4 @@ def _run(job: Any, score: Callable[..., Any], unit: str, options: dict[str, Any]
     print_note(f"{job.output}: {rows} from {sequences}; left out: {left_out}")
     if summary.fixed:
         print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))
-    if summary.reused:
-        print_note(f"{summary.reused} parts were there from an interrupted run")
+    print_reused(summary.reused, joined=options["assemble"])

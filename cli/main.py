@@ -19,6 +19,7 @@ from . import (
     finetune,
     haplotypes,
     interpret,
+    merge,
     models,
     predict,
     pretrain,
@@ -107,7 +108,7 @@ def main() -> None:
 
 
 main.add_command(score.score)
-main.add_command(score.merge)
+main.add_command(merge.merge)
 main.add_command(calibrate.calibrate)
 main.add_command(haplotypes.haplotypes)
 main.add_command(haplotypes.pairs)

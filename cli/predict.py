@@ -28,8 +28,8 @@ from .verbosity import Command, print_note
     "-o",
     "--output",
     type=click.Path(),
-    help="Output: .bw (one track or class), .parquet, .png, or a folder for one bigWig per track or class; of DATA: .tsv or "
-    ".parquet; of contact maps: .npz, .tsv, .parquet, .png or a folder; of splice junctions: .tsv or .parquet.",
+    help="Output: .bw (one track or class), .parquet, .tsv, .tsv.gz, .png, or a folder for one bigWig per track or class; of "
+    "DATA: .tsv or .parquet; of contact maps: .npz, .tsv, .parquet, .png or a folder; of splice junctions: .tsv or .parquet.",
 )
 @click.option("-b", "--bed", type=click.Path(), help=shared.BED_HELP)
 @shared.columns
@@ -116,10 +116,12 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     genoformer predict -f hg38.fa -m FINE_TUNED --contigs chr20 --step 50 -o promoters.bw \\
         --calls promoters.bed --threshold 0.9
     genoformer predict -f ecoli.fa -m LANGUAGE_MODEL --track entropy,constraint -o ecoli_tracks
+    genoformer predict -f ecoli.fa -m LANGUAGE_MODEL --track entropy -b genes.bed -o genes.tsv.gz
 
     Bins begin at multiples of the model's bin size; the first and last bin of a region are cut to it. Windows overlap, and only
     the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does not
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
+    Parquet and TSV have a row for each bin: chrom, start (from 0), end, and a column for each track.
 
     A head of contact maps or splice junctions (AlphaGenome): each region is predicted in one window around its middle, and is
     at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites

@@ -1,4 +1,4 @@
-"""Define the commands genoformer score and, for its shards, genoformer merge."""
+"""Define the command genoformer score."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import click
 from . import options as shared
 from .annotate import element_option, motif_options
 from .explain import ExplainsModels, explain
+from .merge import print_reused, print_shard
 from .model_option import MissingModelError, model_option
 from .track_options import class_options, given_options, options_of_heads
-from .verbosity import Command, print_note
+from .verbosity import print_note
 
 
 @click.command(cls=ExplainsModels)
@@ -189,6 +190,7 @@ def score(
         print_shard(options["shard"], summary, output)
         return
     _print_summary(summary)
+    print_reused(summary.reused, joined=options["assemble"])
     _print_outputs(table, output, options["matrix"])
 
 
@@ -237,12 +239,6 @@ def _print_outputs(table: Any, output: str, matrix: str | None) -> None:
     print_note(f"wrote {files}; next: genoformer report {shlex.quote(output)} -o {shlex.quote(str(page))}")
 
 
-def print_shard(shard: tuple[int, int], summary: Any, output: str) -> None:
-    """Print the number of finished parts, and the command that joins the shards."""
-    done = f"{summary.parts - summary.missing:,} of {summary.parts:,} parts are done"
-    print_note(f"shard {shard[0]}/{shard[1]}: {done}; when all are: genoformer merge {shlex.quote(output)}")
-
-
 def _print_summary(summary: Any) -> None:
     """Print the numbers of alleles that were scored, not scored, and scored after a correction."""
     from genoformer.genome.wording import counted
@@ -255,42 +251,10 @@ def _print_summary(summary: Any) -> None:
     )
     if summary.fixed:
         print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))
-    if summary.reused:
-        print_note(f"{summary.reused} parts were there from an interrupted run")
 
 
 # Parameters of the command that are no options of the job, or are handled above
 _NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "assemble", "only_preflight", "only_plan", "as_json")
-
-
-@click.command(cls=Command)
-@click.argument("output", type=click.Path())
-@click.pass_context
-def merge(ctx: click.Context, output: str) -> None:
-    """Write OUTPUT from the parts that a command with --shard saved next to it, with the options of that command.
-
-    \b
-    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz --shard 1/2
-    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz --shard 2/2
-    genoformer merge out.vcf.gz
-    """
-    from contextlib import chdir
-
-    from genoformer.compute import resumed_command
-    from genoformer.errors import ConfigError
-
-    folder, arguments = resumed_command(Path(output))
-    keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]
-    keep = [text for text in keep if not text.startswith("--shard=")]
-    if not folder.is_dir():
-        raise ConfigError(f"the folder {folder}, where the shards were started, does not exist; restore it to merge them.")
-    command: click.Command = ctx.find_root().command
-    words = iter(keep)
-    while isinstance(command, click.Group):  # options of a group may stand before the name of its command
-        group = command
-        command = next(group.commands[word] for word in words if word in group.commands)
-    with chdir(folder), command.make_context(command.name, [*words, "--assemble"], parent=ctx.parent) as inner:
-        command.invoke(inner)
 
 
 def _preflight_only(vcf: str | tuple[str, ...], genome: Any, options: dict[str, Any]) -> None:

@@ -49,6 +49,17 @@ class Counting:
         yield lambda number: number + len(self.content)
 
 
+class Failing:
+    """An argument that a process cannot read."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _fail, ()
+
+
+def _fail() -> None:
+    raise ValueError("this cannot be read")
+
+
 def command_that_dies(arguments: Sequence[str]) -> None:
     """genoformer, whose process kills itself when it has computed two more parts."""
     from genoformer_cli.main import main

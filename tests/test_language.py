@@ -25,6 +25,7 @@ FLAGS_IN = {  # modules of the library whose texts may name a flag
     "addresses": "options of the client of the Hugging Face hub",
     "catalog": "names of commands that download or upload by hand",
     "config": "words of command lines that resume folders hold",
+    "compute/partition": "the same",
     "genome/contigs": "options of bcftools and PLINK",
     "annotation/elements": "--columns KEY=VALUE is the text that the user adds, on the command line and in Python",
     "formats/bed": "the same",

@@ -25,18 +25,20 @@ process SCORE {
 }
 
 process JOIN {
-    publishDir { file(params.out).toAbsolutePath().parent }, mode: 'copy'
+    publishDir "${file(params.out).toAbsolutePath().parent}", mode: 'copy'
 
     input:
     path parts
 
     output:
     path "${file(params.out).name}"
+    path "${file(params.out).name}.tbi"
 
     script:
     """
     python -c 'import sys; from pysam import bcftools; bcftools.concat("-Oz", "-o", *sys.argv[1:], catch_stdout=False)' \\
         ${file(params.out).name} ${parts.findAll { it.name.endsWith('.gz') }.sort { it.baseName.tokenize('.')[0] as int }.join(' ')}
+    python -c 'import sys; from pysam import bcftools; bcftools.index("-f", "-t", sys.argv[1], catch_stdout=False)' ${file(params.out).name}
     """
 }
 

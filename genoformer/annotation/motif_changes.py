@@ -28,7 +28,7 @@ from genoformer.writers import Field, Source
 
 NAME = "GF_MOTIF"
 LONGEST = 1_000  # bases of an allele
-P_VALUE = 1e-4  # default of the largest P of a hit
+P_VALUE = 1e-4  # default of the largest P of a hit; its score is positive, too
 _AT_ONCE = 2_048  # variants
 
 

@@ -36,14 +36,16 @@ class _Group(NamedTuple):
 class Distribution:
     """Distribution of the score of a motif over windows of random bases, each of A, C, G and T with 1/4.
 
-    threshold: largest P of a hit.
+    threshold: largest P of a hit. The score of a hit is positive, too: wide motifs have windows with a smaller P that fit
+    random bases better than the motif.
     """
 
     def __init__(self, units: Integers, threshold: float) -> None:
         self.units, self._lowest = units, int(units.min(axis=1).sum())  # [W, 4]
         self._at_least = _at_least(units)
         rare = np.flatnonzero(self._at_least[:-1] <= threshold)
-        self.least_hit = float(rare[0] + self._lowest) if len(rare) else np.inf  # no window is a hit
+        least = max(rare[0] + self._lowest, 1) if len(rare) else np.inf
+        self.least_hit = float(least) if least <= units.max(axis=1).sum() else np.inf  # no window is a hit
 
     def p_at_least(self, scores: NDArray[np.generic]) -> Floats:
         """Return P(score >= s) of scores [n]."""
@@ -53,17 +55,19 @@ class Distribution:
     @cached_property
     def _without_each(self) -> tuple[Integers, Floats]:
         """First scores [W] and P(score >= s) [W, R] of the motif without each position, from the least that hits need on."""
-        least = int(self.least_hit) - self.units.max(axis=1)
-        tails = []
-        for i in range(len(self.units)):
-            others = np.delete(self.units, i, axis=0)
-            lowest = int(others.min(axis=1).sum())
-            least[i] = max(least[i], lowest)
-            tails.append(_at_least(others)[least[i] - lowest :])
-        table = np.zeros((len(tails), max(map(len, tails))))
-        for row, tail in zip(table, tails, strict=True):
-            row[: len(tail)] = tail
-        return least, table
+        best = self.units.max(axis=1)
+        n = int(best.sum() - self.least_hit) + 1  # what the others may lack of their highest score, and 0
+        p = np.zeros((len(best), n))
+        p[:, 0] = 1
+        for i, lacks in enumerate((best[:, None] - self.units).tolist()):
+            after = np.zeros_like(p)
+            for lack in lacks:
+                after[:, lack:] += p[:, : max(0, n - lack)] / 4
+            after[i] = p[i]
+            p = after
+        table = np.zeros((len(best), n + 1))
+        table[:, :n] = np.cumsum(p, axis=1)[:, ::-1]
+        return int(self.least_hit) - best, table
 
     def p_of_substitutions(self, low: Integers, high: Integers) -> Floats:
         """Return P that one random substitution of a random window takes its score from at most low to at least high, [n].
@@ -104,7 +108,7 @@ def _probabilities(units: Integers) -> Floats:
 
 
 class MotifSet:
-    """Motifs with their scores; a window is a hit if P of its score is up to a threshold."""
+    """Motifs with their scores; a window is a hit if its score is positive, and P of the score up to a threshold."""
 
     def __init__(self, matrices: Sequence[Matrix], threshold: float = 1e-4) -> None:
         self.names = [matrix.name for matrix in matrices]

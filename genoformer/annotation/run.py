@@ -21,7 +21,7 @@ from genoformer.annotation.motif_changes import LeftOut
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared, text_cells
 from genoformer.annotation.parts import AnnotationTask, FieldFolder
 from genoformer.annotation.request import AnnotationRequest
-from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable, reused_note
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import sha256_of
 from genoformer.formats.vcf import VariantFile, open_vcf
@@ -121,7 +121,7 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
                 _write(file, block, [*values, *lookups.values(block.text), *of_motifs], keys, out, first=not counts.n)
                 counts.add(block, values, file)
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
-        notes = [f"{store.n_found} parts were there from an interrupted run"] if store is not None and store.n_found else []
+        notes = [reused_note(store.n_found, compute.assemble)] if store is not None and store.n_found else []
         notes += [note for of_source in annotations.all for note in of_source.notes]
         notes += [*given.notes, *blocks.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name)]
         notes += [*lookups.notes(), *left_out.notes(), *sink.notes]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable, reused_note
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
@@ -122,7 +122,7 @@ class BasePrediction:
             with new_sink(target) as sink:
                 summary = self._write(run, sink, progress)
         n_found = getattr(store, "n_found", 0)
-        notes = [f"Note: {n_found:,} finished parts of an earlier run were used."] if n_found else []
+        notes = [f"Note: {reused_note(n_found, compute.assemble)}."] if n_found else []
         return [*notes, *self._stride_notes(), *self._summary_notes(files.output, summary)]
 
     def _run(self, store: ValueFolder | MemoryStore[Floats], n_threads: int) -> PartedRun[WindowNumbers, Floats]:

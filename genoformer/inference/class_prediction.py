@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.compute import InputParts, MemoryStore, PartedRun
+from genoformer.compute import InputParts, MemoryStore, PartedRun, reused_note
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.track_table import Track
@@ -155,7 +155,7 @@ class ClassPrediction:
     def _notes(self, path: Path, summary: Predicted, n_found: int) -> list[str]:
         notes = []
         if n_found:
-            notes.append(f"Note: {n_found:,} finished parts of an earlier run were used.")
+            notes.append(f"Note: {reused_note(n_found, self.request.compute.assemble)}.")
         if summary.n_unknown:
             of_all = f"{summary.n_unknown:,} of the {summary.n_bins:,} bins have no value"
             notes.append(f"Note: {of_all}: fewer than half of the bases of their window are known.")

@@ -14,6 +14,7 @@ import numpy as np
 
 from genoformer import __version__, plots
 from genoformer.compute import IN_PROCESS, THREADS, Compute, InputParts, MemoryStore, PartedRun, resumable, resumed_threads
+from genoformer.compute.partition import reused_note
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import save_figure
@@ -231,10 +232,9 @@ class Embedder(ABC):
             "version": __version__,
         }
 
-    @staticmethod
-    def _resumed(store: object) -> list[str]:
+    def _resumed(self, store: object) -> list[str]:
         n_found = getattr(store, "n_found", 0)
-        return [f"{n_found:,} finished parts of an earlier run were used."] if n_found else []
+        return [f"{reused_note(n_found, self.request.compute.assemble)}."] if n_found else []
 
 
 class TokenEmbedder(Embedder):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable
+from genoformer.compute import InputParts, MemoryStore, PartedRun, resumable, reused_note
 from genoformer.errors import CheckpointError, OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.context_table import ContextTable, open_contexts
@@ -166,7 +166,7 @@ class TrackPrediction:
         }
 
     def _notes(self, output: Path, summary: Predicted, n_found: int) -> list[str]:
-        notes = [f"Note: {n_found:,} finished parts of an earlier run were used."] if n_found else []
+        notes = [f"Note: {reused_note(n_found, self.request.compute.assemble)}."] if n_found else []
         if summary.n_unknown:
             of_all = f"{summary.n_unknown:,} of the {summary.n_bins:,} bins hold nothing but N (gaps of the assembly)"
             notes.append(f"Note: {of_all}; their predictions have no meaning.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genoformer.compute import InputParts, MemoryStore, PartedRun
+from genoformer.compute import InputParts, MemoryStore, PartedRun, reused_note
 from genoformer.datasets.sequences import LabelledSequences, read_sequences
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.track_table import Track
@@ -112,7 +112,7 @@ class SequencePrediction:
         cut = f"; {n_long:,} longer than the window of {window:,} bases, cut into windows" if n_long else ""
         names = join_names([track.identifier for track in self.tracks])
         n_found = getattr(store, "n_found", 0)
-        notes = [f"Note: {n_found:,} finished parts of an earlier run were used."] if n_found else []
+        notes = [f"Note: {reused_note(n_found, compute.assemble)}."] if n_found else []
         return [*notes, f"{files.output}: {names} of {len(self.data):,} sequences{cut}"]
 
     def _parts(self) -> Iterator[Sequence[Codes]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from genoformer.compute import reused_note
 from genoformer.errors import OptionError
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, evaluating
@@ -157,7 +158,7 @@ def map_ism(
         maps = [mutagenesis for _, mutagenesis in run.results(stage)]
         result = merge(session.opened, variants, _write(session, ism, maps, motifs, variant_notes))
         n_found = getattr(run.store, "n_found", 0)
-    return merge(result, Result(notes=(f"{n_found:,} finished parts of an earlier run were used",))) if n_found else result
+    return merge(result, Result(notes=(reused_note(n_found, request.compute.assemble),))) if n_found else result
 
 
 def _write(

@@ -45,7 +45,7 @@ class ScorerOptions:
     share_windows: bool = False  # for causal language models: nearby variants are read in one window
     tracks: str | Sequence[int] | None = None  # None: all of the head
     targets: str | Path | TrackTable | None = None  # None: the table of the model
-    head: str | Sequence[str] | None = None  # names or patterns, of which `score` and `pairs` take several; None: the only head
+    head: str | Sequence[str] | None = None  # names or patterns, several of them except in `calibrate`; None: the only head
     gtf: str | Path | Genes | None = None  # for the scores of genes, such as LOGSED
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
@@ -179,6 +179,7 @@ class TableOptions(ProcessOptions):
     force: bool = False
     fix: str | Iterable[str] = ()
     part_size: int | None = None  # pairs in a part; None: 64
+    several_heads = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -197,7 +198,6 @@ class PairsOptions(TableOptions):
     """Options of `genoformer pairs`, with their defaults."""
 
     region: Regions | None = None  # as in `ScoreOptions`
-    several_heads = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,7 +22,7 @@ from genoformer.scoring.job import HaplotypeJob
 from genoformer.scoring.parts import Rows
 from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.track_scores import TrackScores, weighted_sum, zeros_like
-from genoformer.scoring.variant_scorer import HaplotypeScorer
+from genoformer.scoring.variant_scorer import HaplotypeScorer, haplotype_scorers, shared_work
 from genoformer.tables import MISSING, tsv_cell, tsv_line
 
 SUM = "sum"
@@ -92,29 +92,41 @@ def _rows_of_region(samples: Sequence[str], scorer: HaplotypeScorer, part: Part)
         n_overlapping += n_out
         n_variants.append(len(kept))
         haplotypes.append(kept)
-    scores = _scores(scorer, window, haplotypes)
+    heads = haplotype_scorers(scorer)
+    with shared_work(scorer):
+        scores = [_scores(head, window, haplotypes) for head in heads]
     place = tsv_line([window.region.chrom, str(window.region.start), str(window.region.end), window.region.name])
     cells: dict[tuple[tuple[int, ...], int], list[str]] = {}  # of samples with the same sequences: all that follows their name
     lines = []
     for sample, of_sample, n_rows in zip(map(tsv_cell, samples), sequences, inside.n_rows.tolist(), strict=True):
         if (of_sample, n_rows) not in cells:
-            cells[of_sample, n_rows] = _cells(scorer, scores, n_variants, of_sample, n_rows)
+            cells[of_sample, n_rows] = _cells(heads, scores, n_variants, of_sample, n_rows)
         lines += [f"{place}\t{sample}\t{text}\n" for text in cells[of_sample, n_rows]]
     return Rows("".join(lines), {N_ROWS: len(lines), N_SEQUENCES: len(haplotypes), "overlapping": n_overlapping})
 
 
 def _cells(
-    scorer: HaplotypeScorer, scores: Sequence[TrackScores], n_variants: Sequence[int], sequences: tuple[int, ...], n_rows: int
+    heads: Sequence[HaplotypeScorer],
+    scores: Sequence[Sequence[TrackScores]],
+    n_variants: Sequence[int],
+    sequences: tuple[int, ...],
+    n_rows: int,
 ) -> list[str]:
-    """Return the cells of a sample with these sequences: a row per chromosome, and one of their sum."""
+    """Return the cells of a sample with these sequences: a row per chromosome, and one of their sum.
+
+    scores: of each head, of all sequences.
+    """
     n_absent = n_rows - len(sequences)  # chromosomes that the sample lacks here
-    dosage = weighted_sum([scores[number] for number in sequences], [1] * len(sequences))
-    table = scorer.layout.table([*(scores[number] for number in sequences), *[scores[0]] * n_absent, dosage])
-    table[len(sequences) : n_rows] = np.nan
+    texts: list[list[str]] = [[] for _ in range(n_rows + 1)]
+    for head, of_head in zip(heads, scores, strict=True):
+        dosage = weighted_sum([of_head[number] for number in sequences], [1] * len(sequences))
+        table = head.layout.table([*(of_head[number] for number in sequences), *[of_head[0]] * n_absent, dosage])
+        table[len(sequences) : n_rows] = np.nan
+        for cells, row in zip(texts, table, strict=True):
+            cells += [of.text(float(value)) for of, value in zip(head.columns, row, strict=True)]
     counts = [str(n_variants[number]) for number in sequences] + [MISSING] * n_absent
     counts.append(str(sum(n_variants[number] for number in sequences)))
     names = [*map(str, range(1, n_rows + 1)), SUM]
-    texts = ([of.text(float(value)) for of, value in zip(scorer.columns, row, strict=True)] for row in table)
     return [tsv_line([name, count, *row]) for name, count, row in zip(names, counts, texts, strict=True)]
 
 

@@ -91,6 +91,10 @@ class HeadsScorer:
         genes = next((part.genes for part in self.parts if part.genes is not None), None)
         return TrackColumns(self.scores, Outputs("track", numbers, names, descriptions), genes, chosen=False)
 
+    def window_start(self, variant: Variant) -> int:
+        """Return the first base of the window of a variant: that of the head with the largest bins, for all heads."""
+        return max(self.parts, key=lambda part: part.bin_size).window_start(variant)
+
     def covers(self, score: Score, alleles: str) -> bool:
         return score.alleles in (alleles, "any")
 
@@ -112,7 +116,7 @@ class HeadsScorer:
         return sum(min(work.most_bytes, int(work.n_bytes * times)) - work.n_bytes for work in self.work)
 
     @contextmanager
-    def _sharing(self) -> Iterator[None]:
+    def sharing(self) -> Iterator[None]:
         """Let the heads compute what they have in common once while the block runs, for the same variants."""
         with ExitStack() as stack:
             for model, work in zip(self.parts[0].models, self.work, strict=True):
@@ -121,7 +125,7 @@ class HeadsScorer:
             yield
 
     def _score(self, variants: Sequence[Variant], first: int) -> ScoreBatch:
-        with self._sharing():
+        with self.sharing():
             batches = [part.score(variants) for part in self.parts]
         statuses = [Status.OK if Status.OK in of else of[0] for of in zip(*(batch.statuses for batch in batches), strict=True)]
         values = np.hstack([batch.values for batch in batches])
@@ -148,7 +152,7 @@ class HeadsScorer:
         noise: list[list[Noise]] = [[] for _ in self.parts]
         size = max(1, self.at_once // 2)
         for i in range(0, len(variants), size):
-            with self._sharing():
+            with self.sharing():
                 for of_head, part in zip(noise, self.parts, strict=True):
                     of_head += part.noise(variants[i : i + size])
         return noise

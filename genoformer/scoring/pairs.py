@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from genoformer.scoring.job import PairsJob
 from genoformer.scoring.parts import Rows
 from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.track_scores import weighted_sum
-from genoformer.scoring.variant_scorer import HaplotypeScorer, scorer_parts
+from genoformer.scoring.variant_scorer import HaplotypeScorer, haplotype_scorers
 from genoformer.tables import MISSING, rounded, tsv_line
 
 _WITHIN = 500  # default distance in bases; in a model of short windows a quarter of the window
@@ -60,7 +60,7 @@ def _score_pairs(job: PairsJob, variants: VariantInput, progress: ProgressCallba
             )
         checked, fit = check_input(job, scorer, variants)
         settings = {"within": str(within)} | scorer.options | scorer.inputs
-        header = _header(_heads(scorer))
+        header = _header(haplotype_scorers(scorer))
         table: EffectTable[list[_Pair]] = EffectTable(job, variants, settings, checked, header, "pairs", None)
     n = job.runtime.parts.pairs
 
@@ -74,11 +74,6 @@ def _score_pairs(job: PairsJob, variants: VariantInput, progress: ProgressCallba
     summary = table.write(parts, _rows_of_pairs, progress)
     left_out.update(summary.left_out)
     return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
-
-
-def _heads(scorer: HaplotypeScorer) -> list[HaplotypeScorer]:
-    """Return the scorers of the heads of a scorer of several, or the scorer itself."""
-    return cast("list[HaplotypeScorer]", scorer_parts(scorer)) or [scorer]
 
 
 def _header(heads: Sequence[HaplotypeScorer]) -> list[str]:
@@ -132,7 +127,7 @@ def _neighbour_pairs(alts: Iterable[tuple[Record, Variant]], within: int, left_o
 
 
 def _rows_of_pairs(scorer: HaplotypeScorer, pairs: Sequence[_Pair]) -> Rows:
-    heads, lines = _heads(scorer), []
+    heads, lines = haplotype_scorers(scorer), []
     for pair in pairs:
         fields = [pair.second.chrom, *(str(x) for v in (pair.first, pair.second) for x in (v.pos, v.ref, v.alt))]
         for head in heads:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, cast
 
 from genoformer.formats.vcf import Record
 from genoformer.genome.variants import Variant
@@ -76,3 +77,14 @@ class HaplotypeScorer(VariantScorer, Protocol):
     def haplotypes(
         self, chrom: str, start: int, centre: int, haplotypes: Sequence[Sequence[Variant]], *, anchor: int | None = None
     ) -> list[TrackScores]: ...
+
+
+def haplotype_scorers(scorer: HaplotypeScorer) -> list[HaplotypeScorer]:
+    """Return the scorers of the heads of a scorer of several, or the scorer itself."""
+    return cast("list[HaplotypeScorer]", scorer_parts(scorer)) or [scorer]
+
+
+def shared_work(scorer: VariantScorer) -> AbstractContextManager[None]:
+    """Return a block in which the heads of a scorer of several compute what they have in common once."""
+    block: AbstractContextManager[None] = scorer.sharing() if hasattr(scorer, "sharing") else nullcontext()
+    return block

@@ -272,7 +272,7 @@ class TextSink(Sink):
             finally:
                 sys.stdout.buffer.flush()
         elif self.bgzip:
-            with closing(_Bgzip(part)) as file:
+            with closing(Bgzip(part)) as file:
                 yield file
         elif self.path.suffix == ".gz":
             with part.open("wb") as raw, io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=raw, mtime=0)) as packed:
@@ -282,7 +282,7 @@ class TextSink(Sink):
                 yield file
 
 
-class _Bgzip:
+class Bgzip:
     """Wrapper of pysam's BGZFile that adds a useful message to a failed write."""
 
     def __init__(self, path: Path) -> None:

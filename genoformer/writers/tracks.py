@@ -1,4 +1,4 @@
-"""Predicted tracks -> bigWig, a folder of bigWigs, Parquet, a figure; each appears complete or not at all."""
+"""Predicted tracks -> bigWig, a folder of bigWigs, Parquet, TSV, a figure; each appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -20,6 +20,8 @@ from genoformer.formats.bed import Intervals
 from genoformer.formats.bigwig import BigWigWriter, new_bigwig
 from genoformer.formats.track_table import Track
 from genoformer.genome.genes import LocusAnnotation
+from genoformer.tables import rounded, tsv_line
+from genoformer.writers.base import Bgzip
 from genoformer.writers.parquet import ParquetRows
 from genoformer.writers.track_figure import MAX_BINS, MAX_PANELS, draw_tracks
 
@@ -144,6 +146,34 @@ def _parquet(output: TrackOutput) -> Iterator[TrackSink]:
         yield ParquetTracks(rows)
 
 
+class TableTracks:
+    """Sink of a TSV: chrom, start and end of each bin, and a column per track, with five significant digits; no value is empty.
+
+    write: adds text to the file.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self.write = write
+
+    def add(self, bins: BinnedTracks) -> None:
+        chrom, starts, ends, values = bins
+        rows = zip(starts.tolist(), ends.tolist(), values.T.tolist(), strict=True)
+        lines = ("\t".join([chrom, str(start), str(end), *map(rounded, row)]) for start, end, row in rows)
+        self.write("".join(f"{line}\n" for line in lines))
+
+
+@contextmanager
+def _table(output: TrackOutput) -> Iterator[TrackSink]:
+    is_bgzip = output.path.suffix.lower() == ".gz"  # so that tabix can index it
+    with atomic_write(output.path) as part, closing(Bgzip(part)) if is_bgzip else part.open("wb") as file:
+
+        def write(text: str) -> None:
+            file.write(text.encode())
+
+        write(tsv_line(["chrom", "start", "end", *column_names(output.tracks)]) + "\n")
+        yield TableTracks(write)
+
+
 def parquet_rows(path: Path, names: Sequence[str], most_rows: int = _MOST_ROWS) -> ParquetRows:
     """Open a Parquet file of tracks with these names, in row groups of at most `most_rows` rows."""
     columns = [("chrom", "string"), ("start", "int64"), ("end", "int64")]
@@ -204,19 +234,21 @@ SINKS: dict[str, Callable[[TrackOutput], AbstractContextManager[TrackSink]]] = {
     ".bigwig": _one_bigwig,
     "": _bigwigs,
     ".parquet": _parquet,
+    ".tsv": _table,
+    ".tsv.gz": _table,
     ".png": _figure,
     ".svg": _figure,
 }
 
 
 def new_sink(output: TrackOutput) -> AbstractContextManager[TrackSink]:
-    """Return a sink for predictions by suffix: bigWig, Parquet or figure; without a suffix, a folder with a bigWig per track.
+    """Return a sink for predictions by suffix: bigWig, Parquet, TSV, figure; without one, a folder with a bigWig per track.
 
     The output appears under its name when the block ends without an error. Raises ConfigError for tracks or intervals that a
     format cannot hold.
     """
     path = output.path
-    kind = "" if path.is_dir() else path.suffix.lower()
+    kind = "" if path.is_dir() else next((s for s in SINKS if s and path.name.lower().endswith(s)), path.suffix.lower())
     if kind not in SINKS:
         known = ", ".join(filter(None, SINKS))
         raise ConfigError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from itertools import product
+from collections import defaultdict
+from itertools import permutations, product
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +67,7 @@ def naive_distribution(units: np.ndarray) -> np.ndarray:
 
 def naive_least_hit(units: np.ndarray) -> float:
     scores = naive_distribution(units)
-    hits = [s for s in set(scores.tolist()) if (scores >= s).mean() <= THRESHOLD]
+    hits = [s for s in set(scores.tolist()) if s > 0 and (scores >= s).mean() <= THRESHOLD]
     return min(hits, default=np.inf)
 
 
@@ -131,6 +133,55 @@ def test_changes_do_not_depend_on_the_spelling_or_the_batch(genome) -> None:
     assert [int(of.motif[0]) for of in alone] == lost.motif.tolist()
 
 
+@pytest.mark.parametrize(("n_wrong", "is_hit"), [(7, False), (6, True)])
+def test_a_hit_has_a_positive_score(make_fasta, n_wrong: int, is_hit: bool) -> None:
+    """An allele that takes away one mismatch of a sharp motif of 20 bases: with 6 left the score is negative, with 5 it is not.
+
+    Windows of random bases have at most 6 mismatches with P = 2.8e-5, less than the threshold.
+    """
+    p = sum(comb(20, k) * 3**k for k in range(7)) / 4**20
+    assert p < 1e-4
+    right, wrong = np.log2(0.9701) + 2, np.log2(0.0101) + 2
+    assert 14 * right + 6 * wrong < 0 < 15 * right + 5 * wrong
+    text, site = "C" * 60 + "A" * (20 - n_wrong) + "C" * n_wrong + "C" * 60, 60 + 20 - n_wrong
+    genome = gf.Genome(make_fasta(chr1=text))
+    motif = Matrix("m", np.tile([0.97, 0.01, 0.01, 0.01], (20, 1)))
+    gained, lost = motif_changes(MotifSet([motif], 1e-4), genome, [Variant("chr1", site + 1, "C", "A")])
+    assert (gained.motif[0], lost.motif[0]) == (0 if is_hit else -1, -1)
+    if is_hit:
+        units = units_of(motif)
+        assert gained.alt[0] == pytest.approx(UNIT * (15 * units[0, 0] + 5 * units[0, 1]))
+        assert gained.ref[0] < 0 < gained.alt[0]
+
+
+def naive_p_of_substitutions(units: np.ndarray, low: int, high: int) -> float:
+    """P that a random substitution takes the score from at most low to at least high, from distributions of the other bases."""
+    total = 0.0
+    for i, row in enumerate(units.tolist()):
+        others = {0: 1.0}
+        for column in np.delete(units, i, axis=0).tolist():
+            after: dict[int, float] = defaultdict(float)
+            for score, p in others.items():
+                for unit in column:
+                    after[score + unit] += p / 4
+            others = after
+        for before, then in permutations(row, 2):
+            total += sum(p for score, p in others.items() if score + before <= low and score + then >= high)
+    return total / (12 * len(units))
+
+
+@pytest.mark.parametrize("width", [9, 19, 30])
+def test_p_of_substitutions_of_long_motifs_is_that_of_a_naive_convolution(width: int) -> None:
+    units = units_of(made_motifs(1, seed=width)[0]._replace(p=np.random.default_rng(width).dirichlet([0.3] * 4, size=width)))
+    distribution = Distribution(units, 1e-4)
+    hit, best = int(distribution.least_hit), int(units.max(axis=1).sum())
+    pairs = [(hit - 1, hit), (hit - 90, hit + 3), (best - 40, best), (best - 400, best - 5)]
+    pairs = [(low, max(high, hit)) for low, high in pairs]
+    found = distribution.p_of_substitutions(*np.array(pairs).T)
+    np.testing.assert_allclose(found, [naive_p_of_substitutions(units, *pair) for pair in pairs], rtol=1e-9)
+    assert found[:3].min() > 0  # the last step is larger than that of one base
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_p_of_scores_and_of_substitutions_count_all_windows(seed: int) -> None:
     (matrix,) = made_motifs(1, seed=seed)
@@ -139,7 +190,7 @@ def test_p_of_scores_and_of_substitutions_count_all_windows(seed: int) -> None:
     every = np.unique(scores)
     at = np.concatenate([every, every - 1, [every[0] - 9, every[-1] + 9]])
     np.testing.assert_allclose(distribution.p_at_least(at), [(scores >= s).mean() for s in at], atol=1e-12)
-    hits = [s for s in every if (scores >= s).mean() <= THRESHOLD]
+    hits = [s for s in every if s > 0 and (scores >= s).mean() <= THRESHOLD]
     assert [s for s in every if s >= distribution.least_hit] == hits
     pairs = [(low, high) for high in hits for low in every[:: max(1, len(every) // 12)] if low < high]
     counted = []

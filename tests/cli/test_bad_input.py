@@ -547,7 +547,7 @@ def test_killed_and_repeated(big: Big, tmp_path: Path, sent: signal.Signals, sta
 
     again = run(*command)
     assert_scored(again)
-    assert f"{n_done} parts were there from an interrupted run" in again.stderr
+    assert f"{n_done} finished parts of an earlier run were used" in again.stderr
     assert names(tmp_path) == {p.name for p in big.whole.glob(f"{name}*") if p.name in (name, f"{name}.tbi")}
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (big.whole / path.name).read_bytes()
@@ -592,7 +592,7 @@ def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path],
         assert name not in names(world.out)
     again = score(world, vcf, *PARTS_OF_TEN, out=name)
     assert_scored(again)
-    assert "7 parts were there" in again.stderr
+    assert "7 finished parts of an earlier run" in again.stderr
     assert {path.name[3:]: path.read_bytes() for path in world.out.glob("out*")} == whole
     assert not list(world.out.glob(".*"))
 
@@ -636,7 +636,7 @@ def test_a_torn_part_is_done_again(world: World, make_vcf: Callable[..., Path]) 
     part.write_bytes(part.read_bytes()[:100])
     again = score(world, vcf, *PARTS_OF_TEN)
     assert_scored(again)
-    assert "3 parts were there" in again.stderr
+    assert "3 finished parts of an earlier run" in again.stderr
     assert (world.out / "out.vcf").read_bytes() == (world.out / "whole.vcf").read_bytes()
 
 

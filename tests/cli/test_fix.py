@@ -316,7 +316,7 @@ def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatc
     monkeypatch.undo()
     done = place.score(vcf)
     assert done.exit_code == 0, done.stderr
-    assert "were there from an interrupted run" in done.stderr
+    assert "finished parts of an earlier run were used" in done.stderr
 
 
 def test_a_table_from_python_warns_of_what_does_not_fit(place: Place) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyBigWig
 import pytest
 from commands import assert_refused, run, run_well
@@ -78,6 +79,17 @@ def test_one_track_of_a_region_is_one_bigwig_and_a_stride_is_measured(tmp_path: 
     assert_refused(run(*common, "--track", "entropi", "-o", tmp_path / "x.bw"), "--track names 'entropi', expected entropy")
     assert_refused(run("predict", "-m", model, "--track", "entropy", "-o", tmp_path / "x.bw"), "--fasta is missing")
     assert not (tmp_path / "x.bw").exists()
+
+
+def test_tracks_become_a_table_with_a_row_for_each_base(tmp_path: Path, model: Path, fasta) -> None:
+    common = ("predict", "-f", fasta, "-m", model, "-r", "chr1:696-705", "-r", "chr2:1-3", "--track", "entropy,logprob")
+    run_well(*common, "-o", tmp_path / "o.tsv.gz")
+    run_well(*common, "-o", tmp_path / "o.parquet")
+    table, exact = pd.read_csv(tmp_path / "o.tsv.gz", sep="\t"), pd.read_parquet(tmp_path / "o.parquet")
+    assert list(table) == ["chrom", "start", "end", "entropy", "logprob"]
+    assert table.start.tolist() == [*range(695, 705), 0, 1, 2]
+    assert table[table.entropy.isna()].start.tolist() == [700]
+    pd.testing.assert_frame_equal(table, exact, check_dtype=False, rtol=1e-4)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

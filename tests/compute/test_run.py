@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from compute_tasks import Adding
 
-from genoformer.compute import Compute, InputParts, MemoryStore, PartedRun, Partition, resumable, resumed_threads
+from genoformer.compute import (
+    Compute,
+    InputParts,
+    MemoryStore,
+    MissingPartsError,
+    PartedRun,
+    Partition,
+    resumable,
+    resumed_threads,
+    split_shard,
+)
 from genoformer.compute.pools import LocalPool, Pool, WorkerError, pool_results, run_pool
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import write_text
@@ -184,3 +194,39 @@ def test_a_partition_counts_its_missing_parts(tmp_path: Path) -> None:
     store.put(1, 5)
     partition: Partition[list[int]] = parts((2, 2))
     assert (partition.n_parts, partition.n_missing(store)) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("shard", "lost", "message"),
+    [
+        (
+            (1, 4),
+            [2, 6],
+            "shard 3/4 has not finished: 2 of its 3 parts are missing; run `genoformer score 'my in.vcf' --shard 3/4`",
+        ),
+        (
+            (4, 4),
+            [1, 2, 5, 6, 9],
+            "shards 2/4 and 3/4 have not finished: 5 of their 6 parts are missing; run `genoformer score 'my in.vcf' --shard "
+            "2/4`, and the others likewise; then merge again.",
+        ),
+        ((1, 11), list(range(1, 11)), "shards 2/11, 3/11, 4/11, 5/11, 6/11 and 5 more have not finished: 10 of their 10 parts"),
+        (
+            None,
+            [4],
+            "1 of 11 parts are missing; run `genoformer score 'my in.vcf'`, which computes them and writes the output.",
+        ),
+    ],
+)
+def test_an_error_names_the_missing_shards_and_their_command(monkeypatch, tmp_path: Path, shard, lost, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    error, command = MissingPartsError(lost, 11), ["score", "my in.vcf"]
+    assert str(error.with_command(tmp_path, command, shard)).startswith(message)
+    elsewhere = error.with_command(tmp_path / "runs", command, shard)
+    assert f"` in {tmp_path / 'runs'}" in str(elsewhere)
+
+
+@pytest.mark.parametrize("option", [["--shard", "2/8"], ["--shard=2/8"]])
+def test_the_shard_of_a_command_is_split_off(option: list[str]) -> None:
+    assert split_shard(["score", *option, "--sharded", "-q"]) == (["score", "--sharded", "-q"], (2, 8))
+    assert split_shard(["score", "-q"]) == (["score", "-q"], None)

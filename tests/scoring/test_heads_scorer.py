@@ -25,6 +25,7 @@ from genoformer.scoring.scoring_choices import chosen_scores
 MODEL = small_alphagenome()
 HEADS = ("human_dnase_1bp", "human_chip_tf_128bp", "human_rna_seq_1bp", "human_contact_maps", "human_splice_sites_junction")
 ROWS = [*VARIANTS, snv(7500)]
+GENOTYPES = ("0|1\t1|0", "1|0\t0|0", "0|1\t1|0", "0|1\t0|1")
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,43 @@ def test_pairs_of_several_heads_are_those_of_each_head_alone(folder, tmp_path) -
                 assert renamed.tolist() == one[column].tolist()
             n_columns += 1
     assert len(together.columns) == n_columns
+
+
+def test_haplotypes_of_several_heads_are_those_of_each_head_alone(folder, tmp_path) -> None:
+    """Heads of bins of 1, 128 and 2,048 bases; on the grid, whose steps their bins set, the window is that of the largest."""
+    rows = [f"c1\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t.\tGT\t{gt}\n" for v, gt in zip(ROWS, GENOTYPES, strict=True)]
+    head = "##fileformat=VCFv4.2\n##contig=<ID=c1,length=9000>\n" + '##FORMAT=<ID=GT,Number=1,Type=String,Description="GT">\n'
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1\tS2\n"
+    (tmp_path / "phased.vcf").write_text(head + columns + "".join(rows))
+    words = ("haplotypes", tmp_path / "phased.vcf", *common(folder)[2:], "-r", "c1:4500-4520", "-r", "c1:7000-7001")
+    scores = ("-s", "SAD,CENTER_MASK_501_DIFF_LOG2_SUM,CONTACT_MAP")
+    heads = ("human_dnase_1bp", "human_chip_tf_128bp", "human_contact_maps")
+    run_well(*words, *scores, *of_heads(heads), "-o", tmp_path / "grid.tsv")
+    assert pd.read_csv(tmp_path / "grid.tsv", sep="\t").variants.tolist() == [1, 2, 3, 2, 0, 2, 1, 3, 4, 2, 1, 3]
+    words = (*words, "--anchor", "variant")
+    run_well(*words, *scores, *of_heads(heads), "-o", tmp_path / "all.tsv")
+    together = pd.read_csv(tmp_path / "all.tsv", sep="\t")
+    assert together.haplotype.tolist() == ["1", "2", "sum"] * 4
+    assert together.variants.tolist() == [1, 2, 3, 2, 0, 2, 0, 1, 1, 0, 1, 1]
+    n_columns = 7
+    for head in heads:
+        of_head = ("-s", "CONTACT_MAP") if head == "human_contact_maps" else ("-s", "SAD,CENTER_MASK_501_DIFF_LOG2_SUM")
+        run_well(*words, *of_head, "--head", head, "-o", tmp_path / "one.tsv")
+        one = pd.read_csv(tmp_path / "one.tsv", sep="\t")
+        pd.testing.assert_frame_equal(one.iloc[:, :7], together.iloc[:, :7])
+        for column in one.columns[7:]:
+            score = next(name for name in scores[1].split(",") if column.startswith(name))
+            renamed = together[f"{score}_{head}{column.removeprefix(score)}"]
+            if one[column].dtype == float:
+                np.testing.assert_allclose(renamed, one[column], rtol=1e-4, atol=1e-6, err_msg=column)
+                assert (one[column][together.variants > 0] != 0).any()
+            else:
+                assert renamed.fillna("").tolist() == one[column].fillna("").tolist()
+            n_columns += 1
+    assert len(together.columns) == n_columns
+    by_pattern = tmp_path / "pattern.tsv"
+    run_well(*words, "-s", "SAD", "--head", "human_*_1bp", "-o", by_pattern)
+    assert "SAD_human_rna_seq_1bp" in by_pattern.read_text()
 
 
 def test_vcf_and_parquet_have_the_same_scores(folder, tmp_path) -> None:

@@ -137,7 +137,8 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
         assert not out.exists()
     status, text = said("merge", str(out))
     assert status == 2
-    assert "3 of 10 parts are missing (the first has number 2); run the missing shards" in text
+    assert "shard 2/3 has not finished: 3 of its 3 parts are missing; run `genoformer score " in text
+    assert text.rstrip().endswith("--shard 2/3`; then merge again.")
     assert said(*command, "--shard=2/3")[0] == 0
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -146,7 +147,7 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
     assert status == 0, text
     assert not list(elsewhere.iterdir())
     monkeypatch.chdir(tmp_path)
-    assert "10 parts were there from an interrupted run" in text
+    assert "10 parts of the shards were joined" in text
     parallel = out.read_bytes()
     out.unlink()
     assert said(*command, "--threads", "1")[0] == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pysam
 import pytest
 
 from genoformer import plots
@@ -86,6 +88,29 @@ def test_parquet_has_a_row_for_each_bin(tmp_path: Path, rows: int) -> None:
     assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups >= (6 if rows == 1 else 1)
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.b.tsv.gz"])
+def test_a_table_has_a_row_for_each_bin_and_tabix_indexes_it(tmp_path: Path, name: str) -> None:
+    stretches = [*STRETCHES, stretch("chr2", [16, 17, 18], [1 / 3, np.nan], [np.nan, -2e-7])]
+    fill(tmp_path / name, stretches=stretches)
+    opened = gzip.open if name.endswith(".gz") else open
+    with opened(tmp_path / name, "rt") as file:
+        assert [line.rstrip("\n").split("\t") for line in file] == [
+            ["chrom", "start", "end", "CAGE:liver/1", "dnase"],
+            ["chr1", "5", "8", "1", "4"],
+            ["chr1", "8", "16", "2", "5"],
+            ["chr1", "16", "20", "3", "6"],
+            ["chr1", "24", "32", "7", "8"],
+            ["chr2", "0", "8", "0.5", "0"],
+            ["chr2", "8", "16", "0", "1"],
+            ["chr2", "16", "17", "0.33333", ""],
+            ["chr2", "17", "18", "", "-2e-07"],
+        ]
+    if opened is gzip.open:
+        path = pysam.tabix_index(str(tmp_path / name), seq_col=0, start_col=1, end_col=2, zerobased=True, line_skip=1)
+        with pysam.TabixFile(path) as file:
+            assert [row.split("\t")[1] for row in file.fetch("chr2", 16, 17)] == ["16"]
+
+
 def test_what_waits_for_its_row_group_does_not_hold_the_window_it_was_cut_from(tmp_path: Path) -> None:
     window = np.ones((2, 1_000), dtype=np.float32)
     with new_sink(TrackOutput(tmp_path / "a.parquet", CONTIGS, TRACKS, ASKED)) as sink:
@@ -117,7 +142,7 @@ def test_a_panel_for_each_track_over_the_contigs_coordinates() -> None:
     assert axes[1].xaxis.get_major_formatter()(1_000_010.0, 0) == "1,000,010"
 
 
-@pytest.mark.parametrize("name", ["a.bw", "out", "a.parquet", "a.png"])
+@pytest.mark.parametrize("name", ["a.bw", "out", "a.parquet", "a.tsv", "a.tsv.gz", "a.png"])
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_fails_leaves_nothing_behind(tmp_path: Path, name: str, empty: bool) -> None:
     def failing() -> None:
@@ -140,7 +165,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path, name: str, empty: bool
             ASKED,
             "option tracks selects 2, but .*a.bw is a bigWig, which holds one",
         ),
-        ("a.txt", TRACKS, ASKED, "names no known format; end the name in .bw, .bigwig, .parquet, .png"),
+        ("a.txt", TRACKS, ASKED, "names no known format; end the name in .bw, .bigwig, .parquet, .tsv, .tsv.gz, .png"),
         ("no/a.bw", TRACKS, ASKED, "does not exist; create it first"),
         ("full", TRACKS, ASKED, "exists and is not an empty folder"),
         ("out", [Track(i, str(i)) for i in range(600)], ASKED, "selects 600, which need as many open files; choose up to 512"),

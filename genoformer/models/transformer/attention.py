@@ -213,8 +213,12 @@ class Attention(nn.Module):
         key_at = torch.arange(x.shape[1], device=x.device)[None]
         if past is not None:
             key_at = key_at + past.first(x.device)[:, None]
+        both: Tensor | None = None  # queries and keys, next to each other in memory
         if rows is None:
-            q, k, v = self.qkv(x).split([n_query, n_kv, n_kv], dim=-1)
+            projected = self.qkv(x)
+            q, k, v = projected.split([n_query, n_kv, n_kv], dim=-1)
+            if past is None and self.norm_query is None and not torch.is_grad_enabled():
+                both = projected[..., : n_query + n_kv]
             query_at = key_at
         else:
             weight, bias = self.qkv.weight, self.qkv.bias
@@ -232,8 +236,12 @@ class Attention(nn.Module):
                     shared[kind] = angles
             else:
                 angles = shared[kind]
-            q = turn(q, angles) if rows is None else rotate(q, query_at, self.rotary_base)
-            k = turn(k, angles)
+            if both is not None:  # together in one pass over memory
+                turned = turn(both.unflatten(-1, (-1, self.head_size)).transpose(1, 2), angles)
+                q, k = turned[:, : self.n_heads], turned[:, self.n_heads :]
+            else:
+                q = turn(q, angles) if rows is None else rotate(q, query_at, self.rotary_base)
+                k = turn(k, angles)
         return q, k, v, query_at, key_at
 
     def _bias(

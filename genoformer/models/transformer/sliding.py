@@ -77,15 +77,17 @@ def stem_of_sliding_windows(model: Encoder, windows: SlidingWindows, starts: lis
     for i, start in enumerate(starts):
         stretch[0, start : start + n_bases] = ids[i, first:end]
     shared = convolved(stem.norm(model._embed_tokens(stretch)))[0]  # [L of all windows - 2 reach, D]
-    out = x.clone()
-    for i, start in enumerate(starts):
-        out[i, first + reach : end - reach] += shared[start : start + n_bases - 2 * reach]
     patches = (
         (0, first + reach, reach, 0),
         (row - reach, row + reach + 1, 0, 0),
         (end - reach, n_tokens, 0, reach),
     )
+    own = []  # output of the patches, which is not shared
     for begin, stop, left, right in patches:
         rows = slice(begin if left else begin - reach, stop if right else stop + reach)
-        out[:, begin:stop] = x[:, begin:stop] + convolved(stem.norm(x[:, rows]), left, right)
-    return out
+        own.append(x[:, begin:stop] + convolved(stem.norm(x[:, rows]), left, right))
+    for i, start in enumerate(starts):
+        x[i, first + reach : end - reach] += shared[start : start + n_bases - 2 * reach]
+    for (begin, stop, _, _), patch in zip(patches, own, strict=True):
+        x[:, begin:stop] = patch
+    return x
