@@ -22,6 +22,7 @@ from genoformer.progress import ProgressCallback, Stage
 from genoformer.report.canvas import BasesRow, ChangesRow, Row, TrackRow
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.variant_scorer import VariantScorer
 
 _TOGETHER = 4  # bases of ISM between two reports of its progress
 
@@ -55,11 +56,19 @@ def ism_rows(opened: Opened, locus: Locus, tracks: Sequence[int], progress: Prog
     name = maps[0].names[0]
     score = name.partition(" ")[0].rstrip(",:")
     unit = SCORES[score].unit if score in SCORES else "change of the output"
-    label = f"ISM of {name}"
+    label = f"ISM of {name}{_of_track(scorer, tracks)}"
     return [
         BasesRow(f"{label}: importance", f"minus the mean of the three changes, {unit}", locus.start, locus.codes, importance),
         ChangesRow(f"{label}: each change", unit, locus.start, locus.codes, values),
     ]
+
+
+def _of_track(scorer: VariantScorer, tracks: Sequence[int]) -> str:
+    """Return the description of a single track, for a label."""
+    if not isinstance(scorer, TrackScorer) or len(tracks) != 1:
+        return ""
+    text = scorer.targets[tracks[0]].description or scorer.targets[tracks[0]].identifier if scorer.targets else ""
+    return f", {text or f'{scorer.head}_{tracks[0]}'}"
 
 
 def _pieces(locus: Locus) -> list[Locus]:
@@ -94,7 +103,7 @@ def attention_rows(opened: Opened, window: Place, profile: str, progress: Progre
         change = None
         if rows and locus.alleles is not None and locus.alleles.ref_length != locus.alleles.alt_length:
             change = (locus.alleles.ref_start, locus.alleles.ref_length, locus.alleles.alt_length)
-        rows.append(BasesRow(f"{label}{name}", _UNITS[profile], window.start, of.codes, values, change))
+        rows.append(BasesRow(f"{label}{name}", _UNITS[profile], window.start, of.codes, values, change, "attention"))
     return rows
 
 

@@ -22,7 +22,7 @@ from genoformer.inference.runtime import Runtime
 from genoformer.interpretation.explain import explain
 from genoformer.models.base import Attends, Classifies, has
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.report.canvas import BasesRow, ChangesRow, Mark, Row, Scene, TrackRow, track_rows
+from genoformer.report.canvas import BasesRow, ChangesRow, Mark, Row, Scene, TrackRow, distinct_labels, track_rows
 from genoformer.report.cards import short
 from genoformer.report.sentences import score_sentence
 from genoformer.scoring.track_scorer import TrackScorer
@@ -97,9 +97,9 @@ class Browser:
         rows: list[Row] = list(track_rows(explained.windows, variant.start))
         for name, codes, heights in (("REF", alleles.ref, explained.ref), ("ALT", alleles.alt, explained.alt)):
             on_alt = change if name == "ALT" and change[1] != change[2] else None
-            rows.append(BasesRow(f"Logo of {name}", explained.label, locus.start, codes, heights.sum(-1), on_alt))
+            rows.append(BasesRow(f"Logo of {name}", explained.label, locus.start, codes, heights.sum(-1), on_alt, "logo"))
         if query.ism:
-            chosen = self._ism_tracks(scorer, explained.windows[0].label if explained.windows else "")
+            chosen = self._ism_tracks(scorer, explained.windows[0].name if explained.windows else "")
             rows += ism_rows(self.opened, locus_around(self.genome, place, bases), chosen, progress)
         if query.attention:
             rows += attention_rows(self.opened, self._window(scorer, place), query.attention, progress)
@@ -118,13 +118,26 @@ class Browser:
         shown = short(variant.ref), short(variant.alt)
         named = dict(texts)
         sentences = [
-            score_sentence(score.name, values[i], shown, named.get(f"{score.name}_TRACK") or named.get(f"{score.name}_CLASS"))
+            score_sentence(
+                score.name,
+                values[i],
+                shown,
+                self._described(scorer, named.get(f"{score.name}_TRACK")) or named.get(f"{score.name}_CLASS"),
+            )
             for score in scorer.scores
             for i, column in enumerate(scorer.columns)
             if column.name == score.name and np.isfinite(values[i])
         ][:1]
         of_file = [] if listed is None else [f"In the scored file: {listed.score}."]
         return (*sentences, *of_file, meaning), tuple(pair for pair in texts if pair[1] not in ("", "."))
+
+    def _described(self, scorer: VariantScorer, track: str | None) -> str | None:
+        """Return the description of a track with its name, such as DNASE:liver (ENCFF1)."""
+        about = scorer.layout.outputs.descriptions if isinstance(scorer, TrackScorer) else None
+        if about is None or track is None or not isinstance(scorer, TrackScorer):
+            return track
+        text = about[list(scorer.layout.names).index(track)]
+        return f"{text} ({track})" if text and text != track else track
 
     def _region(self, query: Query, place: Place, progress: ProgressCallback) -> View:
         """Return the predicted tracks of a region; of a language model letters of its middle."""
@@ -139,8 +152,14 @@ class Browser:
         if query.ism:
             chosen = self._ism_tracks(self.opened.scorer_of(query.tracks), "")
             rows += ism_rows(self.opened, locus_around(self.genome, middle, bases), chosen, progress)
+            notes += [f"ISM is of the middle {bases:,} of {length:,} bases."] if bases < length else []
         if query.attention:
-            rows += attention_rows(self.opened, self._window(scorer, place), query.attention, progress)
+            window = self._window(scorer, place)
+            rows += attention_rows(self.opened, window, query.attention, progress)
+            size = window.end - window.start
+            notes += (
+                [f"Attention reads the middle {size:,} of {length:,} bases, a window of the model."] if size < length else []
+            )
         if not rows:
             notes.append("This model has no tracks: choose ISM or attention to see what it reads in this region.")
         view = (middle.start, middle.end) if not isinstance(scorer, TrackScorer) and query.ism else (place.start, place.end)
@@ -176,21 +195,20 @@ class Browser:
             table = cast(TrackPrediction, prediction).table(progress)
         values = table.iloc[:, 3:].to_numpy(dtype=np.float32).T
         unit = f"predicted signal of {'1 bp' if size == 1 else f'{size:,} bp bins'}"
+        labels = distinct_labels([of.description or of.identifier for of in shown], [of.identifier for of in shown])
         rows: list[Row] = [
-            TrackRow(track.description or track.identifier, unit, low, size, of, None, place.middle)
-            for track, of in zip(shown, values, strict=True)
+            TrackRow(label, unit, low, size, of, None, place.middle) for label, of in zip(labels, values, strict=True)
         ]
         return rows, [f"The first {len(shown)} of {n:,} tracks are shown; name the others in Tracks."] if n > len(shown) else []
 
-    def _ism_tracks(self, scorer: VariantScorer, label: str) -> list[int]:
+    def _ism_tracks(self, scorer: VariantScorer, drawn: str) -> list[int]:
         """Return the tracks that ISM sums: those that the query names, the drawn one, or the first."""
         if not isinstance(scorer, TrackScorer):
             return []
         if scorer is not self.opened.scorer:
             return [int(track) for track in scorer.tracks]
-        about = scorer.layout.outputs.descriptions
-        names = [text or name for text, name in zip(about or scorer.layout.names, scorer.layout.names, strict=True)]
-        return [int(scorer.tracks[names.index(label) if label in names else 0])]
+        names = list(scorer.layout.names)
+        return [int(scorer.tracks[names.index(drawn) if drawn in names else 0])]
 
     def _window(self, scorer: VariantScorer, place: Place) -> Place:
         """Return the bases that attention reads: the window of the model around a variant or the middle of a region."""

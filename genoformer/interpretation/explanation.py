@@ -26,6 +26,7 @@ class AlleleTracks(NamedTuple):
     ref: NDArray[np.floating]  # [N]
     alt: NDArray[np.floating]  # [N]
     unit: str = ""
+    name: str = ""  # identifier of the track
 
 
 class Printed(NamedTuple):

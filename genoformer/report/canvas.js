@@ -86,10 +86,13 @@ const genomeCanvas = (() => {
     box.addEventListener("change", () => { fixed = box.checked; redraw(); });
     const hasTracks = scene.rows.some((row) => row.kind === "track"), hasAlt = scene.rows.some((row) => row.pieces && row.pieces[0].alt);
     const key = (name, text) => element("span", { class: `canvas-key canvas-${name}` }, text);
+    const letters = scene.rows.find((row) => row.kind === "bases" && row.text.length <= 1200);
+    const toLetters = () => go(letters.start - 1, letters.start + letters.text.length + 1);
     const tools = element("div", { class: "canvas-tools", role: "group", "aria-label": "Move the region" },
       button("◀", "Pan left (arrow left)", () => pan(-0.25)), button("▶", "Pan right (arrow right)", () => pan(0.25)),
       button("+", "Zoom in (+)", () => zoom(0.5)), button("−", "Zoom out (-)", () => zoom(2)),
       button("Reset", "Region that was shown first (0)", reset), button("Whole", "Everything that was predicted", () => go(...whole)),
+      ...(letters ? [button("Letters", "Zoom to the letters (Enter)", toLetters)] : []),
       button("Save PNG", "Save the picture as PNG", save), where);
     const keys = element("div", { class: "canvas-keys" });
     if (hasTracks) keys.append(key("ref", hasAlt ? "REF" : "reference"));
@@ -206,6 +209,7 @@ const genomeCanvas = (() => {
       const acts = {
         ArrowLeft: () => pan(-step), ArrowRight: () => pan(step), "+": () => zoom(0.7), "=": () => zoom(0.7),
         "-": () => zoom(1 / 0.7), _: () => zoom(1 / 0.7), 0: reset, Home: () => go(...whole),
+        ...(letters ? { Enter: toLetters } : {}),
       };
       if (!acts[event.key]) return;
       acts[event.key]();
@@ -219,7 +223,8 @@ const genomeCanvas = (() => {
     observer.observe(host);
     measure();
     where.textContent = place();
-    reading.textContent = "Point at the canvas to read values. Drag, or use the wheel after a click; keys: arrows, +, -, 0.";
+    const wheel = host.dataset.wheel === "always" ? "use the wheel" : "use the wheel after a click";
+    reading.textContent = `Point at the canvas to read values. Drag, or ${wheel}; keys: arrows, +, -, 0.`;
     return { rows, picture: () => picture(first), go, view: () => [...view], draw };
   };
 })();

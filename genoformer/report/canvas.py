@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
@@ -84,11 +85,12 @@ class BasesRow(NamedTuple):
     codes: Codes  # [L]
     values: NDArray[np.floating]  # [L]
     change: tuple[int, int, int] | None = None  # of ALT: index of the variant, and lengths of REF and ALT
+    scale: str = ""  # rows with the same word have one scale, so that alleles can be compared
 
     def data(self) -> dict[str, Any]:
         row = {"kind": "bases", "label": self.label, "unit": self.unit, "start": self.start, "text": decode(self.codes)}
         changed = {"change": list(self.change)} if self.change is not None else {}
-        return row | {"values": packed(self.values)} | changed
+        return row | {"values": packed(self.values), "scale": self.scale} | changed
 
     def text(self) -> str:
         if not np.isfinite(self.values).any():
@@ -195,9 +197,22 @@ def _means(values: NDArray[np.floating], together: int) -> NDArray[np.floating]:
 
 def track_rows(tracks: Sequence[AlleleTracks], centre: int | None = None) -> list[TrackRow]:
     """Return the rows of the tracks of an explanation."""
+    labels = distinct_labels([of.label for of in tracks], [of.name for of in tracks])
     return [
-        TrackRow(of.label, of.unit, int(of.edges[0]), int(of.edges[1] - of.edges[0]), of.ref, of.alt, centre) for of in tracks
+        TrackRow(label, of.unit, int(of.edges[0]), int(of.edges[1] - of.edges[0]), of.ref, of.alt, centre)
+        for label, of in zip(labels, tracks, strict=True)
     ]
+
+
+def distinct_labels(descriptions: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the descriptions of tracks, with their names where several have one description, such as both strands of CAGE.
+
+    >>> distinct_labels(["CAGE:liver", "CAGE:liver", "DNASE:liver"], ["CNhs1+", "CNhs1-", "ENCFF1"])
+    ['CAGE:liver (CNhs1+)', 'CAGE:liver (CNhs1-)', 'DNASE:liver']
+    """
+    n = Counter(descriptions)
+    pairs = zip(descriptions, names, strict=True)
+    return [f"{text} ({name})" if n[text] > 1 and name else text for text, name in pairs]
 
 
 def explained_scene(

@@ -264,7 +264,7 @@ const canvasRows = (() => {
 
   // Places of the letters of a row: those of an insertion share the width of REF, after a deletion there is a gap.
   function places(row) {
-    const [at, nRef, nAlt] = row.change || [0, 0, 0], shared = Math.min(nRef, nAlt);
+    const [at, nRef, nAlt] = row.change || [0, 0, 0];
     const wide = nAlt > nRef && nRef ? nRef / nAlt : 1;
     const positions = [];
     for (let i = 0; i < row.text.length; i += 1) {
@@ -272,7 +272,7 @@ const canvasRows = (() => {
       else if (i < at + nAlt) positions.push([at + (i - at) * wide, wide]);
       else positions.push([i - nAlt + nRef, 1]);
     }
-    return { shared, of: positions.map(([x, width]) => [row.start + x, row.start + x + width]) };
+    return positions.map(([x, width]) => [row.start + x, row.start + x + width]);
   }
   function letter(pen, base, x, y, width, height, down) {
     const { ctx } = pen;
@@ -290,14 +290,17 @@ const canvasRows = (() => {
 
   // A number for each base: letters of this height where there is room, else bars.
   function bases(row) {
-    const values = unpack(row.values), { of } = places(row), all = extent([values]);
+    const values = unpack(row.values), of = places(row);
     return {
       values,
+      scale: row.scale,
+      partners: [],  // rows with the same scale, this one among them
+      visible: (pen) => values.filter((_, i) => of[i][1] > pen.from && of[i][0] < pen.to),
       height: LABEL + LETTERS + 8,
       draw(pen, top) {
         head(pen, row.label, row.unit, top);
         const shown = of.map(([a, b], i) => [a, b, i]).filter(([a, b]) => b > pen.from && a < pen.to);
-        const [low, high] = row.range || (pen.fixed ? all : extent([shown.map(([, , i]) => values[i])]));
+        const [low, high] = extent(this.partners.map((one) => (pen.fixed ? one.values : one.visible(pen))));
         const above = top + LABEL + 4, base = top + LABEL + LETTERS, span = high - low || 1;
         const y = (value) => base - ((value - low) / span) * (base - above), zero = y(0);
         const wide = pen.width / (pen.to - pen.from);
@@ -367,7 +370,11 @@ const canvasRows = (() => {
     const rows = [ruler()];
     if (scene.genes) rows.push(genes(scene.genes));
     if (scene.elements.length) rows.push(elements(scene.elements));
-    return [...rows, ...scene.rows.map((row) => kinds[row.kind](row))];
+    const made = scene.rows.map((row) => kinds[row.kind](row));
+    for (const row of made) {
+      if (row.partners) row.partners = made.filter((one) => one === row || (row.scale && one.scale === row.scale));
+    }
+    return [...rows, ...made];
   }
   return { make, unpack, grouped, short, line, write };
 })();
