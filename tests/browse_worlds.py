@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from commands import run_well
-from small_models import small_encoder, small_enformer
+from small_models import small_classifier, small_encoder, small_enformer
 
 from genoformer.browse import BrowseRequest
 from genoformer.models import registry
@@ -25,7 +25,7 @@ INSERTION = f"chr1:1100:{BASES[1099]}:{BASES[1099]}TTG"
 
 
 class World(NamedTuple):
-    """A folder with g.fa, g.gtf, e.bed, the models `language` and `tracks`, and s.vcf, scored by `tracks`."""
+    """A folder with g.fa, g.gtf, e.bed, the models `language`, `tracks` and `classes`, and s.vcf, scored by `tracks`."""
 
     folder: Path
 
@@ -48,6 +48,7 @@ def make_world(folder: Path) -> World:
     (folder / "e.bed").write_text("chr1\t950\t980\nchr1\t1110\t1120\n")
     registry.save(small_encoder(BaseTokenizer(), context_length=64, init_std=0.4), folder / "language")
     registry.save(small_enformer(), folder / "tracks")
+    registry.save(small_classifier(BaseTokenizer()), folder / "classes")
     head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     rows = "".join(
         "\t".join((*place.split(":")[:2], name, *place.split(":")[2:], ".", ".", ".")) + "\n"

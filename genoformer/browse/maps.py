@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,21 +35,28 @@ def locus_around(genome: Genome, place: Place, bases: int) -> Locus:
     return Locus("", place.chrom, start, genome.window(place.chrom, start, length))
 
 
-def ism_rows(opened: Opened, locus: Locus, tracks: Sequence[int], progress: ProgressCallback = None) -> list[Row]:
-    """Return the importance of each base of a locus, and the score of each change. tracks: those that are summed."""
+class IsmTarget(NamedTuple):
+    """Tracks that ISM sums, of a track model; the class of a fine-tuned model, None for the last."""
+
+    tracks: Sequence[int] = ()
+    output: str | None = None
+
+
+def ism_rows(opened: Opened, locus: Locus, target: IsmTarget, progress: ProgressCallback = None) -> list[Row]:
+    """Return the importance of each base of a locus, and the score of each change, in the windows of `score`."""
     scorer = opened.scorer
     request = InterpretationRequest([locus], opened.model, fasta=opened.genome, device=opened.request.device)
-    options = IsmOptions()  # of a fine-tuned model: the logit of the last class
-    if not opened.is_classifier:
-        options = IsmOptions(strand="both" if scorer.options["strands"] == "both" else "forward", context=scorer.window)
+    options = IsmOptions(strand="both" if scorer.options["strands"] == "both" else "forward", context=scorer.window)
+    if opened.is_classifier:
+        options = replace(options, score=scorer.scores[0].name, output=target.output)
     if isinstance(scorer, TrackScorer):
-        options = replace(options, tracks=tuple(tracks), head=scorer.head, scale=scorer.scale)
+        windows = scorer.settings._asdict()  # shifts, indels, anchor
+        options = replace(options, tracks=tuple(target.tracks), head=scorer.head, scale=scorer.scale, **windows)
     session, ism = open_ism(open_session(request), options)
     stage = Stage(progress, "ISM, bases", len(locus.codes))
     (whole,) = session.loci
-    pieces = [whole] if ism.scoring is None else _pieces(whole)
     maps: list[Mutagenesis] = []
-    for piece in pieces:
+    for piece in _pieces(whole):
         maps += ism.maps(session.model, [piece])
         stage.add(len(piece.codes))
     values = np.concatenate([of.values[0] for of in maps])
@@ -56,7 +64,7 @@ def ism_rows(opened: Opened, locus: Locus, tracks: Sequence[int], progress: Prog
     name = maps[0].names[0]
     score = name.partition(" ")[0].rstrip(",:")
     unit = SCORES[score].unit if score in SCORES else "change of the output"
-    label = f"ISM of {name}{_of_track(scorer, tracks)}"
+    label = f"ISM of {name}{_of_track(scorer, target.tracks)}"
     return [
         BasesRow(f"{label}: importance", f"minus the mean of the three changes, {unit}", locus.start, locus.codes, importance),
         ChangesRow(f"{label}: each change", unit, locus.start, locus.codes, values),

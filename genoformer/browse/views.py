@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from genoformer.browse.maps import attention_rows, ism_rows, locus_around
-from genoformer.browse.opened import Listed, Opened, open_model
+from genoformer.browse.maps import IsmTarget, attention_rows, ism_rows, locus_around
+from genoformer.browse.opened import Opened, open_model
 from genoformer.browse.place import Place, read_place
 from genoformer.browse.request import BrowseRequest, Query
+from genoformer.browse.score_texts import score_texts
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -23,8 +24,6 @@ from genoformer.interpretation.explain import explain
 from genoformer.models.base import Attends, Classifies, has
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.report.canvas import BasesRow, ChangesRow, Mark, Row, Scene, TrackRow, distinct_labels, track_rows
-from genoformer.report.cards import short
-from genoformer.report.sentences import score_sentence
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.variant_scorer import VariantScorer
 
@@ -68,7 +67,7 @@ class Browser:
             "genome": self.genome.name,
             "contigs": [{"name": name, "length": n} for name, n in list(self.genome.contigs.items())[:200]],
             "kind": "tracks" if outputs is not None else "classes" if has(model, Classifies) else "language",
-            "attention": has(model, Attends),
+            "attention": has(model, (Attends, Classifies)),
             "n_tracks": 0 if outputs is None else len(outputs.names),
             "listed": [one.data() for one in opened.listed],
             "warnings": list(opened.warnings),
@@ -89,6 +88,7 @@ class Browser:
             most = min(scorer.longest_allele, _LONGEST)
             raise ConfigError(f"the longer allele has {length:,} bases, expected {most:,} at most; give shorter ones.")
         _report(progress, "scores and tracks of both alleles")
+        texts = score_texts(scorer, variant)
         listed = next((one for one in self.opened.listed if one.variant == variant), None)
         explained = explain(scorer, variant, flank=bases // 2, printed=None if listed is None else listed.printed)
         locus, alleles = explained.locus, explained.locus.alleles
@@ -99,45 +99,17 @@ class Browser:
             on_alt = change if name == "ALT" and change[1] != change[2] else None
             rows.append(BasesRow(f"Logo of {name}", explained.label, locus.start, codes, heights.sum(-1), on_alt, "logo"))
         if query.ism:
-            chosen = self._ism_tracks(scorer, explained.windows[0].name if explained.windows else "")
-            rows += ism_rows(self.opened, locus_around(self.genome, place, bases), chosen, progress)
+            names = [score.name for score in scorer.scores]
+            tracks = self._ism_tracks(scorer, explained.windows[0].name if explained.windows else "")
+            target = IsmTarget(tracks, texts.output(names, "CLASS"))
+            rows += ism_rows(self.opened, locus_around(self.genome, place, bases), target, progress)
         if query.attention:
             rows += attention_rows(self.opened, self._window(scorer, place), query.attention, progress)
         near = explained.tracks.edges if explained.tracks is not None else (locus.start, locus.end)
         mark = Mark(variant.start, variant.end, ">".join(explained.shown))
         scene = self._scene(str(variant), place, rows, (int(near[0]), int(near[-1])), mark)
-        return View(scene, *self._scores(scorer, variant, explained.meaning, listed))
-
-    def _scores(
-        self, scorer: VariantScorer, variant: Variant, meaning: str, listed: Listed | None
-    ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-        """Return the scores in words, and as `score` writes them."""
-        batch = scorer.score([variant])
-        values = batch.values[0].tolist()
-        texts = [(column.name, column.text(value)) for column, value in zip(scorer.columns, values, strict=True)]
-        shown = short(variant.ref), short(variant.alt)
-        named = dict(texts)
-        sentences = [
-            score_sentence(
-                score.name,
-                values[i],
-                shown,
-                self._described(scorer, named.get(f"{score.name}_TRACK")) or named.get(f"{score.name}_CLASS"),
-            )
-            for score in scorer.scores
-            for i, column in enumerate(scorer.columns)
-            if column.name == score.name and np.isfinite(values[i])
-        ][:1]
-        of_file = [] if listed is None else [f"In the scored file: {listed.score}."]
-        return (*sentences, *of_file, meaning), tuple(pair for pair in texts if pair[1] not in ("", "."))
-
-    def _described(self, scorer: VariantScorer, track: str | None) -> str | None:
-        """Return the description of a track with its name, such as DNASE:liver (ENCFF1)."""
-        about = scorer.layout.outputs.descriptions if isinstance(scorer, TrackScorer) else None
-        if about is None or track is None or not isinstance(scorer, TrackScorer):
-            return track
-        text = about[list(scorer.layout.names).index(track)]
-        return f"{text} ({track})" if text and text != track else track
+        of_file = "" if listed is None else f"In the scored file: {listed.score}."
+        return View(scene, (texts.sentence, of_file, explained.meaning), tuple(texts.columns.items()))
 
     def _region(self, query: Query, place: Place, progress: ProgressCallback) -> View:
         """Return the predicted tracks of a region; of a language model letters of its middle."""
@@ -150,8 +122,8 @@ class Browser:
         middle = place._replace(start=max(place.start, place.middle - bases // 2))
         middle = middle._replace(end=min(place.end, middle.start + bases))
         if query.ism:
-            chosen = self._ism_tracks(self.opened.scorer_of(query.tracks), "")
-            rows += ism_rows(self.opened, locus_around(self.genome, middle, bases), chosen, progress)
+            target = IsmTarget(self._ism_tracks(self.opened.scorer_of(query.tracks), ""))
+            rows += ism_rows(self.opened, locus_around(self.genome, middle, bases), target, progress)
             notes += [f"ISM is of the middle {bases:,} of {length:,} bases."] if bases < length else []
         if query.attention:
             window = self._window(scorer, place)

@@ -102,6 +102,20 @@ def test_a_variant_of_a_language_model_has_its_likelihood(world: World, text: st
     assert any("likely" in text for text in view.texts)
 
 
+def test_a_fine_tuned_model_has_the_class_of_its_strongest_score(world: World) -> None:
+    view = view_of(world, "classes", Query(SNV, ism=True, bases=10, attention="cls"))
+    table = gf.score(SNV, world.fasta, world.folder / "classes")
+    scores = dict(view.scores)
+    assert float(scores["LOGIT"]) == pytest.approx(float(table["LOGIT"].iloc[0]), rel=1e-3)
+    assert scores["LOGIT_CLASS"] == table["LOGIT_CLASS"].iloc[0]
+    (cells,) = rows_of(view, ChangesRow)
+    _, pos, ref, alt = SNV.split(":")
+    assert cells.values[int(pos) - 1 - cells.start, "ACGT".index(alt)] == pytest.approx(float(scores["LOGIT"]), rel=1e-3)
+    assert cells.values[int(pos) - 1 - cells.start, "ACGT".index(ref)] == 0
+    assert cells.label == f"ISM of LOGIT of {scores['LOGIT_CLASS']}: each change"
+    assert rows_of(view, BasesRow)[-1].label == "Attention (cls) of ALT"
+
+
 def test_attention_of_a_track_model_is_in_its_bins(world: World) -> None:
     view = view_of(world, "tracks", Query(SNV, attention="cls"))
     row = rows_of(view, TrackRow)[-1]
