@@ -21,9 +21,15 @@ from .verbosity import Command, print_note
 @shared.strand_with_default("both, or that of SCORED")
 @shared.scale
 @shared.contexts
-@click.option("--top", type=click.IntRange(min=0), default=50, show_default=True, help="Number of listed variants of SCORED.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=0, help="Port of the page on this machine.  [default: a free one]"
+    "--top", type=click.IntRange(min=0), metavar="N", default=50, show_default=True, help="Number of listed variants of SCORED."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    default=0,
+    help="Port of the page on this machine.  [default: a free one]",
 )
 @click.option("--open/--no-open", "opens", default=False, show_default=True, help="Open the page in the default browser.")
 @shared.device
@@ -32,7 +38,8 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
 
     \b
     genoformer browse demo -f genome.fa.gz
-    genoformer browse enformer scored.vcf.gz -f hg38.fa --gtf gencode.gtf.gz --elements peaks.bed
+    genoformer browse enformer scored.vcf.gz -f hg38.fa --gtf gencode.gtf.gz \\
+        --elements peaks.bed
 
     The command loads MODEL and prints the address of the page, which this machine alone can open; Ctrl-C ends it. Type a region
     (chr20:1,000,001-1,100,000), a variant (chr20:1050100:A:G) or, with --gtf, a gene. A track model shows its tracks, of a

@@ -27,8 +27,12 @@ MARKUP = re.compile(r"(`[^`]*`)|([][*<|])")
 
 
 def plain(text: str) -> str:
-    """Return text whose marks of Markdown, outside of `code`, are shown as they are."""
-    return MARKUP.sub(lambda mark: mark[1] or "\\" + mark[2], text)
+    """Return text whose marks of Markdown, outside of `code`, are shown as they are.
+
+    >>> plain("a*b < c|d, `x|y`")
+    'a\\\\*b &lt; c\\\\|d, `x|y`'
+    """
+    return MARKUP.sub(lambda mark: mark[1] or ("&lt;" if mark[2] == "<" else "\\" + mark[2]), text)
 
 
 def help_text(command: click.Command) -> str:
@@ -130,6 +134,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if (ROOT / name).is_file():
             files.append(File.generated(config, f"repository/{name}", abs_src_path=str(ROOT / name)))
     return files
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the index of the search as a script, which pages that are opened as files can load."""
+    folder = Path(config.site_dir) / "search"
+    index = (folder / "search_index.json").read_text(encoding="utf-8")
+    (folder / "search_index.js").write_text(f"var __index = {index}\n", encoding="utf-8")
 
 
 def title_of(page: str) -> str:
