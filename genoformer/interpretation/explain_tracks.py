@@ -41,7 +41,7 @@ def explain_tracks(
         logos[0][cut],
         logos[1][cut],
         "gradient x input",
-        f"{_track_name(scorer, drawn.track)}: {drawn.reason}. {text} In the {high - low:,} of {scorer.bins.n:,} bins around "
+        f"{_track_name(scorer, drawn.track)}: {drawn.reason}. {text} In {high - low:,} of the {scorer.bins.n:,} bins around "
         f"the variant the sum of alt - ref is {float((alt - ref).sum()):.3g}. Logos: contribution of each base to the sum over "
         "these bins, on the forward strand.",
         _allele_tracks(scorer, compared, drawn.track, (low, high)),

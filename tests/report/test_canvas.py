@@ -71,6 +71,9 @@ def test_the_numbers_of_the_canvas_are_those_of_the_predictor(page: Path) -> Non
         _, pos, _, ref, alt = row.split("\t")
         variant = Variant("chr1", int(pos), ref, alt)
         (scene,) = [of for title, of in found.items() if f"chr1:{pos} " in title]
+        printed = float(re.search(rf"\t{pos}\t.*GF_SAD=([^;\s]+)", (page / "s.vcf").read_text())[1])  # type: ignore[index]
+        first = scene["rows"][0]["pieces"][0]
+        assert float((unpacked(first["alt"]) - unpacked(first["ref"])).sum()) == pytest.approx(printed, rel=1e-3)
         names = [f"human_{i}" for i in range(5)]
         sad = np.abs(scorer.score_each([variant])[0].values[0])
         (fast,), (plain,) = scorer.compared(variant), scorer.reference_scorer().compared(variant)
