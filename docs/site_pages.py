@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import genoformer
+
+sys.path.insert(0, str(Path(__file__).parent))
+from figure_gallery import GALLERY, gallery_text, picture  # next to this file
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
@@ -127,6 +131,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the commands, and the files of the repository to which pages link."""
     for name, command in main.commands.items():
         files.append(File.generated(config, f"commands/{name}.md", content=command_text(command, f"genoformer {name}")))
+    for name in GALLERY:
+        files.append(File.generated(config, f"figures/{name}.png", content=picture(name)))
     linked = {name for page in files.documentation_pages() for name in OUTSIDE.findall(page.content_string)}
     if "tests/benchmarks/RESULTS.md" in linked:
         linked.add("tests/benchmarks/gwas_enrichment.png")  # the figure of that page
@@ -152,6 +158,8 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Fill in what is made from the code, name linked pages by their titles, and let links out of docs/ lead to the copies."""
     if page.file.src_uri == "commands.md":
         return f"{markdown}\n{command_table()}\n"
+    if page.file.src_uri == "figures.md":
+        markdown = markdown.replace("<!-- gallery -->", gallery_text())
     if page.file.src_uri == "api.md":
         return f"{markdown}\n{python_names()}\n"
     if "/" in page.file.src_uri:

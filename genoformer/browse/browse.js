@@ -133,13 +133,9 @@ async function start() {
   get("or-gene").hidden = !about.has_genes;
   if (about.kind === "tracks") get("attention").querySelector("[value=viz]").remove();
   else get("ism").checked = true;  // of a language model or a classifier it is quick
-  const first = about.contigs[0], middle = Math.floor(first.length / 2);
-  const around = about.kind === "tracks" ? 20_000 : 100;
-  const span = [Math.max(1, middle - around / 2 + 1), Math.min(first.length, middle + around / 2)];
-  const region = `${first.name}:${span.map((n) => n.toLocaleString("en")).join("-")}`;
-  get("place").placeholder = `${region} or ${first.name}:${middle}:A:G`;
-  get("example-region").textContent = region;
-  get("example-region").addEventListener("click", () => { get("place").value = region; show(); });
+  get("place").placeholder = `${about.example} or chr20:1050100:A:G`;
+  get("example-region").textContent = about.example;
+  get("example-region").addEventListener("click", () => { get("place").value = about.example; show(); });
   list(about.listed);
   get("form").addEventListener("submit", (event) => { event.preventDefault(); show(); });
   get("cancel").addEventListener("click", () => { if (job !== null) stop(); });

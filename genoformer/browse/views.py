@@ -15,6 +15,7 @@ from genoformer.browse.place import Place, read_place
 from genoformer.browse.request import BrowseRequest, Query
 from genoformer.browse.score_texts import score_texts
 from genoformer.errors import ConfigError
+from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.inference.predict import TrackPrediction, open_prediction
@@ -32,6 +33,7 @@ _SHORT = 500  # bases of a region that is shown as letters without being asked t
 _LONGEST = 200  # bases of an allele
 _MOST_TRACKS = 8  # of a region
 _FIRST_TRACKS = 4  # of a region without a choice
+_MOST_CONTIGS = 30  # in which an example is searched
 _MARGIN = 16  # smallest number of bins that are predicted on either side of a region, to pan to
 
 
@@ -65,7 +67,7 @@ class Browser:
         return {
             "model": str(opened.request.model),
             "genome": self.genome.name,
-            "contigs": [{"name": name, "length": n} for name, n in list(self.genome.contigs.items())[:200]],
+            "example": self._example(20_000 if outputs is not None else 100),
             "kind": "tracks" if outputs is not None else "classes" if has(model, Classifies) else "language",
             "attention": has(model, (Attends, Classifies)),
             "n_tracks": 0 if outputs is None else len(outputs.names),
@@ -73,6 +75,16 @@ class Browser:
             "warnings": list(opened.warnings),
             "has_genes": opened.landmarks.genes is not None,
         }
+
+    def _example(self, length: int) -> str:
+        """Return a region of known bases, for people who try the page; the first bases of the genome if there is none."""
+        contigs = list(self.genome.contigs.items())[:_MOST_CONTIGS]
+        for chrom, size in contigs:
+            for start in (size // 4, size // 2, 3 * size // 4):
+                if start + length <= size and (self.genome.window(chrom, start, length) < N).all():
+                    return f"{chrom}:{start + 1:,}-{start + length:,}"
+        chrom, size = contigs[0]
+        return f"{chrom}:1-{min(size, length):,}"
 
     def show(self, query: Query, progress: ProgressCallback = None) -> View:
         """Return the view of a query. Raises GenoformerError for a place or tracks that are not there."""

@@ -51,7 +51,7 @@ def test_the_page_and_its_files_are_served(client: Any) -> None:
     assert code.headers["content-type"].startswith("text/javascript")
     assert ".canvas" in client.get(f"/{TOKEN}/browse.css").text
     about = client.get(f"/{TOKEN}/about").json()
-    assert (about["kind"], about["attention"], about["contigs"]) == ("language", True, [{"name": "chr1", "length": 2_000}])
+    assert (about["kind"], about["attention"], about["example"]) == ("language", True, "chr1:501-600")
 
 
 @pytest.mark.parametrize(
