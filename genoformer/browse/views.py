@@ -77,7 +77,11 @@ class Browser:
         }
 
     def _example(self, length: int) -> str:
-        """Return a region of known bases, for people who try the page; the first bases of the genome if there is none."""
+        """Return a region of known bases, for people who try the page: around a listed variant, or of the first contigs."""
+        if self.opened.listed:
+            variant = self.opened.listed[0].variant
+            start = max(0, variant.start - length // 2)
+            return f"{variant.chrom}:{start + 1:,}-{min(start + length, self.genome.contigs[variant.chrom]):,}"
         contigs = list(self.genome.contigs.items())[:_MOST_CONTIGS]
         for chrom, size in contigs:
             for start in (size // 4, size // 2, 3 * size // 4):

@@ -25,8 +25,10 @@ const genomeCanvas = (() => {
   }
 
   // What the rows draw with: a context, colours, and the region from..to in `width` pixels from `left`.
-  function makePen(ctx, palette, width, [from, to], fixed) {
-    const left = width < 600 ? 50 : 58;
+  function makePen(ctx, palette, width, [from, to], { fixed, names }) {
+    ctx.font = "10px system-ui, sans-serif";
+    const widest = Math.max(0, ...names.map((name) => ctx.measureText(name).width + 10));  // names of elements
+    const left = Math.max(width < 600 ? 50 : 58, Math.min(widest, width / 5));
     const pen = { ctx, palette, left, width: width - left - 8, from, to, fixed };
     pen.x = (at) => pen.left + ((at - from) / (to - from)) * pen.width;
     pen.clip = (top, height) => {
@@ -69,7 +71,8 @@ const genomeCanvas = (() => {
 
   return function show(host, scene) {
     const whole = [scene.start, scene.end], first = scene.view || whole, rows = canvasRows.make(scene);
-    let view = [...first], fixed = false, waiting = 0, speaking = 0;
+    let view = [...first], waiting = 0, speaking = 0;
+    const options = { fixed: false, names: scene.elements.map((kind) => kind.name) };
 
     const canvas = element("canvas", {
       tabindex: "0", role: "img", "aria-label": scene.title, "aria-describedby": `${scene.id}-text`,
@@ -83,7 +86,7 @@ const genomeCanvas = (() => {
       return made;
     };
     const box = element("input", { type: "checkbox" });
-    box.addEventListener("change", () => { fixed = box.checked; redraw(); });
+    box.addEventListener("change", () => { options.fixed = box.checked; redraw(); });
     const hasTracks = scene.rows.some((row) => row.kind === "track"), hasAlt = scene.rows.some((row) => row.pieces && row.pieces[0].alt);
     const key = (name, text) => element("span", { class: `canvas-key canvas-${name}` }, text);
     const letters = scene.rows.find((row) => row.kind === "bases" && row.text.length <= 1200);
@@ -119,7 +122,7 @@ const genomeCanvas = (() => {
     }
     function reset() { go(...first); }
     const width = () => Math.max(240, host.clientWidth);
-    const pen = () => makePen(canvas.getContext("2d"), dark.matches ? DARK : LIGHT, width(), view, fixed);
+    const pen = () => makePen(canvas.getContext("2d"), dark.matches ? DARK : LIGHT, width(), view, options);
     function redraw() {
       if (!waiting) waiting = requestAnimationFrame(() => { waiting = 0; draw(); });
     }
@@ -137,7 +140,7 @@ const genomeCanvas = (() => {
     }
     function measure() {
       const ctx = canvas.getContext("2d");
-      const pens = [first, whole].map((region) => makePen(ctx, LIGHT, width(), region, fixed));
+      const pens = [first, whole].map((region) => makePen(ctx, LIGHT, width(), region, options));
       for (const row of rows) if (row.measure) row.measure(pens);
       draw();
     }
@@ -146,7 +149,7 @@ const genomeCanvas = (() => {
       const made = document.createElement("canvas"), h = height();
       made.width = 2 * wide;
       made.height = 2 * h;
-      const drawn = makePen(made.getContext("2d"), LIGHT, wide, region, fixed);
+      const drawn = makePen(made.getContext("2d"), LIGHT, wide, region, options);
       drawn.ctx.scale(2, 2);
       paint(drawn, rows, scene, h);
       return made;
