@@ -69,5 +69,7 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
 
     try:
         serve(request, ready)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print_note("The page has ended.")
+        if getattr(stop, "status", 130) != 130:  # another signal than Ctrl-C
+            raise
