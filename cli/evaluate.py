@@ -53,7 +53,7 @@ def evaluate() -> None:
     "--rank-mean", is_flag=True, help="Add RANK_MEAN, the mean over the scores of the rank of |score|, of variants with all."
 )
 @click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and a figure.")
-def variants(scored: str, table: str, truth: str, where: tuple[str, ...], output: str | None, **options: Any) -> None:
+def variants(output: str | None, **options: Any) -> None:
     """Compare the scores in SCORED (from `genoformer score`) with TRUTH for the same variants, as JSON.
 
     \b
@@ -67,33 +67,15 @@ def variants(scored: str, table: str, truth: str, where: tuple[str, ...], output
     elements resample elements. With --also, scores are named FILE:SCORE.
     """
     import json
-    from contextlib import ExitStack
-    from pathlib import Path
 
-    from genoformer.errors import ConfigError
-    from genoformer.evaluation.rank_means import RANK_MEAN, rank_mean, read_score_files
-    from genoformer.evaluation.truth import read_truth
-    from genoformer.evaluation.variants import evaluate_variants, write_evaluation
-    from genoformer.formats.remote import local_copy
+    from genoformer.evaluation.scored_variants import VariantEvaluationJob, evaluate_scored
     from genoformer.scoring.scores import SCORES
 
     from .output_lock import lock_outputs
 
-    if bad := [text for text in where if "=" not in text]:
-        raise ConfigError(f"--where {bad[0]}: give COLUMN=VALUE.")
+    job = VariantEvaluationJob(output=output, **options)
     lock_outputs(output)
-    names = [name for name in (options["scores"] or "").split(",") if name.strip()]
-    conditions = {k: v for k, _, v in (text.partition("=") for text in where)}
-    with ExitStack() as copies:
-        path, *paths = (copies.enter_context(local_copy(file)) for file in (table, scored, *options["also"]))
-        known = read_truth(path, truth, element=options["element"], positive=options["positive"], where=conditions)
-        values = read_score_files(paths, names, SCORES)
-    if options["rank_mean"]:
-        values[RANK_MEAN] = rank_mean(list(values.values()))
-    found = evaluate_variants(values, known)
-    if output:
-        write_evaluation(Path(output), found)
-    click.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+    click.echo(json.dumps(evaluate_scored(job, SCORES), indent=1, allow_nan=False))
 
 
 @evaluate.command()

@@ -10,6 +10,7 @@ import click
 from . import (
     annotate,
     benchmark,
+    browse,
     calibrate,
     data,
     demo,
@@ -123,6 +124,7 @@ main.add_command(interpret.interpret)
 main.add_command(annotate.annotate)
 main.add_command(enrich.enrich)
 main.add_command(report.report)
+main.add_command(browse.browse)
 main.add_command(models.models)
 main.add_command(data.data)
 main.add_command(demo.demo)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from . import options as shared
@@ -23,7 +25,13 @@ from .verbosity import Command, print_note
     multiple=True,
     help="Model (with -f) to draw its predictions for both alleles of the strongest variants; several form an ensemble.",
 )
-@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for the gene and nearest TSS of the top variants.")
+@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for the gene, nearest TSS and canvas of the top variants.")
+@click.option(
+    "--elements",
+    multiple=True,
+    metavar="[NAME=]BED",
+    help="Elements on the canvas of a track model; may be repeated.",
+)
 @shared.contexts
 @click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Number of variants with a card.")
 @click.option(
@@ -40,23 +48,24 @@ def report(
     title: str | None,
     fasta: str | None,
     model: tuple[str, ...],
-    gtf: str | None,
-    contexts: str | None,
-    top: int,
-    flank: int,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Write an HTML page of the output of `score` (VCF, TSV or Parquet), which needs no server and no network.
 
     \b
     genoformer report scored.vcf.gz -o report.html
     genoformer report scored.parquet -o report.html -m mini-human -f hg38.fa
+    genoformer report scored.vcf.gz -o report.html -m enformer -f hg38.fa --gtf gencode.gtf.gz
 
     The page has warnings, distributions, a card for each of the strongest variants (its score in words, gene and TSS with
     --gtf, annotations, links for hg19 and hg38) and a table. The table can be sorted, filtered and exported as CSV; its columns
     include the INFO keys that most records have. The figures of the cards use the windows, strands, shifts and tracks of the
     scores, as given in the header. Track scores below the noise floor are grey, and have cards only if no score is above it.
     --contexts draws the contexts that the scores were made with.
+
+    The card of a track model has a canvas with the predicted tracks of REF and ALT in the whole window, the scored track first,
+    over genes (--gtf) and elements. It zooms and pans with the wheel, by dragging, with buttons and with keys.
     """
     from pathlib import Path
 
@@ -67,10 +76,8 @@ def report(
     from .progress import progress_bar
 
     lock_outputs(output)
-    genome, genes, table = (Path(path) if path else None for path in (fasta, gtf, contexts))
-    request = ReportRequest(
-        Path(scored), Path(output), title, models=model, fasta=genome, top=top, flank=flank, gtf=genes, contexts=table
-    )
+    genome, genes, table = (Path(path) if path else None for path in (fasta, options.pop("gtf"), options.pop("contexts")))
+    request = ReportRequest(Path(scored), Path(output), title, models=model, fasta=genome, gtf=genes, contexts=table, **options)
     with progress_bar("variants") as watch:
         summary = make_report(request, progress=watch)
     if as_json:

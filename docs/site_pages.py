@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from mkdocs.structure.pages import Page
 
 import genoformer
 
+sys.path.insert(0, str(Path(__file__).parent))
+from figure_gallery import GALLERY, gallery_text, picture  # next to this file
+
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
 NAMED_AS_FILE = re.compile(r"\[([\w-]+\.md)\]\(\1(#[\w-]+)?\)")
@@ -27,8 +31,12 @@ MARKUP = re.compile(r"(`[^`]*`)|([][*<|])")
 
 
 def plain(text: str) -> str:
-    """Return text whose marks of Markdown, outside of `code`, are shown as they are."""
-    return MARKUP.sub(lambda mark: mark[1] or "\\" + mark[2], text)
+    """Return text whose marks of Markdown, outside of `code`, are shown as they are.
+
+    >>> plain("a*b < c|d, `x|y`")
+    'a\\\\*b &lt; c\\\\|d, `x|y`'
+    """
+    return MARKUP.sub(lambda mark: mark[1] or ("&lt;" if mark[2] == "<" else "\\" + mark[2]), text)
 
 
 def help_text(command: click.Command) -> str:
@@ -123,6 +131,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the commands, and the files of the repository to which pages link."""
     for name, command in main.commands.items():
         files.append(File.generated(config, f"commands/{name}.md", content=command_text(command, f"genoformer {name}")))
+    for name in GALLERY:
+        files.append(File.generated(config, f"figures/{name}.png", content=picture(name)))
     linked = {name for page in files.documentation_pages() for name in OUTSIDE.findall(page.content_string)}
     if "tests/benchmarks/RESULTS.md" in linked:
         linked.add("tests/benchmarks/gwas_enrichment.png")  # the figure of that page
@@ -130,6 +140,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if (ROOT / name).is_file():
             files.append(File.generated(config, f"repository/{name}", abs_src_path=str(ROOT / name)))
     return files
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the index of the search as a script, which pages that are opened as files can load."""
+    folder = Path(config.site_dir) / "search"
+    index = (folder / "search_index.json").read_text(encoding="utf-8")
+    (folder / "search_index.js").write_text(f"var __index = {index}\n", encoding="utf-8")
 
 
 def title_of(page: str) -> str:
@@ -141,6 +158,8 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Fill in what is made from the code, name linked pages by their titles, and let links out of docs/ lead to the copies."""
     if page.file.src_uri == "commands.md":
         return f"{markdown}\n{command_table()}\n"
+    if page.file.src_uri == "figures.md":
+        markdown = markdown.replace("<!-- gallery -->", gallery_text())
     if page.file.src_uri == "api.md":
         return f"{markdown}\n{python_names()}\n"
     if "/" in page.file.src_uri:

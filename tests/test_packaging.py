@@ -75,6 +75,13 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(built: Built)
     assert names - about == in_checkout()
     assert any(name.endswith("/licenses/LICENSE") for name in about)
     assert names >= {"genoformer/py.typed", "genoformer/report/report.html", "genoformer_data/motifs.toml"}
+    pages = (
+        "report/canvas.css",
+        "report/canvas.js",
+        "report/canvas_rows.js",
+        *(f"browse/browse.{s}" for s in ("css", "html", "js")),
+    )
+    assert names >= {f"genoformer/{name}" for name in pages}
     assert names >= {f"genoformer_data/models/{model}/model.safetensors" for model in MODELS}
     assert names >= {f"genoformer_data/demo/{name}" for name in ("genome.fa.gz", "genome.fa.gz.fai", "genome.fa.gz.gzi")}
     assert not [name for name in names if "test" in name or name.endswith(".ipynb")]

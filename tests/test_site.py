@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from chromium import open_tab
 from genoformer_cli.main import main
 
 import genoformer
@@ -89,6 +90,18 @@ def test_the_examples_of_the_reference_are_code(site: Path) -> None:
 def test_nothing_is_loaded_from_another_server(site: Path) -> None:
     loaded = re.compile(r"<(?:script|img|iframe)[^>]+src=\"?(?:https?:)?//|<link[^>]+rel=\"?(?:stylesheet|preconnect)[^>]+//")
     assert [page.name for page in site.rglob("*.html") if loaded.search(page.read_text())] == []
+
+
+def test_the_search_works_without_a_server(site: Path, tmp_path: Path) -> None:
+    with open_tab(tmp_path) as tab:
+        tab.show((site / "index.html").as_uri(), dark=True)
+        tab.wait("document.querySelector('.md-search__input')")
+        tab.value("document.querySelector('.md-search__input').focus()")
+        for letter in "entropy":
+            tab.press(letter)
+        tab.wait("document.querySelectorAll('.md-search-result__item').length > 3")
+        assert tab.errors == []
+        assert [address for address in tab.loaded if not address.startswith(("file:", "data:"))] == []
 
 
 def test_a_link_to_a_file_of_the_repository_leads_to_its_copy(site: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genoformer.api.inputs import Fasta, opened, require_model
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.option_checks import check_choice
 from genoformer.training.imports import training_imports
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genoformer.evaluation.result import Evaluation
+    from genoformer.evaluation.scored_variants import ScoredEvaluation
     from genoformer.tokenizers import Tokenizer
     from genoformer.training.finetune import Finetuned
     from genoformer.training.objectives import CausalLM, MaskedLM
@@ -149,15 +150,20 @@ def finetune(
     return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options))
 
 
-def evaluate(data: str | Path, model: str | Path | Sequence[str | Path] | None = None, **options: Any) -> Evaluation:
-    """Return metrics of a fine-tuned model on labelled sequences, each with its 95 % interval, as `genoformer evaluate` prints.
+def evaluate(
+    data: str | Path, model: str | Path | Sequence[str | Path] | None = None, **options: Any
+) -> Evaluation | ScoredEvaluation:
+    """Return metrics, each with its 95 % interval, of a fine-tuned model on labelled sequences, or of scored variants.
 
-    data: CSV, TSV, FASTA, or a BED with `fasta`. model: the name of a model or its folder; predictions of several are averaged.
-    options: the options of the command: fasta, label, train, baselines, out, device, precision, seed. With train, the training
-    sequences of the model, the baselines are trained on them and compared with the model; by default these are
-    "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`.
+    Scored variants: evaluate(scored, table=path, truth=column), as `genoformer evaluate variants`; options: positive, element,
+    where ({"Release": "GRCh38"}), scores, also, rank_mean, output. See `evaluation.scored_variants.VariantEvaluationJob`.
 
-    The result is a dict, ready for `json.dumps`, with `.to_frame()`, a row for each model and metric, and `.plot()`.
+    Sequences: data is a CSV, TSV, FASTA, or a BED with `fasta`. model: the name of a model or its folder, or several, whose
+    predictions are averaged. options: those of the command: fasta, label, train, baselines, out, device, precision, seed. With
+    train, the training sequences of the model, the baselines are trained on them and compared with the model; by default these
+    are "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`.
+
+    The result is a dict, ready for `json.dumps`, with `.to_frame()`, a row for each model (or score) and metric, and `.plot()`.
 
     >>> import tempfile
     >>> from genoformer.models import registry
@@ -174,7 +180,17 @@ def evaluate(data: str | Path, model: str | Path | Sequence[str | Path] | None =
     """
     from genoformer.evaluation.result import Evaluation
     from genoformer.evaluation.run import EvaluationJob, evaluate_models
+    from genoformer.evaluation.scored_variants import VariantEvaluationJob, evaluate_scored
 
+    if {"table", "truth"} & options.keys():
+        from genoformer.scoring.scores import SCORES
+
+        if model is not None:
+            raise OptionError("model", "is of labelled sequences, found a table of scored variants; leave it out.")
+        for option in ("table", "truth"):
+            if options.get(option) is None:
+                raise OptionError(option, "is missing, expected the table of effects or labels, and its column; give both.")
+        return evaluate_scored(VariantEvaluationJob(data, **options), SCORES)
     require_model(model)
     models = [model] if isinstance(model, str | Path) or not isinstance(model, Sequence) else list(model)
     for name in models:

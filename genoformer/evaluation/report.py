@@ -27,7 +27,8 @@ MODEL = "model"
 REPORT = "metrics.json"
 _FIGURES = ("comparison", "confusion", "roc", "pr", "calibration", "scatter")
 FILES = (REPORT, *(f"{name}.{suffix}" for name in _FIGURES for suffix in ("png", "svg")))
-_NAMES = {"kmer_regression": "k-mer regression", "cnn": "CNN", "lstm_attention": "LSTM with attention"}  # in figures
+NAMES = {"kmer_regression": "k-mer regression", "cnn": "CNN", "lstm_attention": "LSTM with attention"}  # in figures
+LABELS = {"mcc": "MCC", "auroc": "AUROC", "pearson": "Pearson's r"}  # of the main metrics, in figures
 _PANELS = 6  # most classes, labels or targets in a figure, to keep it legible
 
 
@@ -104,9 +105,8 @@ def write_json(out: Path, record: Mapping[str, Any]) -> None:
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:
     model = data[MODEL]
     figure, ax = _figure(5.2, 1.0 + 0.34 * len(data))
-    label = {"mcc": "MCC", "auroc": "AUROC", "pearson": "Pearson's r"}[main]
-    label += f" with 95 % interval (n = {len(model.truth):,})"
-    points = {_NAMES.get(name, name): estimate(values[main]) for name, values in draws.items()}
+    label = f"{LABELS[main]} with 95 % interval (n = {len(model.truth):,})"
+    points = {NAMES.get(name, name): estimate(values[main]) for name, values in draws.items()}
     chance = 0.5 if main == "auroc" else 0.0
     plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
     save_figures(figure, out / "comparison.png")
@@ -177,7 +177,7 @@ def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], m
     if model.task.binary:
         of_last = {name: (one.true[:, 1], one.predicted[:, 1]) for name, one in data.items()}
         return (
-            {label.format(_NAMES.get(name, name), draws[name][metric][0]): pair for name, pair in of_last.items()}
+            {label.format(NAMES.get(name, name), draws[name][metric][0]): pair for name, pair in of_last.items()}
             if varies
             else {}
         )

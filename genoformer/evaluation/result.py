@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genoformer import plots
+from genoformer.evaluation.report import LABELS, NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,9 @@ class Evaluation(dict[str, Any]):
         return 5.2, 1.0 + 0.34 * len(self["models"])
 
     def _draw(self, panels: list[Axes]) -> None:
-        plots.comparison(panels[0], self._points, xlabel=f"{self._main} with 95 % interval (n = {self['n']:,})")
+        named = {NAMES.get(model, model): point for model, point in self._points.items()}
+        label = LABELS.get(self._main, self._main)
+        plots.comparison(panels[0], named, xlabel=f"{label} with 95 % interval (n = {self['n']:,})")
 
     @property
     def _points(self) -> dict[str, tuple[float, float, float]]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from genoformer.files import check_overwrite, make_folder, save_figures, write_t
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.digits import is_count
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
@@ -225,13 +228,22 @@ def write_evaluation(out: Path, evaluation: VariantEvaluation) -> None:
     """Write metrics.json and variants.png to a folder, created if missing; only an earlier report is replaced."""
     from matplotlib.figure import Figure
 
-    from genoformer import plots
-
     check_overwrite(out, (METRICS, FIGURE, "variants.svg"), METRICS, lambda old: "not_in_truth" in old)
     make_folder(out)
-    binary = any("auroc" in of[ALL] for of in evaluation.metrics.values())
-    metric = "auroc" if binary else "spearman_abs"
-    columns = {
+    figure = Figure(figsize=figure_size(evaluation), layout="constrained")
+    draw_evaluation(figure.subplots(), evaluation)
+    save_figures(figure, out / FIGURE)
+    write_text(out / METRICS, json.dumps(evaluation.to_dict(), indent=1) + "\n")
+
+
+def _is_binary(evaluation: VariantEvaluation) -> bool:
+    return any("auroc" in of[ALL] for of in evaluation.metrics.values())
+
+
+def _drawn(evaluation: VariantEvaluation) -> dict[str, dict[str, Estimate]]:
+    """Return score -> label of a row -> estimate."""
+    metric = "auroc" if _is_binary(evaluation) else "spearman_abs"
+    return {
         score: {
             f"{element} ({evaluation.counted(element)})": of[metric]
             for element, of in elements.items()
@@ -241,10 +253,19 @@ def write_evaluation(out: Path, evaluation: VariantEvaluation) -> None:
         | {f"all ({evaluation.counted(ALL)})": elements[ALL][metric]}
         for score, elements in evaluation.metrics.items()
     }
+
+
+def figure_size(evaluation: VariantEvaluation) -> tuple[float, float]:
+    """Return width and height in inches of the figure."""
+    columns = _drawn(evaluation)
     n_rows = len(dict.fromkeys(row for of in columns.values() for row in of))
-    figure = Figure(figsize=(6.4, 1.2 + n_rows * (0.16 + 0.11 * len(columns))), layout="constrained")
-    ax = figure.subplots()
+    return 6.4, 1.2 + n_rows * (0.16 + 0.11 * len(columns))
+
+
+def draw_evaluation(ax: Axes, evaluation: VariantEvaluation) -> None:
+    """Draw the main metric of each score and element with its interval."""
+    from genoformer import plots
+
+    binary = _is_binary(evaluation)
     label = "AUROC of |score|" if binary else "Spearman correlation of |score| and |effect|"
-    plots.intervals_by_row(ax, columns, xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)
-    save_figures(figure, out / FIGURE)
-    write_text(out / METRICS, json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    plots.intervals_by_row(ax, _drawn(evaluation), xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)

@@ -308,6 +308,11 @@ def _line(i: int, first_leads: bool) -> dict[str, Any]:
 
 def _legend(ax: Axes) -> Axes:
     """Add the legend below the axes, in the order of the given curves; they are drawn in reverse order."""
+    from matplotlib import rcParams
+    from matplotlib.transforms import ScaledTranslation
+
+    room = 3.3 * rcParams["font.size"] / 72  # inches of tick labels and axis label, whatever the height of the axes
+    below = ScaledTranslation(0, -room, ax.figure.figure.dpi_scale_trans)
     handles, labels = ax.get_legend_handles_labels()
     last = [i for i, label in enumerate(labels) if label == "chance"]
     order = [i for i in reversed(range(len(labels))) if i not in last] + last
@@ -315,7 +320,8 @@ def _legend(ax: Axes) -> Axes:
         [handles[i] for i in order],
         [labels[i] for i in order],
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.14),
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=ax.transAxes + below,
         frameon=False,
         fontsize="small",
     )

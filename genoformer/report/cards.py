@@ -12,6 +12,7 @@ import numpy as np
 
 from genoformer.annotation.genes import PARTS, GeneMap, nearest
 from genoformer.genome.variants import Variant
+from genoformer.report.canvas import Scene, canvas_html
 from genoformer.report.links import Link, variant_links
 from genoformer.report.scored import BELOW, FIXED, Scored
 from genoformer.report.sentences import score_sentence
@@ -28,6 +29,7 @@ class Figure(NamedTuple):
     caption: str
     png: bytes
     output: str | None = None  # the track of the score with its description
+    scene: Scene | None = None  # the canvas of a track model
 
 
 class Card(NamedTuple):
@@ -165,6 +167,7 @@ def card_html(card: Card, number: int) -> str:
         f'<p class="sentence">{html.escape(card.sentence)}</p>' if card.sentence else "",
         f"<dl>{facts}</dl>" if facts else "",
         f'<p class="links">Open in {links}</p>' if links else "",
+        canvas_html(card.figure.scene, f"canvas-{number}") if card.figure is not None and card.figure.scene else "",
         _figure_html(card.figure, title) if card.figure is not None else "",
     ]
     return f'<article class="variant" aria-labelledby="{name}">{"".join(parts)}</article>'

@@ -18,7 +18,9 @@ from genoformer.models import registry
 from genoformer.models.base import SCORES_VARIANTS
 from genoformer.models.folders import cautions, training_overlap_note
 from genoformer.models.takes_contexts import with_contexts
+from genoformer.report.canvas import explained_scene
 from genoformer.report.cards import Figure
+from genoformer.report.landmarks import Landmarks
 from genoformer.report.remade import remade
 from genoformer.report.scored import FIXED, Scored
 from genoformer.scoring.scores import SCORES
@@ -47,12 +49,22 @@ class Drawer:
                 stack.enter_context(evaluating(model))
             yield
 
-    def draw(self, variant: Variant, row: Sequence[Any], which: int, flank: int) -> Figure:
-        """Return the figure of a variant. which: index of the score of its row."""
+    def draw(self, variant: Variant, row: Sequence[Any], which: int, flank: int, landmarks: Landmarks) -> Figure:
+        """Return the figure of a variant; the tracks of a track model are on a canvas, with the genes and elements there.
+
+        which: index of the score of its row.
+        """
         explained = explain(self.of.scorer, variant, flank=flank, printed=self._printed(row, which))
+        scene = None
+        if explained.windows:
+            low, *_, high = explained.windows[0].edges.astype(int).tolist()
+            seen = landmarks.over(variant.chrom, low, high)
+            title = f"Predicted tracks around {variant.chrom}:{variant.pos:,} {'>'.join(explained.shown)}"
+            scene = explained_scene(explained, title, seen, has_genes=landmarks.genes is not None)
+            explained = explained._replace(tracks=None)
         with tempfile.TemporaryDirectory() as folder:
             (path,) = draw_explained(Path(folder) / "figure", explained, ["png"], dpi=200)
-            return Figure(explained.meaning, path.read_bytes(), self._described(self._output(row, which)))
+            return Figure(explained.meaning, path.read_bytes(), self._described(self._output(row, which)), scene)
 
     def _printed(self, row: Sequence[Any], which: int) -> Printed | None:
         """Return the score of a row as the file reports it; None for a score that this version does not know."""

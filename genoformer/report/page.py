@@ -7,7 +7,6 @@ or PNG. All text from the VCF is shown as text, never as HTML.
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from importlib.resources import files
@@ -17,6 +16,7 @@ import numpy as np
 
 from genoformer.files import write_text
 from genoformer.genome.variants import STATUS_MEANING
+from genoformer.report.canvas import canvas_files, safe_json
 from genoformer.report.cards import Card, card_html
 from genoformer.report.histogram import Mark, histogram
 from genoformer.report.scored import FIXED, Column, Scored
@@ -31,6 +31,15 @@ _FIXED_MEANINGS = (
     "Alternative allele",
     "OK, or the reason for a missing score",
 )
+_SHOW = """
+for (const data of document.querySelectorAll("script.scene")) {  // a canvas, and for print its picture
+  const shown = genomeCanvas(data.previousElementSibling, JSON.parse(data.textContent)), print = new Image();
+  print.className = "canvas-print";
+  print.alt = data.previousElementSibling.getAttribute("aria-label");
+  print.src = shown.picture().toDataURL();
+  data.after(print);
+}
+"""
 
 
 def _said(text: str) -> str:
@@ -79,8 +88,11 @@ def write_page(
         "WARNINGS": _warnings(scored, warnings),
         "TO_CARDS": '<a href="#top">Top variants</a>' if cards else "",
         "CARDS": _cards(scored, cards) if cards else "",
-        "DATA": _json(data),
+        "DATA": safe_json(data),
     }
+    has_canvas = any(card.figure is not None and card.figure.scene is not None for card in cards)
+    style, code = canvas_files() if has_canvas else ("", "")
+    parts |= {"CANVAS_STYLE": style, "CANVAS_CODE": f"<script>\n{code}{_SHOW}</script>" if code else ""}
     page = files("genoformer.report").joinpath("report.html").read_text(encoding="utf-8")
     write_text(output, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page))
     return len(rows)
@@ -136,9 +148,3 @@ def _heading(scored: Scored) -> str:
         return "Strongest variants"
     name = html.escape(scored.scores[0].name)
     return f"Largest |{name}|: none is above the noise floor" if above is False else f"Largest |{name}|, no noise floor known"
-
-
-def _json(data: object) -> str:
-    """Return JSON without characters that could end a script element."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -15,6 +15,7 @@ from genoformer.genome.reference import Genome
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.report.cards import Card, CardMaker
 from genoformer.report.drawer import Drawer
+from genoformer.report.landmarks import Landmarks
 from genoformer.report.links import human_build
 from genoformer.report.meant import Meant
 from genoformer.report.page import write_page
@@ -38,6 +39,7 @@ class ReportRequest:
     flank: int = 25  # bases to draw on either side
     most: int = MOST  # maximum number of alleles in the table
     gtf: Path | None = None  # genes (GTF or GFF3): the top variants get their gene and nearest TSS
+    elements: tuple[str, ...] = ()  # BED files, or NAME=FILE, of the elements on the canvas of a track model
     contexts: Path | None = None  # table of the contexts of the scores, for models with contexts; None: those of their training
 
 
@@ -61,6 +63,8 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
         raise OptionError("fasta", "is missing, expected the genome, which figures need as well as the model; give it.")
     if request.contexts is not None and not request.models:
         raise OptionError("contexts", "needs a model that draws figures; give it, or leave the contexts out.")
+    if request.elements and not request.models:
+        raise OptionError("elements", "needs a track model that draws figures; give it, or leave the elements out.")
     meanings = {name: score.meaning for name, score in SCORES.items()}
     with local_copy(request.scored) as path, scored_vcf(path, meanings) as vcf:
         return _make_report(replace(request, scored=vcf, title=request.title or path.name), progress)
@@ -77,7 +81,7 @@ def _make_report(request: ReportRequest, progress: ProgressCallback) -> ReportSu
         table = preflight(request.scored, genome, max_length=sys.maxsize, fix=_fixes(scored)).table()
     if genome is not None and request.models:
         drawer = Drawer(request.models, request.contexts, scored, genome)
-        cards = _drawn_cards(request, maker, drawer, genome, progress)
+        cards = _drawn_cards(request, maker, drawer, Landmarks.read(genome, genes, request.elements), progress)
         warnings += drawer.warnings()
     else:
         cards = _plain_cards(request, maker)
@@ -105,11 +109,11 @@ def _plain_cards(request: ReportRequest, maker: CardMaker) -> list[Card]:
 
 
 def _drawn_cards(
-    request: ReportRequest, maker: CardMaker, drawer: Drawer, genome: Genome, progress: ProgressCallback
+    request: ReportRequest, maker: CardMaker, drawer: Drawer, landmarks: Landmarks, progress: ProgressCallback
 ) -> list[Card]:
     """Return the cards of the strongest alleles that can be drawn, with their figures."""
     scored, fix = maker.scored, _fix_index(maker.scored)
-    meant = Meant(request.scored, scored.rows, fix, genome)
+    meant = Meant(request.scored, scored.rows, fix, drawer.genome)
     cards: dict[tuple[str, int], Card] = {}
     with drawer.ready():
         for row, which in scored.strongest(len(scored.rows)).rows:
@@ -120,7 +124,8 @@ def _drawn_cards(
             variant = meant.variant(row, word)
             if place in cards or variant is None or not _drawable(variant.ref, variant.alt):
                 continue
-            cards[place] = maker.card(row, which, variant, word, drawer.draw(variant, row, which, request.flank))
+            figure = drawer.draw(variant, row, which, request.flank, landmarks)
+            cards[place] = maker.card(row, which, variant, word, figure)
             if progress:
                 progress(Progress("figures", len(cards), request.top))
     return list(cards.values())

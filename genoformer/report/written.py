@@ -44,5 +44,7 @@ def write_report(
         raise ConfigError(f"scored is a {type(scored).__name__}; give the file that `genoformer score -o` wrote.")
     models = (model,) if isinstance(model, str | Path) else tuple(model)
     genome, table, genes = (None if path is None else Path(path) for path in (fasta, contexts, options.pop("gtf", None)))
+    elements = options.pop("elements", ())
+    options["elements"] = (elements,) if isinstance(elements, str) else tuple(map(str, elements))
     request = ReportRequest(Path(scored), Path(output), models=models, fasta=genome, contexts=table, gtf=genes, **options)
     return Report(request.output, *make_report(request))

@@ -25,8 +25,8 @@ def test_a_table_has_the_metrics_of_every_model() -> None:
     mcc = result["mcc"]["value"]
     assert repr(result).startswith(f"Evaluation(classification of 4: model mcc {mcc:.3f}, cnn mcc ")
     ax = result.plot()
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["cnn", "model"]
-    assert "n = 4" in ax.get_xlabel()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["CNN", "model"]
+    assert ax.get_xlabel() == "MCC with 95 % interval (n = 4)"
     assert "data:image/png" in result._repr_html_()
 
 

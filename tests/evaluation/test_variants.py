@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+import genoformer as gf
 from genoformer.errors import ConfigError
 from genoformer.evaluation.truth import Truth
 from genoformer.evaluation.variants import evaluate_variants, read_scores
@@ -122,6 +123,27 @@ def test_every_format_of_score_is_read(name, files) -> None:
     assert read_scores(files[name], ["GF_SAD"]) == {"SAD": found["SAD"]}  # the key in INFO
     with pytest.raises(ConfigError, match="has no score LLR; it has SAD"):
         read_scores(files[name], ["LLR"])
+
+
+def test_the_call_in_python_is_the_command(files, tmp_path) -> None:
+    truth = {"table": files["truth.tsv"], "truth": "Coefficient"}
+    found = gf.evaluate(files["s.vcf"], **truth, element="Element", where={"Release": "new"}, output=tmp_path / "py")
+    command = ["evaluate", "variants", str(files["s.vcf"]), str(files["truth.tsv"]), "--truth", "Coefficient"]
+    done = CliRunner().invoke(main, [*command, "--element", "Element", "--where", "Release=new"])
+    assert dict(found) == json.loads(done.stdout) == json.loads((tmp_path / "py" / "metrics.json").read_text())
+    table = found.to_frame()
+    row = table[(table["element"] == "e1") & (table["metric"] == "spearman_abs")].iloc[0]
+    expected = found["scores"]["SAD"]["e1"]["spearman_abs"]
+    assert (row["score"], row["value"], row["low"]) == ("SAD", expected["value"], expected["low"])
+    assert repr(found).startswith(f"ScoredEvaluation({N} variants: SAD spearman_abs 0.")
+    assert len(found.plot().get_yticklabels()) == 5  # three elements, their mean, and all
+    for options, sentence in (
+        ({"truth": "Coefficient"}, "option table is missing, expected the table"),
+        ({**truth, "model": "demo"}, "option model is of labelled sequences"),
+        ({**truth, "where": ["Release"]}, "option where is 'Release', expected COLUMN=VALUE"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            gf.evaluate(files["s.vcf"], **options)
 
 
 def test_the_command_prints_json_and_draws(files, tmp_path) -> None:
