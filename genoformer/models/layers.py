@@ -59,9 +59,9 @@ class Linear(nn.Linear):
 
 
 class FirstConv(nn.Conv1d):
-    """The first convolution of a model, which remembers its weights in float32 when the model is converted to 16 bits.
+    """One of the first convolutions of a model: it remembers its weights in float32 when the model is converted to 16 bits.
 
-    All later layers enlarge the error of its few weights, and it takes little time in float32.
+    All later layers enlarge the error of their few weights, and they take little time in float32.
     """
 
     in_full: tuple[Tensor, Tensor] | None = None  # weight and bias, if those of the module are in 16 bits

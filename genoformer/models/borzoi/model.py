@@ -59,10 +59,10 @@ def rounded_gelu(x: Tensor) -> Tensor:
 class ConvBlock(nn.Module):
     """Convolution of gelu(batch norm): [B, C, 1, L] -> [B, C', 1, L]."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: int, conv: type[nn.Conv1d] = nn.Conv1d) -> None:
         super().__init__()
         self.norm = WideBatchNorm(n_in, eps=_EPSILON)
-        self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
+        self.conv = conv(n_in, n_out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         return conv1d_as_image(gelu(sync_batch_norm(x, self.norm)), self.conv)
@@ -157,7 +157,8 @@ class Borzoi(BinTransformer):
         self.config = config
         widths = [config.stem_width, *config.widths]
         self.stem = FirstConv(4, config.stem_width, 15, padding=7)
-        self.stages = nn.ModuleList(ConvBlock(n_in, n_out, 5) for n_in, n_out in pairwise(widths))
+        kinds = [FirstConv, *[nn.Conv1d] * (len(config.widths) - 1)]
+        self.stages = nn.ModuleList(ConvBlock(*n, 5, kind) for n, kind in zip(pairwise(widths), kinds, strict=True))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
         self.decoder = nn.ModuleList(UpStep(config.width, n) for n in reversed(config.widths[-config.n_upsamples :]))
         self.final = ConvBlock(config.width, config.final_width, 1) if config.final_width else nn.Identity()

@@ -38,6 +38,7 @@ class Stage(NamedTuple):
     shift: Tensor | None
     convolution: RowConvolution | None  # None: only the pooling
     dtype: torch.dtype  # of the convolution
+    stored: torch.dtype  # of the output
     pool_before: bool
     pool_after: bool
 
@@ -79,16 +80,16 @@ class Stage(NamedTuple):
             inside = F.pad(inside, (0, 0, before, behind))
         if self.convolution is not None:
             inside = self.convolution(inside.to(self.dtype))
-        if self.pool_after and (out is None or self.dtype == out.dtype):
-            return _pooled(inside, out).to(x.values.dtype)
+        if self.pool_after and self.dtype == self.stored:
+            return _pooled(inside, out)
         inside = _pooled(inside) if self.pool_after else inside
-        return inside if out is None else out.copy_(inside)
+        return inside.to(self.stored) if out is None else out.copy_(inside)
 
     def whole(self, x: Tensor, tile_bytes: int) -> Tensor:
         """Compute all rows, tile by tile."""
         n = self.n_out(len(x))
         width = x.shape[1] if self.convolution is None else self.convolution.width
-        out = torch.empty(n, width, dtype=x.dtype, device=x.device)
+        out = torch.empty(n, width, dtype=self.stored, device=x.device)
         tile = max(64, tile_bytes // (2 * width * x.element_size()))
         for first in range(0, n, tile):
             last = min(first + tile, n)
@@ -109,13 +110,15 @@ class Tower:
         n_plain = len(model.stages) - model.config.n_upsamples  # stages whose output only the next one reads
         blocks = [block for block in model.stages if isinstance(block, ConvBlock)]
         with torch.no_grad():
-            first = _stage(model.stem, dtype, None, blocks[0], pool_before=False, pool_after=True)
+            first = _stage(
+                model.stem, dtype, None, blocks[0], pool_before=False, pool_after=True, stored=precision(blocks[0].conv, dtype)
+            )
             made = [first]
             for i, block in enumerate(blocks):
                 after = blocks[i + 1] if i < n_plain else None
                 made.append(_stage(block, dtype, made[-1].left_out, after, pool_before=i > n_plain, pool_after=i < n_plain))
             stages = [of.stage for of in made]
-        self.stages = [*stages, Stage(None, None, None, dtype, pool_before=True, pool_after=False)]
+        self.stages = [*stages, Stage(None, None, None, dtype, dtype, pool_before=True, pool_after=False)]
 
     @property
     def margin(self) -> int:
@@ -180,11 +183,12 @@ def _stage(
     *,
     pool_before: bool,
     pool_after: bool,
+    stored: torch.dtype | None = None,
 ) -> _Prepared:
     """Prepare a stage; lacking: what the input lacks; after: the only block that reads the output, if there is one.
 
     In 16 bits the convolution subtracts the mean that the norm of `after` would subtract, because numbers around 0 are rounded
-    less, and the norm then subtracts what is missing. The first convolution is computed in float32 on a CPU.
+    less, and the norm then subtracts what is missing. stored: precision of the output, else `dtype`.
     """
     scale = shift = None
     conv = block
@@ -197,13 +201,17 @@ def _stage(
         shift = norm.bias - mean * scale
     assert isinstance(conv, torch.nn.Conv1d)
     assert conv.bias is not None
-    weight, bias, own = conv.weight.detach(), conv.bias.detach(), dtype
-    if isinstance(conv, FirstConv) and weight.device.type == "cpu":
-        weight, bias = conv.best_weights
-        own = weight.dtype
+    own = precision(conv, dtype)
+    weight, bias = conv.best_weights if isinstance(conv, FirstConv) else (conv.weight.detach(), conv.bias.detach())
     left_out = None
     if after is not None and dtype in (torch.float16, torch.bfloat16):
         assert after.norm.running_mean is not None
         centred = (bias.float() - after.norm.running_mean).to(own)
         bias, left_out = centred, bias.float() - centred.float()
-    return _Prepared(Stage(scale, shift, row_convolution(weight.to(own), bias.to(own)), own, pool_before, pool_after), left_out)
+    convolution = row_convolution(weight.to(own), bias.to(own))
+    return _Prepared(Stage(scale, shift, convolution, own, stored or dtype, pool_before, pool_after), left_out)
+
+
+def precision(conv: torch.nn.Conv1d, dtype: torch.dtype) -> torch.dtype:
+    """Return the precision of a convolution: the first ones, whose errors all later stages enlarge, in float32 on a CPU."""
+    return torch.float32 if isinstance(conv, FirstConv) and conv.weight.device.type == "cpu" and dtype.itemsize < 4 else dtype
