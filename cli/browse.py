@@ -66,6 +66,7 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
         if opens:
             click.launch(address)
 
+    print_note(f"Loading {request.model} ...")
     try:
         serve(request, ready)
     except KeyboardInterrupt as stop:
