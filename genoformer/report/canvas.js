@@ -28,7 +28,7 @@ const genomeCanvas = (() => {
   function makePen(ctx, palette, width, [from, to], { fixed, names }) {
     ctx.font = "10px system-ui, sans-serif";
     const widest = Math.max(0, ...names.map((name) => ctx.measureText(name).width + 10));  // names of elements
-    const left = Math.max(width < 600 ? 50 : 58, Math.min(widest, width / 5));
+    const left = Math.max(width < 600 ? 56 : 60, Math.min(widest, width / 5));
     const pen = { ctx, palette, left, width: width - left - 8, from, to, fixed };
     pen.x = (at) => pen.left + ((at - from) / (to - from)) * pen.width;
     pen.clip = (top, height) => {
