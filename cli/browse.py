@@ -14,8 +14,7 @@ from .verbosity import Command, print_note
 @click.argument("model", type=shared.MODEL)
 @click.argument("scored", type=shared.PathOrAddress(), required=False)
 @shared.reference
-@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3) to draw, which can also be looked up by their names.")
-@click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements to draw; may be repeated.")
+@shared.option_group(*shared.drawn_genes)
 @shared.targets
 @shared.head
 @shared.strand_with_default("both, or that of SCORED")
@@ -57,8 +56,8 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
 
     from .model_option import print_cautions
 
-    scored, gtf = (Path(path) if path else None for path in (options.pop("scored"), options.pop("gtf")))
-    request = BrowseRequest(fasta=fasta, scored=scored, gtf=gtf, **with_strand(options))
+    scored = Path(path) if (path := options.pop("scored")) else None
+    request = BrowseRequest(fasta=fasta, scored=scored, **with_strand(options))
 
     def ready(address: str) -> None:
         print_cautions(request.model, fasta)
@@ -67,6 +66,7 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
         if opens:
             click.launch(address)
 
+    print_note(f"Loading {request.model} ...")
     try:
         serve(request, ready)
     except KeyboardInterrupt as stop:

@@ -64,14 +64,15 @@ reference = click.option(
 genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Reference genome (FASTA), needed for a BED or regions.")
 BED_HELP = "Regions: a BED, peaks or a table."
 SEED_HELP = "Random seed; the same seed gives the same result."
+drawn_elements = click.option(
+    "--elements",
+    multiple=True,
+    metavar="[NAME=]BED",
+    help="Elements, drawn above the tracks of a figure; may be repeated.",
+)
 drawn_genes = (
     click.option("--gtf", type=click.Path(path_type=Path), help="Genes (GTF or GFF3), drawn above the tracks of a figure."),
-    click.option(
-        "--elements",
-        multiple=True,
-        metavar="[NAME=]BED",
-        help="Elements, drawn above the tracks of a figure; may be repeated.",
-    ),
+    drawn_elements,
 )
 label = click.option(
     "--label",

@@ -26,12 +26,7 @@ from .verbosity import Command, print_note
     help="Model (with -f) to draw its predictions for both alleles of the strongest variants; several form an ensemble.",
 )
 @click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for the gene, nearest TSS and canvas of the top variants.")
-@click.option(
-    "--elements",
-    multiple=True,
-    metavar="[NAME=]BED",
-    help="Elements on the canvas of a track model; may be repeated.",
-)
+@shared.drawn_elements
 @shared.contexts
 @click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Number of variants with a card.")
 @click.option(

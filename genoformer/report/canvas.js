@@ -28,7 +28,7 @@ const genomeCanvas = (() => {
   function makePen(ctx, palette, width, [from, to], { fixed, names }) {
     ctx.font = "10px system-ui, sans-serif";
     const widest = Math.max(0, ...names.map((name) => ctx.measureText(name).width + 10));  // names of elements
-    const left = Math.max(width < 600 ? 50 : 58, Math.min(widest, width / 5));
+    const left = Math.max(width < 600 ? 56 : 60, Math.min(widest, width / 5));
     const pen = { ctx, palette, left, width: width - left - 8, from, to, fixed };
     pen.x = (at) => pen.left + ((at - from) / (to - from)) * pen.width;
     pen.clip = (top, height) => {
@@ -169,11 +169,11 @@ const genomeCanvas = (() => {
       reading.textContent = [`${scene.chrom}:${grouped(base + 1)}`, ...values].join(" · ");
     }
 
-    // The wheel zooms a canvas that has the focus, or with Ctrl; otherwise it scrolls the page.
+    // The wheel zooms a canvas that has the focus, or with Ctrl; otherwise it scrolls the page. Escape gives the focus up.
     canvas.addEventListener("wheel", (event) => {
       const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey;
       if (sideways) pan((0.002 * (event.deltaX || event.deltaY)));
-      else if (event.ctrlKey || event.metaKey || document.activeElement === canvas || host.dataset.wheel === "always") {
+      else if (event.ctrlKey || event.metaKey || document.activeElement === canvas) {
         const isWhole = view[1] - view[0] >= whole[1] - whole[0] && event.deltaY > 0 && !event.ctrlKey;
         if (isWhole) return;
         zoom(Math.exp(Math.max(-1, Math.min(1, 0.0025 * event.deltaY))), Math.min(Math.max(at(event), view[0]), view[1]));
@@ -211,7 +211,7 @@ const genomeCanvas = (() => {
       const step = event.shiftKey ? 0.5 : 0.1;
       const acts = {
         ArrowLeft: () => pan(-step), ArrowRight: () => pan(step), "+": () => zoom(0.7), "=": () => zoom(0.7),
-        "-": () => zoom(1 / 0.7), _: () => zoom(1 / 0.7), 0: reset, Home: () => go(...whole),
+        "-": () => zoom(1 / 0.7), _: () => zoom(1 / 0.7), 0: reset, Home: () => go(...whole), Escape: () => canvas.blur(),
         ...(letters ? { Enter: toLetters } : {}),
       };
       if (!acts[event.key]) return;
@@ -226,8 +226,7 @@ const genomeCanvas = (() => {
     observer.observe(host);
     measure();
     where.textContent = place();
-    const wheel = host.dataset.wheel === "always" ? "use the wheel" : "use the wheel after a click";
-    reading.textContent = `Point at the canvas to read values. Drag, or ${wheel}; keys: arrows, +, -, 0.`;
+    reading.textContent = "Point at the canvas to read values. Drag, or use the wheel after a click; keys: arrows, +, -, 0.";
     return { rows, picture: () => picture(first), go, view: () => [...view], draw };
   };
 })();

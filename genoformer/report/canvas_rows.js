@@ -23,13 +23,14 @@ const canvasRows = (() => {
     pen.ctx.textAlign = align;
     pen.ctx.fillText(text, x, y);
   }
-  // The text, cut to a width in pixels.
-  function fit(pen, text, width, size = 11) {
-    pen.ctx.font = `${size}px system-ui, sans-serif`;
+  // The text, cut to a width in pixels; a name in brackets at its end stays.
+  function fit(pen, text, width, size = 11, weight = "") {
+    pen.ctx.font = `${weight} ${size}px system-ui, sans-serif`;
     if (pen.ctx.measureText(text).width <= width) return text;
-    let end = text.length;
-    while (end > 1 && pen.ctx.measureText(`${text.slice(0, end)}…`).width > width) end -= 1;
-    return `${text.slice(0, end)}…`;
+    const [tail] = text.match(/ \([^()]{1,24}\)$/) || [""];
+    let end = text.length - tail.length;
+    while (end > 1 && pen.ctx.measureText(`${text.slice(0, end)}…${tail}`).width > width) end -= 1;
+    return `${text.slice(0, end)}…${tail}`;
   }
   function line(pen, x0, y0, x1, y1, colour, width = 1, dash = []) {
     const { ctx } = pen;
@@ -43,7 +44,7 @@ const canvasRows = (() => {
     ctx.setLineDash([]);
   }
   function head(pen, label, unit, top) {
-    const text = fit(pen, label, pen.left + pen.width - 4, 12);
+    const text = fit(pen, label, pen.left + pen.width - 4, 12, "600");
     write(pen, text, 2, top + 12, { size: 12, weight: "600" });
     pen.ctx.font = "600 12px system-ui, sans-serif";
     const used = pen.ctx.measureText(text).width + 12;

@@ -144,12 +144,12 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
     "--seed": {"finetune": "the default is in the configuration"},
     "--strand": {
         "finetune": "of the training",
-        **dict.fromkeys(("embed", "predict", "interpret ism"), "another default, which the text gives"),
+        **dict.fromkeys(("embed", "predict", "interpret ism", "browse"), "another default, which the text gives"),
     },
     "--stride": {"data tracks": "of windows that tile the genome"},
     "--targets": {"models convert": "HEAD=FILE, to be stored", "data tracks": "the tracks to build, with their files"},
     "--task": {"embed": "of the probe"},
-    "--top": {"report": "a number of variants"},
+    "--top": dict.fromkeys(("report", "browse"), "a number of variants"),
     "--tracks": {
         "data simulate": "a flag",
         **dict.fromkeys(("interpret ism", "interpret attribution"), "the tracks are summed"),

@@ -25,6 +25,7 @@ NO_NUMBERS = {  # at their end: they write files, or print text that is no resul
     ("predict",),
     ("sample",),
     ("merge",),
+    ("browse",),
 }
 
 
