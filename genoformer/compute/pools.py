@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from genoformer.compute.spawning import SPAWN
+from genoformer.compute.spawning import SPAWN, start_tracker
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.progress import Stage
 
@@ -90,6 +90,7 @@ class LocalPool(Pool):
         self.task, self.n_workers = task, n_workers
 
     def __enter__(self) -> Self:
+        start_tracker()
         self.executor = ProcessPoolExecutor(
             self.n_workers,
             mp_context=SPAWN,

@@ -4,13 +4,15 @@ multiprocessing sends a new process its work through a pipe of 64 KiB, and keeps
 the process dies before it has read more than that, its parent waits forever. Here the parent gives up the end that is read
 from as soon as the process exists, so that the rest of the writing fails with BrokenPipeError.
 
-If the parent is killed while it writes, its processes read half of their work. Here they end without a traceback.
+If the parent is killed while it writes, its processes read half of their work. Here they end without a traceback, and
+multiprocessing's resource tracker removes the semaphores of the parent without a warning.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import sys
 from multiprocessing import popen_spawn_posix, reduction, resource_tracker, spawn, util
 from multiprocessing.context import SpawnContext, SpawnProcess, set_spawning_popen
 from typing import Any, cast
@@ -27,6 +29,18 @@ except Exception:
         time.sleep(0.01)
     raise
 """
+
+
+_QUIET = "ignore:resource_tracker:UserWarning"  # option -W of Python
+
+
+def start_tracker() -> None:
+    """Start the resource tracker, if none runs, so that it does not warn of what a killed process leaves to it."""
+    sys.warnoptions.append(_QUIET)  # new processes of multiprocessing have these options
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_QUIET)
 
 
 class _Popen(popen_spawn_posix.Popen):

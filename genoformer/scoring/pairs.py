@@ -29,7 +29,7 @@ from genoformer.scoring.job import PairsJob
 from genoformer.scoring.parts import Rows
 from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.track_scores import weighted_sum
-from genoformer.scoring.variant_scorer import HaplotypeScorer, haplotype_scorers
+from genoformer.scoring.variant_scorer import HaplotypeScorer, haplotype_scorers, shared_work
 from genoformer.tables import MISSING, rounded, tsv_line
 
 _WITHIN = 500  # default distance in bases; in a model of short windows a quarter of the window
@@ -130,8 +130,9 @@ def _rows_of_pairs(scorer: HaplotypeScorer, pairs: Sequence[_Pair]) -> Rows:
     heads, lines = haplotype_scorers(scorer), []
     for pair in pairs:
         fields = [pair.second.chrom, *(str(x) for v in (pair.first, pair.second) for x in (v.pos, v.ref, v.alt))]
-        for head in heads:
-            fields += _fields(head, pair)
+        with shared_work(scorer):
+            for head in heads:
+                fields += _fields(head, pair)
         lines.append(tsv_line(fields) + "\n")
     return Rows("".join(lines), {N_ROWS: len(lines), N_SEQUENCES: 3 * len(lines)})
 

@@ -130,7 +130,7 @@ def test_pairs_of_several_heads_are_those_of_each_head_alone(folder, tmp_path) -
     assert len(together.columns) == n_columns
 
 
-def test_haplotypes_of_several_heads_are_those_of_each_head_alone(folder, tmp_path) -> None:
+def test_haplotypes_of_several_heads_are_those_of_each_head_alone(folder, tmp_path, monkeypatch) -> None:
     """Heads of bins of 1, 128 and 2,048 bases; on the grid, whose steps their bins set, the window is that of the largest."""
     rows = [f"c1\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t.\tGT\t{gt}\n" for v, gt in zip(ROWS, GENOTYPES, strict=True)]
     head = "##fileformat=VCFv4.2\n##contig=<ID=c1,length=9000>\n" + '##FORMAT=<ID=GT,Number=1,Type=String,Description="GT">\n'
@@ -162,9 +162,20 @@ def test_haplotypes_of_several_heads_are_those_of_each_head_alone(folder, tmp_pa
                 assert renamed.fillna("").tolist() == one[column].fillna("").tolist()
             n_columns += 1
     assert len(together.columns) == n_columns
-    by_pattern = tmp_path / "pattern.tsv"
-    run_well(*words, "-s", "SAD", "--head", "human_*_1bp", "-o", by_pattern)
-    assert "SAD_human_rna_seq_1bp" in by_pattern.read_text()
+    calls, whole = [], type(MODEL).transform
+
+    def counted(self, x, organism):
+        calls.extend([organism] * (x.device.type != "meta"))
+        return whole(self, x, organism)
+
+    monkeypatch.setattr(type(MODEL), "transform", counted)
+    n_passes = {}
+    for name in ("human_dnase_1bp", "human_*_1bp"):  # heads with one embedding
+        calls.clear()
+        run_well(*words, "-s", "SAD", "--head", name, "-o", tmp_path / "pattern.tsv")
+        n_passes[name] = len(calls)
+    assert "SAD_human_rna_seq_1bp" in (tmp_path / "pattern.tsv").read_text()
+    assert n_passes["human_*_1bp"] == n_passes["human_dnase_1bp"] > 2
 
 
 def test_vcf_and_parquet_have_the_same_scores(folder, tmp_path) -> None:

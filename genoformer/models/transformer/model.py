@@ -269,7 +269,7 @@ class Encoder(TokenModel):
             of_run = windows._replace(ids=windows.ids[at], masked=windows.masked[at])
             parts.append(stem_of_sliding_windows(self, of_run, (starts[rows] - starts[rows[0]]).tolist()))
         order = np.concatenate(runs)
-        x = torch.cat(parts)
+        x = torch.cat(parts) if len(parts) > 1 else parts[0]
         return x if (order == np.arange(len(order))).all() else x[self._to_device(np.argsort(order))]
 
     @property
