@@ -41,7 +41,7 @@ class ResumeFolder:
             changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
             if changed:
                 raise JobError(
-                    f"{self.path} holds unfinished work with another {', '.join(changed)}; "
+                    f"{self.path} holds unfinished work of a run that differs in {', '.join(changed)}; "
                     "repeat that run to finish it, or remove the folder to start over."
                 )
         else:

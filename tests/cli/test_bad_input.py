@@ -620,7 +620,9 @@ def test_another_command_does_not_go_on(world: World, make_vcf: Callable[..., Pa
         (world, vcf, ("--part-size", 9), "part size"),
     ]:
         result = score(where, changed_vcf, *PARTS_OF_TEN, *options)
-        assert_refused(result, parts, f"unfinished work with another {named};", "repeat that run to finish it, or remove")
+        assert_refused(
+            result, parts, f"unfinished work of a run that differs in {named};", "repeat that run to finish it, or remove"
+        )
         assert {path.name: path.read_bytes() for path in parts.iterdir()} == before
         assert names(world.out) == {parts.name}
     assert_scored(score(world, vcf, *PARTS_OF_TEN))

@@ -312,7 +312,7 @@ def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatc
     monkeypatch.setattr(plan, "write_parts", interrupted)
     assert place.score(vcf).exit_code != 0
     assert place.score(vcf, "--force").exit_code == 2
-    assert "unfinished work with another contigs left out" in place.score(vcf, "--force").stderr
+    assert "unfinished work of a run that differs in contigs left out" in place.score(vcf, "--force").stderr
     monkeypatch.undo()
     done = place.score(vcf)
     assert done.exit_code == 0, done.stderr

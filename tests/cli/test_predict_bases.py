@@ -156,7 +156,7 @@ def test_a_run_that_is_killed_resumes_with_the_same_bytes(workers: int, tmp_path
         child.kill()
         child.join()
         assert not (tmp_path / "out").exists()
-    assert_refused(run(*words("out"), "--context", 30), "unfinished work with another", "window")
+    assert_refused(run(*words("out"), "--context", 30), "unfinished work of a run that differs in", "window")
     os.truncate(sorted(parts.glob("*.npz"))[0], 10)  # a damaged part is computed again
     finished(started(command, words("out"), said), said)
     assert "finished parts of an earlier run were used" in said.read_text()

@@ -453,7 +453,7 @@ def test_a_run_that_was_interrupted_resumes_only_with_the_same_classes(folder, t
     other = run(
         "score", folder / "in.vcf", "-f", folder / "g.fa", "-m", folder / "three", "-o", tmp_path / "o.vcf", "--tile", "max"
     )
-    assert_refused(other, "holds unfinished work with another shifts, tile")
+    assert_refused(other, "holds unfinished work of a run that differs in shifts, tile")
     score(folder, tmp_path / "o.vcf")
     assert (tmp_path / "o.vcf").read_bytes() == (tmp_path / "whole.vcf").read_bytes()
 

@@ -318,7 +318,7 @@ def test_a_stopped_run_resumes_and_gives_the_same_bytes(tmp_path: Path, fasta, f
         computed.append(-1)
     parts = sorted((tmp_path / ".out.parts").glob("*.npz"))
     parts[1].write_bytes(parts[1].read_bytes()[:-40])  # as a full disk leaves it
-    with pytest.raises(JobError, match="holds unfinished work with another step; repeat that run to finish it"):
+    with pytest.raises(JobError, match="holds unfinished work of a run that differs in step; repeat that run to finish it"):
         write(fasta, folder, tmp_path / "out", tmp_path / "out.bed", step=8, threshold=0.4, part_size=6)
     notes = write(fasta, folder, tmp_path / "out", tmp_path / "out.bed", **options)
     assert "finished parts of an earlier run were used" in notes[0]

@@ -124,9 +124,9 @@ def test_a_folder_of_the_earlier_version_resumes_and_that_of_another_model_does_
         return PartFolder(tmp_path / "o.vcf", job, lambda stored: current_configurations(stored, models))
 
     assert not opened(demo).is_new
-    with pytest.raises(JobError, match="unfinished work with another model configuration"):
+    with pytest.raises(JobError, match="unfinished work of a run that differs in model configuration"):
         opened(other)
-    with pytest.raises(JobError, match="another model configuration"):
+    with pytest.raises(JobError, match="differs in model configuration"):
         opened(demo, demo)
 
 

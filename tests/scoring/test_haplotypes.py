@@ -439,7 +439,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(genome, vcf, tmp_path, monk
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out.tsv")
     assert not (tmp_path / "out.tsv").exists()
-    with pytest.raises(JobError, match="unfinished work with another scores"):
+    with pytest.raises(JobError, match="unfinished work of a run that differs in scores"):
         run(tmp_path / "out.tsv", "SAD")
     (tmp_path / ".out.tsv.parts" / "00000001.json").write_text("{torn")
     again = run(tmp_path / "out.tsv")
