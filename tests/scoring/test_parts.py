@@ -126,9 +126,9 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("job", "named"),
     [
-        ({"scores": "L2"}, "another scores;"),
-        ({"VCF": "v2", "model": "m2"}, "another VCF, model;"),
-        ({"region": "chr1"}, "another region;"),  # an option that the first run did not have
+        ({"scores": "L2"}, "differs in scores;"),
+        ({"VCF": "v2", "model": "m2"}, "differs in VCF, model;"),
+        ({"region": "chr1"}, "differs in region;"),  # an option that the first run did not have
     ],
 )
 def test_another_job_is_refused_by_name_and_harms_nothing(tmp_path: Path, job: dict[str, str], named: str) -> None:

@@ -217,7 +217,7 @@ def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_p
     with pytest.raises(KeyboardInterrupt):
         scored("tokens", vcf, genome, tmp_path / "out.vcf")
     monkeypatch.setattr(plan, "score_records", true)
-    with pytest.raises(JobError, match="another scores"):
+    with pytest.raises(JobError, match="differs in scores"):
         run_score(
             vcf, genome, MODELS["tokens"][0], tmp_path / "out.vcf", scores="LLR", strand="forward", threads=1, part_size=4
         )
