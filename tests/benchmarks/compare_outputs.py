@@ -210,7 +210,7 @@ def main() -> None:
                 continue
             shutil.rmtree(target, ignore_errors=True)
             program = OLD_KERNELS if side == "new" and args.old_kernels else ["-m", "genoformer_cli"]
-            run_all(checkout.resolve(), program, kept / "run", args.only, OLD_SPELLING if side == "old" else {})
+            run_all(checkout.resolve(), program, kept / "run", args.only, spelling_of(checkout))
             (kept / "run").rename(target)
         differences = compare(kept / "old", kept / "new", by_value=not args.old_kernels)
     for difference in differences:
@@ -218,6 +218,12 @@ def main() -> None:
     unexpected = sum(difference.reason is None for difference in differences)
     print(f"{len(differences)} files differ, {unexpected} of them unexpectedly")
     sys.exit(unexpected > 0)
+
+
+def spelling_of(checkout: Path) -> dict[str, str]:
+    """Return how a checkout spells the words that it does not know; those since the renaming know them all."""
+    config = checkout / "genoformer" / "config.py"
+    return {} if config.is_file() and "RENAMED" in config.read_text() else OLD_SPELLING
 
 
 def run_all(checkout: Path, arguments: Sequence[str], folder: Path, only: str | None, spelling: dict[str, str]) -> None:
