@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
+from scipy.linalg import eigh, solve
+from scipy.special import ndtr
 
-from genoformer.benchmarking.truth_set import Bools, Floats, Ints, TruthSet
+from genoformer.benchmarking.truth_set import Floats, Ints, TruthSet
 from genoformer.errors import ConfigError
 from genoformer.evaluation import weighted
 from genoformer.progress import ProgressCallback, Stage
@@ -25,6 +26,7 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)  # for each training variant, of standard
 SCALES = (0.0, 0.1, 0.3)  # of the features of a large block, next to 1 for those of the main one
 _INNER_FOLDS = 5
 _FEWEST_LOCI = 3
+_CONSTANT = 1e-10  # variance of a constant feature, up to rounding
 
 
 class Block(NamedTuple):
@@ -47,8 +49,8 @@ class Choice(NamedTuple):
 class Probed(NamedTuple):
     """Predictions of the probes, [N] each, and their choices: locus -> choice."""
 
-    signed: Floats
-    sizes: Floats
+    signed: Floats  # in standard deviations of the rank within the element
+    sizes: Floats  # between 0 and 1: no size is below 0
     choices: dict[str, tuple[Choice, Choice]]  # of the signed probe and of that of sizes
 
 
@@ -118,10 +120,11 @@ def effect_probe(truth: TruthSet, blocks: Sequence[Block], progress: ProgressCal
     elements = np.array(truth.subset)
     y = _targets(np.asarray(truth.effect), elements)
     found, choices = np.full((len(truth), 2), np.nan), {}
+    reductions = [_Reduction(block, loci) for block in blocks]
     stage = Stage(progress, "probe", len(names))
     for name in names:
         training = [other for other in names if other != name]
-        parts = [_reduced(block, loci != name) for block in blocks]
+        parts = [reduction.features(training) for reduction in reductions]
         data = _Data(np.concatenate(parts, axis=1), y, elements, loci, [part.shape[1] for part in parts])
         sums = {other: _sums(data.x[loci == other], y[loci == other]) for other in training}
         choices[name] = _choose(data, sums)
@@ -130,20 +133,29 @@ def effect_probe(truth: TruthSet, blocks: Sequence[Block], progress: ProgressCal
             weights, intercept = _fit(_of_columns(_total(sums.values()), used), scale, [choice.penalty])[0]
             found[loci == name, target] = (data.x[np.ix_(loci == name, used)] @ weights + intercept)[:, target]
         stage.add(1)
-    return Probed(found[:, 0], found[:, 1], choices)
+    return Probed(found[:, 0], np.asarray(ndtr(found[:, 1])), choices)
 
 
-def _reduced(block: Block, training: Bools) -> Floats:
-    """Return the features, or their first principal components in the training variants, standardised, [N, F]."""
-    x = np.asarray(block.x)
-    if block.n_components is None or x.shape[1] <= block.n_components:
-        return x.astype(np.float64)
-    from sklearn.decomposition import PCA
+class _Reduction:
+    """A block, and its sums for each locus if principal components replace its features."""
 
-    mean, deviation = x[training].mean(0), x[training].std(0)
-    scaled = (x - mean) / np.where(deviation > 1e-6, deviation, np.inf)
-    components = PCA(block.n_components, svd_solver="covariance_eigh").fit(scaled[training])
-    return np.asarray(components.transform(scaled), dtype=np.float64)
+    def __init__(self, block: Block, loci: Strings) -> None:
+        self.x, self.n_components = np.asarray(block.x), block.n_components
+        self.sums: dict[str, _Sums] = {}
+        if block.n_components is not None and self.x.shape[1] > block.n_components:
+            nothing = np.zeros((len(loci), 0))
+            self.sums = {str(name): _sums(self.x[loci == name], nothing[loci == name]) for name in np.unique(loci)}
+
+    def features(self, training: Sequence[str]) -> Floats:
+        """Return the features, or their first principal components in the training loci, [N, F]."""
+        if not self.sums:
+            return self.x.astype(np.float64)
+        sums = _total(self.sums[name] for name in training)
+        mean, factor = _standard(sums)
+        last = len(mean) - 1
+        _, vectors = eigh(_products(sums, factor), subset_by_index=[last - (self.n_components or 1) + 1, last])
+        weights = (vectors * factor[:, None]).astype(self.x.dtype)
+        return np.asarray(self.x @ weights - mean @ weights, dtype=np.float64)
 
 
 def _targets(effect: Floats, elements: Strings) -> Floats:
@@ -158,9 +170,9 @@ def _targets(effect: Floats, elements: Strings) -> Floats:
     return y
 
 
-def _sums(x: Floats, y: Floats) -> _Sums:
-    x = x.astype(np.float64)
-    return _Sums(float(len(x)), x.sum(0), x.T @ x, x.T @ y, y.sum(0))
+def _sums(x: NDArray[np.floating], y: Floats) -> _Sums:
+    n = len(x)
+    return _Sums(float(n), x.sum(0, dtype=np.float64), (x.T @ x).astype(np.float64), x.T @ y, y.sum(0))
 
 
 def _total(parts: Iterable[_Sums]) -> _Sums:
@@ -170,12 +182,24 @@ def _total(parts: Iterable[_Sums]) -> _Sums:
     return total
 
 
+def _standard(sums: _Sums) -> tuple[Floats, Floats]:
+    """Return the mean of each feature, and 1 / its standard deviation, 0 for a constant, [F]."""
+    mean = sums.x / sums.n
+    variance = np.diag(sums.xx) / sums.n - mean**2
+    return mean, np.where(variance > _CONSTANT, 1 / np.sqrt(np.maximum(variance, _CONSTANT)), 0)
+
+
+def _products(sums: _Sums, factor: Floats) -> Floats:
+    """Return the products of the features without their means, each multiplied by its factor, [F, F]."""
+    mean = sums.x / sums.n
+    return np.asarray((sums.xx - sums.n * np.outer(mean, mean)) * np.outer(factor, factor))
+
+
 def _fit(sums: _Sums, scale: Floats, penalties: Sequence[float]) -> list[tuple[Floats, Floats]]:
     """Return weights [F, 2] and intercepts [2] for each penalty."""
-    mean = sums.x / sums.n
-    variance = np.maximum(np.diag(sums.xx) / sums.n - mean**2, 0)
-    factor = np.where(variance > 1e-12, scale / np.sqrt(np.maximum(variance, 1e-12)), 0)
-    products = (sums.xx - sums.n * np.outer(mean, mean)) * np.outer(factor, factor)
+    mean, factor = _standard(sums)
+    factor = factor * scale
+    products = _products(sums, factor)
     with_target = (sums.xy - np.outer(mean, sums.y)) * factor[:, None]
     fits = []
     for penalty in penalties:
