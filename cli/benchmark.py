@@ -92,7 +92,11 @@ def list_names(as_json: bool) -> None:
     "--ensemble",
     type=click.Choice(["mean", "ranks", "probe"]),
     multiple=True,
-    help="Add the mean of the scores, the mean of their ranks, or a linear probe that holds chromosomes out; may be repeated.",
+    help="Add the mean of the scores, the mean of their ranks, or a linear probe that holds chromosomes (of measured effects: "
+    "elements) out; may be repeated.",
+)
+@click.option(
+    "--motifs", type=click.Path(path_type=Path), help="Motifs (MEME, JASPAR ...) whose changes a probe of effects reads."
 )
 @click.option(
     "--sign",

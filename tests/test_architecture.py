@@ -142,6 +142,7 @@ MAY_IMPORT = {
         "writers",
         "datasets",
         "inference",
+        "annotation",
         "scoring",
         "evaluation",
     ],

@@ -22,8 +22,8 @@ def benchmark(
     name: traitgym-mendelian, traitgym-complex, mpra, gue, genomic-benchmarks, nucleotide-transformer, clinvar-noncoding,
     eqtl-pairs, caqtl, dsqtl, cagi5 or crispri. data: the folder or file that the authors publish. model: one or several; of
     sequences folders of fine-tuned models, in which {task} stands for the name of a task. fasta: genome, to score variants with
-    models. options: scores, score_files (name -> file), tasks, baselines, ensemble, sign, out, resamplings, seed, device, and
-    options (those of `score`); see `benchmarking.request.BenchmarkRequest`.
+    models. options: scores, score_files (name -> file), tasks, baselines, ensemble, sign, motifs, out, resamplings, seed,
+    device, and options (those of `score`); see `benchmarking.request.BenchmarkRequest`.
 
     The result has `.rows`, `.differences` (paired bootstrap), `.notes`, `.to_frame()` and `.to_dict()`.
 

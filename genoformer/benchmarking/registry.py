@@ -53,6 +53,7 @@ _VARIANTS: dict[str, tuple[Reading, ReadTruth, Measure]] = {
     "dsqtl": ("signed", read_qtl, measures.causality_and_direction),
     "cagi5": ("signed", read_cagi5, measures.of_challenge),
 }
+EFFECTS = ("mpra", "cagi5")  # measured effects of substitutions in elements
 _SEQUENCES: dict[str, ReadTasks] = {
     "gue": read_gue,
     "genomic-benchmarks": read_genomic_benchmarks,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.benchmarking.ensembles import NAMES
-from genoformer.benchmarking.registry import BENCHMARKS, Benchmark
+from genoformer.benchmarking.registry import BENCHMARKS, EFFECTS, Benchmark
 from genoformer.errors import MissingFileError, OptionError
 from genoformer.option_checks import check_choice, check_kind, check_names, check_number
 
@@ -24,9 +24,9 @@ class BenchmarkRequest:
     with models and to find REF. scores: names of scores, as for `genoformer.score`; of the files their columns. score_files:
     name -> output of `score`, or a table in the order of the benchmark's rows, as TraitGym's features. tasks: of sequences; ()
     is all. baselines: of sequences, names of `evaluation.BASELINES`. ensemble: "mean", "ranks" and "probe". sign: order of
-    labelled variants by a score: "auto" (by benchmark and score), "plus", "minus" or "size". options: further ones of
-    `genoformer.score`, such as tracks or context. out: folder for the tables and the scores of models; an interrupted run
-    resumes there.
+    labelled variants by a score: "auto" (by benchmark and score), "plus", "minus" or "size". motifs: file of motifs, whose
+    changes a probe of measured effects reads. options: further ones of `genoformer.score`, such as tracks or context. out:
+    folder for the tables and the scores of models; an interrupted run resumes there.
 
     Raises OptionError for unknown names and for options that the benchmark does not use.
     """
@@ -41,6 +41,7 @@ class BenchmarkRequest:
     baselines: str | Sequence[str] = ()
     ensemble: str | Sequence[str] = ()
     sign: str = "auto"
+    motifs: str | Path | None = None
     out: str | Path | None = None
     resamplings: int = 1000
     seed: int = 0
@@ -49,7 +50,7 @@ class BenchmarkRequest:
 
     def __post_init__(self) -> None:
         check_choice("name", self.name, BENCHMARKS)
-        for name in ("data", "fasta", "out"):
+        for name in ("data", "fasta", "motifs", "out"):
             check_kind(name, getattr(self, name), (str, Path), "a path")
         for name in ("models", "scores", "tasks", "baselines", "ensemble"):
             check_names(name, getattr(self, name), "names")
@@ -78,7 +79,10 @@ class BenchmarkRequest:
                 unused["models"] = self.models
         if wrong := next((name for name, value in unused.items() if value), None):
             raise OptionError(wrong, f"is not for {self.name}, a benchmark of {kind}; leave it out.")
-        if not self.models and not self.score_files and not self.baselines:
+        has_probe = self.name in EFFECTS and "probe" in self.ensemble
+        if self.motifs is not None and not has_probe:
+            raise OptionError("motifs", "is for a probe of measured effects; add the ensemble probe, or leave it out.")
+        if not self.models and not self.score_files and not self.baselines and not has_probe:
             wanted = "a score file" if kind == "pairs" else "models, a score file or a baseline"
             raise OptionError("models", f"is empty, expected {wanted} to evaluate; name one.")
         if kind == "variants" and self.models and self.fasta is None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from genoformer.benchmarking import ensembles
+from genoformer.benchmarking.allele_features import blocks_of
+from genoformer.benchmarking.effect_probe import SIGNED, SIZES, effect_probe
 from genoformer.benchmarking.measures import Draws, Sampling
 from genoformer.benchmarking.registry import Benchmark
 from genoformer.benchmarking.request import BenchmarkRequest
@@ -18,7 +20,7 @@ from genoformer.benchmarking.result import BenchmarkResult, Difference, Row, che
 from genoformer.benchmarking.sequence_run import draws_of_tasks
 from genoformer.benchmarking.truth_set import Floats, TruthSet, oriented
 from genoformer.benchmarking.variant_scores import Column, columns_of, ordering
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.evaluation.intervals import Estimate, estimate
 from genoformer.files import make_folder
 from genoformer.genome.reference import Genome
@@ -106,6 +108,8 @@ def _of_truth(
     sampling = Sampling(request.resamplings, request.seed)
     values = {c.name: ordering(c.values, c.score, benchmark.reading, request.sign) for c in columns}
     values |= _ensembles(request, truth, columns[:-1], values)
+    if ensembles.PROBE in request.ensemble and truth.label is None:
+        values |= _probes_of_effects(request, truth, columns[:-1], genome, progress, note)
     return {name: benchmark.measure(truth, of_items, sampling) for name, of_items in values.items()}
 
 
@@ -124,9 +128,31 @@ def _ensembles(
         found[ensembles.NAMES[ensembles.MEAN]] = mean
     if ensembles.RANKS in request.ensemble:
         found[ensembles.NAMES[ensembles.RANKS]] = ensembles.mean_of_ranks(own)
-    if ensembles.PROBE in request.ensemble:
+    if ensembles.PROBE in request.ensemble and truth.label is not None:
         found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, own)
     return found
+
+
+def _probes_of_effects(
+    request: BenchmarkRequest,
+    truth: TruthSet,
+    columns: Sequence[Column],
+    genome: Genome | None,
+    progress: ProgressCallback,
+    note: Callable[[str], None],
+) -> dict[str, Floats]:
+    """Return the predictions of the probe of effects and of that of their sizes, each locus held out."""
+    if genome is None:
+        raise OptionError("ensemble", "has a probe of effects, which reads the bases around the alleles; give the genome.")
+    motifs = None if request.motifs is None else Path(request.motifs)
+    blocks = blocks_of(truth.alleles, genome, [column.values for column in columns], motifs, progress)
+    probed = effect_probe(truth, blocks, progress)
+    several = [name for name in probed.choices if ", " in name]
+    note(
+        f"The probes hold {len(probed.choices)} loci out, one at a time"
+        + (f"; elements that overlap are one locus: {'; '.join(several)}." if several else ".")
+    )
+    return {SIGNED: probed.signed, SIZES: probed.sizes}
 
 
 def _rows(by_model: ByModel, benchmark: Benchmark) -> tuple[Row, ...]:

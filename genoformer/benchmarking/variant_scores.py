@@ -66,7 +66,7 @@ def columns_of(
     for column in columns:
         if column not in known:
             on_note(f"{column.name} has no value for the items of {request.name}, and is left out.")
-    if len(known) < 2:
+    if len(known) < min(2, len(columns)):
         raise ConfigError(
             f"no score has a value for the items of {request.name}; are contigs and assembly those of the benchmark?"
         )

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "training": "Pre-training, and the batches that it feeds on",
     "human": "The human model that ships",
     "variants": "Scores of variants beside what is known of them",
+    "mpra_probe": "A probe of measured effects (MPRA), each locus held out",
     "gue": "Fine-tuning on GUE",
     "promoters": "Promoters of a real genome",
     "longrange": "The long-range model at full size",
