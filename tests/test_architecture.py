@@ -170,6 +170,7 @@ MAY_IMPORT = {
     ],
     "report": [
         "errors",
+        "option_checks",
         "annotation",
         "files",
         "tables",
