@@ -10,7 +10,7 @@ from . import options as shared
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Browse predictions of regions and variants on a local page.")
 @click.argument("model", type=shared.MODEL)
 @click.argument("scored", type=shared.PathOrAddress(), required=False)
 @shared.reference
