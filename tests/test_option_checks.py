@@ -159,3 +159,10 @@ def test_type_errors_inside_a_call_stay_as_they_are() -> None:
 
     with pytest.raises(TypeError, match=r"inner\(\) got an unexpected keyword argument 'y'"):
         outer(x=1)
+
+
+def test_names_that_data_and_models_lack_are_answered_with_the_call() -> None:
+    with pytest.raises(AttributeError, match=r"genoformer.data has no 'list'; call genoformer.data\(\) for the table"):
+        gf.data.list  # noqa: B018
+    with pytest.raises(AttributeError, match=r"genoformer.models has no 'list'; call genoformer.models\(\) for the table"):
+        gf.models.list  # noqa: B018

@@ -71,6 +71,12 @@ class Data:
     def __repr__(self) -> str:
         return "<genoformer.data: call it for a table of data sets; .pull, .build, .tracks, .simulate, .audit>"
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"genoformer.data has no {name!r}; call genoformer.data() for the table, or "
+            ".pull, .build, .tracks, .simulate, .audit."
+        )
+
     def pull(self, name: str) -> list[Path]:
         """Download a dataset of the catalog, unless it is present, and return its paths; see `genoformer.pull`."""
         return pull(name)
