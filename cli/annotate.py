@@ -80,7 +80,7 @@ def refuse_file(folder: str, option: str) -> None:
         raise ConfigError(f"{option} {folder} is a file, but must be a folder for figures and tables; give another name.")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Add elements, genes and known values to variants.")
 @shared.variants
 @annotation_options
 @shared.variant_output

@@ -12,7 +12,7 @@ from .json_output import json_option, print_json
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Check a labelled set for leaks and shortcuts.")
 @click.argument("data", metavar="SET...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @shared.genome_of_bed
 @shared.label

@@ -30,7 +30,7 @@ NAMES = (
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Run published benchmarks.")
 def benchmark() -> None:
     """Run published benchmarks with the metrics of their authors.
 
@@ -40,7 +40,7 @@ def benchmark() -> None:
     """
 
 
-@benchmark.command("list")
+@benchmark.command("list", short_help="List the benchmarks.")
 @json_option
 def list_names(as_json: bool) -> None:
     """List the benchmarks: kind, assembly, main metric, and where their authors publish the files.
@@ -61,7 +61,7 @@ def list_names(as_json: bool) -> None:
         click.echo(f"{'':<23} {row['where']}")
 
 
-@benchmark.command("run")
+@benchmark.command("run", short_help="Evaluate models, scores and baselines on a benchmark.")
 @click.argument("name", type=click.Choice(NAMES), metavar="NAME")
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option(

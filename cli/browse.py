@@ -10,7 +10,7 @@ from . import options as shared
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Browse predictions of regions and variants on a local page.")
 @click.argument("model", type=shared.MODEL)
 @click.argument("scored", type=shared.PathOrAddress(), required=False)
 @shared.reference
@@ -60,7 +60,7 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
     request = BrowseRequest(fasta=fasta, scored=scored, **with_strand(options))
 
     def ready(address: str) -> None:
-        print_cautions(request.model, fasta)
+        print_cautions(request.model, fasta, of_variants=True)
         click.echo(address)
         print_note("Open this address in a browser on this machine; Ctrl-C ends the page.")
         if opens:

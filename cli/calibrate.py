@@ -14,7 +14,7 @@ from .track_options import class_options, given_options, track_options
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Store the scores of a background, for quantiles.")
 @click.argument("vcf", metavar="BACKGROUND", type=shared.PathOrAddress())
 @shared.reference
 @model_option("Model folder, of an ensemble too; several folders form an ensemble and need -o.", "model_names", multiple=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from genoformer.datasets.track_build import BuiltTracks
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Download, simulate, build and audit data.")
 def data() -> None:
     """Download, simulate, build and audit data to train and test on."""
 
@@ -27,7 +27,7 @@ def data() -> None:
 data.add_command(audit)
 
 
-@data.command("list")
+@data.command("list", short_help="List the data sets to download.")
 @json_option
 @catalog_option
 def list_data(as_json: bool, catalog: Path | None) -> None:
@@ -39,7 +39,7 @@ def list_data(as_json: bool, catalog: Path | None) -> None:
     show_table("data", catalog, as_json)
 
 
-@data.command("info")
+@data.command("info", short_help="Print source, licence and citation of a data set.")
 @click.argument("name", shell_complete=complete_names)
 @catalog_option
 def info_data(name: str, catalog: Path | None) -> None:
@@ -57,7 +57,7 @@ def info_data(name: str, catalog: Path | None) -> None:
     click.echo(json.dumps(state | described(entry), indent=1))
 
 
-@data.command("pull")
+@data.command("pull", short_help="Download data sets of the catalog.")
 @pull_options
 def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
     """Download data sets of the catalog, check them, and print the paths of their files.
@@ -81,7 +81,7 @@ _reference = click.option(
 )
 
 
-@data.command()
+@data.command(short_help="Simulate a genome with known effects of variants.")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--seed", default=0, show_default=True, help=shared.SEED_HELP)
 @click.option("--contigs", default=2, show_default=True, help="Number of contigs: chrS1, chrS2, ...")
@@ -140,7 +140,7 @@ def simulate(out: Path, as_json: bool, tracks: bool, **options: Any) -> None:
         )
 
 
-@data.command()
+@data.command(short_help="Build labelled sequences to train on.")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @_reference
 @click.option(
@@ -206,7 +206,7 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], as_json: bool, **o
     print_json(plain(summary)) if as_json else _show(summary)
 
 
-@data.command()
+@data.command(short_help="Build windows with tracks to train on.")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @_reference
 @click.option(

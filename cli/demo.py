@@ -10,7 +10,7 @@ from .json_output import json_option, print_json
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Run the full pipeline on bundled data.")
 @click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for the outputs.")
 @json_option
 def demo(output: str, as_json: bool) -> None:

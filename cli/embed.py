@@ -11,7 +11,7 @@ from .model_option import model_option, print_cautions
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Compute vectors of sequences.")
 @click.argument("data", type=click.Path(), required=False)
 @model_option(
     "Language model, fine-tuned model (its encoder), or track model (its bins): a folder, or a name from `models list`."

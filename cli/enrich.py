@@ -13,7 +13,7 @@ from .json_output import json_option, print_json, table_rows
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Test variants for overlaps with elements.")
 @click.argument("variants", type=shared.PathOrAddress())
 @annotation_options
 @shared.regions("Compare only variants and controls that overlap")

@@ -21,7 +21,7 @@ class _Evaluate(Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_Evaluate)
+@click.group(cls=_Evaluate, short_help="Compute metrics of a model or of scored variants.")
 def evaluate() -> None:
     """Compute metrics with intervals for a fine-tuned model on labelled sequences, or for scored variants.
 
@@ -34,7 +34,7 @@ def evaluate() -> None:
     """
 
 
-@evaluate.command()
+@evaluate.command(short_help="Compare scores of variants with measured effects.")
 @click.argument("scored", type=shared.PathOrAddress())
 @click.argument("table", metavar="TRUTH", type=shared.PathOrAddress())
 @click.option("--truth", metavar="COLUMN", required=True, help="Column of the measured effects, or of the labels.")
@@ -78,7 +78,7 @@ def variants(output: str | None, **options: Any) -> None:
     click.echo(json.dumps(evaluate_scored(job, SCORES), indent=1, allow_nan=False))
 
 
-@evaluate.command()
+@evaluate.command(short_help="Compute metrics of a fine-tuned model.")
 @click.argument("data", type=click.Path())
 @click.option(
     "-m", "--model", "models", metavar="RUN", multiple=True, required=True, help="Fine-tuned model; several are averaged."

@@ -12,7 +12,7 @@ from .training import command_line, logger_option, training_bar, training_import
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Train a classifier, a regression or a track model.")
 @click.argument("train", metavar="DATA", type=click.Path())
 @click.option("-m", "--model", type=shared.MODEL, multiple=True, help="Model to start from; several give an ensemble.")
 @click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")

@@ -39,7 +39,7 @@ _common = shared.option_group(
 _pair_parts = shared.part_size("Number of pairs that a process scores and saves together.  [default: 64]")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Score the phased variants of samples together.")
 @click.argument("vcf", type=shared.PathOrAddress())
 @_common
 @click.option("-b", "--bed", type=click.Path(), help=shared.BED_HELP)
@@ -90,7 +90,7 @@ def haplotypes(
     _run(job, score_haplotypes, "regions", options)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Score pairs of nearby variants.")
 @shared.variants
 @_common
 @shared.regions(shared.RECORDS_IN)

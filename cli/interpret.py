@@ -88,7 +88,7 @@ _of_tracks = shared.option_group(
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Map the bases that a model uses.")
 def interpret() -> None:
     """Map which bases a model uses in the regions of a BED or of -r, at variants or in a FASTA, with motifs and figures.
 
@@ -98,7 +98,7 @@ def interpret() -> None:
     """
 
 
-@interpret.command()
+@interpret.command(short_help="Map the attention of a model.")
 @_common
 @_drawn
 @click.option(
@@ -150,7 +150,7 @@ def attention(**options: Any) -> None:
     _run(map_attention, options, AttentionOptions, MotifOptions)
 
 
-@interpret.command()
+@interpret.command(short_help="Score every single-base change (ISM).")
 @_common
 @_drawn
 @_of_tracks
@@ -195,7 +195,7 @@ def ism(**options: Any) -> None:
     _run(map_ism, options, IsmOptions, MotifOptions)
 
 
-@interpret.command()
+@interpret.command(short_help="Compute how much each base adds to an output.")
 @_common
 @_drawn
 @_of_tracks
@@ -224,7 +224,7 @@ def attribution(**options: Any) -> None:
     _run(map_attribution, options, AttributionOptions, MotifOptions)
 
 
-@interpret.command()
+@interpret.command(short_help="Show what the first-layer filters read, as motifs.")
 @_common
 @click.option("--known", type=_PATH, help=_KNOWN)
 def filters(**options: Any) -> None:
@@ -240,7 +240,7 @@ def filters(**options: Any) -> None:
     _run(map_filters, options, MotifOptions)
 
 
-@interpret.command()
+@interpret.command(short_help="Match motifs with known motifs.")
 @click.argument("motifs", type=_PATH)
 @click.argument("known", type=_PATH, required=False)
 @click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Number of known motifs per motif.")

@@ -46,6 +46,10 @@ def limit_openmp_spin() -> None:
 class _Commands(Group):
     """Command group that prints a refusal as one sentence and exits with status 2; Ctrl-C exits with 130."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of a study, not of the alphabet: variants first, then training."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> object:
         open_streams()
         limit_openmp_spin()

@@ -11,7 +11,7 @@ import click
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Merge the parts of runs with --shard.")
 @click.argument("output", type=click.Path())
 @click.pass_context
 def merge(ctx: click.Context, output: str) -> None:

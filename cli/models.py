@@ -12,12 +12,12 @@ from .catalog import catalog_option, json_option, pull_named, pull_options, show
 from .verbosity import Group, print_note
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="List, download, describe and convert models.")
 def models() -> None:
     """List, download, describe and convert models."""
 
 
-@models.command("list")
+@models.command("list", short_help="List models, and what each is good for.")
 @json_option
 @catalog_option
 def list_models(as_json: bool, catalog: Path | None) -> None:
@@ -32,7 +32,7 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
     show_table("models", catalog, as_json, {name: (folder, card_title(folder)) for name, folder in shipped().items()})
 
 
-@models.command("pull")
+@models.command("pull", short_help="Download models of the catalog.")
 @pull_options
 def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
     """Download models of the catalog, check them, store them where -m finds them by name, and print their folders.
@@ -46,7 +46,7 @@ def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalo
     pull_named("models", names, again, source, catalog)
 
 
-@models.command()
+@models.command(short_help="Describe a model.")
 @click.argument("model", type=shared.MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Print only JSON, with the card as a field.")
 @catalog_option
@@ -144,7 +144,7 @@ def _reads(model: Any) -> dict[str, Any]:
     return about
 
 
-@models.command()
+@models.command(short_help="Write a model in another layout.")
 @click.argument("model", type=shared.MODEL)
 @click.argument("folder", type=click.Path())
 @click.option(
@@ -210,7 +210,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     click.echo(f"{folder}: {layout} layout, {cost.count_parameters(loaded):,} parameters")
 
 
-@models.command()
+@models.command(short_help="Upload a model folder to the Hugging Face Hub.")
 @click.argument("folder", type=shared.MODEL)
 @click.argument("repository")
 @click.option("--licence", default="", metavar="NAME", help="Licence as the hub spells it; default: that of the card.")

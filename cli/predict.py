@@ -11,7 +11,7 @@ from .model_option import model_option, print_cautions
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Predict tracks, classes or bases.")
 @click.argument("data", type=click.Path(), required=False)
 @click.option(
     "-f",

@@ -12,7 +12,7 @@ from .training import command_line, logger_option, training_bar, training_import
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Train a language model on genomes.")
 @click.option("-f", "--fasta", multiple=True, type=click.Path(), help="Genome (FASTA) to train on; may be repeated.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [model], [training], [genome].")

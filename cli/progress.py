@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
-from .verbosity import level, log_path, print_detail
+from .verbosity import level, lines_by, log_path, print_detail
 
 
 @contextmanager
@@ -68,11 +69,17 @@ def _bar(unit: str) -> Iterator[Callable[[Any], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # `print` of a console folds lines at the width of the terminal, and reads [words] as styles
+    plain = partial(console.print, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    with Progress(*columns, console=console, transient=True) as bar, lines_by(plain):
         tasks: dict[str, Any] = {}
 
         def show(p: Any) -> None:
             if p.stage not in tasks:
+                for earlier in bar.tasks:
+                    if earlier.total is None:  # its bar would pulse until the end of the run
+                        bar.update(earlier.id, total=earlier.completed)
                 tasks[p.stage] = bar.add_task(p.stage, total=p.total, rate="", note="")
             task = tasks[p.stage]
             bar.update(task, completed=p.done, note=p.note)

@@ -11,7 +11,7 @@ from .json_output import json_option, print_json
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Write an HTML page of scored variants.")
 @click.argument("scored", type=shared.PathOrAddress())
 @click.option("-o", "--output", required=True, type=click.Path(), help="HTML page to write, such as report.html.")
 @click.option("--title", help="Title of the page.  [default: the name of SCORED]")

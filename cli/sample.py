@@ -10,7 +10,7 @@ from . import options as shared
 from .verbosity import Command, print_note
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Sample DNA sequences from a causal language model.")
 @click.argument("model", type=shared.MODEL)
 @click.option("-n", "--number", type=click.IntRange(min=1), default=10, show_default=True, help="Number of sequences.")
 @click.option(

@@ -21,7 +21,7 @@ from .track_options import class_options, given_options, options_of_heads
 from .verbosity import print_note
 
 
-@click.command(cls=ExplainsModels)
+@click.command(cls=ExplainsModels, short_help="Score the variants of a VCF, a table or the command line.")
 @shared.variants
 @shared.reference
 @model_option(

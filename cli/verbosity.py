@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .output_lock import LOG, refuse_addresses, refuse_own_inputs
 
 _LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its commands share; -1, 0 or 1
 _DEBUG = "genoformer.debug"
+_LINE = "genoformer.line"  # key in the context's meta: prints a line above the progress bar, while there is one
 COMMON_FLAGS = ("--quiet", "--verbose", "--log", "--debug")
 
 
@@ -123,7 +124,7 @@ def print_note(text: str) -> None:
     """Print a line on stderr, unless -q was given, and into the log."""
     write_log(text)
     if level() >= 0:
-        click.echo(text, err=True)
+        _print_line(text)
 
 
 def print_detail(text: str) -> None:
@@ -131,6 +132,29 @@ def print_detail(text: str) -> None:
     write_log(text)
     if level() > 0:
         click.echo(text, err=True)
+
+
+def _print_line(text: str) -> None:
+    ctx = click.get_current_context(silent=True)
+    above_bar = ctx.meta.get(_LINE) if ctx is not None else None
+    if above_bar is None:
+        click.echo(text, err=True)
+    else:
+        above_bar(text)
+
+
+@contextmanager
+def lines_by(printer: Callable[[str], None]) -> Iterator[None]:
+    """Print the notes of a command by `printer`, which puts them above a progress bar; click.echo writes into its line."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is None:
+        yield
+        return
+    ctx.meta[_LINE] = printer
+    try:
+        yield
+    finally:
+        del ctx.meta[_LINE]
 
 
 def log_path() -> str | None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from numbers import Integral
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from genoformer.errors import OptionError
 
 Phases = Literal["one", "all"]
 Strand = Literal["both", "forward"]  # average over both strands, or use only the forward strand
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_UNEXPECTED = re.compile(r"(?P<callee>\w+)(\.\w+)*\(\) got an unexpected keyword argument '(?P<option>\w+)'")
 
 
 def check_choice(option: str, value: Any, allowed: Iterable[str]) -> None:
@@ -124,3 +131,45 @@ def with_strand(options: Mapping[str, Any]) -> dict[str, Any]:
 def is_whole(value: Any) -> bool:
     """Return True for a whole number, also one of numpy; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def names_unknown_options(name: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Return a decorator for the function genoformer.NAME: its TypeError for an unknown option names one of a similar name.
+
+    Python's own message names the class that the options are passed on to, such as ScoreOptions, not what the user called.
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        @functools.wraps(function)
+        def call(*args: _P.args, **options: _P.kwargs) -> _R:
+            try:
+                return function(*args, **options)
+            except TypeError as error:
+                match = _UNEXPECTED.match(str(error))
+                if match is None or match["option"] not in options:
+                    raise
+                known = _options_of(error, match["callee"]) | set(inspect.signature(function).parameters)
+                text = _unknown_option(name, match["option"], known)
+            raise TypeError(text)
+
+        return call
+
+    return decorate
+
+
+def _options_of(error: TypeError, callee: str) -> set[str]:
+    """Return the parameters of the class or function that refused an option, which the frame of the call knows."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return set()
+    known = {**trace.tb_frame.f_globals, **trace.tb_frame.f_locals}.values()
+    called = next((each for each in known if callable(each) and getattr(each, "__name__", "") == callee), None)
+    return set(inspect.signature(called).parameters) if called is not None else set()
+
+
+def _unknown_option(function: str, option: str, known: set[str]) -> str:
+    near = get_close_matches(option, sorted(known - {"self", "cls", "options"}), n=1, cutoff=0.75)
+    remedy = f"write {near[0]}" if near else f"help(genoformer.{function}) has its options"
+    return f"genoformer.{function} has no option {option!r}; {remedy}."

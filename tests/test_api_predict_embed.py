@@ -185,7 +185,7 @@ def test_wrong_values_of_predict_are_refused_by_name(fasta: Path, tracks: Path, 
 
 def test_embed_writes_no_files(tmp_path: Path, tiny_model_folder: Path) -> None:
     for name in ("output", "pca"):
-        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        with pytest.raises(TypeError, match=f"has no option '{name}'"):
             gf.embed(SEQUENCES, tiny_model_folder, **{name: str(tmp_path / "x.npy")})
 
 
@@ -199,7 +199,7 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
         lambda: gf.embed(SEQUENCES, "demo", poling="max"),
         lambda: gf.predict(DEMO / "genome.fa.gz", "chrS1", "mini-tracks", had=1),
     ):
-        with pytest.raises(TypeError, match="unexpected keyword argument"):
+        with pytest.raises(TypeError, match="has no option"):
             call()
     with pytest.raises(gf.errors.ConfigError, match="option precision is 'float8', expected float32 or bfloat16"):
         gf.embed(SEQUENCES, "demo", precision="float8")

@@ -171,6 +171,7 @@ MAY_IMPORT = {
     ],
     "report": [
         "errors",
+        "option_checks",
         "annotation",
         "files",
         "tables",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from genoformer.option_checks import (
     check_names,
     check_number,
     check_tracks,
+    names_unknown_options,
     whole_numbers,
     with_strand,
 )
+
+FASTA = files("genoformer_data") / "demo" / "genome.fa.gz"
 
 
 @pytest.mark.parametrize(
@@ -121,3 +125,44 @@ def test_the_older_spelling_of_the_strand_still_works(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "Error: --both-strands is True, found strand 'both' as well; leave out both_strands." in refused.stderr
     assert "is not one of 'both', 'forward'" in run("predict", "-m", "demo", "--strand", "reverse").stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda: gf.score("chrS1:1304:G:T", FASTA, "demo", batchsize=2),
+            "genoformer.score has no option 'batchsize'; write batch_size.",
+        ),
+        (lambda: gf.enrich("no.vcf", top=0.1), "genoformer.enrich has no option 'top'; write tops."),
+        (
+            lambda: gf.report("no.vcf", "o.html", colours="g.gtf"),
+            "genoformer.report has no option 'colours'; help(genoformer.report)",
+        ),
+        (lambda: gf.data.build("out", FASTA, {}, rato=1), "genoformer.data.build has no option 'rato'; write ratio."),
+    ],
+)
+def test_unknown_options_of_python_calls_are_named_with_a_similar_one(call: Callable[[], Any], sentence: str) -> None:
+    """The message names the call of the user, not the class inside that has the options."""
+    with pytest.raises(TypeError) as raised:
+        call()
+    assert str(raised.value).startswith(sentence)
+    assert raised.value.__cause__ is None
+
+
+def test_type_errors_inside_a_call_stay_as_they_are() -> None:
+    @names_unknown_options("outer")
+    def outer(**options: Any) -> None:
+        def inner(x: int) -> None: ...
+
+        inner(**{"y": 1, **options})
+
+    with pytest.raises(TypeError, match=r"inner\(\) got an unexpected keyword argument 'y'"):
+        outer(x=1)
+
+
+def test_names_that_data_and_models_lack_are_answered_with_the_call() -> None:
+    with pytest.raises(AttributeError, match=r"genoformer.data has no 'list'; call genoformer.data\(\) for the table"):
+        gf.data.list  # noqa: B018
+    with pytest.raises(AttributeError, match=r"genoformer.models has no 'list'; call genoformer.models\(\) for the table"):
+        gf.models.list  # noqa: B018

@@ -13,6 +13,7 @@ from genoformer.annotation.request import AnnotationRequest
 from genoformer.annotation.run import run_annotation
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.option_checks import names_unknown_options
 from genoformer.writers.variants import variants_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from genoformer.genome.region_sources import Regions
 
 
+@names_unknown_options("annotate")
 def annotate(
     variants: str | Path | Iterable[Variant] | pd.DataFrame,
     sources: str | Path | Sequence[str | Path],

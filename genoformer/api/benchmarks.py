@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genoformer.option_checks import names_unknown_options
+
 if TYPE_CHECKING:
     from genoformer.benchmarking.result import BenchmarkResult
 
 
+@names_unknown_options("benchmark")
 def benchmark(
     name: str,
     data: str | Path | None = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genoformer.api.inputs import Fasta, opened
+from genoformer.option_checks import names_unknown_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,10 +71,17 @@ class Data:
     def __repr__(self) -> str:
         return "<genoformer.data: call it for a table of data sets; .pull, .build, .tracks, .simulate, .audit>"
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"genoformer.data has no {name!r}; call genoformer.data() for the table, or "
+            ".pull, .build, .tracks, .simulate, .audit."
+        )
+
     def pull(self, name: str) -> list[Path]:
         """Download a dataset of the catalog, unless it is present, and return its paths; see `genoformer.pull`."""
         return pull(name)
 
+    @names_unknown_options("data.build")
     def build(self, out: str | Path, fasta: Fasta, positives: Mapping[str, str | Path], **options: Any) -> BuildSummary:
         """Build labelled sequences in the folder `out`, as `genoformer data build`, and return their counts.
 
@@ -97,6 +105,7 @@ class Data:
         with opened(fasta) as genome:
             return build_dataset(DatasetRequest(out, genome, dict(positives), **_contigs(options)))
 
+    @names_unknown_options("data.tracks")
     def tracks(self, out: str | Path, fasta: Fasta, targets: str | Path, **options: Any) -> BuiltTracks:
         """Build windows with the tracks of a table in the folder `out`, as `genoformer data tracks`.
 
@@ -109,12 +118,14 @@ class Data:
         with opened(fasta) as genome:
             return build_track_set(TrackSetRequest(out, genome, targets, **_contigs(options)))
 
+    @names_unknown_options("data.simulate")
     def simulate(self, folder: str | Path, **options: Any) -> World:
         """Write a simulated genome with known regulatory elements and variants; see `genoformer.simulate`."""
         from genoformer.simulation import simulate
 
         return simulate(folder, **options)
 
+    @names_unknown_options("data.audit")
     def audit(self, data: str | Path | Sequence[str | Path], **options: Any) -> Audit:
         """Look for leaks and shortcuts in a labelled set, as `genoformer data audit`, and return the checks.
 

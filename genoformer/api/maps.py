@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genoformer.api.inputs import Fasta, Source, loaded_model
+from genoformer.option_checks import names_unknown_options
 
 if TYPE_CHECKING:
     from genoformer.interpretation.ism import Mutagenesis
 
 
+@names_unknown_options("mutagenesis")
 def mutagenesis(
     dna: Any = None,
     region: Any = None,
@@ -55,6 +57,7 @@ def mutagenesis(
     return results[0] if source.is_one else results
 
 
+@names_unknown_options("attention")
 def attention(
     dna: Any = None,
     region: Any = None,
@@ -96,6 +99,7 @@ def attention(
     return maps[0] if source.is_one else maps
 
 
+@names_unknown_options("attribution")
 def attribution(
     dna: Any = None,
     region: Any = None,

@@ -16,7 +16,7 @@ import numpy as np
 
 from genoformer.api.inputs import Fasta, Source, loaded_model, named_or_loaded, opened, require_model, warn_of_genome
 from genoformer.genome.reference import Genome
-from genoformer.option_checks import with_strand
+from genoformer.option_checks import names_unknown_options, with_strand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from genoformer.inference.embedder import Embedder
 
 
+@names_unknown_options("predict")
 def predict(
     dna: Any = None, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, **options: Any
 ) -> pd.DataFrame:
@@ -68,6 +69,7 @@ def predict(
         return stack.enter_context(open_prediction(request)).table()
 
 
+@names_unknown_options("embed")
 def embed(
     dna: Any = None,
     region: Any = None,
@@ -96,6 +98,7 @@ def embed(
     return values[0] if source.is_one else values
 
 
+@names_unknown_options("embed_tokens")
 def embed_tokens(
     dna: Any = None,
     region: Any = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from genoformer.api.inputs import Fasta, opened, require_model
 from genoformer.errors import ConfigError, OptionError
-from genoformer.option_checks import check_choice
+from genoformer.option_checks import check_choice, names_unknown_options
 from genoformer.training.imports import training_imports
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def finetune(
     return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options))
 
 
+@names_unknown_options("evaluate")
 def evaluate(
     data: str | Path, model: str | Path | Sequence[str | Path] | None = None, **options: Any
 ) -> Evaluation | ScoredEvaluation:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genoformer.api.inputs import Fasta, opened, require_model, warn_of_genome
 from genoformer.errors import OptionError
 from genoformer.genome.variants import Variant
+from genoformer.option_checks import names_unknown_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _BIGWIG = (".bw", ".bigwig")
 
 
+@names_unknown_options("score")
 def score(
     variants: str | Path | Iterable[Variant | str] | pd.DataFrame,
     fasta: Fasta,
@@ -78,6 +80,7 @@ def score(
         return read_score_table(out)
 
 
+@names_unknown_options("enrich")
 def enrich(
     variants: str | Path | Iterable[Variant | str] | pd.DataFrame,
     sources: str | Path | Sequence[str | Path] = (),
@@ -122,6 +125,7 @@ def enrich(
         return run_enrichment(EnrichmentRequest.from_names(path, annotations, genome=genome, **options))
 
 
+@names_unknown_options("report")
 def report(
     scored: str | Path,
     output: str | Path,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.genome.variants import Variant
+from genoformer.genome.wording import without_empty_items
 from genoformer.report.cards import short
 from genoformer.report.sentences import score_sentence
 from genoformer.scoring.track_scorer import TrackScorer
@@ -44,4 +45,4 @@ def _described(scorer: VariantScorer, track: str | None) -> str | None:
     if track is None or not isinstance(scorer, TrackScorer) or scorer.layout.outputs.descriptions is None:
         return track
     text = scorer.layout.outputs.descriptions[list(scorer.layout.names).index(track)]
-    return f"{text} ({track})" if text and text != track else track
+    return f"{without_empty_items(text)} ({track})" if text and text != track else track

@@ -87,7 +87,11 @@ def _remedy(fields: list[str]) -> str:
     if len(fields) > 4 and fields[1].isdecimal() and re.fullmatch(r"[ACGTNacgtn]+", fields[3]):
         return "this is a VCF: give a file of genes"
     bed = len(fields) > 2 and all(map(is_count, fields[1:3]))
-    return "this is BED: give it with -a NAME=FILE, or as TSSs with --tss" if bed else "correct the line"
+    return (
+        "this is BED, which has no exons: give genes as GTF or GFF3; `genoformer annotate` reads TSSs of a BED (--tss)"
+        if bed
+        else "correct the line"
+    )
 
 
 def without_exons(path: Path) -> FileFormatError:

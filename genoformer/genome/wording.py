@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 
-def counted(n: int, noun: str) -> str:
-    """Return a counted noun.
 
-    >>> counted(1, "record"), counted(1200, "record")
-    ('1 record', '1,200 records')
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Return a counted noun; plural: that of a noun which takes no s.
+
+    >>> counted(1, "record"), counted(1200, "record"), counted(8, "locus", "loci")
+    ('1 record', '1,200 records', '8 loci')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def without_empty_items(text: str) -> str:
+    """Return the description of a track without commas that separate nothing, as published tables of tracks have them.
+
+    >>> without_empty_items("CAGE:CD4+ T Cells,"), without_empty_items("CAGE:CD8+ T Cells, , donor2")
+    ('CAGE:CD4+ T Cells', 'CAGE:CD8+ T Cells, donor2')
+    """
+    return ", ".join(item for item in re.split(r"\s*,\s+|\s*,$", text) if item)
 
 
 def counted_with(n: int, noun: str, one: str, several: str) -> str:

@@ -113,7 +113,9 @@ def predict_bases(
         return forward
     backward = posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
     mean = (forward + backward) / 2
-    return np.asarray(mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True), dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # of NaN: a base without a token of known bases, such as in a block with an N
+        total = np.logaddexp2.reduce(mean, axis=1, keepdims=True)
+    return np.asarray(mean - total, dtype=np.float32)
 
 
 def posteriors_in(model: TokenModel, genome: Genome, chrom: str, start: int, end: int) -> Floats:

@@ -19,6 +19,10 @@ class _Models(ModuleType):
 
         return list_models()
 
+    def __getattr__(self, name: str) -> Any:
+        remedy = "call genoformer.models() for the table of models, genoformer.pull(name) to download one"
+        raise AttributeError(f"genoformer.models has no {name!r}; {remedy}.")
+
     def __repr__(self) -> str:
         return "<genoformer.models: call it for a table of models; the package of their classes>"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from genoformer.option_checks import names_unknown_options
 from genoformer.report.run import ReportRequest, make_report
 from genoformer.report.scored import read_scored
 from genoformer.report.written import Report, write_report
@@ -21,6 +22,7 @@ __all__ = ["Report", "ReportRequest", "make_report", "read_scored"]
 class _Report(ModuleType):
     """The package of the report, which writes one when it is called."""
 
+    @names_unknown_options("report")
     def __call__(
         self,
         scored: str | Path,

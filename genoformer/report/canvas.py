@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from genoformer.genome.codes import Codes, decode
 from genoformer.genome.genes import VisibleAnnotation
+from genoformer.genome.wording import without_empty_items
 from genoformer.interpretation.explanation import AlleleTracks, VariantExplanation
 from genoformer.tables import rounded
 
@@ -212,7 +213,9 @@ def distinct_labels(descriptions: Sequence[str], names: Sequence[str]) -> list[s
     """
     n = Counter(descriptions)
     pairs = zip(descriptions, names, strict=True)
-    return [f"{text} ({name})" if n[text] > 1 and name else text for text, name in pairs]
+    return [
+        f"{without_empty_items(text)} ({name})" if n[text] > 1 and name else without_empty_items(text) for text, name in pairs
+    ]
 
 
 def explained_scene(

@@ -131,12 +131,11 @@ def tss_text(gene: str, distance: int) -> str:
     """Return the nearest TSS in words; the distance is negative upstream.
 
     >>> tss_text("SIRPA", -1500), tss_text("SIRPA", 0)
-    ('SIRPA, 1,500 bases upstream', 'SIRPA, at the TSS')
+    ('SIRPA; the variant is 1,500 bases upstream', 'SIRPA; the variant is at the TSS')
     """
     side = "upstream" if distance < 0 else "downstream"
-    return (
-        f"{gene}, {abs(distance):,} {'base' if abs(distance) == 1 else 'bases'} {side}" if distance else f"{gene}, at the TSS"
-    )
+    where = f"{abs(distance):,} {'base' if abs(distance) == 1 else 'bases'} {side}" if distance else "at the TSS"
+    return f"{gene}; the variant is {where}"
 
 
 def card_title(scored: Scored, row: Sequence[Any], which: int, variant: Variant | None, word: str | None) -> str:

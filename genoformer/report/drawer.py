@@ -11,6 +11,7 @@ from typing import Any
 from genoformer.formats.context_table import open_contexts
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.genome.wording import without_empty_items
 from genoformer.inference import evaluating
 from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
@@ -85,7 +86,7 @@ class Drawer:
         if descriptions is None or layout is None or output not in layout.names:
             return output
         text = descriptions[list(layout.names).index(output)]
-        return f"{text} ({output})" if text and text != output else output
+        return f"{without_empty_items(text)} ({output})" if text and text != output else output
 
     def warnings(self) -> list[str]:
         """Return remarks on the reconstructed scorer, cautions of the models' cards, and notes on overlap with the training."""

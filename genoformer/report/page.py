@@ -106,7 +106,16 @@ def _status_row(status: str, n: int) -> str:
 
 def _cards(scored: Scored, cards: Sequence[Card]) -> str:
     heading, articles = _heading(scored), "".join(card_html(card, i) for i, card in enumerate(cards, 1))
-    return f'<section aria-label="{heading}" id="top"><h2>{heading}</h2>{articles}</section>'
+    return f'<section aria-label="{heading}" id="top"><h2>{heading}</h2>{_order(scored)}{articles}</section>'
+
+
+def _order(scored: Scored) -> str:
+    """Return a paragraph on the order of the cards if two scores rank them; "" for one score, which each title has."""
+    names = [f"|{html.escape(scored.scores[i].name)}|" for i in scored.ranking]
+    if len(names) < 2:
+        return ""
+    order = f"Ordered by {names[0]}. Insertions and deletions are ordered by {names[1]}, and alternate with the others."
+    return f'<p class="soft">{order}</p>'
 
 
 def _warnings(scored: Scored, others: Sequence[str]) -> str:

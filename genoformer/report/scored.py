@@ -138,7 +138,7 @@ class Scored:
         sides = floors.get(name, "").partition("/")
         indel, substitution = ("no known size" if side == "." else side for side in (sides[0], sides[2]))
         return (
-            f"Noise floor of |{name}|, measured at {floors.get('places', '?')} places: {indel} of insertions and "
+            f"Noise floor of |{name}|, measured at {floors.get('places', '?')} loci: {indel} of insertions and "
             f"deletions, {substitution} of substitutions. {self.n_below:,} of {len(self.values[0]):,} scored alleles are "
             "below it and grey in the table: sign and size may come from where the window begins."
         )

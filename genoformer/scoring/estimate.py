@@ -62,7 +62,7 @@ class ScoringCost(NamedTuple):
             rows["memory of the GPU"] = f"about {cost.gigabytes(self.gpu_memory)}, measured here"
         if self.seconds is not None:
             whole = self.seconds * (self.n_records / self.n_processes + 2 * self.n_places)
-            places = f", with the noise floor at {counted(self.n_places, 'place')}" if self.n_places else ""
+            places = f", with the noise floor at {counted(self.n_places, 'locus', 'loci')}" if self.n_places else ""
             rows["time of an SNV"] = f"about {cost.duration(self.seconds)}, measured here on {self.device}"
             rows["time of the run"] = f"about {cost.duration(whole)}, if each record is one SNV{places}"
         return cost.table(rows)

@@ -55,11 +55,11 @@ class NoiseFloor(NamedTuple):
         )
         strongest = "" if self.n_tracks == 1 else ", of the strongest track"
         what = (
-            f"noise: at {counted(self.n_places, 'place')} the reference was scored against itself, one base further on, and a "
-            "substitution in both windows"
+            f"noise: at {counted(self.n_places, 'locus', 'loci')} the reference was scored against itself, one base further "
+            "on, and a substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
-            too_few = f"of too few places to be sure (noise_places = {LEAST_PLACES} is enough)"
+            too_few = f"of too few loci to be sure (noise_places = {LEAST_PLACES} is enough)"
             size = f"the largest values are {floors}{strongest}: {too_few}"
         else:
             size = f"{QUANTILE:.0%} of the values lie below {floors}{strongest}"
@@ -179,7 +179,7 @@ def _number(floor: float, missing: str = "of no known size") -> str:
 def _meaning(name: str, i: int, floor: NoiseFloor) -> str:
     return (
         f"{BELOW}: |{name}| is below the noise floor, {_number(floor.indel[i])} of insertions and deletions and "
-        f"{_number(floor.substitution[i])} of substitutions ({QUANTILE:.0%} of what {floor.n_places} places without an effect "
+        f"{_number(floor.substitution[i])} of substitutions ({QUANTILE:.0%} of what {floor.n_places} loci without an effect "
         "give lies below): sign and size may come from where the window begins."
     )
 

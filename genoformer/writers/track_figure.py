@@ -12,6 +12,7 @@ from genoformer import plots
 from genoformer.files import save_figure
 from genoformer.formats.track_table import Track
 from genoformer.genome.genes import LocusAnnotation
+from genoformer.genome.wording import without_empty_items
 
 MAX_PANELS, MAX_BINS = 24, 50_000  # limits of a figure
 _MINUS = ("-", "minus", "rev", "reverse")  # ends of the identifiers of tracks of the minus strand
@@ -43,7 +44,7 @@ def draw_tracks(
 
 def _labels(tracks: Sequence[Track]) -> list[str]:
     """Return the description of each track, or its identifier; equal descriptions get the identifier too."""
-    labels = [track.description or track.identifier for track in tracks]
+    labels = [without_empty_items(track.description) or track.identifier for track in tracks]
     return [
         f"{label} ({track.identifier})" if labels.count(label) > 1 and label != track.identifier else label
         for label, track in zip(labels, tracks, strict=True)

@@ -188,3 +188,12 @@ def test_help_needs_neither_torch_nor_home() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_lists_of_commands_cut_no_sentence_and_begin_with_score() -> None:
+    for path, command in {(): main, **EVERY}.items():
+        if isinstance(command, click.Group):
+            listed = run(*path, "-h")[1].split("\nCommands:\n")[1]
+            assert "..." not in listed, path
+            assert len(listed.splitlines()) == len(command.commands), path
+    assert run("-h")[1].split("\nCommands:\n")[1].split()[0] == "score"

@@ -219,7 +219,9 @@ def test_bacteria_have_cds_in_place_of_exons(tmp_path: Path) -> None:
 def test_bed_in_place_of_genes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.gtf"
     path.write_text("chr1\t100\t200\tx\n")
-    with pytest.raises(FileFormatError, match="this is BED: give it with -a NAME=FILE, or as TSSs with --tss"):
+    with pytest.raises(
+        FileFormatError, match="this is BED, which has no exons: give genes as GTF or GFF3; `genoformer annotate` reads TSSs"
+    ):
         read_gene_map(path)
 
 

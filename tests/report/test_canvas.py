@@ -184,3 +184,23 @@ def test_a_printed_page_has_a_picture_of_the_canvas(tmp_path: Path, page: Path) 
         shown = "[...document.querySelectorAll('.canvas, .canvas-print')].map((of) => getComputedStyle(of).display)"
         assert tab.value(shown) == ["none", "block"] * 2
         assert tab.pdf(tmp_path / "r.pdf").stat().st_size > 20_000
+
+
+def test_a_printed_table_has_twelve_columns_whose_names_and_numbers_are_whole(tmp_path: Path) -> None:
+    """With twenty keys of INFO every column was three letters wide. 700 px are a page of A4 without its margins."""
+    keys = [f"POPULATION_{i}" for i in range(20)]
+    head = ["##fileformat=VCFv4.3", '##INFO=<ID=GF_LLR,Number=A,Type=Float,Description="x">']
+    head += [f'##INFO=<ID={key},Number=1,Type=Float,Description="x">' for key in keys]
+    values = ";".join(f"{key}=0.000{i}123" for i, key in enumerate(keys, 1))
+    rows = [f"chr1\t{pos}\trs{pos}\tA\tC\t.\t.\t{values};GF_LLR=-1.2345" for pos in range(1_000_000, 1_000_005)]
+    (tmp_path / "s.vcf").write_text("\n".join([*head, "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO", *rows, ""]))
+    run_well("report", tmp_path / "s.vcf", "-o", tmp_path / "r.html")
+    with open_tab(tmp_path) as tab:
+        tab.show((tmp_path / "r.html").as_uri(), width=700)
+        cells = "[...document.querySelectorAll('#head th, #body tr:first-child td')].filter((of) => of.offsetWidth > 0)"
+        on_screen = tab.value(f"{cells}.length")
+        tab.send("Emulation.setEmulatedMedia", media="print")
+        assert on_screen > 2 * 12
+        assert tab.value(f"{cells}.length") == 2 * 12
+        assert tab.value(f"Math.max(...{cells}.slice(0, 12).map((of) => of.offsetHeight))") < 45  # names of one or two lines
+        assert tab.value("getComputedStyle(document.querySelector('.onscreen')).display") == "none"

@@ -52,7 +52,7 @@ def test_a_card_has_the_annotations_of_its_record(tmp_path: Path) -> None:
     text = page(tmp_path)
     assert facts(text) == {
         "Gene": "intron of G1, CDS of G2",
-        "Nearest TSS": "G1, 1,200 bases upstream",
+        "Nearest TSS": "G1; the variant is 1,200 bases upstream",
         "AF": "0.25",
         "STATE": "T,R",
         "INFO": "X=1; DB",
@@ -68,7 +68,7 @@ def test_a_gtf_gives_the_gene_and_the_nearest_tss(tmp_path: Path) -> None:
     """REF is 999 to 1,002 (0-based); TSS of EIGHT at 899 on the minus strand, of NINE at 1,100: 99 upstream of it."""
     (tmp_path / "g.gtf").write_text(GTF)
     found = facts(page(tmp_path, ROW, "--gtf", tmp_path / "g.gtf"))
-    assert found["Nearest TSS"] == "NINE, 99 bases upstream"
+    assert found["Nearest TSS"] == "NINE; the variant is 99 bases upstream"
     assert found["Gene"] == "promoter of NINE, promoter of EIGHT" or found["Gene"] == "promoter of EIGHT, promoter of NINE"
 
 
@@ -89,4 +89,4 @@ def test_no_card_is_made_where_none_is_wanted(tmp_path: Path) -> None:
 
 
 def test_one_base_is_no_bases() -> None:
-    assert tss_text("G", 1) == "G, 1 base downstream"
+    assert tss_text("G", 1) == "G; the variant is 1 base downstream"

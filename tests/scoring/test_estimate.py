@@ -68,7 +68,7 @@ def test_the_plan_of_a_track_model_and_of_an_ensemble(folder, tmp_path) -> None:
     assert int(two["parameters"].replace(",", "")) == 2 * int(one["parameters"].replace(",", ""))
     assert one["window"] == two["window"] == "256 bases"
     assert "heads" not in one
-    assert one["time of the run"].endswith("if each record is one SNV, with the noise floor at 8 places")
+    assert one["time of the run"].endswith("if each record is one SNV, with the noise floor at 8 loci")
     none = table_of(run_well(*words, "-m", tmp_path / "0", "--noise-places", 0).stdout)
     assert none["time of the run"].endswith("if each record is one SNV")
 

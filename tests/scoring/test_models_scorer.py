@@ -90,7 +90,7 @@ def test_each_model_scores_as_it_does_alone(folder: Path, tmp_path: Path) -> Non
 def test_the_plan_of_several_models(folder: Path) -> None:
     models = ("-m", folder / "tokens", "-m", folder / "tracks", "--each-model")
     plan = run_well("score", folder / "v.vcf", "-f", folder / "g.fa", *models, *RUN, *NOISE, "--plan").stdout
-    assert "with the noise floor at 3 places" in plan
+    assert "with the noise floor at 3 loci" in plan
     assert "\nheads " not in plan
 
 

@@ -521,8 +521,8 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
     options = {"head": "human", "targets": TARGETS}
     notes = run_score(vcf, genome, MODEL, tmp_path / "o.tsv", scores="SAD", noise_places=2, **options).notes
-    assert "at 2 places" in "\n".join(notes)
-    assert "of too few places to be sure (noise_places = 8 is enough). A smaller score may" in "\n".join(notes)
+    assert "at 2 loci" in "\n".join(notes)
+    assert "of too few loci to be sure (noise_places = 8 is enough). A smaller score may" in "\n".join(notes)
     assert re.search(r"values are \|GF_SAD\| [\d.e-]+ \(indels\) and [\d.e-]+ \(substitutions\)", "\n".join(notes))
 
 
@@ -599,7 +599,7 @@ def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, t
                 assert float(row[name]) == pytest.approx(numbers[strongest], rel=1e-4)
                 assert row[f"{name}_TRACK"] == f"t{strongest}"
     notes = "\n".join(summary.notes)
-    assert "at 2 places the reference was scored against itself, one base further on" in notes
+    assert "at 2 loci the reference was scored against itself, one base further on" in notes
     difference = float(notes.partition("largest difference is ")[2].split(",")[0])
     assert "verified: 3 random records" in notes
     assert difference < 1e-4
