@@ -164,10 +164,10 @@ def _position(table: VariantTable, line: int, text: str) -> int:
 def _head(path: Path) -> str:
     """Return the first lines of a file as text, "" for a file that is not text or cannot be read."""
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            data = file.read(_HEAD)
+        with path.open("rb") as file:
+            is_packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            data = gzip.GzipFile(fileobj=file).read(_HEAD) if is_packed else file.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return ""
     if data[:4] == b"BCF\x02" or b"\0" in data:
