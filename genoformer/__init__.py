@@ -78,6 +78,7 @@ _HOME = {  # public name -> module
     "simulate": "simulation",
 }
 _PACKAGES = ("models", "report")  # names of packages, too, which are called like the functions of these names
+_COMMANDS = ("browse", "demo", "merge")  # which have no call here
 _INSTEAD = {  # names that others have for it -> the call here
     "AutoModel": "load(name)",
     "AutoTokenizer": "load(name).tokenizer, or KmerTokenizer(k)",
@@ -170,6 +171,8 @@ def _absent(name: str) -> str:
     """Return a sentence on a name that the package does not have, with the name of the call here, if there is one."""
     from difflib import get_close_matches
 
+    if name in _COMMANDS:
+        return f"genoformer has no {name!r}; it is a command: run `genoformer {name}` in a terminal."
     call = _INSTEAD.get(name) or next(iter(get_close_matches(name, _HOME, cutoff=0.75)), "")
     remedy = f"write genoformer.{call}" if call else f"its public names are {', '.join(_HOME)}"
     return f"genoformer has no {name!r}; {remedy}."

@@ -314,6 +314,8 @@ def test_the_public_names_resolve_and_are_all_of_them() -> None:
     assert sorted(genoformer._HOME) == sorted(genoformer.__all__)
     for name in genoformer.__all__:
         assert getattr(genoformer, name) is not None
+    with pytest.raises(AttributeError, match="run `genoformer merge` in a terminal"):
+        _ = genoformer.merge
     with pytest.raises(AttributeError, match="public names are"):
         _ = genoformer.nothing
 

@@ -91,7 +91,8 @@ def loci(data: Path) -> tuple[Path, Path, Path, Path]:
             starts[name], of_element[name] = int(place.partition(":")[2].split("-")[0]), place.replace(":", "_")
             contigs[of_element[name]] = text.replace("\n", "").upper()
     fasta.write_text("".join(f">{place}\n{text}\n" for place, text in contigs.items()))
-    effects, counts = ["Chrom\tPos\tRef\tAlt\tCoefficient\tElement"], {}
+    effects = ["Chrom\tPos\tRef\tAlt\tCoefficient\tElement"]
+    counts: dict[tuple[str, int, str, str], list[float]] = {}
     with gzip.open(data / "satmut_elements.tsv.gz", "rt") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if row["Release"] != "GRCh38" or row["Element"] not in starts or row["Ref"] not in BASES or row["Alt"] not in BASES:

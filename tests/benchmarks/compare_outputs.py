@@ -138,6 +138,7 @@ context_bins = 8
 FILES = {"pretrain.toml": PRETRAIN, "finetune.toml": FINETUNE, "tracks.toml": TRACKS}
 
 DEMO = "score demo/variants.vcf.gz -f demo/genome.fa.gz -m demo"
+OF_TRACKS = "-f demo/genome.fa.gz -m mini-tracks"
 MINI = "score few.vcf -f demo/genome.fa.gz -m mini-tracks"
 REGIONS = "head.bed -f demo/genome.fa.gz"
 COMMANDS: dict[str, str] = {
@@ -151,7 +152,7 @@ COMMANDS: dict[str, str] = {
     "score_real": "score real.vcf -f real.fa.gz -m mini-human -m mini-human -s LLR -r 20:1000001-1015000 -o real.vcf.gz",
     "score_real_tracks": "score real.vcf -f real.fa.gz -m mini-tracks -s SAD -r 20:1100000-1101500 -o real_tracks.vcf.gz",
     "calibrate": "calibrate few.vcf -f demo/genome.fa.gz -m mini-tracks -s SAD --tracks 0-3 -o calibration.npz",
-    "haplotypes": "haplotypes phased.vcf -f demo/genome.fa.gz -m mini-tracks -b head.bed --tracks 0-3 --force -o haplotypes.tsv",
+    "haplotypes": f"haplotypes phased.vcf {OF_TRACKS} -b head.bed --tracks 0-3 --force -o haplotypes.tsv",
     "pairs": "pairs few.vcf -f demo/genome.fa.gz -m mini-tracks --within 2000 --tracks 0-3 --force -o pairs.tsv",
     "predict": "predict -f demo/genome.fa.gz -m mini-tracks -r chrS1:50,001-60,000 --tracks 0-3 -o predict",
     "predict_table": "predict -f demo/genome.fa.gz -m mini-tracks -b head.bed --tracks 0-3 -o predict.parquet",
