@@ -96,7 +96,10 @@ def list_names(as_json: bool) -> None:
     "elements) out; may be repeated.",
 )
 @click.option(
-    "--motifs", type=click.Path(path_type=Path), help="Motifs (MEME, JASPAR ...) whose changes a probe of effects reads."
+    "--motifs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO), whose changes a probe of effects reads.",
 )
 @click.option(
     "--sign",

@@ -189,7 +189,7 @@ def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[st
     from genoformer.models.base import EMBEDS
 
     if files := [name for name in ("output", "pca") if name in options]:
-        raise TypeError(f"got an unexpected keyword argument {files[0]!r}: the vectors are returned, and no file is written")
+        raise TypeError(f"genoformer.embed has no option {files[0]!r}; the vectors are returned, and no file is written.")
     layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
     return make_embedder(
         with_runtime(EmbeddingRequest, model=loaded_model(model, EMBEDS), layers=layers, **with_strand(options))

@@ -33,7 +33,7 @@ class Job:
     number: int
     query: Query
     state: State = "waiting"
-    progress: Progress | None = None
+    latest: Progress | None = None
     error: str = ""
     view: dict[str, Any] | None = None
     begun: float = field(default_factory=time.monotonic)
@@ -41,7 +41,7 @@ class Job:
 
     def data(self) -> dict[str, Any]:
         """Return the job as JSON; the view of a job that is done is part of it."""
-        stage, done, total = ("", 0, None) if self.progress is None else self.progress[:3]
+        stage, done, total = ("", 0, None) if self.latest is None else self.latest[:3]
         seconds = round(time.monotonic() - self.begun, 1)
         known = {"id": self.number, "state": self.state, "stage": stage, "done": done, "total": total, "seconds": seconds}
         return known | {"error": self.error, "view": self.view}
@@ -94,8 +94,8 @@ class Jobs:
     def _answer(self, job: Job) -> None:
         """Compute the view of a job; every error becomes a sentence, and one of our own is logged."""
 
-        def report(progress: Progress) -> None:
-            job.progress = progress
+        def report(event: Progress) -> None:
+            job.latest = event
             if job.is_cancelled:
                 raise _CancelledError
 

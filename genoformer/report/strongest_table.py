@@ -80,7 +80,7 @@ class StrongestSink(Sink):
 
     def _caption(self, n: int) -> str:
         names = [f"|{self.columns[i].name}|" for i in self.ranking]
-        by = names[0] + (f"; insertions and deletions, by {names[1]}, alternate with the others" if len(names) > 1 else "")
+        by = names[0] + (f"; indels, by {names[1]}, alternate" if len(names) > 1 else "")
         return f"{n:,} strongest of {self.n_scored:,} scored alleles, by {by}"
 
 

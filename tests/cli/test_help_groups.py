@@ -116,6 +116,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         ),
         "takes other kinds of models",
     ),
+    "--motifs": {"benchmark run": "features of a probe, not columns"},
     "--output": dict.fromkeys(
         (
             *("calibrate", "haplotypes", "pairs", "pretrain", "finetune", "evaluate variants", "evaluate sequences", "embed"),
