@@ -276,3 +276,18 @@ def _answer(client: socket.socket) -> None:
     status = status if isinstance(status, int) else 1
     client.sendall(str(status).encode())
     os._exit(status)
+
+
+def read_terminal(leader: int) -> bytes:
+    """Read what is written to a pseudo-terminal until its other end is closed, and close it."""
+    text = b""
+    while True:
+        try:
+            block = os.read(leader, 1 << 16)
+        except OSError:  # the other end is closed
+            break
+        if not block:
+            break
+        text += block
+    os.close(leader)
+    return text

@@ -3,7 +3,7 @@
 Four outputs of a kernel of 5 read eight inputs. Taken as products of polynomials they need 8 multiplications instead of 20
 (Toom-Cook; Winograd's minimal filtering F(4, 5)): inputs and kernel are evaluated at the points 0, 1, -1, 2, -2, 1/2, -1/2
 and infinity, multiplied, and interpolated. The sums equal those of the convolution; in float32 they round to 1e-6 of the
-deviation of the values, as oneDNN's convolution does. In 16 bits they would round too much.
+deviation of the values, up to four times as much as in oneDNN's convolution. In 16 bits they would round too much.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def naive(first: list[Codes], sequence: Codes) -> str:
 @examples(20)
 @given(st.integers(0, 10**6))
 def test_kinds_are_those_of_a_naive_comparison(seed: int) -> None:
-    """Of sequences whose copies share 10-mers, which errors of at most 5 % in 90 bases leave."""
+    """The copies have errors in at most 5 % of 90 bases, so that each shares 10-mers with its original."""
     random = np.random.default_rng(seed)
     first, other = sequences(6, 90, seed), sequences(6, 90, seed + 1)
     for i in range(4):

@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 
+from processes import read_terminal
+
 RUN = """
 import click
 from genoformer_cli.progress import progress_bar
@@ -31,16 +33,7 @@ def test_notes_have_lines_of_their_own_above_the_bar() -> None:
     environment = os.environ | {"COLUMNS": "40", "LINES": "24", "TERM": "xterm"}
     done = subprocess.Popen([sys.executable, "-c", RUN], stderr=follower, stdin=subprocess.DEVNULL, env=environment)
     os.close(follower)
-    text = b""
-    while True:
-        try:
-            block = os.read(leader, 1 << 16)
-        except OSError:  # the other end is closed
-            break
-        if not block:
-            break
-        text += block
-    os.close(leader)
+    text = read_terminal(leader)
     assert done.wait() == 0, text.decode()
     drawn = re.sub(r"\x1b\[[0-9;]*m", "", text.decode())  # without colours
     written = re.split(r"\r\n|\x1b\[2K|\r", drawn)  # ends of lines, and lines that are cleared

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import run_well
+from processes import read_terminal
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 SCORE = ("score", DEMO / "variants.vcf.gz", "-f", DEMO / "genome.fa.gz", "-m", "demo", "-r", "chrS1:1-14000")
@@ -32,16 +33,7 @@ def at_a_terminal(*arguments: object) -> tuple[str, str]:
     environment = os.environ | {"COLUMNS": "80", "LINES": "24"}
     done = subprocess.Popen(words, stdout=follower, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)
     os.close(follower)
-    text = b""
-    while True:
-        try:
-            block = os.read(leader, 1 << 16)
-        except OSError:  # the other end is closed
-            break
-        if not block:
-            break
-        text += block
-    os.close(leader)
+    text = read_terminal(leader)
     messages = done.communicate()[1].decode()
     assert done.returncode == 0, messages
     return text.decode().replace("\r\n", "\n"), messages
