@@ -12,7 +12,7 @@ from genoformer.models.row_convolution import (
     PlainConvolution,
     PointConvolution,
     ProductsByConvolution,
-    ProductsInParts,
+    ProductsInBatches,
     row_convolution,
     transforms,
 )
@@ -26,7 +26,7 @@ def naive(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out if bias is None else out + bias.double()
 
 
-PRODUCTS = [ProductsInParts, ProductsByConvolution]
+PRODUCTS = [ProductsInBatches, ProductsByConvolution]
 
 
 @pytest.mark.parametrize("products", PRODUCTS)
@@ -51,7 +51,7 @@ def test_rows_that_are_not_contiguous() -> None:
     assert (found - naive(x, weight, None)).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize(("products", "times"), [(ProductsInParts, 2), (ProductsByConvolution, 4)])
+@pytest.mark.parametrize(("products", "times"), [(ProductsInBatches, 2), (ProductsByConvolution, 4)])
 def test_the_error_is_that_of_a_convolution(products: type, times: float) -> None:
     """With as many channels as the models have: a small multiple of the error of torch's convolution in channels-last order."""
     torch.manual_seed(0)
