@@ -35,7 +35,8 @@ from genoformer.errors import GenoformerError
 from genoformer.evaluation.truth import read_truth
 from genoformer.evaluation.variants import read_scores
 from genoformer.formats.bed import read_bed, read_regions
-from genoformer.formats.bigwig import BigWig, write_bigwig
+from genoformer.formats.bigwig import BigWig
+from genoformer.formats.bigwig_writer import write_bigwig
 from genoformer.formats.gtf import read_tss
 from genoformer.formats.motif_files import read_matrices
 from genoformer.formats.track_table import read_targets

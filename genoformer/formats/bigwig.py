@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
-from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
-from genoformer.files import atomic_write
+from genoformer.errors import ContigError, FileFormatError, MissingFileError
 from genoformer.formats.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.remote import remote_file
 from genoformer.genome.bins import Values
 from genoformer.genome.contigs import ContigMap, join_names
 
-Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
-
 _BIGBED = 0x8789F2EB
 _INDEX_BYTES = 48  # smallest possible size of an index
-_BYTES_WRITTEN = 24  # at most, per interval: 12 for data, the rest for zoom levels and indexes
 _NEAR = 4_096  # bases between intervals that are read together
-_AHEAD = 1 << 18  # intervals for which disk space is reserved at a time
 
 
 class BigWig:
@@ -179,125 +172,3 @@ def _part(path: Path, begin: int, end: int) -> bytes:
     with path.open("rb") as file:
         file.seek(begin)
         return file.read(end - begin)
-
-
-# --- writing
-
-
-@contextmanager
-def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) -> Iterator[BigWigWriter]:
-    """Open a new bigWig for writing; the complete file appears under its name only if the block ends without an error.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with new_bigwig(Path(folder, "a.bw"), {"chr1": 1000}) as file:
-    ...         file.add("chr1", [0, 128], [128, 256], [0.5, 2])
-    ...     BigWig(Path(folder, "a.bw")).values("chr1", 126, 130).tolist()
-    [0.5, 0.5, 2.0, 2.0]
-    """
-    path = Path(path)
-    if not contig_lengths:
-        raise ConfigError(f"{path}: a bigWig needs the lengths of its contigs; give at least one.")
-    with atomic_write(path) as part:
-        part.touch()  # so that a missing or read-only folder gives the usual error
-        file = BigWigWriter(part, path, contig_lengths)
-        try:
-            yield file
-        finally:
-            file.close()
-        file.check()
-
-
-class BigWigWriter:
-    """Writer of runs of intervals: contigs in the order of `contigs`, intervals sorted and without overlap.
-
-    Bases without an interval and NaN values have no data. Runs of equally wide intervals without gaps, such as bins, take two
-    thirds of the space.
-    """
-
-    def __init__(self, part: Path, path: Path, contig_lengths: Mapping[str, int]) -> None:
-        import pyBigWig
-
-        self.path, self.contigs = path, dict(contig_lengths)
-        self._part = part
-        self._order = {name: i for i, name in enumerate(self.contigs)}
-        self._last = ("", 0)  # contig and end of the last interval
-        self._n_bases = self._n_added = self._n_reserved = 0
-        self._file = pyBigWig.open(str(part), "w")
-        try:
-            self._file.addHeader(list(self.contigs.items()))
-        except RuntimeError as error:
-            raise OSError(errno.ENOSPC, "the bigWig cannot be started", str(path)) from error
-
-    def add(self, chrom: str, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> None:
-        """Add intervals [start, end) of a contig, after all intervals added before; [n] each.
-
-        Raises: ContigError; ValueError for intervals that are unsorted, overlap, lie beyond the contig or have infinite values.
-        """
-        if chrom not in self.contigs:
-            raise ContigError(f"contig {chrom} is not among those of {self.path} ({join_names(self.contigs)}).")
-        value = np.asarray(values, dtype=np.float32)
-        first, last = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
-        if not first.shape == last.shape == value.shape == (value.size,):
-            raise ValueError(f"{self.path}: starts {first.shape}, ends {last.shape}, values {value.shape}; give equally many.")
-        keep = ~np.isnan(value)
-        first, last, value = first[keep], last[keep], value[keep]
-        if not value.size:
-            return
-        self._refuse(chrom, first, last, value)
-        self._reserve(len(first))
-        self._last = (chrom, int(last[-1]))
-        width = int(last[0] - first[0])
-        if np.array_equal(first, first[0] + width * np.arange(len(first))) and np.array_equal(last, first + width):
-            self._file.addEntries(chrom, int(first[0]), values=value, span=width, step=width)
-        else:
-            self._file.addEntries([chrom] * len(first), first, ends=last, values=value)
-        self._n_bases += int((last - first).sum())
-
-    def _refuse(self, chrom: str, first: Any, last: Any, value: Any) -> None:
-        before, until = self._last
-        if before and self._order[chrom] < self._order[before]:
-            raise ValueError(f"{self.path}: {chrom} comes after {before}; add contigs in the order of their lengths' table.")
-        edges = np.append(until if chrom == before else 0, last)
-        wrong = np.flatnonzero((first < edges[:-1]) | (last <= first) | (last > self.contigs[chrom]) | ~np.isfinite(value))
-        if wrong.size:
-            i = wrong[0]
-            raise ValueError(
-                f"{self.path}: {chrom}:{first[i]}-{last[i]} with value {value[i]:g} follows base {edges[i]:,}; intervals are "
-                f"sorted, do not overlap, end by {self.contigs[chrom]:,}, and have finite values."
-            )
-
-    def _reserve(self, n: int) -> None:
-        """Raise OSError while the file can still be closed: on a full disk the C code ends the process."""
-        self._n_added += n
-        if self._n_added <= self._n_reserved or not hasattr(os, "posix_fallocate"):
-            return
-        self._n_reserved = self._n_added + _AHEAD
-        room = self._part.with_name(self._part.name + ".room")
-        try:
-            with room.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, _BYTES_WRITTEN * self._n_reserved)
-        finally:
-            room.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Write the remaining data and the index."""
-        self._file.close()
-
-    def check(self) -> None:
-        """Read the file back to verify it, because the C code reports no errors."""
-        try:
-            with self._part.open("rb") as file:
-                os.fsync(file.fileno())
-            n_bases = BigWig(self._part).n_bases
-        except FileFormatError:
-            n_bases = -1
-        if n_bases != self._n_bases:
-            raise OSError(errno.ENOSPC, "the bigWig could not be written completely", str(self.path))
-
-
-def write_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int], runs: Iterable[Run]) -> None:
-    """Write runs of intervals (contig, starts [n], ends [n], values [n]), streamed, in the order that `BigWigWriter` takes."""
-    with new_bigwig(path, contig_lengths) as file:
-        for run in runs:
-            file.add(*run)

@@ -22,20 +22,20 @@ from genoformer.formats.inflate import inflate
 MAGIC = 0x888FFC26
 HEADER = struct.Struct("<IHHQQQHHQQIQ")
 SUMMARY = struct.Struct("<Q4d")  # number of bases with a value; minimum, maximum, sum, sum of squares
-_NAMES, _NAMES_MAGIC = struct.Struct("<IIIIQQ"), 0x78CA8C91
-_INDEX, _INDEX_MAGIC = struct.Struct("<IIQIIIIQII"), 0x2468ACE0
-_NODE = struct.Struct("<BxH")  # flag for a leaf, and number of items
-_BLOCK = struct.Struct("<IIIIIBxH")  # contig, first and last base, step, span, kind, intervals
+NAMES, NAMES_MAGIC = struct.Struct("<IIIIQQ"), 0x78CA8C91
+INDEX, INDEX_MAGIC = struct.Struct("<IIQIIIIQII"), 0x2468ACE0
+NODE = struct.Struct("<BxH")  # flag for a leaf, and number of items
+BLOCK = struct.Struct("<IIIIIBxH")  # contig, first and last base, step, span, kind, intervals
 _PLACE = [("first", "<u4"), ("start", "<u4"), ("last", "<u4"), ("end", "<u4"), ("at", "<u8")]
-_INNER, _LEAF = np.dtype(_PLACE), np.dtype([*_PLACE, ("size", "<u8")])
-_KINDS = {
+INNER, LEAF = np.dtype(_PLACE), np.dtype([*_PLACE, ("size", "<u8")])
+KINDS = {
     1: np.dtype([("start", "<u4"), ("end", "<u4"), ("value", "<f4")]),  # bedGraph
     2: np.dtype([("start", "<u4"), ("value", "<f4")]),  # variable step
     3: np.dtype([("value", "<f4")]),  # fixed step
 }
 _BASES = 1 << 32  # of a contig, at most
 _MOST = 65_535  # intervals per block
-_LARGEST = _BLOCK.size + 12 * _MOST  # bytes per block
+_LARGEST = BLOCK.size + 12 * _MOST  # bytes per block
 
 
 class Intervals(NamedTuple):
@@ -56,19 +56,19 @@ class _Block(NamedTuple):
     start: int
     step: int
     span: int
-    rows: NDArray[Any]  # of one of _KINDS
+    rows: NDArray[Any]  # of one of KINDS
 
     @property
     def is_gapless(self) -> bool:
         """True if each interval begins where the one before it ends, and all have one width."""
-        return self.rows.dtype == _KINDS[3] and self.step == self.span > 0
+        return self.rows.dtype == KINDS[3] and self.step == self.span > 0
 
     def bedgraph_rows(self) -> NDArray[Any]:
         """Return the intervals with their starts and ends."""
         known = self.rows.dtype.names or ()
         if "end" in known:
             return self.rows
-        rows = np.empty(len(self.rows), dtype=_KINDS[1])
+        rows = np.empty(len(self.rows), dtype=KINDS[1])
         at = np.arange(len(self.rows), dtype=np.int64)
         rows["start"] = self.rows["start"] if "start" in known else self.start + self.step * at
         rows["end"] = rows["start"] + np.int64(self.span)
@@ -91,10 +91,10 @@ class BigWigBytes:
         self.contigs: dict[str, tuple[int, int]] = dict(self._names(names_at))
         self._root = 0
         if self._index_at:
-            magic, _, n_items, *_ = _INDEX.unpack(self._cut(self._index_at, _INDEX.size))
-            if magic != _INDEX_MAGIC:
+            magic, _, n_items, *_ = INDEX.unpack(self._cut(self._index_at, INDEX.size))
+            if magic != INDEX_MAGIC:
                 self._damaged(self._index_at)
-            self._root = self._index_at + _INDEX.size if n_items else 0
+            self._root = self._index_at + INDEX.size if n_items else 0
 
     def _damaged(self, at: int) -> NoReturn:
         raise FileFormatError(f"{self.path} is a damaged bigWig file (at byte {at:,}); get it again.")
@@ -116,23 +116,23 @@ class BigWigBytes:
             if at in offsets:
                 self._damaged(at)
             offsets.add(at)
-            is_leaf, n = _NODE.unpack(self._cut(at, _NODE.size))
-            items = self._cut(at + _NODE.size, n * (leaf if is_leaf else inner))
+            is_leaf, n = NODE.unpack(self._cut(at, NODE.size))
+            items = self._cut(at + NODE.size, n * (leaf if is_leaf else inner))
             if is_leaf:
                 yield at, items
             else:
                 stack += reversed(children(items))
 
     def _names(self, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
-        magic, _, key, value, n_items, _ = _NAMES.unpack(self._cut(at, _NAMES.size))
-        if magic != _NAMES_MAGIC or value != 8 or key > len(self._map):
+        magic, _, key, value, n_items, _ = NAMES.unpack(self._cut(at, NAMES.size))
+        if magic != NAMES_MAGIC or value != 8 or key > len(self._map):
             self._damaged(at)
         width, n = key + 8, 0
 
         def children(items: bytes) -> list[int]:
             return [int.from_bytes(items[i + key : i + width], "little") for i in range(0, len(items), width)]
 
-        for _, items in self._nodes(at + _NAMES.size, width, width, children):
+        for _, items in self._nodes(at + NAMES.size, width, width, children):
             for i in range(0, len(items), width):
                 number, length = struct.unpack_from("<II", items, i + key)
                 yield items[i : i + key].rstrip(b"\0").decode(errors="replace"), (number, length)
@@ -153,8 +153,8 @@ class BigWigBytes:
             return of[(begins < stop) & (stops > begin)]
 
         offsets: set[int] = set()
-        for at, items in self._nodes(self._root, _LEAF.itemsize, _INNER.itemsize, lambda of: here(of, _INNER)["at"].tolist()):
-            of = here(items, _LEAF)
+        for at, items in self._nodes(self._root, LEAF.itemsize, INNER.itemsize, lambda of: here(of, INNER)["at"].tolist()):
+            of = here(items, LEAF)
             for place, size in zip(of["at"].tolist(), of["size"].tolist(), strict=True):
                 if place in offsets:
                     self._damaged(at)
@@ -168,12 +168,12 @@ class BigWigBytes:
                 content = inflate(content, _LARGEST)
             except zlib.error:
                 self._damaged(at)
-        if len(content) < _BLOCK.size:
+        if len(content) < BLOCK.size:
             self._damaged(at)
-        contig, start, _, step, span, kind, n = _BLOCK.unpack_from(content)
-        if kind not in _KINDS or _BLOCK.size + n * _KINDS[kind].itemsize > len(content):
+        contig, start, _, step, span, kind, n = BLOCK.unpack_from(content)
+        if kind not in KINDS or BLOCK.size + n * KINDS[kind].itemsize > len(content):
             self._damaged(at)
-        return _Block(contig, start, step, span, np.frombuffer(content, dtype=_KINDS[kind], count=n, offset=_BLOCK.size))
+        return _Block(contig, start, step, span, np.frombuffer(content, dtype=KINDS[kind], count=n, offset=BLOCK.size))
 
     def _read(self, name: str, start: int, end: int) -> list[_Block]:
         """Return the blocks of a contig that overlap [start, end)."""

@@ -18,7 +18,7 @@ from genoformer.errors import ConfigError, FileFormatError, OptionError
 from genoformer.files import atomic_write, write_text
 from genoformer.formats.bed_columns import has_ends
 from genoformer.formats.bed_kinds import layout_of
-from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.bigwig_writer import write_bigwig
 from genoformer.formats.text import numbered_lines
 from genoformer.formats.variant_table import open_variant_table
 from genoformer.formats.vcf import open_vcf

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.formats.bigwig import new_bigwig
+from genoformer.formats.bigwig_writer import new_bigwig
 from genoformer.simulation.grammar import GAP, Element, Instance
 from genoformer.simulation.regulation import CELLS, ENHANCERS, Expression, activities
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import atomic_folder, atomic_write
 from genoformer.formats.bed import Intervals
-from genoformer.formats.bigwig import BigWigWriter, new_bigwig
+from genoformer.formats.bigwig_writer import BigWigWriter, new_bigwig
 from genoformer.formats.track_table import Track
 from genoformer.genome.genes import LocusAnnotation
 from genoformer.tables import rounded, tsv_line
@@ -95,11 +95,8 @@ class BigWigTracks:
 
     def add(self, bins: BinnedTracks) -> None:
         chrom, starts, ends, values = bins
-        width = ends - starts
-        cuts = np.flatnonzero(np.diff(width)) + 1  # bins of one width take the writer's short form
-        for part in np.split(np.arange(len(starts)), cuts):
-            for file, row in zip(self.files, values, strict=True):
-                file.add(chrom, starts[part], ends[part], row[part])
+        for file, row in zip(self.files, values, strict=True):
+            file.add(chrom, starts, ends, row)
 
 
 class ParquetTracks:

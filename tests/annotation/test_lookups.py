@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from genoformer.annotation import read_annotations, source_hash
 from genoformer.annotation.run import Summary, annotate_variants
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
-from genoformer.formats.bigwig import BigWig, write_bigwig
+from genoformer.formats.bigwig import BigWig
+from genoformer.formats.bigwig_writer import write_bigwig
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.reference import Genome

@@ -11,7 +11,7 @@ from genoformer import annotation
 from genoformer.annotation.figures import write_mass
 from genoformer.annotation.mass import mass_in_elements
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.bigwig_writer import write_bigwig
 
 
 def bigwig(path: Path, values: dict[str, tuple[int, np.ndarray]]) -> Path:

@@ -95,7 +95,8 @@ def bigwigs() -> list[Row]:
     """Windows of bigWig files as float32 with 0 for missing values: a real ChIP-seq track, and one with a value per base."""
     import pybigtools
 
-    from genoformer.formats.bigwig import BigWig, new_bigwig
+    from genoformer.formats.bigwig import BigWig
+    from genoformer.formats.bigwig_writer import new_bigwig
 
     rng, rows = np.random.default_rng(1), []
     with tempfile.TemporaryDirectory() as folder:

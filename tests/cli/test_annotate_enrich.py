@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
-from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.bigwig_writer import write_bigwig
 from genoformer.formats.motif_files import write_meme
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.formats.vcf import open_vcf

@@ -16,7 +16,7 @@ from genoformer.datasets.request import TrackSetRequest
 from genoformer.datasets.track_build import build_track_set, build_tracks
 from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
-from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.bigwig_writer import write_bigwig
 from genoformer.formats.track_table import Track, TrackTable, read_targets
 from genoformer.genome.bins import summarise
 from genoformer.genome.codes import decode, encode

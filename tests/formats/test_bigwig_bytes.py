@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.bigwig import BigWig, new_bigwig
+from genoformer.formats.bigwig import BigWig
 from genoformer.formats.bigwig_bytes import BigWigBytes
+from genoformer.formats.bigwig_writer import new_bigwig
 
 LENGTH, N_ROWS = 20_000, 3_000
 KINDS = ["one base each", "bins of three", "bins with missing ones", "touching", "with gaps", "bins, then intervals"]

@@ -17,7 +17,8 @@ from folder_server import FolderServer, serving_folder
 import genoformer as gf
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.formats import remote
-from genoformer.formats.bigwig import BigWig, write_bigwig
+from genoformer.formats.bigwig import BigWig
+from genoformer.formats.bigwig_writer import write_bigwig
 from genoformer.formats.remote import RemoteFile, read_remote, remote_file
 from genoformer.formats.tracks import open_track
 from genoformer.genome.reference import Genome
