@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from genoformer.addresses import address_in
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.files import atomic_write
+from genoformer.files import atomic_write, sha256_of
 from genoformer.formats.text import numbered_lines
 from genoformer.genome.bins import SUMMARIES, Values
 from genoformer.genome.contigs import count_noun, join_names
@@ -73,9 +73,10 @@ def scaled(track: Track, bins: Values) -> Values:
 
 @dataclass(frozen=True)
 class TrackTable:
-    """Tracks in the order of a model's output, index 0, 1, ..."""
+    """Tracks in the order of a model's output, index 0, 1, ...; sha256: that of the file they were read from, "" for none."""
 
     tracks: tuple[Track, ...]
+    sha256: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.tracks)
@@ -247,7 +248,7 @@ def read_targets(path: str | os.PathLike[str]) -> TrackTable:
     if not rows:
         raise FileFormatError(f"{path} has no tracks; give {_KIND} with some.")
     places = _places(path, rows)
-    return TrackTable(tuple(_track(path, at, i, row, places) for i, (at, row) in enumerate(rows)))
+    return TrackTable(tuple(_track(path, at, i, row, places) for i, (at, row) in enumerate(rows)), sha256_of(path))
 
 
 def _places(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[str, int]:

@@ -185,9 +185,7 @@ class ContextTracks(TrackModel):
 
     @property
     def track_heads(self) -> Mapping[str, Head]:
-        return {
-            name: head._replace(table=self.targets.get(name, head.table)) for name, head in self.heads_of(self.config).items()
-        }
+        return {name: self.with_table(name, head) for name, head in self.heads_of(self.config).items()}
 
     @classmethod
     def window_unit_of(cls, config: ContextConfig) -> int:

@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import CheckpointError, ConfigError, OptionError
+from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.track_table import on_strand
 from genoformer.formats.vcf import Record
@@ -24,6 +24,7 @@ from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
 from genoformer.models.base import CONTACTS, JUNCTIONS, TRACKS
+from genoformer.models.published import require_table
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_contacts import ContactPredictor
@@ -76,8 +77,7 @@ class TrackScorer:
         require_length(self.window, length)
         self.targets = options.targets or shape.table
         check_scores(model, self.head, self.scores, self.genes)
-        if self.both_strands and self.targets is None and shape.kind == TRACKS:
-            raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
+        require_table(shape, self.targets, both_strands=self.both_strands, scale=options.scale)
         AlleleComparison.parse(*self.settings)
         n_tracks = shape.n_tracks
         self.tracks = np.arange(n_tracks) if options.tracks is None else np.asarray(options.tracks, dtype=np.int64)
@@ -156,6 +156,8 @@ class TrackScorer:
         }
         if self.scale is not None:
             options["scale"] = self.scale
+        if self.targets is not None and self.targets.sha256:
+            options["targets"] = self.targets.sha256
         if self.layout.chosen:
             options["tracks"] = ",".join(map(str, self.tracks.tolist()))
         if self.genes is not None:

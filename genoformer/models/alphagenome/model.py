@@ -207,15 +207,24 @@ class AlphaGenome(BinTransformer):
     def read_tables(self, folder: Path) -> None:
         self.targets = read_track_tables({**self.heads_of(self.config), **pair_heads_of(self.config)}, folder)
 
-    def tables_of_metadata(self, organism: str, tables: Mapping[str, TrackTable]) -> dict[str, TrackTable]:
+    @classmethod
+    def heads_of_table(cls, config: AlphaGenomeConfig, name: str) -> list[str]:
+        """Return the heads of an organism."""
+        names = {**head_names(config), **pair_head_names(config)}
+        return [text for text, head in names.items() if head.organism == name and text not in config.heads]
+
+    @classmethod
+    def tables_of_metadata(
+        cls, config: AlphaGenomeConfig, organism: str, tables: Mapping[str, TrackTable]
+    ) -> dict[str, TrackTable]:
         """Return the table of each head of an organism, of all bin sizes; ConfigError if a number of tracks differs."""
-        names = {**head_names(self.config), **pair_head_names(self.config)}
+        names = {**head_names(config), **pair_head_names(config)}
         heads = {text: name for text, name in names.items() if name.organism == organism}
         if not heads:
-            raise ConfigError(f"found no organism {organism!r}, expected one of {', '.join(self.config.organisms)}.")
+            raise ConfigError(f"found no organism {organism!r}, expected one of {', '.join(config.organisms)}.")
         made = {text: tables[name.output] for text, name in heads.items() if name.output in tables}
         for text, table in made.items():
-            if len(table) != (n := self.config.tracks[organism][heads[text].output]):
+            if len(table) != (n := config.tracks[organism][heads[text].output]):
                 raise ConfigError(
                     f"the metadata have {len(table):,} tracks, but head {text} has {n:,}; give those of its organism."
                 )
@@ -237,7 +246,7 @@ class AlphaGenome(BinTransformer):
     @property
     def pair_heads(self) -> dict[str, Head]:
         """Heads of contact maps and of splice junctions, such as human_contact_maps."""
-        return {name: head._replace(table=self.targets.get(name)) for name, head in pair_heads_of(self.config).items()}
+        return {name: self.with_table(name, head) for name, head in pair_heads_of(self.config).items()}
 
     def contacts(self, onehot: Tensor, head: str) -> Tensor:
         """Return the contact maps [B, K, P, P] of a head."""
