@@ -85,7 +85,14 @@ def _tracks(rows: list[dict[str, str]]) -> tuple[Track, ...]:
     plus, minus = ([i for i, sign in enumerate(signs) if sign == of] for of in "+-")
     pairs = dict(zip(plus + minus, minus + plus, strict=True)) if len(plus) == len(minus) else {}
     return tuple(
-        Track(i, row["name"] + sign, strand_pair=pairs.get(i, i), description=_description(row), group=row.get("assay", ""))
+        Track(
+            i,
+            row["name"] + sign,
+            strand_pair=pairs.get(i, i),
+            description=_description(row),
+            group=row.get("assay", ""),
+            strand=sign or ".",
+        )
         for i, (row, sign) in enumerate(zip(rows, signs, strict=True))
     )
 

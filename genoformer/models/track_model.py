@@ -154,6 +154,11 @@ class TrackModel(Model):
         """Return the kind of measurement that all tracks of a head are of, such as rna_seq; empty if it is not known."""
         return ""
 
+    def table_remedy(self, head: str) -> str:
+        """Return the end of a message on a head without a table of its tracks: how to get one."""
+        name = self.published.get(head)
+        return f"run genoformer data pull {name}, or give targets" if name else "give targets"
+
     def embedding_kind(self, head: str) -> str:
         """Return what the embedding of bins depends on besides the bases: it is computed once for heads of one kind.
 

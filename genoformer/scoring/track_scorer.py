@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.squashed_scale import squashed_scale
+from genoformer.formats.track_strands import signs_of
 from genoformer.formats.track_table import on_strand
 from genoformer.formats.vcf import Record
 from genoformer.genome.haplotypes import haplotype
@@ -169,10 +170,28 @@ class TrackScorer:
         """Hashes of the inputs other than the model and the genome."""
         hashes = {"GTF": self.genes.sha256} if self.genes is not None else {}
         table = [(track.identifier, track.strand_pair) for track in self.targets or ()]
+        if self.targets is not None and (strands := "".join(self.targets.strands)) != signs_of(self.targets):
+            hashes |= {"strands of tracks": hashlib.sha256(strands.encode()).hexdigest()}
         if self.scale == "original":
             scales = [(track.scale, track.clip_soft, track.sum_stat) for track in self.targets or ()]
             hashes |= {"scales of tracks": hashlib.sha256(repr(scales).encode()).hexdigest()}
         return hashes | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
+
+    @property
+    def strand_notes(self) -> list[str]:
+        """Notes on tracks whose strands are not known, if scores of genes use them."""
+        of_strands = [i for i in self.layout.of_genes if cast(ItemInput, self.scores[i].input).on_strand]
+        if not of_strands or self.kind != TRACKS:
+            return []
+        if self.targets is None:
+            what = (
+                f"no table has the strands of the tracks of {self.head}, so scores of genes also use tracks of the other strand"
+            )
+            return [f"strands: {what}; {self.models[0].table_remedy(self.head)}."]
+        n = int(self.targets.unknown_strands[self.tracks].sum() + 1) // 2
+        pairs = "1 strand pair has" if n == 1 else f"{n:,} strand pairs have"
+        what = f"{pairs} no known strand, so scores of genes use both tracks; a column strand in the table tells it"
+        return [f"strands: {what}."] if n else []
 
     @property
     def _not_of_genes(self) -> list[int]:
