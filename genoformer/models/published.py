@@ -21,9 +21,10 @@ def with_published(kind: Any, config: Any, heads: Mapping[str, Head], folder: Pa
 
     Raises: CheckpointError for a downloaded table with another number of tracks.
     """
-    made = dict(heads)
+    made, of_layout = dict(heads), kind.heads_of(config)
     for published in published_tables(folder):
-        bare = [name for name in kind.heads_of_table(config, published.head) if name in heads and heads[name].table is None]
+        of_table = [name for name in kind.heads_of_table(config, published.head) if name in heads]
+        bare = [name for name in of_table if heads[name].table is getattr(of_layout.get(name), "table", None)]
         if not bare:
             continue
         if not published.is_here:
