@@ -148,6 +148,22 @@ def test_score_and_ism_on_the_command_line(folder, genome, vcf, tmp_path) -> Non
     assert (tmp_path / "ism").is_dir()
 
 
+def test_ism_takes_a_table_of_tracks(folder, genome, tmp_path) -> None:
+    """The values are those of a model with the table in its folder; without a table the message names the option."""
+    registry.save(small_borzoi(squashed_scale="borzoi", heads={"human": 4}, **WINDOW), tmp_path / "bare")
+    TABLE.write(tmp_path / "t.tsv")
+    words = ("interpret", "ism", "-f", genome.path, "-r", "c:1499-1502", "--tracks", "RNA+")
+    run_well(*words, "-m", folder, "-o", tmp_path / "own")
+    run_well(*words, "-m", tmp_path / "bare", "--targets", tmp_path / "t.tsv", "-o", tmp_path / "given")
+    with np.load(tmp_path / "own" / "maps.npz") as own, np.load(tmp_path / "given" / "maps.npz") as given:
+        for name in own.files:
+            np.testing.assert_array_equal(own[name], given[name])
+    bare = run("interpret", "ism", "-f", genome.path, "-r", "c:1499-1502", "-m", tmp_path / "bare", "-o", tmp_path / "no")
+    assert_refused(bare, "--targets is missing", "strand pairs")
+    of_language = (*words[:6], "-m", "demo", "--targets", tmp_path / "t.tsv", "-o", tmp_path / "no")
+    assert_refused(run(*of_language), "--targets needs a track model, found a language model")
+
+
 def test_without_a_table_the_scale_has_to_be_named(genome, vcf, tmp_path) -> None:
     model = small_borzoi(squashed_scale="borzoi", heads={"human": 4}, **WINDOW)
     registry.save(model, tmp_path / "bare")
