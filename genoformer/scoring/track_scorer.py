@@ -76,9 +76,11 @@ class TrackScorer:
         shape = scored_heads(model)[self.head]
         self.window, self.bin_size, self.kind = scoring.context or length, shape.bin_size, shape.kind
         require_length(self.window, length)
-        self.targets = options.targets or shape.table
+        shapes = [scored_heads(model)[self.head] for model in self.models]
+        self.targets = options.targets or next((one.table for one in shapes if one.table is not None), None)
         check_scores(model, self.head, self.scores, self.genes)
-        require_table(shape, self.targets, both_strands=self.both_strands, scale=options.scale)
+        for one in shapes:
+            require_table(one, self.targets, both_strands=self.both_strands, scale=options.scale)
         AlleleComparison.parse(*self.settings)
         n_tracks = shape.n_tracks
         self.tracks = np.arange(n_tracks) if options.tracks is None else np.asarray(options.tracks, dtype=np.int64)
@@ -91,8 +93,13 @@ class TrackScorer:
             n_shifts=len(self.settings.shifts),
         )
         self.windows = Windows(genome, self.window, self.bin_size, self.settings.anchor, self.settings.indels)
-        self.scale = options.scale if shape.squashed_scale else None
-        squashed = squashed_scale(shape.squashed_scale, self.targets, self.tracks.tolist(), options.scale)
+        self.scale = options.scale if any(one.squashed_scale for one in shapes) else None
+        squashed = [  # each model by the rule of its own training
+            squashed_scale(
+                one.squashed_scale, options.targets or one.table or self.targets, self.tracks.tolist(), options.scale
+            )
+            for one in shapes
+        ]
         self.strands = self.targets.strands[self.tracks] if self.targets else np.full(len(self.tracks), ".")
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
         self.predictor = PREDICTORS[shape.kind](

@@ -118,6 +118,19 @@ def test_sad_is_of_the_coverage(model, genome, scale, both) -> None:
     assert ("scales of tracks" in scorer.inputs) == (scale == "original")
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_each_model_of_an_ensemble_is_undone_by_its_own_rule(model, genome, order) -> None:
+    """A squashed model and one of coverage: the mean of the scores of each alone, in either order."""
+    plain = small_borzoi(heads={"human": 4}, **WINDOW)
+    plain.targets["human"] = TABLE
+    models = [(model, plain)[i] for i in order]
+    variant = Variant("c", 1500, TEXT[1499], other(1500))
+    alone = [track_scorer(one, genome, "SAD", head="human").values([variant])[0] for one in models]
+    mean = track_scorer(models, genome, "SAD", head="human").values([variant])[0]
+    np.testing.assert_allclose(mean, (alone[0] + alone[1]) / 2, rtol=1e-5)
+    assert abs(alone[order.index(0)] / alone[order.index(1)]).max() > 10  # the rules differ
+
+
 def test_score_and_ism_on_the_command_line(folder, genome, vcf, tmp_path) -> None:
     """The two scales give other numbers; ISM gives those of score; a run is checked with whole windows."""
     values = {}
