@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.codes import Codes
+from genoformer.genome.wording import counted
 from genoformer.models.base import Bins, Head, Model, TrackEngine
 from genoformer.models.shared_work import SharedWork
 
@@ -229,7 +230,7 @@ class TrackModel(Model):
         if rest or not n_units:
             raise ConfigError(
                 f"a window of {length:,} bases is not a whole number of bins of {unit} bases; give a multiple of {unit}"
-                + (f", such as {n_units * unit:,} ({n_units} bins)." if n_units else ".")
+                + (f", such as {n_units * unit:,} ({counted(n_units, 'bin')})." if n_units else ".")
             )
         size, available = binned.bin_size, length // binned.bin_size
         n = binned.target_bins if n_bins is None else n_bins

@@ -170,7 +170,7 @@ class Plan:
             counts = write_parts(self.partition.parts(), self.parts, output, matrix, added, opened, stage)
         scores = self.flags.flagged(self.scorer.scores) if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
-        notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
+        notes = [*self.sink.notes, *self.notes, *filter(None, [self.flags.note(scores) if self.flags else ""])]
         if annotations is not None:
             notes += [note for of in annotations.all for note in of.notes]
             contigs = {use.name: lengths.get(use.name, 0) for use in self.preflight.contigs}
