@@ -90,18 +90,27 @@ def described(entry: Entry) -> dict[str, Any]:
 
 
 def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
-    """Download entries; print only paths on stdout (for a model its folder), and notes on stderr."""
-    from genoformer.catalog import entry_named, pull
+    """Download entries; print only paths on stdout (for a model its folder), and notes on stderr.
+
+    The published tables of a model's tracks come with it, if it is not taken from a folder without them.
+    """
+    from genoformer.catalog import entry_named, pull, with_tables
 
     from .progress import progress_bar
 
     entries = [entry_named(name, kind, catalog) for name in names]  # refuses unknown names before the first download
-    for entry in entries:
+    every = [(one, one is entry) for entry in entries for one in with_tables(entry, catalog)]
+    for entry, is_named in every:
+        if not is_named and source is not None and not all((source / file.name).is_file() for file in entry.files):
+            print_note(f"Note: {source} has no tables of the tracks; genoformer data pull {entry.name} downloads them.")
+            continue
         with progress_bar("MB") as listen:
             result = pull(entry, again=again, source=source, progress=listen)
         if result.fetched:
             print_note(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.")
         for note in [*result.notes, *([entry.note] if entry.note and result.fetched else [])]:
             print_note(f"Note: {note}")
+        if not is_named:
+            continue
         for path in [result.folder] if entry.is_model else result.paths:
             click.echo(str(path))

@@ -234,7 +234,7 @@ def tracks(out: Path, fasta: Path, as_json: bool, **options: Any) -> None:
     The table has one track per row. file is a bigWig, a bedGraph, or peaks as BED, narrowPeak or broadPeak; its path is
     relative to the table. sum_stat is the statistic of a bin: mean, sum, max, min, median, sum_sqrt or mean_sqrt. Binned
     values are squashed above clip_soft, clipped to clip, and multiplied by scale. strand_pair is the index of the track on
-    the other strand.
+    the other strand, and strand is + or -.
 
     Writes sequence.npy (uint8 codes), tracks.npy (float16), windows.tsv, targets.tsv, and manifest.json with the checksums
     of all inputs. Splits are by contig, or by the names of the BED's rows if these are train, valid and test.

@@ -169,6 +169,7 @@ def attention(**options: Any) -> None:
     help="Average over both strands, or use only the forward strand.  [default: both; for the logit of a class, the strands of "
     "the model's training]",
 )
+@shared.targets
 @shared.context
 @window_options
 @shared.scale

@@ -258,6 +258,6 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
         if not path:
             raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {named_heads(model.track_heads)}.")
         if is_metadata(path):
-            model.targets.update(model.tables_of_metadata(head, read_metadata(path)))
+            model.targets.update(model.tables_of_metadata(model.config, head, read_metadata(path)))
         else:
             model.targets[model.head_named(head)] = head_tracks(model.track_heads, head, read_targets(path))

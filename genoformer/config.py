@@ -6,7 +6,7 @@ RENAMED lists old spellings: `current` and `current_manifest` translate them in 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -102,9 +102,10 @@ def current_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def checked(kind: type, table: Any, where: str) -> dict[str, Any]:
+def checked(kind: type, table: Any, where: str, of_model: Collection[str] = ()) -> dict[str, Any]:
     """Return the values of a table for the dataclass `kind`; an integer is accepted for a float, a list for a tuple.
 
+    of_model: fields of the table [model] of the same file, to name it for one of them.
     Raises ConfigError with `where`, the field, the value found, and the known fields or allowed values.
     """
     if not isinstance(table, Mapping):
@@ -114,7 +115,13 @@ def checked(kind: type, table: Any, where: str) -> dict[str, Any]:
     renamed = RENAMED.get(kind.__name__, {})
     for old in sorted(set(table) & set(renamed) - set(known)):
         raise ConfigError(f"{where}: {old} was renamed to {renamed[old]}; use that name.")
-    if unknown := sorted(set(table) - set(known)):
+    unknown = sorted(set(table) - set(known))
+    if misplaced := [name for name in unknown if name in of_model]:
+        belong = "is a field" if len(misplaced) == 1 else "are fields"
+        raise ConfigError(
+            f"{where}: {', '.join(misplaced)} {belong} of [model]; move {'it' if len(misplaced) == 1 else 'them'} there."
+        )
+    if unknown:
         raise ConfigError(f"{where}: unknown fields {', '.join(unknown)}; known are {', '.join(known)}.")
     return {name: _checked(hints[name], value, f"{where}: {name}") for name, value in table.items()}
 

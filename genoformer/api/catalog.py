@@ -36,6 +36,8 @@ def models() -> pd.DataFrame:
 def pull(name: str) -> list[Path]:
     """Download a dataset of the catalog, unless it is present, and return the paths of its files; for a model, its folder.
 
+    The published tables of a model's tracks are downloaded with it.
+
     Raises CatalogError for a name that is not in the catalog, DownloadError if the download fails or its content is not the
     expected one. `genoformer.data()` and `genoformer.models()` have the names, their content and licence.
 
@@ -51,6 +53,8 @@ def pull(name: str) -> list[Path]:
     kind: Literal["models", "data"] = "models" if (near or [name])[0] in entries["models"] else "data"
     entry = catalog.entry_named(name, kind)
     download = catalog.pull(entry)
+    for tables in catalog.with_tables(entry)[1:]:
+        catalog.pull(tables)
     return [download.folder] if entry.is_model else download.paths
 
 

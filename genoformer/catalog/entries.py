@@ -36,6 +36,7 @@ _ENTRY = {
     "contigs",
     "by_hand",
     "replicates",
+    "tables",
 }
 _FILE = {"name", "url", "size", "about", "sha256", "md5", "checksums", "moves"}
 
@@ -73,6 +74,7 @@ class Entry(NamedTuple):
     by_hand: str = ""  # how to get the files, if `pull` does not download them; there are no `files` then
     replicates: tuple[str, ...] = ()  # names of the same model, trained again
     replicate_of: str = ""  # name of the entry whose replicate this is
+    tables: Mapping[str, str] = {}  # head (of AlphaGenome: organism) -> table of its tracks, DATA/FILE of a data entry
 
     @property
     def is_model(self) -> bool:
@@ -84,6 +86,11 @@ class Entry(NamedTuple):
         """Number of bytes of all files whose size is known; None if no size is known."""
         known = [file.size or file.about for file in self.files if file.size or file.about]
         return sum(size for size in known if size) or None
+
+    @property
+    def table_entries(self) -> list[str]:
+        """Names of the data entries with the tables of the model's tracks."""
+        return list(dict.fromkeys(text.partition("/")[0] for text in self.tables.values()))
 
     @property
     def card(self) -> str:
@@ -98,6 +105,7 @@ class Entry(NamedTuple):
             "Source": f"https://huggingface.co/{self.hub}" if self.hub else "",
             "Download": self.by_hand,
             "Replicates": ", ".join(self.replicates),
+            "Tracks": ", ".join(self.table_entries),
             "Note": self.note,
         }
         return f"# {self.name}: {self.title}\n\n" + "".join(f"* {name}: {text}\n" for name, text in rows.items() if text)
@@ -124,7 +132,19 @@ def read_catalog(path: str | Path | None = None) -> dict[Kind, dict[str, Entry]]
         for name, row in _table(source, table, kind):
             entry = _entry(source, kind, name, row)
             entries[kind] |= {one.name: one for one in [entry, *_replicates(entry)]}
+    _check_tables(source, entries)
     return entries
+
+
+def _check_tables(source: Path, entries: Mapping[Kind, Mapping[str, Entry]]) -> None:
+    """Raise CatalogError for a table of tracks that is no file of a data entry."""
+    for entry in entries["models"].values():
+        for head, text in entry.tables.items():
+            name, _, file = text.partition("/")
+            if name not in entries["data"] or file not in [remote.name for remote in entries["data"][name].files]:
+                raise CatalogError(
+                    f"{source}: models.{entry.name} has tables.{head} = {text!r}; give DATA/FILE, a file of a data entry."
+                )
 
 
 def _replicates(entry: Entry) -> list[Entry]:
@@ -178,7 +198,10 @@ def _entry(source: Path, kind: Kind, name: str, row: Any) -> Entry:
     rows = fields.pop("files", [])
     if not isinstance(rows, list) or (not rows and "by_hand" not in fields):
         raise CatalogError(f"{where}: files is {rows!r}; give a list of tables, each with a name.")
-    _texts(where, fields)
+    tables = fields.pop("tables", {})
+    if not isinstance(tables, dict) or (tables and kind != "models"):
+        raise CatalogError(f"{where}: tables is {tables!r}; give a model a table of HEAD = DATA/FILE.")
+    _texts(where, {**fields, **{f"tables.{head}": text for head, text in tables.items()}})
     hub = fields.get("hub")
     if hub is not None and not _HUB.fullmatch(hub):
         raise CatalogError(f"{where}: hub {hub!r} is not OWNER/REPOSITORY.")
@@ -187,7 +210,8 @@ def _entry(source: Path, kind: Kind, name: str, row: Any) -> Entry:
     remotes = tuple(_remote(where, file, on_hub=hub is not None) for file in rows)
     if len({file.name for file in remotes}) < len(remotes):
         raise CatalogError(f"{where}: two files have the same name; give each file its own name.")
-    return Entry(kind, name, files=remotes, replicates=tuple(f"{name}-{i}" for i in range(1, n_replicates)), **fields)
+    replicates = tuple(f"{name}-{i}" for i in range(1, n_replicates))
+    return Entry(kind, name, files=remotes, replicates=replicates, tables=tables, **fields)
 
 
 def _remote(where: str, row: Any, *, on_hub: bool) -> Remote:

@@ -260,6 +260,7 @@ def _write_receipt(staging: Path, entry: Entry, files: dict[str, Any]) -> None:
         "licence": entry.licence,
         "citation": entry.citation,
         "date": date.today().isoformat(),
+        **({"tables": dict(entry.tables)} if entry.tables else {}),
         "files": files,
     }
     with atomic_write(staging / RECEIPT) as part:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from genoformer.errors import FileFormatError
+from genoformer.files import sha256_of
 from genoformer.formats.text import numbered_lines
 from genoformer.formats.track_table import Track, TrackTable
 
@@ -54,7 +55,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, TrackTable]:
         elif rows.get(output) and place.split("/", 2)[-1] in ("metadata", "metadata/biosample"):
             rows[output][-1].setdefault("biosample" if place.endswith("biosample") and name == "name" else name, value)
     real = {output: [row for row in of if row["name"].lower() != _PADDING] for output, of in rows.items()}
-    tables = {output: _table(of) for output, of in real.items() if of}
+    sha256 = sha256_of(path)
+    tables = {output: TrackTable(_tracks(of), sha256) for output, of in real.items() if of}
     if not tables:
         raise FileFormatError(f"{path} has no tracks; give {_KIND}.")
     return tables
@@ -78,15 +80,20 @@ def _fields(path: Path) -> Iterator[tuple[int, str, str, str]]:
         raise FileFormatError(f"{path} ends inside {place[-1]}; copy the file again.")
 
 
-def _table(rows: list[dict[str, str]]) -> TrackTable:
+def _tracks(rows: list[dict[str, str]]) -> tuple[Track, ...]:
     signs = [_SIGNS.get(row.get("strand", ""), "") for row in rows]
     plus, minus = ([i for i, sign in enumerate(signs) if sign == of] for of in "+-")
     pairs = dict(zip(plus + minus, minus + plus, strict=True)) if len(plus) == len(minus) else {}
-    return TrackTable(
-        tuple(
-            Track(i, row["name"] + sign, strand_pair=pairs.get(i, i), description=_description(row), group=row.get("assay", ""))
-            for i, (row, sign) in enumerate(zip(rows, signs, strict=True))
+    return tuple(
+        Track(
+            i,
+            row["name"] + sign,
+            strand_pair=pairs.get(i, i),
+            description=_description(row),
+            group=row.get("assay", ""),
+            strand=sign or ".",
         )
+        for i, (row, sign) in enumerate(zip(rows, signs, strict=True))
     )
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from genoformer.addresses import address_in
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.files import atomic_write
+from genoformer.files import atomic_write, sha256_of
 from genoformer.formats.text import numbered_lines
+from genoformer.formats.track_strands import NONE, UNKNOWN, read_strand, strands_of
 from genoformer.genome.bins import SUMMARIES, Values
 from genoformer.genome.contigs import count_noun, join_names
 
@@ -36,7 +37,7 @@ class Track:
     index: row number from 0, and position of the track in the model's output. file: "" if unknown. clip and clip_soft: None
     for no clipping. sum_stat: a key of `bins.SUMMARIES`. strand_pair: index of the same measurement on the other strand, or
     the track's own index if there is none. group: kind of assay, such as CAGE. column: "signal" reads the signal of a peak
-    file instead of 1 (`tracks.open_track`).
+    file instead of 1 (`tracks.open_track`). strand: +, -, "." for an unstranded track, or "" (`track_strands.strands_of`).
     """
 
     index: int
@@ -50,6 +51,7 @@ class Track:
     description: str = ""
     group: str = ""
     column: str = ""
+    strand: str = ""
 
 
 def scaled(track: Track, bins: Values) -> Values:
@@ -73,9 +75,10 @@ def scaled(track: Track, bins: Values) -> Values:
 
 @dataclass(frozen=True)
 class TrackTable:
-    """Tracks in the order of a model's output, index 0, 1, ..."""
+    """Tracks in the order of a model's output, index 0, 1, ...; sha256: that of the file they were read from, "" for none."""
 
     tracks: tuple[Track, ...]
+    sha256: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.tracks)
@@ -90,6 +93,11 @@ class TrackTable:
                 raise ConfigError(
                     f"track {i} ({track.identifier}) has strand_pair {partner}{back}; "
                     "two strands of one measurement name each other, an unstranded track itself."
+                )
+            if partner != i and track.strand in ("+", "-") and track.strand == self.tracks[partner].strand:
+                raise ConfigError(
+                    f"tracks {track.identifier} and {self.tracks[partner].identifier} are a strand pair, and both have the "
+                    f"strand {track.strand}; correct strand or strand_pair."
                 )
 
     def __len__(self) -> int:
@@ -108,13 +116,13 @@ class TrackTable:
 
     @cached_property
     def strands(self) -> NDArray[np.str_]:
-        """Strand of each track, [K]: + or - from the end of the identifier of a track with a pair, "." for all others."""
-        return np.array(
-            [
-                track.identifier[-1] if track.strand_pair != track.index and track.identifier.endswith(("+", "-")) else "."
-                for track in self.tracks
-            ]
-        )
+        """Strand of each track, [K]: + or -, "." for unstranded tracks and unknown strands (`track_strands.strands_of`)."""
+        return np.array([NONE if strand == UNKNOWN else strand for strand in strands_of(self.tracks)])
+
+    @cached_property
+    def unknown_strands(self) -> NDArray[np.bool_]:
+        """True for the tracks of strand pairs whose strands are not known, [K]."""
+        return np.array(strands_of(self.tracks)) == UNKNOWN
 
     @cached_property
     def groups(self) -> dict[str, list[int]]:
@@ -224,7 +232,7 @@ def read_targets(path: str | os.PathLike[str]) -> TrackTable:
     Columns, in any order; only identifier is required: index (may be unnamed; distinct whole numbers, for example those of
     Enformer's mouse table, which begin at 5,313; tracks are numbered by row), identifier, file (relative to the table's
     folder), clip, clip_soft, scale, sum_stat, strand_pair (an index of this table), description, group (default: the part of
-    the description before its first colon), column. Other columns are ignored.
+    the description before its first colon), column, strand. Other columns are ignored.
 
     Raises: MissingFileError; FileFormatError with the line; ConfigError for strand pairs that do not name each other.
     """
@@ -247,7 +255,7 @@ def read_targets(path: str | os.PathLike[str]) -> TrackTable:
     if not rows:
         raise FileFormatError(f"{path} has no tracks; give {_KIND} with some.")
     places = _places(path, rows)
-    return TrackTable(tuple(_track(path, at, i, row, places) for i, (at, row) in enumerate(rows)))
+    return TrackTable(tuple(_track(path, at, i, row, places) for i, (at, row) in enumerate(rows)), sha256_of(path))
 
 
 def _places(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[str, int]:
@@ -288,6 +296,7 @@ def _track(path: Path, number: int, i: int, row: dict[str, str], places: dict[st
         description=description,
         group=row.get("group") or description.partition(":")[0] * (":" in description),
         column=row.get("column", ""),
+        strand=read_strand(row.get("strand", ""), where),
     )
 
 

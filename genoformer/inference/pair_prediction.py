@@ -66,9 +66,11 @@ def pair_windows(intervals: Mapping[str, Intervals], length: int) -> list[PairWi
         for first, end in rows.tolist():
             low, high = first // LATTICE * LATTICE, -(-end // LATTICE) * LATTICE
             if high - low > length:
+                fits = low + length - first
                 raise ConfigError(
-                    f"{chrom}:{first + 1:,}-{end:,} has {end - first:,} bases, and pairs are predicted within a window of "
-                    f"{length:,}; give shorter regions."
+                    f"{chrom}:{first + 1:,}-{end:,} has {end - first:,} bases, and its pairs are predicted in a window of "
+                    f"{length:,} that begins at a multiple of {LATTICE:,}; give at most {fits:,} bases from its first one "
+                    f"({chrom}:{first + 1:,}-{low + length:,})."
                 )
             middle = round(((first + end) / 2 - length / 2) / LATTICE) * LATTICE
             windows.append(PairWindow(chrom, min(max(middle, high - length), low), first, end))

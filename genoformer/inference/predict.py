@@ -58,6 +58,7 @@ from genoformer.models.base import (
     remedy,
 )
 from genoformer.models.folders import member_names, resolve_model
+from genoformer.models.published import require_table
 from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback, Stage
@@ -242,9 +243,7 @@ def _resolve_tracks(
     table = open_targets(request.targets)
     known = head_tracks(heads, request.head, table)
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
-    if request.both_strands and table is None and head.table is None:
-        name = "the model" if is_loaded else model
-        raise OptionError("strand", f"is both, but {name} has no table with the strand pairs of its tracks; give targets.")
+    require_table(head, table or head.table, both_strands=bool(request.both_strands), scale=request.scale or "original")
     pairs = known.strand_pairs if request.both_strands else None
     squashed = squashed_scale(head.squashed_scale, table or head.table, numbers, request.scale or "original")
     selection = TrackSelection(request.head, numbers, pairs, squashed)

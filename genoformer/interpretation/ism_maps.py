@@ -12,6 +12,7 @@ import numpy as np
 
 from genoformer.compute import reused_note
 from genoformer.errors import OptionError
+from genoformer.formats.track_table import open_targets
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation import figures
@@ -79,7 +80,8 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
 
     Raises ConfigError for options that the model does not have.
     """
-    target = choose_target(model, output=options.output, tracks=options.tracks, head=options.head)
+    table = open_targets(options.targets)
+    target = choose_target(model, output=options.output, tracks=options.tracks, head=options.head, table=table)
     if has(model, Classifies):
         return Ism(target, genome, _class_scoring(model, target, options), device)
     if options.tile is not None:
@@ -90,7 +92,7 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
         with_genes = gtf is not None and any(score.input.per_gene for score in scores)
         of_tracks = TrackOptions(
             target.head,
-            targets=model.targets.get(target.head),
+            targets=table or model.targets.get(target.head),
             tracks=target.tracks,
             genes=read_score_genes(gtf, genome, scores) if with_genes else None,
             settings=options.windows,

@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from genoformer import __version__
 from genoformer.compute import THREADS, InputParts, MemoryStore, PartedRun, resumable, resumed_threads
 from genoformer.files import atomic_write, sha256_of
 from genoformer.formats.context_table import open_contexts
+from genoformer.formats.track_table import open_targets
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import n_cores, threads
 from genoformer.interpretation.ism import Mutagenesis
@@ -111,7 +112,8 @@ def _fingerprint(request: InterpretationRequest, options: IsmOptions, ism: MapRe
     return {
         "FASTA": ism.genome.signature,
         "loci": sequences.hexdigest(),
-        "options": repr(options),
+        "options": repr(replace(options, targets=None)),
+        **({"targets": hashlib.sha256(repr(table).encode()).hexdigest()} if (table := open_targets(options.targets)) else {}),
         "genes": sha256_of(Path(request.gtf)) if request.gtf else "",
         "contexts": "" if contexts is None else contexts.sha256,
         "device": ism.device,

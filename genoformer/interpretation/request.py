@@ -11,6 +11,7 @@ from genoformer.compute import IN_PROCESS, Compute
 from genoformer.errors import OptionError
 from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import SCALES, Scale
+from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, region_sources
 from genoformer.genome.variant_input import VariantSource
@@ -102,6 +103,7 @@ class IsmOptions:
 
     score: str | None = None  # by default LLR (BPE: PLL), SAD for a track model; for a fine-tuned model the logit of a class
     tracks: str | Sequence[int] | None = None  # tracks to sum, by number, name or pattern; by default all
+    targets: str | Path | TrackTable | None = None  # table of the tracks; None: that of the model
     head: str | None = None
     output: str | None = None  # class of a fine-tuned model; by default the last
     strand: Strand | None = None  # None: both; for the logit of a class, the strands of its training
@@ -115,6 +117,7 @@ class IsmOptions:
     def __post_init__(self) -> None:
         check_kind("score", self.score, str, "the name of a score")
         check_tracks("tracks", self.tracks)
+        check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
         check_kind("head", self.head, str, "the name of a head")
         check_kind("output", self.output, str, "the name of a class")
         if self.strand is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import check_overwrite, make_folder
 from genoformer.formats.context_table import open_contexts
+from genoformer.genome.contigs import count_noun
 from genoformer.genome.genes import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
@@ -99,7 +100,7 @@ class Session:
         """
         path, track = self.request.folder / "maps.npz", self.request.folder / "maps.bw"
         write_maps(path, self.loci, maps, description)
-        result = Result(tuple(maps), (f"{path}: {description}, {len(self.loci):,} regions",), (path,))
+        result = Result(tuple(maps), (f"{path}: {description}, {count_noun(self.loci, 'region')}",), (path,))
         if self.genome is None:
             return result
         n = write_map_track(track, self.loci, by_base or maps, self.genome)

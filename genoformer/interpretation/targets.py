@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError, OptionError
+from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.base_probabilities import posteriors
 from genoformer.inference.runtime import Floats, run_batched, tokens_at_once
 from genoformer.inference.track_prediction import head_tracks
 from genoformer.inference.tracks import TrackPredictor, WindowRequest
-from genoformer.models.base import Bins, Classifies, Head, PredictsTracks, has
+from genoformer.models.base import Bins, Classifies, Head, PredictsPairs, PredictsTracks, has
 from genoformer.models.onehot import OneHotModel, TrackSum
-from genoformer.models.track_model import one_hot
+from genoformer.models.track_model import named_heads, one_hot
 
 _MAX_VALUES = 1 << 21  # maximum number of attention weights of a head, or trunk values, in memory
 LONG = 4_096  # minimum number of bases of a long sequence
@@ -148,17 +149,22 @@ class AttributionTarget(NamedTuple):
 
 
 def choose_target(
-    model: Any, *, output: str | None = None, tracks: str | Sequence[int] | None = None, head: str | None = None
+    model: Any,
+    *,
+    output: str | None = None,
+    tracks: str | Sequence[int] | None = None,
+    head: str | None = None,
+    table: TrackTable | None = None,
 ) -> AttributionTarget:
     """Return the target that the names of a class, or of tracks and a head, describe for a model.
 
-    Parameters: output, a class (default: the last); tracks, numbers, names or patterns (default: all of the head).
-    Raises ConfigError for unknown names, and for options that the model does not have.
+    Parameters: output, a class (default: the last); tracks, numbers, names or patterns (default: all of the head); table, that
+    of the tracks (default: the model's). Raises ConfigError for unknown names, and for options that the model does not have.
     """
     if has(model, Classifies):
         classes = list(model.config.classes)
-        if tracks or head:
-            option = "tracks" if tracks else "head"
+        if tracks or head or table:
+            option = "tracks" if tracks else "head" if head else "targets"
             raise OptionError(option, "needs a track model, found a fine-tuned model; leave it out, or choose another model.")
         if output is not None and output not in classes:
             raise OptionError("output", f"is {output!r}, expected a class of the model; give one of {', '.join(classes)}.")
@@ -166,11 +172,14 @@ def choose_target(
     if output is not None:
         raise OptionError("output", f"is {output!r}, but the model has no classes; leave it out, or give a fine-tuned model.")
     if has(model, PredictsTracks):
-        known = head_tracks(model.track_heads, head)
+        if has(model, PredictsPairs) and head in model.pair_heads:
+            others = named_heads(model.track_heads)
+            raise OptionError("head", f"is {head}, which predicts no tracks, and maps are of tracks; give one of {others}.")
+        known = head_tracks(model.track_heads, head, table)
         numbers = list(range(len(known))) if tracks is None else known.choose(tracks)
         return AttributionTarget(head=model.head_named(head), tracks=numbers)
-    if tracks or head:
-        option = "tracks" if tracks else "head"
+    if tracks or head or table:
+        option = "tracks" if tracks else "head" if head else "targets"
         raise OptionError(option, "needs a track model, found a language model; leave it out, or choose another model.")
     return AttributionTarget()
 

@@ -135,6 +135,7 @@ class Head(NamedTuple):
     target_bins: int = 0  # predicted bins in the middle of a window of `context_length`; 0: all
     squashed_scale: str = ""  # how the tracks were squashed for training, a key of SQUASHED_SCALES; "": not
     kind: str = TRACKS  # CONTACTS and JUNCTIONS are `pair_heads`
+    published: str = ""  # data set of the catalog with the table, for a head without one: it is not downloaded
 
 
 class Bins(NamedTuple):

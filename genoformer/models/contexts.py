@@ -40,6 +40,7 @@ class ContextConfig:
     head: str = "linear"  # "linear": vectors generate the weights (ContextHead); "attention": bins attend to the vector
     constant: bool = True  # add a 1 to each vector for the part that all contexts share; for "linear" only
     family: str = "enformer"  # of the trunk; one of `families.families()`
+    strands: tuple[str, ...] = ()  # +, - or . of each measurement, "" if not known; (): told by their names
 
     def __post_init__(self) -> None:
         if self.head not in CONTEXT_HEADS:
@@ -51,6 +52,8 @@ class ContextConfig:
         n = len(self.measurements)
         if len(self.groups) != n or len(self.strand_pairs) != n:
             raise ConfigError(f"groups and strand_pairs are of {n} measurements; give {n} of each.")
+        if self.strands and len(self.strands) != n:
+            raise ConfigError(f"strands are {list(self.strands)}, of {n} measurements; give one for each, or none.")
         if any(not 0 <= pair < n or self.strand_pairs[pair] != i for i, pair in enumerate(self.strand_pairs)):
             raise ConfigError(
                 f"strand_pairs = {list(self.strand_pairs)}: two measurements of a pair name each other; correct it."
@@ -101,6 +104,7 @@ class ContextConfig:
                     context if one else f"{context}:{measurement}",
                     strand_pair=k * n + self.strand_pairs[a],
                     group=self.groups[a],
+                    strand=self.strands[a] if self.strands else "",
                 )
                 for k, context in enumerate(self.contexts)
                 for a, measurement in enumerate(self.measurements)
@@ -185,9 +189,7 @@ class ContextTracks(TrackModel):
 
     @property
     def track_heads(self) -> Mapping[str, Head]:
-        return {
-            name: head._replace(table=self.targets.get(name, head.table)) for name, head in self.heads_of(self.config).items()
-        }
+        return {name: self.with_table(name, head) for name, head in self.heads_of(self.config).items()}
 
     @classmethod
     def window_unit_of(cls, config: ContextConfig) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.genome.codes import Codes
+from genoformer.genome.wording import counted
 from genoformer.models.base import Bins, Head, Model, TrackEngine
 from genoformer.models.shared_work import SharedWork
 
@@ -40,6 +41,7 @@ class TrackModel(Model):
     """
 
     targets: dict[str, TrackTable]  # track tables of the heads, if known
+    published: Mapping[str, str] = {}  # data sets of the catalog with the tables of other heads, which are not downloaded
     positions_follow_length: ClassVar[bool] = False  # True if relative positions are functions of the length of a window
     few_bins_are_cheaper: bool = False  # True: the embedding of a few bins takes much less time than that of all
     activation_checkpointing: bool = False  # a family may compute its blocks twice in training, to need less memory
@@ -135,7 +137,13 @@ class TrackModel(Model):
         """
         return self.tracks(self.embed(onehot, n_bins, head), head)
 
-    def tables_of_metadata(self, organism: str, tables: Mapping[str, TrackTable]) -> dict[str, TrackTable]:
+    @classmethod
+    def heads_of_table(cls, config: Any, name: str) -> list[str]:
+        """Return the heads that a published table of the name of a head (of AlphaGenome: of an organism) is of."""
+        return [name] if name in cls.heads_of(config) else []
+
+    @classmethod
+    def tables_of_metadata(cls, config: Any, organism: str, tables: Mapping[str, TrackTable]) -> dict[str, TrackTable]:
         """Return the table of each head from the tables of the outputs of AlphaGenome; ConfigError for another model."""
         raise ConfigError("metadata of AlphaGenome's tracks are of AlphaGenome only; give a table of targets.")
 
@@ -146,6 +154,11 @@ class TrackModel(Model):
     def output_of(self, head: str) -> str:
         """Return the kind of measurement that all tracks of a head are of, such as rna_seq; empty if it is not known."""
         return ""
+
+    def table_remedy(self, head: str) -> str:
+        """Return the end of a message on a head without a table of its tracks: how to get one."""
+        name = self.published.get(head)
+        return f"run genoformer data pull {name}, or give targets" if name else "give targets"
 
     def embedding_kind(self, head: str) -> str:
         """Return what the embedding of bins depends on besides the bases: it is computed once for heads of one kind.
@@ -194,7 +207,11 @@ class TrackModel(Model):
 
     @property
     def track_heads(self) -> Mapping[str, Head]:
-        return {name: head._replace(table=self.targets.get(name)) for name, head in self.heads_of(self.config).items()}
+        return {name: self.with_table(name, head) for name, head in self.heads_of(self.config).items()}
+
+    def with_table(self, name: str, head: Head) -> Head:
+        """Return a head with its table of tracks, if it is known."""
+        return head._replace(table=self.targets.get(name, head.table), published=self.published.get(name, ""))
 
     def head_named(self, head: str | None) -> str:
         """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
@@ -213,7 +230,7 @@ class TrackModel(Model):
         if rest or not n_units:
             raise ConfigError(
                 f"a window of {length:,} bases is not a whole number of bins of {unit} bases; give a multiple of {unit}"
-                + (f", such as {n_units * unit:,} ({n_units} bins)." if n_units else ".")
+                + (f", such as {n_units * unit:,} ({counted(n_units, 'bin')})." if n_units else ".")
             )
         size, available = binned.bin_size, length // binned.bin_size
         n = binned.target_bins if n_bins is None else n_bins

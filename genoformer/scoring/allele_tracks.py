@@ -37,11 +37,11 @@ class TrackSelection(NamedTuple):
     predicted: NDArray[np.int64]  # numbers of the tracks that the model has to predict
     forward: NDArray[np.int64]  # index of each requested track in `predicted`
     backward: NDArray[np.int64]  # index of its strand pair in `predicted`
-    squashed: SquashedScale | None = None  # of the requested tracks, undone after the mean over strands
+    squashed: Sequence[SquashedScale | None]  # of the requested tracks, for each model; undone after the mean over strands
 
     @classmethod
     def with_pairs(
-        cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64], squashed: SquashedScale | None = None
+        cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64], squashed: Sequence[SquashedScale | None]
     ) -> TrackSelection:
         """Select tracks [K]; strand_pairs: number of the track on the other strand, for every track of the head."""
         predicted = np.unique(np.concatenate([tracks, strand_pairs[tracks]]))
@@ -147,7 +147,8 @@ class AllelePredictor:
                 )
                 for backward in self.strands
             ]
-            sequences = map(self._mean, zip(*strands, strict=True))
+            squashed = self.selection.squashed[self.readers.index(reader)]
+            sequences = (self._mean(of_strands, squashed) for of_strands in zip(*strands, strict=True))
             for request, group in zip(requests, groups.values(), strict=True):
                 ref = next(sequences)
                 for job in group:
@@ -178,10 +179,10 @@ class AllelePredictor:
     def _grid(self, job: Job, bins: Bins) -> Grid:
         return Grid(job.chrom, job.start + bins.first * self.windows.bin_size, bins.n, self.windows.bin_size)
 
-    def _mean(self, strands: Sequence[TrackPrediction]) -> TrackPrediction:
+    def _mean(self, strands: Sequence[TrackPrediction], squashed: SquashedScale | None) -> TrackPrediction:
         """Return the requested tracks, averaged over the strands; on the reverse strand each is read from its strand pair.
 
-        A squashed scale is undone after the mean.
+        squashed: the squashed scale of the model, undone after the mean.
         """
         in_order = np.array_equal(self.selection.forward, np.arange(len(self.selection.predicted)))
         tracks = strands[0].tracks if in_order else strands[0].tracks[:, self.selection.forward]  # the latter copies
@@ -190,7 +191,6 @@ class AllelePredictor:
             half = np.float32(0.5)
             tracks = half * (tracks + strands[1].tracks[:, self.selection.backward])
             embedding = half * (embedding + strands[1].embedding)
-        squashed = self.selection.squashed
         return TrackPrediction(tracks if squashed is None else squashed.undo(tracks), embedding)
 
     def evidence(self, alleles: Alleles) -> WindowEvidence:

@@ -26,7 +26,7 @@ FILE = "calibration.npz"  # in the model folder, the first one; others are calib
 GRID = np.linspace(0, 1, 1001)
 GENES = "GTF"  # key in the inputs of a scorer
 _FEW = 500  # alleles; a smaller background gets a warning
-NOT_COMPARED = ("tracks", "classes", "genes", "matrix")  # options that do not change the values of a track
+NOT_COMPARED = ("tracks", "targets", "classes", "genes", "matrix")  # options that do not change the values of a track
 
 
 _FIELDS = {"background": str, "n_alleles": int, "model": str, "options": dict, "inputs": dict, "made_from": dict}

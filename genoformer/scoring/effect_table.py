@@ -22,7 +22,7 @@ from genoformer.scoring.job import HaplotypeJob, PairsJob
 from genoformer.scoring.parts import RowFolder, Rows
 from genoformer.scoring.scorers import open_haplotype_scorer
 from genoformer.scoring.settings import Runtime, Scoring
-from genoformer.scoring.variant_scorer import HaplotypeScorer
+from genoformer.scoring.variant_scorer import HaplotypeScorer, strand_notes
 from genoformer.tables import tsv_line
 
 Input = TypeVar("Input")
@@ -144,6 +144,6 @@ def check_input(job: HaplotypeJob | PairsJob, scorer: HaplotypeScorer, variants:
         name=variants.name,
         fix=checks.fix,
         force=checks.force,
-    )
+    ).with_notes(strand_notes(scorer))
     check_preflight(checked, force=checks.force)
     return checked, checked.fit()

@@ -63,6 +63,8 @@ class HeadsScorer:
         options = self.parts[0].options | {"head": ",".join(part.head for part in self.parts)}
         options.pop("tracks", None)
         chosen = {part.head: part.options["tracks"] for part in self.parts if "tracks" in part.options}
+        tables = {sha256 for part in self.parts if (sha256 := part.options.get("targets"))}
+        options |= {"targets": ",".join(sorted(tables))} if tables else {}
         return options | {f"tracks of {head}": tracks for head, tracks in chosen.items()}
 
     @property

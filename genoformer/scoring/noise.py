@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
+from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.wording import counted
@@ -27,6 +28,7 @@ LEAST_PLACES = 8  # with fewer positions, the floor is the largest measured valu
 CHEAP = 1e11  # operations per ALT up to which noise is measured at LEAST_PLACES positions, even for few records
 QUANTILE = 0.95
 BELOW = "below"
+MOST_SHOWN = 3  # scores that a note names
 _APART = 64  # extra positions lie 1 / 64 of a window from a record, and from each other
 _TRANSITION = dict(zip("ACGT", "GTAC", strict=True))
 
@@ -48,22 +50,30 @@ class NoiseFloor(NamedTuple):
 
     @property
     def note(self) -> str:
-        """Return a sentence on the floors for the summary."""
-        floors = ", ".join(
-            f"|GF_{info_key(name)}| {_number(a)} (indels) and {_number(b)} (substitutions)"
-            for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
-        )
-        strongest = "" if self.n_tracks == 1 else ", of the strongest track"
+        """Return a sentence on the floors for the summary; the floors of more than a few scores are only in the header."""
+        known = [i for i in range(len(self.names)) if np.isfinite((self.indel[i], self.substitution[i])).any()]
+        bare = [name for i, name in enumerate(self.names) if i not in known]
+        without = f"no locus of the noise floor has a value of {join_names(bare, MOST_SHOWN)}" if bare else ""
+        if not known:
+            return f"noise: {without}."
         what = (
             f"noise: at {counted(self.n_places, 'locus', 'loci')} the reference was scored against itself, one base further "
             "on, and a substitution in both windows"
         )
-        if self.n_places < LEAST_PLACES:
-            too_few = f"of too few loci to be sure (noise_places = {LEAST_PLACES} is enough)"
-            size = f"the largest values are {floors}{strongest}: {too_few}"
+        few = self.n_places < LEAST_PLACES
+        size = "the largest values are" if few else f"{QUANTILE:.0%} of the values lie below"
+        if len(known) > MOST_SHOWN:
+            floors = f"the floors of {len(known)} scores, which are in the descriptions of the columns that end in _NOISE"
         else:
-            size = f"{QUANTILE:.0%} of the values lie below {floors}{strongest}"
-        return f"{what}; {size}. A smaller score may come only from where the window begins."
+            floors = ", ".join(
+                f"|GF_{info_key(self.names[i])}| {_number(self.indel[i])} (indels) and "
+                f"{_number(self.substitution[i])} (substitutions)"
+                for i in known
+            )
+        strongest = "" if self.n_tracks == 1 or len(known) > MOST_SHOWN else ", of the strongest track"
+        sure = f": of too few loci to be sure (noise_places = {LEAST_PLACES} is enough)" if few else ""
+        end = f"; {without}." if without else "."
+        return f"{what}; {size} {floors}{strongest}{sure}. A smaller score may come only from where the window begins{end}"
 
 
 def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> int:
@@ -172,11 +182,13 @@ def _of_changes(scorer: VariantScorer) -> list[Column]:
     return [column for column, keep in zip(columns, kept.tolist(), strict=True) if keep]
 
 
-def _number(floor: float, missing: str = "of no known size") -> str:
+def _number(floor: float, missing: str = "not known") -> str:
     return f"{floor:.3g}" if np.isfinite(floor) else missing
 
 
 def _meaning(name: str, i: int, floor: NoiseFloor) -> str:
+    if not np.isfinite((floor.indel[i], floor.substitution[i])).any():
+        return f"The noise floor of |{name}| is not known, as no locus of it has a value: none is marked."
     return (
         f"{BELOW}: |{name}| is below the noise floor, {_number(floor.indel[i])} of insertions and deletions and "
         f"{_number(floor.substitution[i])} of substitutions ({QUANTILE:.0%} of what {floor.n_places} loci without an effect "
@@ -218,7 +230,13 @@ class Flags:
         return [score.name for score in scores if score.name in known]
 
     def note(self, names: Sequence[str]) -> str:
-        """Return a sentence for the summary on the scores with these names."""
+        """Return a sentence for the summary on the scores with these names, or on all if there are many; "" for none."""
+        names = [name for name in names if self.n_known[name]]
+        if not names:
+            return ""
+        if len(names) > MOST_SHOWN:
+            n_below, n_known = (sum(of[name] for name in names) for of in (self.n_below, self.n_known))
+            return f"below the noise floor: {n_below:,} of {n_known:,} scores (marked in the columns that end in _NOISE)"
         counts = ", ".join(f"{name} {self.n_below[name]:,} of {self.n_known[name]:,}" for name in names)
         return f"below the noise floor: {counts} (marked in {', '.join(f'GF_{info_key(name)}_NOISE' for name in names)})"
 

@@ -36,7 +36,7 @@ from genoformer.scoring.parts import STATUSES, PartFolder, PartResult, RecordPar
 from genoformer.scoring.quality import verify_note
 from genoformer.scoring.scorers import open_reference_scorer, open_scorer
 from genoformer.scoring.settings import Scoring
-from genoformer.scoring.variant_scorer import VariantScorer
+from genoformer.scoring.variant_scorer import VariantScorer, strand_notes
 from genoformer.scoring.worker import fix_columns, score_records
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, plan_workers, run_parts
 from genoformer.writers import Column, Header, Provenance, Sink, UnfitRecordError, open_sink
@@ -170,7 +170,7 @@ class Plan:
             counts = write_parts(self.partition.parts(), self.parts, output, matrix, added, opened, stage)
         scores = self.flags.flagged(self.scorer.scores) if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
-        notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
+        notes = [*self.sink.notes, *self.notes, *filter(None, [self.flags.note(scores) if self.flags else ""])]
         if annotations is not None:
             notes += [note for of in annotations.all for note in of.notes]
             contigs = {use.name: lengths.get(use.name, 0) for use in self.preflight.contigs}
@@ -188,7 +188,8 @@ class Plan:
 
     def _header(self, added: Sequence[AddedColumns], lengths: dict[str, int]) -> Header:
         options = ";".join(f"{key}={value}" for key, value in self.options.items())
-        origin = Provenance(__version__, self.job.model_name, self.scoring.sha256, options, self.job.caution)
+        caution = " ".join(filter(None, (self.job.caution, *strand_notes(self.scorer))))
+        origin = Provenance(__version__, self.job.model_name, self.scoring.sha256, options, caution)
         columns = [*self.columns, *(column for of in added for column in of.columns)]
         header = Header(self.preflight.header, lengths, columns, origin, noise=self.flags.floor.text() if self.flags else "")
         return header._replace(fields=self.job.outputs.fields, sources=self.job.outputs.sources)
@@ -327,7 +328,7 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
     what = f"the sequence around the records of {checked.vcf}"
     windows = partial(_sample_windows, genome=job.genome, length=scorer.window)
     overlaps = (folders.training_overlap_note(model, name, windows(checked.places), what) for name, model in job.named_models)
-    notes = [*job.cautions, *dict.fromkeys(note for note in overlaps if note)]
+    notes = [*job.cautions, *dict.fromkeys(note for note in (*strand_notes(scorer), *overlaps) if note)]
     known = [window for window in windows(checked.places_with_bases) if window[scorer.window // 2] < N]
     n = sum(float((window >= N).mean()) > MUCH_UNKNOWN for window in known)
     if n:

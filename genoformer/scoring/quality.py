@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from genoformer.formats.vcf import Record
+from genoformer.genome.wording import counted
 from genoformer.scoring.parts import PartResult, Parts
 from genoformer.writers import Column
 
@@ -57,6 +58,6 @@ def verify_note(
     if not n_done:
         return "verified: found no record with a score to compare."
     return (
-        f"verified: {n_done} random records, scored again with the reference implementation on the CPU in float32; the largest "
-        f"difference is {largest:.2g}, and the largest score {scale:.3g}."
+        f"verified: {counted(n_done, 'random record')}, scored again with the reference implementation on the CPU in float32; "
+        f"the largest difference is {largest:.2g}, and the largest score {scale:.3g}."
     )

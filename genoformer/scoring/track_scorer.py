@@ -14,8 +14,9 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import CheckpointError, ConfigError, OptionError
+from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.squashed_scale import squashed_scale
+from genoformer.formats.track_strands import signs_of
 from genoformer.formats.track_table import on_strand
 from genoformer.formats.vcf import Record
 from genoformer.genome.haplotypes import haplotype
@@ -24,6 +25,7 @@ from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
 from genoformer.models import cost
 from genoformer.models.base import CONTACTS, JUNCTIONS, TRACKS
+from genoformer.models.published import require_table
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_contacts import ContactPredictor
@@ -74,10 +76,11 @@ class TrackScorer:
         shape = scored_heads(model)[self.head]
         self.window, self.bin_size, self.kind = scoring.context or length, shape.bin_size, shape.kind
         require_length(self.window, length)
-        self.targets = options.targets or shape.table
+        shapes = [scored_heads(model)[self.head] for model in self.models]
+        self.targets = options.targets or next((one.table for one in shapes if one.table is not None), None)
         check_scores(model, self.head, self.scores, self.genes)
-        if self.both_strands and self.targets is None and shape.kind == TRACKS:
-            raise OptionError("strand", "is both, but no table has the strand pairs of the tracks; give targets, or forward.")
+        for one in shapes:
+            require_table(one, self.targets, both_strands=self.both_strands, scale=options.scale)
         AlleleComparison.parse(*self.settings)
         n_tracks = shape.n_tracks
         self.tracks = np.arange(n_tracks) if options.tracks is None else np.asarray(options.tracks, dtype=np.int64)
@@ -90,8 +93,13 @@ class TrackScorer:
             n_shifts=len(self.settings.shifts),
         )
         self.windows = Windows(genome, self.window, self.bin_size, self.settings.anchor, self.settings.indels)
-        self.scale = options.scale if shape.squashed_scale else None
-        squashed = squashed_scale(shape.squashed_scale, self.targets, self.tracks.tolist(), options.scale)
+        self.scale = options.scale if any(one.squashed_scale for one in shapes) else None
+        squashed = [  # each model by the rule of its own training
+            squashed_scale(
+                one.squashed_scale, options.targets or one.table or self.targets, self.tracks.tolist(), options.scale
+            )
+            for one in shapes
+        ]
         self.strands = self.targets.strands[self.tracks] if self.targets else np.full(len(self.tracks), ".")
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
         self.predictor = PREDICTORS[shape.kind](
@@ -156,6 +164,8 @@ class TrackScorer:
         }
         if self.scale is not None:
             options["scale"] = self.scale
+        if self.targets is not None and self.targets.sha256:
+            options["targets"] = self.targets.sha256
         if self.layout.chosen:
             options["tracks"] = ",".join(map(str, self.tracks.tolist()))
         if self.genes is not None:
@@ -167,10 +177,28 @@ class TrackScorer:
         """Hashes of the inputs other than the model and the genome."""
         hashes = {"GTF": self.genes.sha256} if self.genes is not None else {}
         table = [(track.identifier, track.strand_pair) for track in self.targets or ()]
+        if self.targets is not None and (strands := "".join(self.targets.strands)) != signs_of(self.targets):
+            hashes |= {"strands of tracks": hashlib.sha256(strands.encode()).hexdigest()}
         if self.scale == "original":
             scales = [(track.scale, track.clip_soft, track.sum_stat) for track in self.targets or ()]
             hashes |= {"scales of tracks": hashlib.sha256(repr(scales).encode()).hexdigest()}
         return hashes | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
+
+    @property
+    def strand_notes(self) -> list[str]:
+        """Notes on tracks whose strands are not known, if scores of genes use them."""
+        of_strands = [i for i in self.layout.of_genes if cast(ItemInput, self.scores[i].input).on_strand]
+        if not of_strands or self.kind != TRACKS:
+            return []
+        if self.targets is None:
+            what = (
+                f"no table has the strands of the tracks of {self.head}, so scores of genes also use tracks of the other strand"
+            )
+            return [f"strands: {what}; {self.models[0].table_remedy(self.head)}."]
+        n = int(self.targets.unknown_strands[self.tracks].sum() + 1) // 2
+        pairs = "1 strand pair has" if n == 1 else f"{n:,} strand pairs have"
+        what = f"{pairs} no known strand, so scores of genes use both tracks; a column strand in the table tells it"
+        return [f"strands: {what}."] if n else []
 
     @property
     def _not_of_genes(self) -> list[int]:

@@ -68,6 +68,11 @@ def single_scorers(scorer: VariantScorer) -> list[VariantScorer]:
     return [single for part in parts for single in single_scorers(part)] or [scorer]
 
 
+def strand_notes(scorer: VariantScorer) -> list[str]:
+    """Return notes on tracks whose strands are not known, if scores of genes use them, of all heads and models."""
+    return list(dict.fromkeys(note for single in single_scorers(scorer) for note in getattr(single, "strand_notes", ())))
+
+
 class HaplotypeScorer(VariantScorer, Protocol):
     """Scorer that also compares sequences with several variants with the reference."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -65,6 +65,9 @@ class GenomeConfig:
             raise ConfigError(f"weight = {self.weight}: give a number above 0, or leave the genome out.")
 
 
+ENCODER_FIELDS = ("family", *(entry.name for entry in fields(EncoderConfig)))  # of [model], for a language model
+
+
 @dataclass(frozen=True)
 class PretrainConfig:
     """Pre-training configuration: the tables [tokenizer], [model], [training] and [genome] or [[genome]]."""
@@ -84,7 +87,7 @@ class PretrainConfig:
             return cls()
         tables = read_toml(source) if isinstance(source, Path) else dict(source)
         path = source if isinstance(source, Path) else Path("config")
-        training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]"))
+        training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]", ENCODER_FIELDS))
         given = tables.get("genome", [])
         genomes = []
         for table in given if isinstance(given, list) else [given]:
@@ -169,13 +172,18 @@ class FinetuneConfig:
 
         changed: fields of [finetune] that override the file.
         """
-        return cls(**tables_with(cls, path, "finetune", TuningConfig, changed))
+        return cls(**tables_with(cls, path, "finetune", TuningConfig, changed, ENCODER_FIELDS))
 
 
-def tables_with(file: type[Any], path: Path | None, name: str, table: type[Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """Return the checked tables of a TOML file of type `file`, with the table `name` as a `table` with changed fields."""
+def tables_with(
+    file: type[Any], path: Path | None, name: str, table: type[Any], changed: dict[str, Any], of_model: Collection[str]
+) -> dict[str, Any]:
+    """Return the checked tables of a TOML file of type `file`, with the table `name` as a `table` with changed fields.
+
+    of_model: fields of [model], which is named for one of them in the table `name`.
+    """
     tables = read_toml(path) if path is not None else {}
-    values = checked(table, tables.get(name, {}), f"{path}, [{name}]")
+    values = checked(table, tables.get(name, {}), f"{path}, [{name}]", of_model)
     return checked(file, {**tables, name: table(**values | changed)}, str(path))
 
 

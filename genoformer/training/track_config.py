@@ -78,7 +78,9 @@ class TracksConfig:
 
         changed: fields of [tracks] that override the file.
         """
-        return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed))
+        shapes = (model_class(family).config_type for family in FROM_SCRATCH)
+        of_model = {"family", "preset", *(entry.name for shape in shapes for entry in fields(shape))}
+        return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed, of_model))
 
 
 def shape_of(

@@ -35,6 +35,7 @@ class ContextTracking:
     measurements: tuple[str, ...]
     strand_pairs: tuple[int, ...]  # of the measurements
     groups: tuple[str, ...]  # of the measurements
+    strands: tuple[str, ...]  # of the measurements; "" for one that is not known
     numbers: NDArray[np.int64]
     notes: tuple[str, ...] = ()
 
@@ -59,6 +60,7 @@ class ContextTracking:
             self.groups,
             head,
             family=family_of_config(trunk),
+            strands=self.strands,
         )
 
     def arranged(self, data: TrackSet, table: TrackTable) -> TrackSet:
@@ -104,6 +106,7 @@ def assign_tracks(targets: TrackTable, contexts: ContextTable) -> ContextTrackin
         tuple(measurements),
         tuple(pairs),
         tuple(groups[name] for name in measurements),
+        _strands(cells, measurements, targets),
         np.array(numbers),
         tuple(notes),
     )
@@ -160,6 +163,15 @@ def _strand_pairs(cells: dict[tuple[str, str], Track], measurements: Sequence[st
                 "correct the strand pairs of the set, or name both tracks by context."
             )
     return [measurements.index(pairs[name]) for name in measurements]
+
+
+def _strands(cells: dict[tuple[str, str], Track], measurements: Sequence[str], targets: TrackTable) -> tuple[str, ...]:
+    """Return the strand of each measurement if all its tracks have the same one, "" otherwise."""
+    strands: dict[str, set[str]] = {}
+    for (_, measurement), track in cells.items():
+        strand = "" if targets.unknown_strands[track.index] else str(targets.strands[track.index])
+        strands.setdefault(measurement, set()).add(strand)
+    return tuple(next(iter(strands[name])) if len(strands[name]) == 1 else "" for name in measurements)
 
 
 def _notes(contexts: ContextTable, used: Sequence[str], without: Sequence[str], numbers: Sequence[int]) -> list[str]:

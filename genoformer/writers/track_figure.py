@@ -35,7 +35,11 @@ def draw_tracks(
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0].tolist()
     if landmarks:
         plots.landmarks(axes.pop(0), first, last, genes=visible.drawn, elements=visible.elements)
-    minus = [i for i, track in enumerate(tracks) if track.strand_pair != track.index and track.identifier.endswith(_MINUS)]
+    minus = [
+        i
+        for i, track in enumerate(tracks)
+        if (track.strand or ("-" if track.strand_pair != track.index and track.identifier.endswith(_MINUS) else "")) == "-"
+    ]
     plots.tracks(
         axes, edges, values, labels=_labels(tracks), groups=[track.group for track in tracks], chrom=chrom, minus=minus
     )

@@ -64,7 +64,7 @@ def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> 
     common = ("predict", "-f", fasta, "-m", model, "--head", "human", "--strand", "both", "-o", tmp_path / "a.parquet")
     done = run(*common)
     assert done.exit_code == 2
-    assert "has no table with the strand pairs of its tracks; give targets" in done.stderr
+    assert "no table has the strand pairs of the tracks; give targets" in done.stderr
     assert run(*common, "--targets", table).exit_code == 0
     both = pq.read_table(tmp_path / "a.parquet").to_pandas()
     assert run("predict", "-f", fasta, "-m", model, "--head", "human", "-o", tmp_path / "b.parquet").exit_code == 0
@@ -85,7 +85,7 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
     human = ["--plan", "--head", "human"]
     for arguments, message in (
         ([*human, "--tracks", "7"], "tracks 7 are requested, but tracks are numbered 0 to 4"),
-        ([*human, "--strand", "both"], "has no table with the strand pairs"),
+        ([*human, "--strand", "both"], "no table has the strand pairs"),
         (["--plan"], "no head was named; this model has human, mouse"),
         ([], "Missing option '-o'"),
     ):

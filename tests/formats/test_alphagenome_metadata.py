@@ -101,7 +101,7 @@ def test_another_number_of_tracks_is_refused(model, tmp_path) -> None:
     path = tmp_path / "few.textproto"
     path.write_text(output("RNA_SEQ", "".join(RNA[:2])))
     with pytest.raises(ConfigError, match="the metadata have 2 tracks, but head human_rna_seq_1bp has 6; give those of its"):
-        model.tables_of_metadata("human", read_metadata(path))
+        model.tables_of_metadata(model.config, "human", read_metadata(path))
 
 
 @pytest.mark.parametrize(

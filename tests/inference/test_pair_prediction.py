@@ -15,7 +15,7 @@ import genoformer as gf
 from genoformer.errors import ConfigError, OptionError
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode, encode, reverse_complement
-from genoformer.inference.pair_prediction import pair_windows
+from genoformer.inference.pair_prediction import PairWindow, pair_windows
 from genoformer.models import registry
 from genoformer.models.track_model import one_hot
 
@@ -168,8 +168,18 @@ def test_windows_hold_their_regions() -> None:
         assert window.start % 2048 == 0
         assert window.start <= first
         assert window.start + 10_240 >= -(-end // 2048) * 2048
-    with pytest.raises(ConfigError, match="c:5,001-13,000 has 8,000 bases, and pairs are predicted within a window of 8,192"):
+    with pytest.raises(ConfigError, match="c:5,001-13,000 has 8,000 bases, and its pairs are predicted in a window of 8,192"):
         pair_windows({"c": rows}, 8192)
+
+
+def test_the_message_names_the_longest_region_that_fits() -> None:
+    """A region of less than a window may cross its end, as a window begins at a multiple of 2,048; the named one fits."""
+    message = r"begins at a multiple of 2,048; give at most 7,192 bases from its first one \(c:1,001-8,192\)"
+    with pytest.raises(ConfigError, match="c:1,001-9,000 has 8,000 bases.*" + message):
+        pair_windows({"c": np.array([[1000, 9000]])}, 8192)
+    with pytest.raises(ConfigError, match="c:1,001-8,193 has 7,193 bases"):
+        pair_windows({"c": np.array([[1000, 8193]])}, 8192)
+    assert pair_windows({"c": np.array([[1000, 8192]])}, 8192) == [PairWindow("c", 0, 1000, 8192)]
 
 
 def test_options_of_tracks_are_refused(fasta, folder, tmp_path) -> None:

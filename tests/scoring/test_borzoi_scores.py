@@ -335,3 +335,39 @@ def test_a_model_with_one_head_needs_no_name_of_it(genome, gtf, tmp_path) -> Non
     rows = write_snvs(vcf, range(2700, 2900, 50))
     run_well("score", vcf, "-f", genome.path, "-m", folder, "-s", "LOGSED", "--gtf", gtf, "-o", out)
     assert out.read_text().count("GF_LOGSED_GENE=") == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("names", "strands", "note"),
+    [
+        (("cage.liver.plus", "cage.liver.minus"), "+-", ""),
+        (("mixed:cage.minus", "mixed:cage.plus"), "-+", ""),
+        (("first", "second"), "..", "strands: 1 strand pair has no known strand, so scores of genes use both tracks"),
+    ],
+)
+def test_words_tell_the_strand_of_a_track(genome, genes, names, strands, note) -> None:
+    """A gene has no value on a track of the other strand; if nothing tells the strand it has one on both, with a note."""
+    table = TrackTable(
+        tuple(Track(i, name, strand_pair=p) for i, (name, p) in enumerate(zip((*names, "b", "c"), (1, 0, 2, 3), strict=True)))
+    )
+    found = track_scorer(MODEL, genome, "LOGSED", head="human", targets=table, genes=genes, both_strands=False, scale="model")
+    (scores,) = found.score_each([SNV])
+    of_genes = {"F": "+", "R": "-"}
+    assert {genes.item_names[item.number] for item in scores.items} == set(of_genes)
+    for item, values in scores.items.items():
+        gene = of_genes[genes.item_names[item.number]]
+        assert np.isfinite(values).tolist() == [strand in (gene, ".") for strand in (*strands, ".", ".")]
+    assert [text.startswith(note) for text in found.strand_notes] == ([True] if note else [])
+
+
+def test_a_note_on_unknown_strands_is_in_the_run_and_in_the_header(genome, gtf, tmp_path) -> None:
+    model = small_borzoi()
+    registry.save(model, tmp_path / "model")
+    write_snvs(tmp_path / "in.vcf", range(2760, 2761))
+    words = ("score", tmp_path / "in.vcf", "-f", genome.path, "-m", tmp_path / "model", "--head", "human", "--workers", "1")
+    words = (*words, "--strand", "forward", "--noise-places", "0", "--gtf", gtf)
+    done = run_well(*words, "-s", "LOGSED", "-o", tmp_path / "o.vcf")
+    note = "no table has the strands of the tracks of human, so scores of genes also use tracks of the other strand"
+    assert note in done.stderr
+    assert f"##genoformer_caution=strands: {note}" in (tmp_path / "o.vcf").read_text()
+    assert "strands:" not in run_well(*words, "-s", "SAD", "-o", tmp_path / "p.vcf").stderr

@@ -49,7 +49,7 @@ def test_as_many_records_are_scored_again_as_requested(n: int) -> None:
         again.append(records[0].pos)
         return scores_of(records)
 
-    assert f"verified: {n} random records" in note(n, score)
+    assert f"verified: {n} random record{'s' * (n > 1)}, scored" in note(n, score)
     assert len(set(again)) == n
     assert 2 not in again
 

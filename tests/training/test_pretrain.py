@@ -191,6 +191,7 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
         ("[tokenizer]\nkk = 3\n", "those of kmer are k, stride"),
         ('[tokenizer]\nk = "six"\n', "a whole number"),
         ("[training]\nstep = 1\n", "unknown fields step"),
+        ("[training]\nwidth = 8\n", r"width is a field of \[model\]; move it there"),
         ("[training]\nmax_steps = 0\n", "at least 1"),
         ('[training]\nobjective = "x"\n', "masked, causal"),
         ("[training\n", "cannot be read as TOML"),

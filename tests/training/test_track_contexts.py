@@ -52,6 +52,7 @@ def test_tracks_are_assigned_by_words_of_their_names() -> None:
     np.testing.assert_array_equal(found.contexts.vectors[:, 0], [0, 1, 2])
     assert found.measurements == ("dnase", "DNASE", "cage.plus", "cage.minus")
     assert found.strand_pairs == (0, 1, 3, 2)
+    assert found.strands == (".", ".", "+", "-")
     assert found.numbers.tolist() == [5, -1, -1, -1, 0, 1, 2, 3, 4, -1, -1, -1]
     assert found.notes[0] == "No track of the set is of lung: not trained on."
     assert found.notes[1].startswith("1 tracks of the set are of no context of the table, and left out: delivery")

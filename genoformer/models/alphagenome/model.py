@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
-from genoformer.formats.track_table import Track, TrackTable
+from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
 from genoformer.models.alphagenome.config import (
     BIN,
@@ -40,6 +40,7 @@ from genoformer.models.alphagenome.config import (
 from genoformer.models.alphagenome.fast_layers import engine_size
 from genoformer.models.alphagenome.layers import DownStage, Stem, UpStage
 from genoformer.models.alphagenome.outputs import Embedder, PairEmbedder, embedding_widths, likely_sites, output_modules
+from genoformer.models.alphagenome.strands import is_published, layout_table
 from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
 from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
@@ -49,10 +50,6 @@ from genoformer.models.track_model import NewHead, one_hot, read_track_tables
 
 if TYPE_CHECKING:
     from genoformer.models.alphagenome.engine import AlphaGenomeEngine
-
-SITE_TABLE = TrackTable(  # the first four classes of splice sites
-    tuple(Track(i, name, strand_pair=(i + 2) % 4) for i, name in enumerate(("donor+", "acceptor+", "donor-", "acceptor-")))
-)
 
 
 class Junctions(NamedTuple):
@@ -98,7 +95,10 @@ class AlphaGenome(BinTransformer):
 
     @classmethod
     def heads_of(cls, config: AlphaGenomeConfig) -> dict[str, Head]:
-        return heads_of(config)
+        """Return the heads; those of splice sites and their usage have a table, as their strands are part of the layout."""
+        names = {text: name for text, name in head_names(config).items() if text not in config.heads}
+        tables = {text: layout_table(config, name) for text, name in names.items()}
+        return {text: head._replace(table=tables.get(text)) for text, head in heads_of(config).items()}
 
     @classmethod
     def window_unit_of(cls, config: AlphaGenomeConfig) -> int:
@@ -196,30 +196,38 @@ class AlphaGenome(BinTransformer):
             sites = self.likely_sites(probabilities)
         return Junctions(sites, self.outputs[JUNCTIONS].counts(embedding, number, sites))  # type: ignore[operator]
 
-    @property
-    def track_heads(self) -> dict[str, Head]:
-        heads = dict(super().track_heads)
-        for text, name in head_names(self.config).items():
-            if name.output == SITES and heads[text].table is None and heads[text].n_tracks == len(SITE_TABLE):
-                heads[text] = heads[text]._replace(table=SITE_TABLE)
-        return heads
-
     def read_tables(self, folder: Path) -> None:
         self.targets = read_track_tables({**self.heads_of(self.config), **pair_heads_of(self.config)}, folder)
 
-    def tables_of_metadata(self, organism: str, tables: Mapping[str, TrackTable]) -> dict[str, TrackTable]:
+    @classmethod
+    def heads_of_table(cls, config: AlphaGenomeConfig, name: str) -> list[str]:
+        """Return the heads of an organism."""
+        names = {**head_names(config), **pair_head_names(config)}
+        return [text for text, head in names.items() if head.organism == name and text not in config.heads]
+
+    @classmethod
+    def tables_of_metadata(
+        cls, config: AlphaGenomeConfig, organism: str, tables: Mapping[str, TrackTable]
+    ) -> dict[str, TrackTable]:
         """Return the table of each head of an organism, of all bin sizes; ConfigError if a number of tracks differs."""
-        names = {**head_names(self.config), **pair_head_names(self.config)}
+        names = {**head_names(config), **pair_head_names(config)}
         heads = {text: name for text, name in names.items() if name.organism == organism}
         if not heads:
-            raise ConfigError(f"found no organism {organism!r}, expected one of {', '.join(self.config.organisms)}.")
+            raise ConfigError(f"found no organism {organism!r}, expected one of {', '.join(config.organisms)}.")
         made = {text: tables[name.output] for text, name in heads.items() if name.output in tables}
         for text, table in made.items():
-            if len(table) != (n := self.config.tracks[organism][heads[text].output]):
+            if len(table) != (n := config.tracks[organism][heads[text].output]):
                 raise ConfigError(
                     f"the metadata have {len(table):,} tracks, but head {text} has {n:,}; give those of its organism."
                 )
         return made
+
+    def table_remedy(self, head: str) -> str:
+        """Return the end of a message on a head without a table: for one like those of the published weights, their names."""
+        name = head_names(self.config)[head]
+        if head in self.published or head in self.config.heads or not is_published(self.config, name):
+            return super().table_remedy(head)
+        return "run genoformer data pull alphagenome-tracks, and give the folder of the model the name alphagenome"
 
     def recommended_scores(self, head: str) -> tuple[str, ...]:
         name = {**head_names(self.config), **pair_head_names(self.config)}[head]
@@ -237,7 +245,7 @@ class AlphaGenome(BinTransformer):
     @property
     def pair_heads(self) -> dict[str, Head]:
         """Heads of contact maps and of splice junctions, such as human_contact_maps."""
-        return {name: head._replace(table=self.targets.get(name)) for name, head in pair_heads_of(self.config).items()}
+        return {name: self.with_table(name, head) for name, head in pair_heads_of(self.config).items()}
 
     def contacts(self, onehot: Tensor, head: str) -> Tensor:
         """Return the contact maps [B, K, P, P] of a head."""

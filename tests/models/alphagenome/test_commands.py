@@ -88,7 +88,7 @@ def test_a_region_of_pairs_is_no_longer_than_the_window(genome: Genome, folder: 
     for words in (common, [*common, "--plan"]):
         done = CliRunner().invoke(main, [str(word) for word in words])
         assert done.exit_code == 2
-        assert "c:1-9,000 has 9,000 bases, and pairs are predicted within a window of 4,096" in done.stderr
+        assert "c:1-9,000 has 9,000 bases, and its pairs are predicted in a window of 4,096" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -161,7 +161,7 @@ def test_few_bases_need_little_of_the_decoder() -> None:
 def test_heads_are_organisms_outputs_and_bin_sizes() -> None:
     heads = MODEL.track_heads
     assert heads["human_atac_1bp"] == Head(5, 1)
-    assert heads["mouse_splice_sites_usage_1bp"] == Head(4, 1)
+    assert heads["mouse_splice_sites_usage_1bp"]._replace(table=None) == Head(4, 1)
     assert "human_chip_tf_1bp" not in heads  # 128 bases only
     assert not [name for name in heads if name.startswith("mouse_procap") or "contact" in name or "junction" in name]
     assert has(MODEL, PredictsTracks, Attends)

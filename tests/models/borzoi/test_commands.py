@@ -118,6 +118,19 @@ def test_sad_is_of_the_coverage(model, genome, scale, both) -> None:
     assert ("scales of tracks" in scorer.inputs) == (scale == "original")
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_each_model_of_an_ensemble_is_undone_by_its_own_rule(model, genome, order) -> None:
+    """A squashed model and one of coverage: the mean of the scores of each alone, in either order."""
+    plain = small_borzoi(heads={"human": 4}, **WINDOW)
+    plain.targets["human"] = TABLE
+    models = [(model, plain)[i] for i in order]
+    variant = Variant("c", 1500, TEXT[1499], other(1500))
+    alone = [track_scorer(one, genome, "SAD", head="human").values([variant])[0] for one in models]
+    mean = track_scorer(models, genome, "SAD", head="human").values([variant])[0]
+    np.testing.assert_allclose(mean, (alone[0] + alone[1]) / 2, rtol=1e-5)
+    assert abs(alone[order.index(0)] / alone[order.index(1)]).max() > 10  # the rules differ
+
+
 def test_score_and_ism_on_the_command_line(folder, genome, vcf, tmp_path) -> None:
     """The two scales give other numbers; ISM gives those of score; a run is checked with whole windows."""
     values = {}
@@ -146,6 +159,22 @@ def test_score_and_ism_on_the_command_line(folder, genome, vcf, tmp_path) -> Non
         tmp_path / "ism",
     )
     assert (tmp_path / "ism").is_dir()
+
+
+def test_ism_takes_a_table_of_tracks(folder, genome, tmp_path) -> None:
+    """The values are those of a model with the table in its folder; without a table the message names the option."""
+    registry.save(small_borzoi(squashed_scale="borzoi", heads={"human": 4}, **WINDOW), tmp_path / "bare")
+    TABLE.write(tmp_path / "t.tsv")
+    words = ("interpret", "ism", "-f", genome.path, "-r", "c:1499-1502", "--tracks", "RNA+")
+    run_well(*words, "-m", folder, "-o", tmp_path / "own")
+    run_well(*words, "-m", tmp_path / "bare", "--targets", tmp_path / "t.tsv", "-o", tmp_path / "given")
+    with np.load(tmp_path / "own" / "maps.npz") as own, np.load(tmp_path / "given" / "maps.npz") as given:
+        for name in own.files:
+            np.testing.assert_array_equal(own[name], given[name])
+    bare = run("interpret", "ism", "-f", genome.path, "-r", "c:1499-1502", "-m", tmp_path / "bare", "-o", tmp_path / "no")
+    assert_refused(bare, "--targets is missing", "strand pairs")
+    of_language = (*words[:6], "-m", "demo", "--targets", tmp_path / "t.tsv", "-o", tmp_path / "no")
+    assert_refused(run(*of_language), "--targets needs a track model, found a language model")
 
 
 def test_without_a_table_the_scale_has_to_be_named(genome, vcf, tmp_path) -> None:

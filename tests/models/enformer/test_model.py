@@ -233,6 +233,7 @@ def test_enformer_predicts_896_bins() -> None:
         (0, None, "a window of 0 bases is not a whole number of bins of 8 bases; give a multiple of 8[.]"),
         (7, None, "give a multiple of 8[.]"),
         (250, None, r"give a multiple of 8, such as 248 \(31 bins\)"),
+        (9, None, r"give a multiple of 8, such as 8 \(1 bin\)"),
         (256, 33, "found n_bins = 33, but a window of 256 bases has 32 bins of 8 bases; give n_bins = 32 or less"),
         (256, -1, "found n_bins = -1"),
     ],
