@@ -171,7 +171,7 @@ def attention(**options: Any) -> None:
 )
 @shared.context
 @window_options
-@shared.scale
+@shared.score_scale
 @tile
 @shared.compute_options()
 def ism(**options: Any) -> None:

@@ -194,11 +194,14 @@ def with_regions(options: dict[str, Any]) -> dict[str, Any]:
 
 TRACKS_HELP = "Tracks by number, name or pattern: 5, 0-10, CAGE, '*liver*'.  [default: all]"
 tracks = click.option("--tracks", "spec", metavar="SPEC", help=TRACKS_HELP)
-scale = click.option(
+_OF_SQUASHED = (
+    "Scale of the tracks of a model that predicts squashed coverage, such as Borzoi: original undoes it with the track table"
+)
+scale = click.option("--scale", type=click.Choice(["original", "model"]), help=f"{_OF_SQUASHED}.  [default: original]")
+score_scale = click.option(
     "--scale",
-    type=click.Choice(["original", "model"]),
-    help="Scale of the tracks of a model that predicts squashed coverage, such as Borzoi: original undoes it with the track "
-    "table.  [default: original]",
+    type=click.Choice(["original", "published", "model"]),
+    help=f"{_OF_SQUASHED}, published undoes the steps that the script of each score undoes.  [default: original]",
 )
 contexts = click.option(
     "--contexts",

@@ -13,7 +13,7 @@ from genoformer.compute import IN_PROCESS, THREADS, Compute, resumed_threads
 from genoformer.errors import OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.context_table import ContextTable
-from genoformer.formats.squashed_scale import SCALES, Scale
+from genoformer.formats.squashed_scale import TRACK_SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, region_sources
@@ -75,7 +75,7 @@ class PredictionRequest:
         if self.strand is not None:
             check_choice("strand", self.strand, get_args(Strand))
         if self.scale is not None:
-            check_choice("scale", self.scale, SCALES)
+            check_choice("scale", self.scale, TRACK_SCALES)
         check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         check_names("classes", self.classes, "names of classes")
         check_names("track", self.track, "names of tracks of a language model")
