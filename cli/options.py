@@ -211,7 +211,24 @@ contexts = click.option(
     "the columns of numbers of its training.  [default: those of its training]",
 )
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
-head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
+
+
+def _one_head(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> str | None:
+    """Return the one name of a head; a second one is not dropped."""
+    if len(names) > 1:
+        from genoformer.errors import OptionError
+
+        raise OptionError("head", f"is given {len(names)} times, and this command takes one head; give one.", "--head")
+    return names[0] if names else None
+
+
+head = click.option(
+    "--head",
+    metavar="NAME",
+    multiple=True,
+    callback=_one_head,
+    help="Head of the model, such as human, if it has several heads.",
+)
 heads = click.option(
     "--head",
     metavar="NAME",

@@ -43,7 +43,7 @@ class PredictionRequest:
     contigs: Sequence[str] = ()  # names; one text may hold several, separated by commas
     tracks: str | Sequence[int] | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
     targets: str | Path | TrackTable | None = None  # table of the head's tracks, for a model without its own
-    head: str | None = None  # None: the only head
+    head: str | Sequence[str] | None = None  # names or patterns; None: the only head
     strand: Strand | None = None  # None: forward for a track model, both for a language model, as trained for a fine-tuned one
     scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
@@ -71,7 +71,7 @@ class PredictionRequest:
         check_names("contigs", self.contigs, "names of contigs")
         check_tracks("tracks", self.tracks)
         check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
-        check_kind("head", self.head, str, "the name of a head")
+        check_names("head", self.head, "names of heads")
         if self.strand is not None:
             check_choice("strand", self.strand, get_args(Strand))
         if self.scale is not None:

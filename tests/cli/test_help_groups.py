@@ -97,7 +97,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         **dict.fromkeys(("annotate", "enrich"), "for gene parts"),
         "report": "for the gene and nearest TSS",
     },
-    "--head": dict.fromkeys(("score", "pairs", "haplotypes"), "takes several heads"),
+    "--head": dict.fromkeys(("score", "pairs", "haplotypes", "predict"), "takes several heads"),
     "--json": {
         "score": "also prints the input check",
         "models list": "a list of entries",
