@@ -18,7 +18,7 @@ from .verbosity import Command, print_note
 @shared.targets
 @shared.head
 @shared.strand_with_default("both, or that of SCORED")
-@shared.scale
+@shared.score_scale
 @shared.contexts
 @click.option(
     "--top", type=click.IntRange(min=0), metavar="N", default=50, show_default=True, help="Number of listed variants of SCORED."

@@ -17,7 +17,7 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
     ),
     "Model": (
         "--model --each-model --head --targets --contexts --context-head --organism --pooling --layer --profile --layers "
-        "--heads --query --method --steps"
+        "--heads --query --bins --gene --method --steps"
     ),
     "Tracks and classes": "--tracks --track --classes --class --scale --threshold",
     "Scores": (
@@ -48,7 +48,7 @@ ADVANCED_IN = {  # command -> options that are advanced there and not elsewhere
     "embed": {"--region", "--regions-file"},
     "attention": {"--heads", "--query"},
     "ism": {"--negative", "--gtf"},
-    "attribution": {"--negative"},
+    "attribution": {"--negative", "--bins", "--gene"},
     "enrich": {"--region", "--regions-file"},
 }
 COMMON = "Messages"  # heading of --quiet, --verbose, --log, --debug and --help

@@ -47,7 +47,7 @@ _common = shared.option_group(
         type=click.IntRange(min=1),
         metavar="BASES",
         help="Length of the maps in bases, around the middle of each region or variant.  [default: that of a region; attention "
-        "and attribution of a track model widen it to whole bins]",
+        "of a track model widens it to whole bins]",
     ),
     shared.columns,
     shared.fix,
@@ -118,8 +118,9 @@ def interpret() -> None:
     "--query",
     metavar="NUMBER|tss",
     callback=_number_or_text,
-    help="Query token or bin; tss: the bin of the nearest TSS (--gtf).  [default: [CLS], or the middle bin]",
+    help="Query token or bin of the region; tss: the bin of the nearest TSS (--gtf).  [default: [CLS], or the middle bin]",
 )
+@shared.context
 @_negative
 @click.option(
     "--min-fold",
@@ -140,7 +141,8 @@ def attention(**options: Any) -> None:
 
     viz is DNABERT-viz's projection of the attention of [CLS], and cls its plain mean. received is the attention that a base
     receives from all queries, rollout is attention rollout over all layers, and entropy is the entropy of each query's
-    attention. Each map comes with its query-key matrix. For a track model with genes and elements, arcs connect TSS and
+    attention. Each map comes with its query-key matrix. A track model reads its context around each region (--context for
+    another length), and map and matrix are of the region. For a track model with genes and elements, arcs connect TSS and
     elements. For a VCF, both alleles are drawn. With --negative, motifs are found as in DNABERT-viz, from regions of high
     attention that are enriched and merged; the number left after each stage is reported.
     """
@@ -172,7 +174,7 @@ def attention(**options: Any) -> None:
 @shared.targets
 @shared.context
 @window_options
-@shared.scale
+@shared.score_scale
 @tile
 @shared.compute_options()
 def ism(**options: Any) -> None:
@@ -212,12 +214,25 @@ def ism(**options: Any) -> None:
 @click.option(
     "--steps", "n_steps", type=click.IntRange(min=2), metavar="N", help="Steps of integrated gradients.  [default: 50]"
 )
+@click.option(
+    "--bins",
+    metavar="all|region|PLACE",
+    help="Bins to sum: all that the model predicts in its window, those of each region, or those of a place such as "
+    "chr20:1,050,001-1,050,200.  [default: all]",
+)
+@click.option("--gene", metavar="NAME", help="Sum the bins of the exons of a gene (--gtf), as LOGSED does.")
+@shared.context
 def attribution(**options: Any) -> None:
     """Compute how much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
 
     \b
     genoformer interpret attribution peaks.bed -f hg38.fa -m promoters/ --class promoter \\
         --modisco --known jaspar.meme -o attr
+    genoformer interpret attribution -f hg38.fa -r chr20:1,050,001-1,050,500 -m borzoi --tracks 5 \\
+        --gtf genes.gtf --gene FKBP1A -o attr
+
+    A track model reads its context around each region (--context for another length), and the maps are of the region. The
+    output is the sum of the tracks over all bins that the model predicts there, or over those of --bins or --gene.
     """
     from genoformer.interpretation.attribution_maps import map_attribution
     from genoformer.interpretation.request import AttributionOptions, MotifOptions

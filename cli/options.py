@@ -194,11 +194,14 @@ def with_regions(options: dict[str, Any]) -> dict[str, Any]:
 
 TRACKS_HELP = "Tracks by number, name or pattern: 5, 0-10, CAGE, '*liver*'.  [default: all]"
 tracks = click.option("--tracks", "spec", metavar="SPEC", help=TRACKS_HELP)
-scale = click.option(
+_OF_SQUASHED = (
+    "Scale of the tracks of a model that predicts squashed coverage, such as Borzoi: original undoes it with the track table"
+)
+scale = click.option("--scale", type=click.Choice(["original", "model"]), help=f"{_OF_SQUASHED}.  [default: original]")
+score_scale = click.option(
     "--scale",
-    type=click.Choice(["original", "model"]),
-    help="Scale of the tracks of a model that predicts squashed coverage, such as Borzoi: original undoes it with the track "
-    "table.  [default: original]",
+    type=click.Choice(["original", "published", "model"]),
+    help=f"{_OF_SQUASHED}, published undoes the steps that the script of each score undoes.  [default: original]",
 )
 contexts = click.option(
     "--contexts",
@@ -208,7 +211,24 @@ contexts = click.option(
     "the columns of numbers of its training.  [default: those of its training]",
 )
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
-head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
+
+
+def _one_head(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> str | None:
+    """Return the one name of a head; a second one is not dropped."""
+    if len(names) > 1:
+        from genoformer.errors import OptionError
+
+        raise OptionError("head", f"is given {len(names)} times, and this command takes one head; give one.", "--head")
+    return names[0] if names else None
+
+
+head = click.option(
+    "--head",
+    metavar="NAME",
+    multiple=True,
+    callback=_one_head,
+    help="Head of the model, such as human, if it has several heads.",
+)
 heads = click.option(
     "--head",
     metavar="NAME",

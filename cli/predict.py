@@ -52,7 +52,7 @@ from .verbosity import Command, print_note
 @shared.phases
 @click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
 @shared.targets
-@shared.head
+@shared.heads
 @shared.scale
 @shared.contexts
 @click.option(
@@ -123,6 +123,9 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
     Parquet and TSV have a row for each bin: chrom, start (from 0), end, and a column for each track.
 
+    Several heads (--head A --head B, or --head 'human_*_1bp') are computed in one pass over each window. Their tracks are named
+    HEAD:TRACK, and --tracks chooses in each head. Heads with bins of several sizes need a folder of bigWigs.
+
     A head of contact maps or splice junctions (AlphaGenome): each region is predicted in one window around its middle, and is
     at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites
     of the region, as introns (0-based, half-open) with a read count for each tissue.
@@ -156,6 +159,7 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     options["phases"] = None if options["phases"] == "one" else options["phases"]  # that of every other model, too
+    options["head"] = options["head"] or None
     drawn = {"gtf": options.pop("gtf"), "elements": options.pop("elements")}
     made = with_runtime(PredictionRequest, compute=compute, **with_strand(shared.with_regions(options)))
     with open_prediction(made) as prediction:

@@ -47,10 +47,10 @@ class_options = shared.option_group(
 )
 _gtf = click.option("--gtf", type=click.Path(), help="Gene annotation (GTF or GFF3), for the scores of genes, such as LOGSED.")
 track_options = shared.option_group(
-    shared.tracks, shared.targets, shared.head, shared.scale, shared.contexts, _gtf, window_options
+    shared.tracks, shared.targets, shared.head, shared.score_scale, shared.contexts, _gtf, window_options
 )
 options_of_heads = shared.option_group(  # the same for several heads
-    shared.tracks, shared.targets, shared.heads, shared.scale, shared.contexts, _gtf, window_options
+    shared.tracks, shared.targets, shared.heads, shared.score_scale, shared.contexts, _gtf, window_options
 )
 
 

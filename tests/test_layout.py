@@ -32,6 +32,7 @@ OF_NO_MODULE = {  # a test of several modules or of a property of all -> the sub
     "models/transformer/test_naive_families.py": "published families against formulas in float64",
     "models/transformer/test_plain_families.py": "the plain modules of the benchmark of families",
     "models/transformer/test_parity.py": "encoders against transformers and DNABERT's own code",
+    "scoring/test_published_scale.py": "the squashed scale that the script of each score undoes",
     "scoring/test_family_scores.py": "scores of blocks, BPE and causal models against naive loops",
     "tokenizers/test_tokenizers.py": "k-mers, single bases and BPE, with the same checks",
     "training/test_held_out_cell.py": "a head with contexts and a cell type of the simulated world that was held out",

@@ -72,12 +72,13 @@ def attention(
 
     Call it as attention(texts, model), attention(fasta, region, model) or attention(region, model, fasta=fasta). One text or
     region gives a `BaseMap` with `.values` [L], `.plot()` and `.to_frame()`, several give a list. Regions of a track
-    model are widened to whole bins.
+    model are widened to whole bins, and it reads its context around them.
 
     options: the fields of `AttentionOptions`. profile: "viz" (default), DNABERT-viz's projection of "cls"; "cls" (default of a
     track model), attention from [CLS] or the middle bin; "received", attention to a base; "rollout", attention rollout through
     all layers; "entropy", entropy of the attention from a base. layers: numbers from 0, negative numbers count from the last.
     heads: numbers from 0, all by default. query: the query token or bin, or "tss", the bin of the nearest TSS of `gtf`.
+    context: bases that a track model reads.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
@@ -106,6 +107,7 @@ def attribution(
     model: Any = None,
     *,
     fasta: Fasta | None = None,
+    gtf: str | Path | None = None,
     device: str = "auto",
     **options: Any,
 ) -> Any:
@@ -113,11 +115,13 @@ def attribution(
 
     Call it as attribution(texts, model), attribution(fasta, region, model) or attribution(region, model, fasta=fasta). One text
     or region gives a `BaseMap` with `.values` [L], `.hypothetical` [L, 4], `.plot()` and `.to_frame()`, several give a list.
-    Regions of a track model are widened to whole bins; texts must be whole bins.
+    A track model reads its context around a region; texts must be whole bins.
 
     options: the fields of `AttributionOptions`. method: "gradient" (gradient x input with the simplex correction) or
     "integrated" (integrated gradients; needs the extra "interpret"). output: class of a fine-tuned model, by default the last.
-    tracks and head: tracks to sum, by default all. n_steps: of integrated gradients.
+    tracks and head: tracks to sum, by default all. bins: bins to sum, by default all that the model predicts; "region" those of
+    the region, or a place such as "chr20:1,050,001-1,050,200". gene: sum the bins of the exons of a gene of `gtf`. context:
+    bases that a track model reads. n_steps: of integrated gradients.
 
     Raises CheckpointError for a language model, which has no single output, and ConfigError for unknown outputs.
 
@@ -126,17 +130,18 @@ def attribution(
     >>> found.shape, found.hypothetical.shape
     ((256,), (256, 4))
     """
-    from genoformer.interpretation.attribution_maps import compute_attributions
+    from genoformer.interpretation.attribution_maps import compute_attributions, explained_outputs
     from genoformer.interpretation.base_map import BaseMap
     from genoformer.interpretation.request import AttributionOptions, InterpretationRequest
-    from genoformer.interpretation.session import in_whole_bins, open_session
+    from genoformer.interpretation.session import open_session
     from genoformer.models.base import Classifies, PredictsTracks
 
     source, chosen = Source.of(dna, region, model, fasta), AttributionOptions(**options)
     loaded = loaded_model(source.model, (PredictsTracks, Classifies))
     with source.open() as (genome, loci):
-        session = in_whole_bins(open_session(InterpretationRequest(loci, loaded, fasta=genome, device=device)))
-        found = compute_attributions(session, chosen, session.loci)
+        genes = Path(gtf) if gtf is not None else None
+        session = open_session(InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device))
+        found = compute_attributions(session, chosen, session.loci, explained_outputs(session, chosen))
     label = f"attribution ({chosen.method})"
     maps = [
         BaseMap(of.chrom, of.start, of.codes, x.values[0].sum(-1), label, x.hypothetical[0])

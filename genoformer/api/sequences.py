@@ -34,7 +34,8 @@ def predict(
     Call it as predict(fasta, region, model), predict(region, model, fasta=fasta) or predict(texts, model); the contigs of DNA
     as text are sequence_1, sequence_2 ... Columns: chrom, start and end of the bin (0-based half-open), and one for each track
     or class, as in the Parquet of `genoformer predict`. region: also the path of a BED, or a list of both; None: the whole
-    genome, or bed or contigs of the options. options: for a track model head, tracks ("0-10", "CAGE", "*liver*") and targets;
+    genome, or bed or contigs of the options. options: for a track model head (of several with bins of one
+    size the columns are HEAD:TRACK), tracks ("0-10", "CAGE", "*liver*") and targets;
     for a language model track ("entropy", "information", "logprob", "constraint"; bins are bases), stride and phases, also
     of a list of models, whose tracks are averaged; for a fine-tuned model classes, context, step, threshold (returns calls,
     one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; workers, threads and

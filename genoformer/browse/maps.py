@@ -95,7 +95,8 @@ def attention_rows(opened: Opened, window: Place, profile: str, progress: Progre
         placed = place_alleles(genome, variant, window.start, length)
         locus = locus._replace(codes=placed.ref, alleles=placed, allele=variant)
         loci = [locus, locus.alternative]
-    options = AttentionOptions(profile=_checked(opened, profile))
+    context = length if has(opened.model, PredictsTracks) else None  # nothing around the window
+    options = AttentionOptions(profile=_checked(opened, profile), context=context)
     request = InterpretationRequest(loci, opened.model, fasta=genome, length=length, device=opened.request.device)
     session = open_attention(request, options, progress=progress)
     maps = compute_attention(session, options, session.loci, progress=progress)

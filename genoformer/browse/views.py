@@ -170,7 +170,7 @@ class Browser:
             targets=scorer.targets,
             head=scorer.head,
             strand="both" if scorer.both_strands else "forward",
-            scale=scorer.scale,
+            scale=scorer.shown_scale,
             runtime=Runtime(self.opened.request.device),
         )
         with open_prediction(request) as prediction:

@@ -173,7 +173,7 @@ def resolve_pairs(
 ) -> PairPrediction:
     """Check the options for a head of pairs."""
     name, model = request.head, request.model
-    assert name is not None
+    assert isinstance(name, str)
     request.compute.refuse("a head of pairs, which this process predicts alone")
     heads: Mapping[str, Head]
     heads = registry.read_pair_heads(model) if isinstance(model, str | Path) else cast(Any, model).pair_heads

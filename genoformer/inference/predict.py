@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from genoformer.genome.reference import Genome
 from genoformer.inference.base_prediction import BasePrediction, refuse_options_of_others, resolve_base_tracks
 from genoformer.inference.base_tracks import BASE_TRACKS
 from genoformer.inference.class_prediction import ClassPrediction, resolve_windows
+from genoformer.inference.head_readers import SizeGroup, TrackSelection, heads_named, size_groups
 from genoformer.inference.pair_prediction import PairPrediction, resolve_pairs
 from genoformer.inference.prediction_request import (
     OF_BASES,
@@ -38,10 +39,10 @@ from genoformer.inference.track_prediction import (
     CellNumbers,
     Predicted,
     TrackFolder,
-    TrackPart,
-    TrackSelection,
+    TrackParts,
     TrackTask,
     head_tracks,
+    kept_bins,
     n_cells,
     track_task,
     write_tracks,
@@ -60,9 +61,8 @@ from genoformer.models.base import (
 from genoformer.models.folders import member_names, resolve_model
 from genoformer.models.published import require_table
 from genoformer.models.takes_contexts import TakesContexts, with_contexts
-from genoformer.models.track_model import head_named
 from genoformer.progress import ProgressCallback, Stage
-from genoformer.writers.tracks import CollectedTracks, TrackOutput, column_names, new_sink
+from genoformer.writers.tracks import FOLDER, CollectedTracks, TrackOutput, column_names, kind_of, new_sink, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,17 +76,28 @@ class TrackPrediction:
     genome: Genome
     intervals: Mapping[str, Intervals]
     config: Any  # of the model
-    head: Head
-    tracks: Sequence[Track]
-    selection: TrackSelection
+    heads: Mapping[str, Head]  # of the model
+    tracks: Sequence[Track]  # in the order of `groups`
+    selections: Sequence[TrackSelection]  # one for each head
     notes: Sequence[str]
     contexts: ContextTable | None = None  # other contexts than those of the model
     unit = "windows"
 
+    @property
+    def groups(self) -> list[SizeGroup]:
+        """Selections by the bin size of their heads."""
+        return size_groups(self.heads, self.selections)
+
     def cost(self) -> str:
-        """Return parameters, memory and time of a prediction as text; the model is not loaded."""
-        head, both = self.request.head, bool(self.request.both_strands)
-        return plan_prediction(self.config, self.intervals, head=head, both_strands=both, runtime=self.request.runtime).text()
+        """Return parameters, memory and time of a prediction as text; the model is not loaded.
+
+        Of several heads it is that of one with the smallest bins, with which the others share most of the work.
+        """
+        finest = min(self.groups, key=lambda group: group.head.bin_size)
+        head, both = self.selections[finest.numbers[0]].head, bool(self.request.both_strands)
+        plan = plan_prediction(self.config, self.intervals, head=head, both_strands=both, runtime=self.request.runtime).text()
+        n = len(self.selections) - 1
+        return plan + (f"\nof head {head}; {n:,} more {'shares' if n == 1 else 'share'} its work" if n else "")
 
     def _task(self, n_threads: int) -> TrackTask:
         """Load the model, and return the windows and how they are predicted."""
@@ -96,13 +107,13 @@ class TrackPrediction:
             self.genome,
             with_contexts(loaded, self.contexts),
             self.intervals,
-            self.selection,
+            self.selections,
             runtime=request.runtime,
             part_size=request.part_size,
             n_threads=n_threads,
         )
 
-    def _run(self, task: TrackTask, store: TrackFolder | MemoryStore[TrackPart]) -> PartedRun[CellNumbers, TrackPart]:
+    def _run(self, task: TrackTask, store: TrackFolder | MemoryStore[TrackParts]) -> PartedRun[CellNumbers, TrackParts]:
         compute = self.request.compute
         return PartedRun(InputParts(task.windows.parts, compute.shard), task, store, compute, n_cells)
 
@@ -114,9 +125,10 @@ class TrackPrediction:
         import pandas as pd
 
         self.request.compute.refuse_shard("a table in memory")
+        self._refuse_sizes("a table")
         task, collected = self._task(self.request.threads_of(None)), CollectedTracks()
         run = self._run(task, MemoryStore())
-        write_tracks(task.windows, run.results(self._stage(task, progress)), collected)
+        write_tracks(task, run.results(self._stage(task, progress)), [collected])
         chroms, starts, ends, values = collected.columns()
         tracks = pd.DataFrame(values.T, columns=column_names(self.tracks))
         return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
@@ -132,17 +144,28 @@ class TrackPrediction:
         compute = self.request.compute
         landmarks = read_landmarks(self.genome, files.gtf, files.elements)
         target = TrackOutput(files.output, self.genome.contigs, self.tracks, self.intervals, landmarks, files.force)
+        if compute.shard is None and kind_of(files.output) != FOLDER:
+            self._refuse_sizes(f"{files.output.name}")
         with new_sink(target) if compute.shard is None else nullcontext() as sink:
             task = self._task(self.request.threads_of(files.output))
             with self._store(files.output, task) as store:
                 run, stage = self._run(task, store), self._stage(task, progress)
                 if sink is None:
                     return [run.compute_shard(files.output, stage)]
-                summary = write_tracks(task.windows, run.results(stage), sink)
+                sizes = [sum(len(self.selections[number].tracks) for number in group.numbers) for group in self.groups]
+                summary = write_tracks(task, run.results(stage), parts_of(sink, sizes))
         return self._notes(files.output, summary, getattr(store, "n_found", 0))
 
+    def _refuse_sizes(self, name: str) -> None:
+        """Raise OptionError for an output with rows of one bin size if the heads have several."""
+        sizes = [group.head.bin_size for group in self.groups]
+        if len(sizes) > 1:
+            found = ", ".join(f"{size:,}" for size in sizes)
+            problem = f"names heads with bins of {found} bases, and {name} has bins of one size"
+            raise OptionError("head", f"{problem}; name a folder of bigWigs, or heads of one size.")
+
     @contextmanager
-    def _store(self, output: Path, task: TrackTask) -> Iterator[TrackFolder | MemoryStore[TrackPart]]:
+    def _store(self, output: Path, task: TrackTask) -> Iterator[TrackFolder | MemoryStore[TrackParts]]:
         """Yield the resume folder of an output, removed after success; for a model without a file, a store in memory."""
         compute = self.request.compute
         if not task.model.sha256:
@@ -154,14 +177,18 @@ class TrackPrediction:
 
     def _fingerprint(self, task: TrackTask) -> dict[str, str]:
         """Return what the predictions depend on."""
-        selection, squashed = self.selection, self.selection.squashed
-        numbers = [np.asarray(selection.tracks), *([] if selection.strand_pairs is None else [selection.strand_pairs])]
-        scales = [] if squashed is None else [squashed.scale, squashed.clip_soft, squashed.exponent]
+        numbers = [
+            numbers
+            for of in self.selections
+            for numbers in (np.asarray(of.tracks), *([] if of.strand_pairs is None else [of.strand_pairs]))
+        ]
+        squashed = [of.squashed for of in self.selections if of.squashed is not None]
+        scales = [array for of in squashed for array in (of.scale, of.clip_soft, of.exponent)]
         return request_fingerprint(self.request, self.genome, self.intervals, task.threads) | {
             "model": task.model.sha256,
-            "head": task.model.head_named(selection.head),
+            "head": ",".join(task.model.head_named(of.head) for of in self.selections),
             "tracks": sha256_of_arrays(numbers),
-            "scale": "" if squashed is None else f"{squashed.kind} {sha256_of_arrays(scales)}",
+            "scale": f"{squashed[0].kind} {sha256_of_arrays(scales)}" if squashed else "",
             "contexts": "" if self.contexts is None else self.contexts.sha256,
             "part size": str(task.windows.n_part),
         }
@@ -174,7 +201,8 @@ class TrackPrediction:
         n_tracks = len(self.tracks)
         tracks = "1 track" if n_tracks == 1 else f"{n_tracks:,} tracks"
         windows = "1 window" if summary.n_windows == 1 else f"{summary.n_windows:,} windows"
-        bins = f"{summary.n_bins:,} bins of {self.head.bin_size}"
+        sizes = " and ".join(str(group.head.bin_size) for group in self.groups)
+        bins = f"{summary.n_bins:,} bins of {sizes}"
         return [*notes, f"{output}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s"]
 
 
@@ -237,19 +265,50 @@ def _resolve_tracks(
         config = kind.config_with_contexts(config, contexts)
         heads = kind.heads_of(config)
     kind = families.class_of(config)
-    if has(kind, PredictsPairs) and request.head in kind.pair_heads_of(config):
+    pair_heads = kind.pair_heads_of(config) if has(kind, PredictsPairs) else {}
+    only = request.head is None and len(heads) == 1
+    names = heads_named(heads if only else {**heads, **pair_heads}, request.head)
+    if names[0] in pair_heads and len(names) == 1:
+        request = replace(request, head=names[0])
         return resolve_pairs(request, genome, regions.intervals, config, [*genome.notes, *regions.notes])
-    head = heads[head_named(heads, request.head)]
-    table = open_targets(request.targets)
-    known = head_tracks(heads, request.head, table)
+    if of_pairs := [name for name in names if name in pair_heads]:
+        kinds = "contact maps or splice junctions"
+        raise OptionError("head", f"has {of_pairs[0]}, which predicts {kinds}; predict it alone, or leave it out.")
+    _check_heads(request, heads, names, config.context_length)
+    chosen = [_selected(request, heads, name, "the model" if is_loaded else model) for name in names]
+    selections = [selection for selection, _ in chosen]
+    several = len(names) > 1
+    tracks = [
+        replace(track, identifier=f"{names[number]}:{track.identifier}") if several else track
+        for group in size_groups(heads, selections)
+        for number in group.numbers
+        for track in chosen[number][1]
+    ]
+    notes = [*genome.notes, *regions.notes]
+    return TrackPrediction(request, genome, regions.intervals, config, heads, tracks, selections, notes, contexts)
+
+
+def _check_heads(request: PredictionRequest, heads: Mapping[str, Head], names: Sequence[str], length: int) -> None:
+    """Raise OptionError for several heads with one table, and for heads whose windows keep other bases."""
+    if len(names) > 1 and request.targets is not None:
+        raise OptionError("targets", f"is the table of one head, found {len(names)} heads; leave it out.")
+    kept = {name: kept_bins(length, heads[name]) * heads[name].bin_size for name in names}
+    if other := [name for name in names if kept[name] != kept[names[0]]]:
+        of_each = f"keep {kept[names[0]]:,} and {kept[other[0]]:,} bases of a window"
+        raise OptionError("head", f"has {names[0]} and {other[0]}, which {of_each}; predict each alone.")
+
+
+def _selected(
+    request: PredictionRequest, heads: Mapping[str, Head], name: str, model: Any
+) -> tuple[TrackSelection, list[Track]]:
+    """Return the requested tracks of a head."""
+    head, table = heads[name], open_targets(request.targets)
+    known = head_tracks(heads, name, table)
     numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
     require_table(head, table or head.table, both_strands=bool(request.both_strands), scale=request.scale or "original")
     pairs = known.strand_pairs if request.both_strands else None
     squashed = squashed_scale(head.squashed_scale, table or head.table, numbers, request.scale or "original")
-    selection = TrackSelection(request.head, numbers, pairs, squashed)
-    notes = [*genome.notes, *regions.notes]
-    tracks = [known[i] for i in numbers]
-    return TrackPrediction(request, genome, regions.intervals, config, head, tracks, selection, notes, contexts)
+    return TrackSelection(name, numbers, pairs, squashed), [known[i] for i in numbers]
 
 
 def _kind_of(model: str | Path | Model) -> Any:

@@ -13,7 +13,7 @@ from genoformer.compute import IN_PROCESS, THREADS, Compute, resumed_threads
 from genoformer.errors import OptionError
 from genoformer.formats.bed import Intervals
 from genoformer.formats.context_table import ContextTable
-from genoformer.formats.squashed_scale import SCALES, Scale
+from genoformer.formats.squashed_scale import TRACK_SCALES, Scale
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_sources import Regions, region_sources
@@ -43,7 +43,7 @@ class PredictionRequest:
     contigs: Sequence[str] = ()  # names; one text may hold several, separated by commas
     tracks: str | Sequence[int] | None = None  # numbers, names or patterns: 5, 0-10, CAGE, *liver*; None: all of the head
     targets: str | Path | TrackTable | None = None  # table of the head's tracks, for a model without its own
-    head: str | None = None  # None: the only head
+    head: str | Sequence[str] | None = None  # names or patterns; None: the only head
     strand: Strand | None = None  # None: forward for a track model, both for a language model, as trained for a fine-tuned one
     scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
     data: str | Path | None = None  # sequences: CSV, TSV, FASTA, or BED with `fasta`
@@ -71,11 +71,11 @@ class PredictionRequest:
         check_names("contigs", self.contigs, "names of contigs")
         check_tracks("tracks", self.tracks)
         check_kind("targets", self.targets, (str, Path, TrackTable), "the path of a table, or a TrackTable")
-        check_kind("head", self.head, str, "the name of a head")
+        check_names("head", self.head, "names of heads")
         if self.strand is not None:
             check_choice("strand", self.strand, get_args(Strand))
         if self.scale is not None:
-            check_choice("scale", self.scale, SCALES)
+            check_choice("scale", self.scale, TRACK_SCALES)
         check_kind("contexts", self.contexts, (str, Path, ContextTable), "the path of a table, or a ContextTable")
         check_names("classes", self.classes, "names of classes")
         check_names("track", self.track, "names of tracks of a language model")

@@ -17,13 +17,12 @@ from genoformer.compute import IN_PROCESS, InputParts, MemoryStore, PartedRun
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import atomic_write
 from genoformer.formats.bed import Intervals
-from genoformer.formats.squashed_scale import SquashedScale
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import overlapping_rows
+from genoformer.inference.head_readers import HeadReaders, SizeGroup, TrackSelection, size_groups
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating, n_cores, threads
-from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.base import Head
 from genoformer.models.track_model import TrackModel, head_named, named_heads
 from genoformer.progress import ProgressCallback, Stage
@@ -45,25 +44,14 @@ class Predicted(NamedTuple):
     seconds: float
 
 
-class TrackSelection(NamedTuple):
-    """Tracks of a head to predict.
-
-    head: None for the only head. tracks: their numbers in the head [K]. strand_pairs: for the mean of both strands, the track
-    of each of the head's tracks on the other strand; None for the forward strand alone. squashed: the squashed scale of the
-    tracks to predict, undone after the mean over strands; None: the values that the model predicts.
-    """
-
-    head: str | None
-    tracks: Sequence[int]
-    strand_pairs: NDArray[np.int64] | None = None
-    squashed: SquashedScale | None = None
-
-
 class TrackPart(NamedTuple):
-    """Predictions of the windows of a part."""
+    """Predictions of the windows of a part, of heads with bins of one size."""
 
     values: Floats  # [n, K, kept bins]
     unknown: NDArray[np.bool_]  # [n, kept bins], True for a bin without a known base
+
+
+TrackParts = tuple[TrackPart, ...]  # of the heads of each bin size, as `size_groups` has them
 
 
 @dataclass(frozen=True)
@@ -77,7 +65,7 @@ class TrackWindows:
     genome: Genome
     intervals: Mapping[str, Intervals]
     length: int  # bases of a window
-    head: Head
+    head: Head  # one of the predicted ones; the cells of all have the same bases
     at_once: int  # windows in a batch
     part_size: int | None = None
 
@@ -114,7 +102,7 @@ class TrackTask:
 
     windows: TrackWindows
     model: TrackModel
-    selection: TrackSelection
+    selections: tuple[TrackSelection, ...]
     runtime: Runtime
     threads: int  # of a process
 
@@ -122,39 +110,45 @@ class TrackTask:
     def device(self) -> str:
         return self.runtime.device
 
-    @contextmanager
-    def open(self) -> Iterator[Callable[[CellNumbers], TrackPart]]:
-        """Yield the function from the cells of a part to their predictions; the model is on its device in the block."""
-        model, runtime = self.model, self.runtime
-        with threads(self.threads), evaluating(model, runtime.device, runtime.precision) as moved:
-            predictor = TrackPredictor(moved, model.head_named(self.selection.head), self.windows.kept)
-            yield lambda part: self._predict(predictor, *part)
+    @property
+    def groups(self) -> list[SizeGroup]:
+        """Selections by the bin size of their heads."""
+        return size_groups(self.model.track_heads, self.selections)
 
-    def _predict(self, predictor: TrackPredictor, chrom: str, numbers: NDArray[np.int64]) -> TrackPart:
+    @contextmanager
+    def open(self) -> Iterator[Callable[[CellNumbers], TrackParts]]:
+        """Yield the function from the cells of a part to their predictions; the model is on its device in the block."""
+        runtime, length, heads = self.runtime, self.windows.length, self.model.track_heads
+        kept = [kept_bins(length, heads[self.model.head_named(of.head)]) for of in self.selections]
+        with threads(self.threads), evaluating(self.model, runtime.device, runtime.precision) as moved:
+            readers = HeadReaders(moved, self.selections, kept)
+            yield lambda part: self._predict(readers, *part)
+
+    def _predict(self, readers: HeadReaders, chrom: str, numbers: NDArray[np.int64]) -> TrackParts:
         """Return the predictions of the kept bins. Raises CheckpointError if one is not finite."""
-        windows, selection = self.windows, self.selection
-        size, kept, at_once, pairs = windows.head.bin_size, windows.kept, windows.at_once, selection.strand_pairs
-        first = (windows.length // size - kept) // 2  # bins of a window before the kept bins
-        tracks = np.asarray(selection.tracks, dtype=np.int64)
-        is_whole = np.array_equal(tracks, np.arange(windows.head.n_tracks))
-        values: list[Floats] = []
-        unknown = np.empty((len(numbers), kept), dtype=bool)
-        for i in range(0, len(numbers), at_once):
-            starts = numbers[i : i + at_once] * kept * size
-            codes = windows.genome.windows(chrom, starts - first * size, windows.length)
-            predicted = predictor(codes, at_once) if pairs is None else predictor.both_strands(codes, pairs, at_once)
-            chosen = predicted if is_whole else predicted[:, tracks]
-            if selection.squashed is not None:
-                chosen = selection.squashed.undo(chosen)
-            if (bad := np.flatnonzero(~np.isfinite(chosen).all(axis=(1, 2)))).size:
-                start = int(starts[bad[0]])
-                raise CheckpointError(
-                    f"the model predicts NaN or infinite values at {chrom}:{start + 1:,}; are its weights damaged?"
-                )
-            values.append(chosen)
-            middle = codes[:, first * size : (first + kept) * size] == N
-            unknown[i : i + at_once] = middle.reshape(-1, kept, size).all(-1)
-        return TrackPart(values[0] if len(values) == 1 else np.concatenate(values), unknown)
+        windows, groups = self.windows, self.groups
+        starts = numbers * windows.kept * windows.head.bin_size
+        margin = (windows.length - windows.kept * windows.head.bin_size) // 2  # bases of a window before the kept bins
+        values: list[list[Floats]] = [[] for _ in groups]
+        unknown: list[list[NDArray[np.bool_]]] = [[] for _ in groups]
+        for i in range(0, len(numbers), windows.at_once):
+            at = starts[i : i + windows.at_once]
+            codes = windows.genome.windows(chrom, at - margin, windows.length)
+            selected = readers(codes, windows.at_once)
+            middle = codes[:, margin : windows.length - margin] == N
+            for group, of_group, gaps in zip(groups, values, unknown, strict=True):
+                chosen = _joined([selected[number] for number in group.numbers], 1)
+                if (bad := np.flatnonzero(~np.isfinite(chosen).all(axis=(1, 2)))).size:
+                    place = f"{chrom}:{int(at[bad[0]]) + 1:,}"
+                    raise CheckpointError(f"the model predicts NaN or infinite values at {place}; are its weights damaged?")
+                of_group.append(chosen)
+                gaps.append(middle.reshape(len(codes), -1, group.head.bin_size).all(-1))
+        return tuple(TrackPart(_joined(of, 0), np.concatenate(gaps)) for of, gaps in zip(values, unknown, strict=True))
+
+
+def _joined(arrays: Sequence[Floats], axis: int) -> Floats:
+    """Join arrays; a single one is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
 
 
 class TrackFolder(ResumeFolder):
@@ -162,25 +156,28 @@ class TrackFolder(ResumeFolder):
 
     ending = ".npz"
 
-    def get(self, i: int) -> TrackPart | None:
+    def get(self, i: int) -> TrackParts | None:
         """Return the predictions of a part; None if they are missing or damaged."""
         try:
             with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return TrackPart(*(arrays[name] for name in TrackPart._fields))
+                ends = [name.removeprefix("values") for name in arrays.files if name.startswith("values")] or [""]
+                return tuple(TrackPart(*(arrays[f"{name}{end}"] for name in TrackPart._fields)) for end in sorted(ends))
         except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
             return None
 
-    def put(self, i: int, part: TrackPart) -> None:
+    def put(self, i: int, part: TrackParts) -> None:
         """Store the predictions of a part."""
+        ends = ["", *(f"_{number:03}" for number in range(1, len(part)))]
+        arrays = {f"{name}{end}": array for end, of in zip(ends, part, strict=True) for name, array in of._asdict().items()}
         with atomic_write(self._name(i), durable=True) as path, path.open("wb") as file:
-            np.savez(file, **part._asdict())
+            np.savez(file, **arrays)
 
 
 def track_task(
     genome: Genome,
     model: TrackModel,
     intervals: Mapping[str, Intervals],
-    selection: TrackSelection,
+    selections: Sequence[TrackSelection],
     *,
     runtime: Runtime = CPU,
     part_size: int | None = None,
@@ -190,14 +187,16 @@ def track_task(
 
     Raises ConfigError for a head or tracks that the model does not have.
     """
-    head = model.head_named(selection.head)
-    shape, length = model.track_heads[head], model.config.context_length
-    n_tracks = shape.n_tracks
-    if bad := [track for track in selection.tracks if not 0 <= track < n_tracks]:
-        raise ConfigError(f"track {bad[0]} does not exist; those of head {head} are numbered 0 to {n_tracks - 1:,}.")
+    length = model.config.context_length
+    for selection in selections:
+        head = model.head_named(selection.head)
+        n_tracks = model.track_heads[head].n_tracks
+        if bad := [track for track in selection.tracks if not 0 <= track < n_tracks]:
+            raise ConfigError(f"track {bad[0]} does not exist; those of head {head} are numbered 0 to {n_tracks - 1:,}.")
     at_once = windows_at_once(length, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)
+    shape = model.track_heads[model.head_named(selections[0].head)]
     windows = TrackWindows(genome, intervals, length, shape, at_once, part_size)
-    return TrackTask(windows, model, selection, runtime, n_threads or n_cores())
+    return TrackTask(windows, model, tuple(selections), runtime, n_threads or n_cores())
 
 
 def predict_tracks(
@@ -222,22 +221,23 @@ def predict_tracks(
     Raises: ConfigError for a head or tracks that the model does not have; CheckpointError if a prediction is not finite.
     """
     at_once = windows_at_once(model.config.context_length, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)
-    task = track_task(genome, model, intervals, selection, runtime=runtime, part_size=at_once)
+    task = track_task(genome, model, intervals, [selection], runtime=runtime, part_size=at_once)
     run = PartedRun(InputParts(task.windows.parts), task, MemoryStore(), IN_PROCESS, n_cells)
-    return write_tracks(task.windows, run.results(Stage(progress, "predicting", task.windows.n)), sink)
+    return write_tracks(task, run.results(Stage(progress, "predicting", task.windows.n)), [sink])
 
 
-def write_tracks(windows: TrackWindows, parts: Iterable[tuple[CellNumbers, TrackPart]], sink: TrackSink) -> Predicted:
-    """Write the predictions of all parts, which come in order, to a sink."""
-    begun = time.monotonic()
-    size, n_bins, n_unknown = windows.head.bin_size, 0, 0
+def write_tracks(task: TrackTask, parts: Iterable[tuple[CellNumbers, TrackParts]], sinks: Sequence[TrackSink]) -> Predicted:
+    """Write the predictions of all parts, which come in order, to a sink for each bin size."""
+    begun, windows = time.monotonic(), task.windows
+    sizes, n_bins, n_unknown = [group.head.bin_size for group in task.groups], 0, 0
     for (chrom, numbers), part in parts:
-        rows = windows.intervals[chrom]
-        for start, values, gaps in zip((numbers * windows.kept * size).tolist(), part.values, part.unknown, strict=True):
-            for bins in bins_within(chrom, start, size, values, rows):
-                sink.add(bins)
-                n_bins += len(bins.starts)
-                n_unknown += int(gaps[(bins.starts - start) // size].sum())
+        starts, rows = (numbers * windows.kept * windows.head.bin_size).tolist(), windows.intervals[chrom]
+        for size, of_size, sink in zip(sizes, part, sinks, strict=True):
+            for start, values, gaps in zip(starts, of_size.values, of_size.unknown, strict=True):
+                for bins in bins_within(chrom, start, size, values, rows):
+                    sink.add(bins)
+                    n_bins += len(bins.starts)
+                    n_unknown += int(gaps[(bins.starts - start) // size].sum())
     return Predicted(windows.n, n_bins, n_unknown, time.monotonic() - begun)
 
 

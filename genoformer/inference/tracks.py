@@ -43,13 +43,21 @@ class TrackPredictor:
     """A track model in eval mode, ready to predict: codes [B, L] -> tracks [B, K, N].
 
     head: None is the only head. n_bins: bins in the middle of a window; None is the model's own number. engine: None is the
-    model's own; make a new predictor after the weights of the model change.
+    model's own; make a new predictor after the weights of the model change. others: heads with the same embedding, whose
+    tracks follow those of the head in whole windows; edited windows have those of the head alone.
     """
 
     def __init__(
-        self, model: TrackModel, head: str | None = None, n_bins: int | None = None, engine: TrackEngine | None = None
+        self,
+        model: TrackModel,
+        head: str | None = None,
+        n_bins: int | None = None,
+        engine: TrackEngine | None = None,
+        others: Sequence[str] = (),
     ) -> None:
         self.model, self.head, self.n_bins = model, model.head_named(head), n_bins
+        self.heads = [self.head, *others]
+        self.n_tracks = sum(model.track_heads[name].n_tracks for name in self.heads)
         self.engine = engine or model.engine(self.head)
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
@@ -121,9 +129,10 @@ class TrackPredictor:
         Raises ConfigError if the number of pairs is not the number of tracks of the head.
         """
         head = self.model.track_heads[self.head]
-        if len(strand_pairs) != head.n_tracks:
+        if len(strand_pairs) != self.n_tracks:
+            names = ", ".join(self.heads)
             raise ConfigError(
-                f"found {len(strand_pairs)} strand pairs for the {head.n_tracks} tracks of {self.head}; give one for each."
+                f"found {len(strand_pairs)} strand pairs for the {self.n_tracks} tracks of {names}; give one for each."
             )
         bins = self.model.bins_of(codes.shape[1], self.n_bins, self.head)
         reversed_bins = bins.reversed(codes.shape[1] // head.bin_size)
@@ -139,8 +148,13 @@ class TrackPredictor:
 
         def run(part: slice) -> Tensor:
             if has(engine, TracksInParts):
-                tracks: Tensor = engine.tracks_in_parts(codes[part], bins, lambda x: self.model.tracks(x, self.head))
+                tracks: Tensor = engine.tracks_in_parts(codes[part], bins, self._tracks)
                 return tracks
-            return self.model.tracks(self.engine.embed(codes[part], bins), self.head)
+            return self._tracks(self.engine.embed(codes[part], bins))
 
-        return run_batched(run, len(codes), batch_size, (self.model.track_heads[self.head].n_tracks, bins.n))
+        return run_batched(run, len(codes), batch_size, (self.n_tracks, bins.n))
+
+    def _tracks(self, embedding: Tensor) -> Tensor:
+        """Return the tracks [B, K, N] of all heads from their embedding [B, D, N]."""
+        tracks = [self.model.tracks(embedding, name) for name in self.heads]
+        return tracks[0] if len(tracks) == 1 else torch.cat(tracks, dim=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import Codes
@@ -15,7 +16,8 @@ from genoformer.genome.genes import VisibleAnnotation
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation import figures
 from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
-from genoformer.interpretation.loci import MATRICES, Locus, batches_of_equal_length, write_arrays
+from genoformer.interpretation.input_windows import InputWindow, InputWindows, batches_of_windows, input_windows
+from genoformer.interpretation.loci import MATRICES, Locus, write_arrays
 from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import NO_MOTIFS, AttentionOptions, InterpretationRequest, MotifOptions, Profile
 from genoformer.interpretation.sanity_checks import check_loci
@@ -47,13 +49,14 @@ def attention_profiles(
     options: AttentionOptions | None = None,
     *,
     queries: Sequence[int | None] | None = None,
+    windows: InputWindows | None = None,
     device: str = "cpu",
     progress: ProgressCallback = None,
 ) -> list[Floats]:
     """Return a number for each base of each locus, [L]; `PROFILES` describes the profiles.
 
-    queries: a query token or bin for each locus; by default the query of the options. The length of a locus of a track model
-    is a multiple of the bin size.
+    queries: a query token or bin of each locus; by default the query of the options. windows: the sequences around the loci
+    that the model reads; by default the loci alone. The length of a window of a track model is a multiple of the bin size.
     Raises CheckpointError for a model without attention, OptionError for viz with a track model, and ConfigError for sequences
     that do not fit the model.
     """
@@ -69,9 +72,14 @@ def attention_profiles(
             raise OptionError(
                 "profile", "is viz, expected cls, received, rollout or entropy for a track model; give one of them."
             )
-        for numbers in batches_of_equal_length(loci, queries):
-            codes = np.stack([loci[i].codes for i in numbers])
-            profiles |= zip(numbers, _profile(reader, codes, profile, queries[numbers[0]]), strict=True)
+        around = windows or InputWindows()
+        keys = [(query, around.start(locus)) for query, locus in zip(queries, loci, strict=True)]
+        for numbers in batches_of_windows([around.size(locus) for locus in loci], keys):
+            read = [around.of(loci[i]) for i in numbers]
+            query = _query_of_window(reader, read[0], len(loci[numbers[0]].codes), queries[numbers[0]])
+            found = _profile(reader, np.stack([one.codes for one in read]), profile, query)
+            ends = [one.start + len(loci[i].codes) for i, one in zip(numbers, read, strict=True)]
+            profiles |= {i: row[one.start : end] for i, row, one, end in zip(numbers, found, read, ends, strict=True)}
             stage.report(len(profiles))
     return [profiles[i] for i in range(len(loci))]
 
@@ -79,6 +87,22 @@ def attention_profiles(
 def profile_of(options: AttentionOptions, model: Model) -> Profile:
     """Return the profile of the options, or the default of the model: viz for tokens, cls for bins."""
     return options.profile or ("viz" if has(model, READS_TOKENS) else "cls")
+
+
+def _query_of_window(reader: AttentionReader, window: InputWindow, length: int, query: int | None) -> int | None:
+    """Return the number in a window of a query, which is that of a token or bin of its locus of `length` bases."""
+    if query is None or len(window.codes) == length:
+        return query
+    inside = _units_inside(reader, window, length)
+    if not 0 <= query < len(inside):
+        raise ConfigError(f"query {query}: the regions have {len(inside)} tokens or bins, numbered from 0.")
+    return int(inside[query])
+
+
+def _units_inside(reader: AttentionReader, window: InputWindow, length: int) -> NDArray[np.int64]:
+    """Return the tokens or bins of a window that its locus of `length` bases touches."""
+    spans = reader.spans(window.codes[None])[0]
+    return np.flatnonzero((spans[:, 0] < window.start + length) & (spans[:, 1] > window.start))
 
 
 def _profile(reader: AttentionReader, codes: Codes, profile: Profile, query: int | None) -> Floats:
@@ -113,6 +137,7 @@ def compute_attention(
         loci,
         options,
         queries=[_query(session, locus, options.query) for locus in loci],
+        windows=input_windows(session, options.context),
         device=session.request.device,
         progress=progress,
     )
@@ -151,7 +176,9 @@ def map_attention(
         return compute_attention(session, options, loci, model)
 
     maps = compute_attention(session, options, session.loci, progress=session.progress)
-    checks, report = check_loci(session, maps, maps_of, AttributionTarget.default(session.model))
+    checks, report = check_loci(
+        session, maps, maps_of, AttributionTarget.default(session.model), windows=input_windows(session, options.context)
+    )
     return merge(
         session.opened,
         report,
@@ -196,6 +223,7 @@ def _number(query: int | str | None) -> int | None:
 def _draw_matrices(session: Session, options: AttentionOptions, max_units: int) -> Result:
     """Draw and write the attention matrix of each drawn locus; for a track model, also draw arcs from TSSs to elements."""
     arrays: dict[str, Any] = {}
+    around = input_windows(session, options.context)
     notes, files = [], list[Path]()
     with evaluating(session.model, session.request.device) as model:
         reader = AttentionReader(model, options.layers, options.heads)
@@ -205,7 +233,7 @@ def _draw_matrices(session: Session, options: AttentionOptions, max_units: int) 
             if (n := reader.n_units(len(locus.codes))) > max_units:
                 notes.append(f"{locus.name}: the matrix of {n:,} x {n:,} is not drawn; the limit is {max_units:,}")
                 continue
-            weights, edges = reader.matrix(locus.codes)
+            weights, edges = _matrix(reader, around.of(locus), len(locus.codes))
             visible = session.visible(locus)
             arrays |= {f"matrix_{i}": weights, f"edges_{i}": locus.start + edges}
             path = session.figure_path(i, "_matrix")
@@ -216,6 +244,14 @@ def _draw_matrices(session: Session, options: AttentionOptions, max_units: int) 
         write_arrays(session.request.folder / MATRICES, arrays)
         files.append(session.request.folder / MATRICES)
     return Result(notes=tuple(notes), files=tuple(files))
+
+
+def _matrix(reader: AttentionReader, window: InputWindow, length: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the attention within a locus of `length` bases, query x key, and the edges of its tokens or bins in the locus."""
+    weights, edges = reader.matrix(window.codes)
+    inside = np.flatnonzero((edges[:-1] < window.start + length) & (edges[1:] > window.start))
+    part = slice(int(inside[0]), int(inside[-1]) + 1)
+    return weights[part, part], edges[part.start : part.stop + 1] - window.start
 
 
 def _draw_contacts(path: Path, locus: Locus, weights: Floats, edges: Any, visible: VisibleAnnotation) -> list[Path]:

@@ -11,12 +11,15 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.inference.runtime import Floats, evaluating
-from genoformer.interpretation.loci import Locus, batches_of_equal_length
+from genoformer.interpretation.input_windows import InputWindow, InputWindows, batches_of_windows
+from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.request import N_STEPS, Method
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import Model
 from genoformer.models.track_model import one_hot
 from genoformer.progress import ProgressCallback, Stage
+
+_LARGEST_BATCH = 1 << 18  # bases whose gradients are computed together
 
 
 class Attribution(NamedTuple):
@@ -31,6 +34,10 @@ class Attribution(NamedTuple):
         """Return the attribution of sequence i alone, with B = 1."""
         error = None if self.error is None else self.error[i : i + 1]
         return Attribution(self.values[i : i + 1], self.hypothetical[i : i + 1], self.output[i : i + 1], error)
+
+    def cut(self, start: int, end: int) -> Attribution:
+        """Return the attribution of some bases of the sequences; output and error stay those of the whole sequences."""
+        return self._replace(values=self.values[:, start:end].copy(), hypothetical=self.hypothetical[:, start:end].copy())
 
 
 def gradient_times_input(model: nn.Module, onehot: Tensor, output: int = 0, *, batch_size: int = 8) -> Attribution:
@@ -88,31 +95,43 @@ def attributions(
     loci: Sequence[Locus],
     *,
     method: Method = "gradient",
-    output: AttributionTarget | None = None,
+    output: AttributionTarget | Sequence[AttributionTarget] | None = None,
+    windows: InputWindows | None = None,
     n_steps: int = N_STEPS,
     device: str = "cpu",
     progress: ProgressCallback = None,
 ) -> list[Attribution]:
     """Return the contribution of each base of each locus to one output: a class of a fine-tuned model, or a sum of tracks.
 
-    The default output is the first class, or the sum of all tracks. Raises ConfigError for a language model, which has no
-    single output, and for an unknown output.
+    output: by default the first class, or the sum of all tracks; several: that of each locus. windows: the sequences around
+    the loci that the model reads; by default the loci alone. Raises ConfigError for a language model, which has no single
+    output, and for an unknown output.
     """
-    target = output or AttributionTarget()
+    targets = [output or AttributionTarget()] * len(loci) if isinstance(output, AttributionTarget | None) else list(output)
+    around = windows or InputWindows()
     by_locus: dict[int, Attribution] = {}
     stage = Stage(progress, "attribution", len(loci))
     with evaluating(model, device) as ready:
-        for numbers in batches_of_equal_length(loci):
-            codes = np.stack([loci[i].codes for i in numbers])
-            module = target.module(ready, codes.shape[1])
+        for numbers in batches_of_windows([around.size(locus) for locus in loci], [each.key for each in targets]):
+            read = [around.of(loci[i]) for i in numbers]
+            codes = np.stack([one.codes for one in read])
+            module, length = targets[numbers[0]].module(ready, codes.shape[1]), codes.shape[1]
             onehot = one_hot(torch.from_numpy(codes)).to(next(ready.parameters()).device)
+            batch_size = max(1, min(4, _LARGEST_BATCH // length))
             if method == "integrated":
-                batch = integrated_gradients(module, onehot, n_steps=n_steps, batch_size=4)
+                batch = integrated_gradients(module, onehot, n_steps=n_steps, batch_size=batch_size)
             else:
-                batch = gradient_times_input(module, onehot, batch_size=4)
-            by_locus |= {i: batch.row(row) for row, i in enumerate(numbers)}
+                batch = gradient_times_input(module, onehot, batch_size=batch_size)
+            for row, (i, window) in enumerate(zip(numbers, read, strict=True)):
+                by_locus[i] = _of_locus(batch.row(row), window, len(loci[i].codes))
             stage.report(len(by_locus))
     return [by_locus[i] for i in range(len(loci))]
+
+
+def _of_locus(attribution: Attribution, window: InputWindow, length: int) -> Attribution:
+    """Return the part of the attribution of a window that is of the locus."""
+    whole = len(window.codes) == length
+    return attribution if whole else attribution.cut(window.start, window.start + length)
 
 
 def _gradient(model: nn.Module, onehot: Tensor, output: int) -> tuple[Tensor, Tensor]:

@@ -54,7 +54,7 @@ def _allele_tracks(scorer: TrackScorer, compared: Compared, track: int, bins: tu
     low, high = bins
     edges = compared.first + np.arange(low, high + 1) * scorer.bin_size
     unit = "signal of 1 bp" if scorer.bin_size == 1 else f"signal of {scorer.bin_size:,} bp bins"
-    unit += ", on the scale of the model" if scorer.scale == "model" else ""
+    unit += ", on the scale of the model" if scorer.shown_scale == "model" else ""
     sides = compared.ref[track, low:high], compared.alt[track, low:high]
     return AlleleTracks(
         _track_name(scorer, track), edges.astype(float), *sides, f"predicted {unit}", scorer.layout.names[track]

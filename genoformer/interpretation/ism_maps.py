@@ -16,6 +16,7 @@ from genoformer.formats.track_table import open_targets
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation import figures
+from genoformer.interpretation.input_windows import input_windows
 from genoformer.interpretation.ism import Mutagenesis, mutageneses, sequence_mutageneses
 from genoformer.interpretation.ism_parts import open_map_run
 from genoformer.interpretation.loci import Locus
@@ -179,7 +180,12 @@ def _write(
     session = replace(session, loci=on_contig)
     importance = [mutagenesis.base_importance[0] for mutagenesis in maps]
     checks, report = check_loci(
-        session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=ism.scoring is None
+        session,
+        importance,
+        importance_of,
+        ism.target,
+        maps_are_ism=True,
+        windows=None if ism.scoring is None else input_windows(session, None),
     )
     written = session.write([one.values[0] for one in maps], f"mutagenesis {maps[0].names[0]}", importance)
     notes = join_notes(variant_notes, (one.text() for one in checks))

@@ -231,14 +231,6 @@ def _read_vcf(given: VariantInput, genome: Genome, length: int, fix: Sequence[st
     return Loci(loci, alleles, [*given.notes, *check.findings, *notes])
 
 
-def batches_of_equal_length(loci: Sequence[Locus], queries: Sequence[int | None] | None = None) -> list[list[int]]:
-    """Return batches of at most 256 indices of loci with equal length and equal query."""
-    groups: dict[tuple[int, int | None], list[int]] = {}
-    for i, locus in enumerate(loci):
-        groups.setdefault((len(locus.codes), queries[i] if queries else None), []).append(i)
-    return [numbers[i : i + 256] for numbers in groups.values() for i in range(0, len(numbers), 256)]
-
-
 def write_maps(path: Path, loci: Sequence[Locus], maps: Sequence[Floats], what: str) -> None:
     """Write a .npz without pickles: names, chroms, starts, `what`, and for each locus codes_i [L] and map_i [L] or [L, 4].
 

@@ -85,11 +85,13 @@ class AttentionOptions:
     layers: Sequence[int] = (-1,)  # numbers from 0; negative numbers count from the last layer
     heads: Sequence[int] = ()
     query: int | str | None = None  # number of a token or bin; "tss": the bin of the TSS nearest to the middle of a locus
+    context: int | None = None  # bases that a track model reads around a region; None: those of the model
 
     def __post_init__(self) -> None:
         check_choice("profile", self.profile or "viz", get_args(Profile))
         whole_numbers("layers", self.layers, "0,5,-1")
         whole_numbers("heads", self.heads or (0,), "0,3")
+        check_number("context", self.context, 1, "bases")
         if self.query != "tss":
             check_kind("query", self.query, int, "the number of a token or bin, or tss with genes")
 
@@ -111,7 +113,7 @@ class IsmOptions:
     shifts: str | Sequence[int] = "0"  # of the windows, in bases; scores are averaged over them
     indels: Indels = "realign"
     anchor: Anchor = "grid"
-    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; "model": the values that it predicts
+    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; as in docs/track-scores.md
     tile: Tile | None = None  # for a fine-tuned model: combine several windows; None: one window, or the mean over `shifts`
 
     def __post_init__(self) -> None:
@@ -151,12 +153,20 @@ class AttributionOptions:
     output: str | None = None  # class of a fine-tuned model; by default the last
     tracks: str | Sequence[int] | None = None  # tracks to sum; by default all
     head: str | None = None
+    context: int | None = None  # bases that a track model reads around a region; None: those of the model
+    bins: str | None = (
+        None  # to sum: "region" or a place such as chr20:1,050,001-1,050,200; None or "all": all that it predicts
+    )
+    gene: str | None = None  # sum the bins of the exons of a gene of `gtf`
     n_steps: int | None = None  # steps of integrated gradients; None: N_STEPS
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, get_args(Method))
         check_kind("output", self.output, str, "the name of a class")
         check_tracks("tracks", self.tracks)
+        check_number("context", self.context, 1, "bases")
+        check_kind("bins", self.bins, str, "all, region, or a place such as chr20:1,050,001-1,050,200")
+        check_kind("gene", self.gene, str, "the name of a gene")
         check_number("n_steps", self.n_steps, 2)
         if self.n_steps is not None and self.method != "integrated":
             raise OptionError("n_steps", f"needs the method integrated, found {self.method}; leave it out, or change it.")

@@ -17,11 +17,11 @@ from genoformer.errors import ConfigError
 from genoformer.files import write_text
 from genoformer.genome.codes import Codes, N
 from genoformer.inference.runtime import Floats, evaluating
+from genoformer.interpretation.input_windows import InputWindows
 from genoformer.interpretation.ism import mutageneses, substitutions
-from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.session import MapFunction, Result, Session
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.models.base import PredictsBases, PredictsTracks, has
+from genoformer.models.base import PredictsBases, has
 from genoformer.progress import Stage
 from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.scores import SCORES
@@ -159,26 +159,27 @@ def check_loci(
     session: Session,
     maps: Sequence[Floats],
     maps_of: MapFunction,
-    target: AttributionTarget,
+    target: AttributionTarget | Sequence[AttributionTarget],
     *,
     maps_are_ism: bool = False,
-    sequence_only: bool = True,
+    windows: InputWindows | None = None,
 ) -> tuple[list[MapChecks], Result]:
     """Return the sanity checks of each locus with a figure, and write audit.tsv; nothing if they are not requested.
 
-    maps_are_ism: skip the comparison with ISM. sequence_only: the model reads the sequence of the locus without the genome
-    around it.
+    target: of all loci, or of each of them. maps_are_ism: skip the comparison with ISM. windows: the sequences around the loci
+    that the model reads; by default the loci alone.
     """
     if not session.request.sanity_checks or not session.drawn:
         return [], Result()
     stage = Stage(session.progress, "sanity checks", len(session.drawn))
     shuffled_maps = maps_of(shuffled(session.model), session.drawn)
     changes = _known_changes(session, maps_are_ism)
+    targets = [target] * len(session.drawn) if isinstance(target, AttributionTarget) else target
+    around = windows or InputWindows()
     checks = []
     with evaluating(session.model, session.request.device) as model:
         for i, locus in enumerate(session.drawn):
-            window, start = (locus.codes, 0) if sequence_only else _input_window(session, locus)
-            output = partial(_output_in_window, target, model, window, start)
+            output = partial(_output_in_window, targets[i], model, *around.of(locus))
             checks.append(check_map(locus.codes, maps[i], shuffled_maps[i], output, changes[i]))
             stage.add(1)
     return checks, _write_checks(session, checks)
@@ -210,18 +211,6 @@ def _output_in_window(target: AttributionTarget, model: Any, window: Codes, star
     edited = np.tile(window, (len(codes), 1))
     edited[:, start : start + codes.shape[1]] = codes
     return target.compute(model, edited, window)
-
-
-def _input_window(session: Session, locus: Locus) -> tuple[Codes, int]:
-    """Return the input window of a track model around a locus, and the index of the locus in it."""
-    if not has(session.model, PredictsTracks) or session.genome is None:
-        return locus.codes, 0
-    length = session.model.config.context_length
-    start = (length - len(locus.codes)) // 2
-    if start < 0:
-        n = len(locus.codes)
-        raise ConfigError(f"{locus.name}: the region has {n:,} bases, the model's window {length:,}; give a shorter length.")
-    return session.genome.window(locus.chrom, locus.start - start, length), start
 
 
 def _write_checks(session: Session, checks: Sequence[MapChecks]) -> Result:

@@ -36,6 +36,12 @@ class AttributionTarget(NamedTuple):
     head: str | None = None
     tracks: Sequence[int] = ()  # empty: all tracks of the head
     bins: tuple[int, int] | None = None  # first bin and number of bins in the window; None: the bins that the model predicts
+    bin_numbers: tuple[int, ...] = ()  # bins in the window, which need not be neighbours, in place of `bins`
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for equal targets; it can be hashed."""
+        return self._replace(tracks=tuple(self.tracks))
 
     @classmethod
     def default(cls, model: Any) -> AttributionTarget:
@@ -70,28 +76,30 @@ class AttributionTarget(NamedTuple):
         """Return the sum of the tracks over the bins, [B]. long: minimum number of bases of a sequence computed in parts."""
         if reference is not None and codes.shape[1] >= long:  # a full pass is faster than finding the changes of short ones
             return self._edited_track_sum(model, codes, reference)
-        predictor, bins = TrackPredictor(model, self.head), Bins(*self._bins(model, codes.shape[1]))
+        predictor, bins = TrackPredictor(model, self.head), Bins(*self.bins_in(model, codes.shape[1]))
         tracks = self._tracks(model).to(predictor.device)
         short = codes.shape[1] < long  # only long sequences are tiled
+        chosen = self._chosen(bins.first)
 
         def run(part: slice) -> Tensor:
             onehot = one_hot(torch.from_numpy(codes[part]).to(predictor.device)).to(predictor.dtype) if short else None
             embedding = (
                 model.embed(onehot, bins, predictor.head) if onehot is not None else predictor.engine.embed(codes[part], bins)
             )
-            return model.tracks(embedding, predictor.head, tracks).sum((1, 2))
+            return model.tracks(embedding[..., chosen], predictor.head, tracks).sum((1, 2))
 
         return run_batched(run, len(codes), max(1, (1 << (14 if short else 18)) // codes.shape[1]), ())
 
     def _edited_track_sum(self, model: Any, codes: Codes, reference: Codes) -> Floats:
         """Return the sums for edited copies of one sequence; only the changed part of the trunk is computed again."""
-        first, n = self._bins(model, len(reference))
+        first, n = self.bins_in(model, len(reference))
         predictor, n_all = TrackPredictor(model, self.head, 0), len(reference) // self._head(model).bin_size
         batch_size = max(1, _MAX_VALUES // (n_all * max(n_all, model.config.width)))
         windows = [WindowRequest(0, len(reference), list(codes))]
         predictions = predictor.predict_edits(reference, windows, tracks=self._tracks(model).numpy(), batch_size=batch_size)
         next(predictions)  # of the reference itself
-        return np.concatenate([one.tracks[:, :, first : first + n].sum((1, 2)) for one in predictions])
+        chosen = self._chosen(first)
+        return np.concatenate([one.tracks[:, :, first : first + n][:, :, chosen].sum((1, 2)) for one in predictions])
 
     def base_log2_prob(self, model: Any, codes: Codes, reference: Codes | None = None) -> Floats:
         """Return the mean of log2 P(base | all other bases) over at most 32 bases, evenly spaced, [B]."""
@@ -115,7 +123,8 @@ class AttributionTarget(NamedTuple):
             return _Column(OneHotModel(model), self.number)
         if has(model, PredictsTracks):
             tracks = self._tracks(model).to(next(model.parameters()).device)
-            return _Summed(TrackSum(model, model.head_named(self.head), tracks, *self._bins(model, length)))
+            first, n = self.bins_in(model, length)
+            return _Summed(TrackSum(model, model.head_named(self.head), tracks, first, n, self._chosen(first)))
         raise ConfigError("a language model has no output to explain; give a fine-tuned model, or use `interpret ism`.")
 
     def name(self, model: Any) -> str:
@@ -133,11 +142,18 @@ class AttributionTarget(NamedTuple):
             raise ConfigError(f"track {unknown[0]}: the head has {n:,} tracks, numbered from 0.")
         return torch.tensor(self.tracks or range(n))
 
-    def _bins(self, model: Any, length: int) -> tuple[int, int]:
+    def bins_in(self, model: Any, length: int) -> tuple[int, int]:
+        """Return the first bin in a window and the number of bins, from which the bins of the target are taken."""
+        if self.bin_numbers:
+            return min(self.bin_numbers), max(self.bin_numbers) - min(self.bin_numbers) + 1
         head = self._head(model)
         few = length // head.bin_size < head.target_bins  # window shorter than the model's: use all of its bins
         bins = model.bins_of(length, 0 if few else None, self.head)
         return self.bins or (bins.first, bins.n)
+
+    def _chosen(self, first: int) -> slice | list[int]:
+        """Return the bins of the target among those of `bins_in`, of which `first` is the first."""
+        return [number - first for number in self.bin_numbers] or slice(None)
 
     def _head(self, model: Any) -> Head:
         head: Head = model.track_heads[model.head_named(self.head)]

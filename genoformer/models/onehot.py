@@ -86,14 +86,19 @@ class OneHotModel(nn.Module):
 class TrackSum(nn.Module):
     """One-hot DNA [B, 4, L] -> sum over bins of some tracks of a track model, [B, K]: the target of attributions."""
 
-    def __init__(self, model: TrackModel, head: str, tracks: Tensor, first: int, n: int) -> None:
-        """Store the model and the target; first, n: the summed bins, counted over all bins of the window."""
+    def __init__(
+        self, model: TrackModel, head: str, tracks: Tensor, first: int, n: int, chosen: slice | list[int] = slice(None)
+    ) -> None:
+        """Store the model and the target.
+
+        first, n: the summed bins, counted over all bins of the window. chosen: those of them that are summed; by default all.
+        """
         super().__init__()
-        self.model, self.head, self.first, self.n = model, head, first, n
+        self.model, self.head, self.first, self.n, self.chosen = model, head, first, n, chosen
         self.register_buffer("numbers", tracks, persistent=False)
         self.numbers: Tensor
         self.train(model.training)
 
     def forward(self, onehot: Tensor) -> Tensor:
-        embedding = self.model.embed(onehot, 0, self.head)[..., self.first : self.first + self.n]
+        embedding = self.model.embed(onehot, 0, self.head)[..., self.first : self.first + self.n][..., self.chosen]
         return self.model.tracks(embedding, self.head, self.numbers).sum(-1)

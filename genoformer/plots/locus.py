@@ -249,7 +249,7 @@ def attention_map(
     ax.set_ylabel("query position", fontsize="small")
     ax.set_xlabel(f"key position on {chrom}" if chrom else "key position", fontsize="small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045, extend="max" if (matrix > top).any() else "neither")
-    bar.set_label("attention weight (rows sum to 1)", fontsize="small")
+    bar.set_label("attention weight\n(rows of the whole window sum to 1)", fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
     return ax
 

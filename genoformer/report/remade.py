@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast, get_args
 
 from genoformer.errors import ConfigError
-from genoformer.formats.squashed_scale import Scale
+from genoformer.formats.squashed_scale import SCALES
 from genoformer.genome.reference import Genome
 from genoformer.models.base import Classifies, Model, PredictsPairs, PredictsTracks, has
 from genoformer.scoring.score_types import Score
@@ -97,7 +97,7 @@ def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome,
     tracks = [int(text) for text in options["tracks"].split(",")] if "tracks" in options else None
     of_tracks = None
     if how or tracks or "head" in options:
-        scale: Scale = "model" if options.get("scale") == "model" else "original"
+        scale = next((name for name in SCALES if name == options.get("scale")), SCALES[0])
         of_tracks = TrackOptions(options.get("head"), tracks=tracks, settings=AlleleComparison(**how), scale=scale)
     return make_scorer(genome, replace(settings, tracks=of_tracks))
 

@@ -41,9 +41,17 @@ class TrackSelection(NamedTuple):
 
     @classmethod
     def with_pairs(
-        cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64], squashed: Sequence[SquashedScale | None]
+        cls,
+        tracks: NDArray[np.int64],
+        strand_pairs: NDArray[np.int64],
+        squashed: Sequence[SquashedScale | None],
+        copies: int = 1,
     ) -> TrackSelection:
-        """Select tracks [K]; strand_pairs: number of the track on the other strand, for every track of the head."""
+        """Select tracks [K]; strand_pairs: number of the track on the other strand, for every track of the head.
+
+        copies: number of times that the tracks follow one another, each with its part of the squashed scale.
+        """
+        tracks = np.tile(tracks, copies)
         predicted = np.unique(np.concatenate([tracks, strand_pairs[tracks]]))
         forward, backward = np.searchsorted(predicted, tracks), np.searchsorted(predicted, strand_pairs[tracks])
         return cls(predicted, forward, backward, squashed)
@@ -103,6 +111,12 @@ class AllelePredictor:
     def copy(self) -> Self:
         """Return a shallow copy."""
         return copy.copy(self)
+
+    def with_selection(self, selection: TrackSelection) -> Self:
+        """Return a copy that predicts other tracks of the head, or the same on another scale."""
+        other = self.copy()
+        other.selection = selection
+        return other
 
     def reference(self) -> AllelePredictor:
         """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
@@ -276,6 +290,11 @@ class WindowEvidence:
     extent: tuple[int, int]  # bases of the variant, with the base before an insertion or deletion
     pushed_out: Floats | None = None  # share [N] of each bin that an insertion has pushed out of the alternative; None: of none
 
+    def of_tracks(self, rows: slice) -> WindowEvidence:
+        """Return the evidence of some tracks."""
+        predicted = AllelePair(*(tracks[rows] for tracks in self.predicted))
+        return replace(self, predicted=predicted, alternative=self.alternative[rows])
+
     def parts(self) -> Iterator[tuple[slice, WindowEvidence]]:
         """Yield the evidence of some tracks at a time, so that their values in float64 stay in the cache, with their indices.
 
@@ -285,8 +304,7 @@ class WindowEvidence:
         size = max(1, _VALUES_AT_ONCE // n_bins)
         for first in range(0, n_tracks, size):
             rows = slice(first, first + size)
-            predicted = AllelePair(*(tracks[rows] for tracks in self.predicted))
-            yield rows, replace(self, predicted=predicted, alternative=self.alternative[rows])
+            yield rows, self.of_tracks(rows)
 
     @cached_property
     def sides(self) -> AllelePair:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from genoformer.formats.squashed_scale import UndoneSteps
 from genoformer.scoring.formulas import coverage_ratio, largest_shape_change, sar, usage_ratio
 from genoformer.scoring.gene_inputs import ExonTracks, SiteCoverage, SpanShapes, TranscriptTracks
 from genoformer.scoring.score_types import Score
+
+KEEPS_FACTOR = UndoneSteps(factor=False)  # borzoi_sed.py, borzoi_sad.py and snps.py: `untransform_preds1(preds, targets)`
+KEEPS_SOFT_CLIP = UndoneSteps(soft_clip=False)  # borzoi_sed_paqtl_cov.py: `unscale=True, unclip=False`
 
 BORZOI_SCORES = (
     Score(
@@ -19,6 +23,7 @@ BORZOI_SCORES = (
             "without a gene."
         ),
         function=sar,
+        published_steps=KEEPS_FACTOR,
     ),
     Score(
         "LOGSED_ISOFORM",
@@ -32,6 +37,7 @@ BORZOI_SCORES = (
             "one."
         ),
         function=sar,
+        published_steps=KEEPS_FACTOR,
     ),
     Score(
         "COVR",
@@ -46,6 +52,7 @@ BORZOI_SCORES = (
         ),
         function=coverage_ratio,
         joins_tracks=True,
+        published_steps=KEEPS_SOFT_CLIP,
     ),
     Score(
         "COVR3",
@@ -60,6 +67,7 @@ BORZOI_SCORES = (
         ),
         function=usage_ratio,
         joins_tracks=True,
+        published_steps=KEEPS_SOFT_CLIP,
     ),
     Score(
         "NDI",
@@ -72,5 +80,6 @@ BORZOI_SCORES = (
             "Borzoi); needs --gtf, missing without a gene."
         ),
         function=largest_shape_change,
+        published_steps=KEEPS_FACTOR,
     ),
 )

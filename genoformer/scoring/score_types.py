@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.squashed_scale import ALL_STEPS, UndoneSteps
 from genoformer.genome.variants import Status
 from genoformer.scoring.score_inputs import Alleles, ScoreInput
 from genoformer.writers import Column, Floats
@@ -40,6 +41,7 @@ class Score(NamedTuple):
     function: Callable[[Floats, Floats], Floats]
     zero_at_reference: bool = True  # REF compared with itself gives 0
     joins_tracks: bool = False  # the value of a track depends on the other tracks that are scored
+    published_steps: UndoneSteps = ALL_STEPS  # of a squashed scale, that the script of the score undoes (`--scale published`)
 
     @property
     def of_tracks(self) -> bool:
@@ -59,3 +61,8 @@ class Score(NamedTuple):
     @property
     def column(self) -> Column:
         return Column(self.name, self.unit, self.meaning)
+
+
+def published_steps(scores: Iterable[Score]) -> list[UndoneSteps]:
+    """Return the steps of a squashed scale that the scripts of some scores undo, each once; all without a score of tracks."""
+    return list(dict.fromkeys(score.published_steps for score in scores if score.of_tracks)) or [ALL_STEPS]

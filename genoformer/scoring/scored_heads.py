@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.genes import Genes
+from genoformer.inference.head_readers import heads_named
 from genoformer.models.base import CONTACTS, JUNCTIONS, TRACKS, Head, PredictsPairs, has
 from genoformer.models.track_model import TrackModel, head_named, named_heads
 from genoformer.scoring.score_types import Score
@@ -30,12 +30,7 @@ def chosen_heads(model: Any, names: str | Sequence[str] | None) -> list[str]:
 
     Raises ConfigError for a name or pattern without a head, with the names of all heads.
     """
-    heads = list(scored_heads(model))
-    chosen: list[str] = []
-    for name in [names] if isinstance(names, str) or names is None else names:
-        matched = [] if name is None or name in heads else [head for head in heads if fnmatchcase(head, name)]
-        chosen += matched or [scored_head(model, name)]
-    return list(dict.fromkeys(chosen))
+    return [scored_head(model, None)] if names is None else heads_named(scored_heads(model), names)
 
 
 def fits_head(model: Any, head: str, score: Score) -> bool:

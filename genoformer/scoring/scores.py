@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from genoformer.errors import ConfigError
 from genoformer.scoring.alphagenome_scores import ALPHAGENOME_SCORES
-from genoformer.scoring.borzoi_scores import BORZOI_SCORES
+from genoformer.scoring.borzoi_scores import BORZOI_SCORES, KEEPS_FACTOR
 from genoformer.scoring.formulas import (
     change,
     cosine_distance,
@@ -177,6 +177,7 @@ SCORES: Scores = Scores(
                 "Sum of alt - ref over the bins of the window; positive: the alternative has more of what the track measures."
             ),
             function=sad,
+            published_steps=KEEPS_FACTOR,
         ),
         Score(
             "SAR",
@@ -186,6 +187,7 @@ SCORES: Scores = Scores(
             unit="log2",
             meaning="log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of the window; 1: twice as much.",
             function=sar,
+            published_steps=KEEPS_FACTOR,
         ),
         Score(
             "LOGSAD",
@@ -197,6 +199,7 @@ SCORES: Scores = Scores(
                 "Sum over the bins of log2(1 + alt) - log2(1 + ref): every bin counts by its ratio (logSUM of baskerville)."
             ),
             function=log_sad,
+            published_steps=KEEPS_FACTOR,
         ),
         Score(
             "SAX",
@@ -206,6 +209,7 @@ SCORES: Scores = Scores(
             unit="units of the track",
             meaning="alt - ref of the one bin in which the two differ most.",
             function=sax,
+            published_steps=KEEPS_FACTOR,
         ),
         Score(
             "D1",
@@ -215,6 +219,7 @@ SCORES: Scores = Scores(
             unit="units of the track",
             meaning="Sum over the bins of |alt - ref|; what moves without changing the sum is seen too.",
             function=d1,
+            published_steps=KEEPS_FACTOR,
         ),
         Score(
             "D2",
@@ -227,6 +232,7 @@ SCORES: Scores = Scores(
                 "The score of a strand pair is the square root of the sum of the two squares."
             ),
             function=d2,
+            published_steps=KEEPS_FACTOR,
         ),
         Score(
             "JS",
@@ -239,6 +245,7 @@ SCORES: Scores = Scores(
                 "alt. The 25th percentile of ref is added to both tracks, and each is divided by its sum (baskerville's JS)."
             ),
             function=js,
+            published_steps=KEEPS_FACTOR,
         ),
         Score(
             "SAD501",

@@ -52,7 +52,7 @@ class TrackOptions:
     genes: Genes | None = None
     settings: AlleleComparison = DEFAULT_COMPARISON
     matrix: bool = False  # True: also return the values of every track
-    scale: Scale = "original"  # of a model with a squashed scale: undone; "model": the values that the model predicts
+    scale: Scale = "original"  # of a model with a squashed scale: undone; "published": as far as by the script of each score
 
 
 Tile = Literal["mean", "max"]

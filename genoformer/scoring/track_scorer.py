@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.formats.squashed_scale import squashed_scale
+from genoformer.formats.squashed_scale import ALL_STEPS, Scale, squashed_scale
 from genoformer.formats.track_strands import signs_of
 from genoformer.formats.track_table import on_strand
 from genoformer.formats.vcf import Record
@@ -32,7 +32,7 @@ from genoformer.scoring.allele_contacts import ContactPredictor
 from genoformer.scoring.allele_junctions import JunctionPredictor
 from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, TrackSelection, WindowEvidence
 from genoformer.scoring.gene_inputs import ItemInput
-from genoformer.scoring.score_types import Score, ScoreBatch
+from genoformer.scoring.score_types import Score, ScoreBatch, published_steps
 from genoformer.scoring.scored_heads import check_ensemble, check_scores, scored_head, scored_heads
 from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
 from genoformer.scoring.track_scores import Item, Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
@@ -94,12 +94,20 @@ class TrackScorer:
         )
         self.windows = Windows(genome, self.window, self.bin_size, self.settings.anchor, self.settings.indels)
         self.scale = options.scale if any(one.squashed_scale for one in shapes) else None
-        squashed = [  # each model by the rule of its own training
-            squashed_scale(
-                one.squashed_scale, options.targets or one.table or self.targets, self.tracks.tolist(), options.scale
-            )
-            for one in shapes
-        ]
+        self.steps = published_steps(self.scores) if self.scale == "published" else [ALL_STEPS]
+        squashed, all_undone = (  # each model by the rule of its own training
+            [
+                squashed_scale(
+                    one.squashed_scale,
+                    options.targets or one.table or self.targets,
+                    self.tracks.tolist(),
+                    options.scale,
+                    steps,
+                )
+                for one in shapes
+            ]
+            for steps in (self.steps, [ALL_STEPS])
+        )
         self.strands = self.targets.strands[self.tracks] if self.targets else np.full(len(self.tracks), ".")
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
         self.predictor = PREDICTORS[shape.kind](
@@ -108,13 +116,14 @@ class TrackScorer:
                 self.models,
                 self.windows,
                 self.head,
-                TrackSelection.with_pairs(self.tracks, strand_pairs, squashed),
+                TrackSelection.with_pairs(self.tracks, strand_pairs, squashed, len(self.steps)),
                 self.both_strands,
                 batch_size,
                 [score.input for score in self.scores],
                 self.genes,
             )
         )
+        self.shown = TrackSelection.with_pairs(self.tracks, strand_pairs, all_undone)
         self.bins = self.predictor.bins
         furthest = self.bins.n * self.bin_size // 4
         if far := [shift for shift in self.settings.shifts if abs(shift) > furthest]:
@@ -153,6 +162,11 @@ class TrackScorer:
         return int((STRETCH - 1) * self.window) if self.settings.anchor == "grid" else 0
 
     @property
+    def shown_scale(self) -> Scale | None:
+        """Scale of the tracks in figures, which is that of the scores unless each score has its own."""
+        return "original" if self.scale == "published" else self.scale
+
+    @property
     def options(self) -> dict[str, str]:
         options = {
             "context": str(self.window),
@@ -179,7 +193,7 @@ class TrackScorer:
         table = [(track.identifier, track.strand_pair) for track in self.targets or ()]
         if self.targets is not None and (strands := "".join(self.targets.strands)) != signs_of(self.targets):
             hashes |= {"strands of tracks": hashlib.sha256(strands.encode()).hexdigest()}
-        if self.scale == "original":
+        if self.scale in ("original", "published"):
             scales = [(track.scale, track.clip_soft, track.sum_stat) for track in self.targets or ()]
             hashes |= {"scales of tracks": hashlib.sha256(repr(scales).encode()).hexdigest()}
         return hashes | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
@@ -238,14 +252,17 @@ class TrackScorer:
         return self._averaged(lambda shift: self.windows.jobs(variants, shift))
 
     def compared(self, variant: Variant) -> list[Compared]:
-        """Return the tracks behind the scores of a variant for each shift, averaged over the models of an ensemble."""
-        results = []
+        """Return the tracks behind the scores of a variant for each shift, averaged over the models of an ensemble.
+
+        They are on the `shown_scale`.
+        """
+        results, predictor = [], self.predictor.with_selection(self.shown)
         for shift in self.settings.shifts:
             (job,) = jobs = self.windows.jobs([variant], shift)
             evidence = [
-                self.predictor.evidence(alleles)
-                for reader in self.predictor.readers
-                for alleles in self.predictor.predict(reader, jobs, whole=True)
+                predictor.evidence(alleles)
+                for reader in predictor.readers
+                for alleles in predictor.predict(reader, jobs, whole=True)
             ]
             ref, alt = (np.mean(sides, axis=0) for sides in zip(*(of.sides for of in evidence), strict=True))
             results.append(Compared(shift, job, evidence[0].grid.start, ref, alt))
@@ -316,19 +333,35 @@ class TrackScorer:
 
     def _values(self, evidence: WindowEvidence) -> TrackScores:
         values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
-        for rows, part in evidence.parts():
-            for i, score in enumerate(self.scores):
-                if not score.of_tracks and rows.start:
-                    continue
-                pair = score.input.from_tracks(part)
-                if pair is not None:
-                    values[i, rows if score.of_tracks else slice(1)] = score.function(pair.ref, pair.alt)
-        return TrackScores(values, self._of_items(evidence))
+        items: dict[Item, Floats] = {}
+        for number, of_step in enumerate(self._by_steps(evidence)):
+            chosen = [i for i, score in enumerate(self.scores) if self._step_of(score) == number]
+            for rows, part in of_step.parts():
+                for i in chosen:
+                    score = self.scores[i]
+                    if not score.of_tracks and rows.start:
+                        continue
+                    pair = score.input.from_tracks(part)
+                    if pair is not None:
+                        values[i, rows if score.of_tracks else slice(1)] = score.function(pair.ref, pair.alt)
+            items |= self._of_items(of_step, [i for i in self.layout.of_genes if i in chosen])
+        return TrackScores(values, items)
 
-    def _of_items(self, evidence: WindowEvidence) -> dict[Item, Floats]:
+    def _by_steps(self, evidence: WindowEvidence) -> list[WindowEvidence]:
+        """Return the evidence with each of `steps` undone."""
+        if len(self.steps) == 1:
+            return [evidence]
+        n = len(self.tracks)
+        return [evidence.of_tracks(slice(first, first + n)) for first in range(0, n * len(self.steps), n)]
+
+    def _step_of(self, score: Score) -> int:
+        """Return the index in `steps` of a score; the first for a score of embeddings."""
+        return self.steps.index(score.published_steps) if len(self.steps) > 1 and score.of_tracks else 0
+
+    def _of_items(self, evidence: WindowEvidence, scores: Sequence[int]) -> dict[Item, Floats]:
         """Return the scores of each gene and transcript in the window; NaN on tracks of the other strand."""
         items = {}
-        for i in self.layout.of_genes:
+        for i in scores:
             source = cast(ItemInput, self.scores[i].input)
             assert self.genes is not None
             for number, strand, pair in source.items(evidence, self.genes):

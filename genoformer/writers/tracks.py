@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -238,6 +239,22 @@ SINKS: dict[str, Callable[[TrackOutput], AbstractContextManager[TrackSink]]] = {
 }
 
 
+FOLDER = ""  # kind of an output that is a folder of bigWigs
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of an output, a key of SINKS, or the suffix of an unknown kind."""
+    return FOLDER if path.is_dir() else next((s for s in SINKS if s and path.name.lower().endswith(s)), path.suffix.lower())
+
+
+def parts_of(sink: TrackSink, sizes: Sequence[int]) -> list[TrackSink]:
+    """Return a sink for each of several groups of tracks of a sink; only a folder of bigWigs has more than one."""
+    if len(sizes) == 1 or not isinstance(sink, BigWigTracks):
+        return [sink]
+    ends = list(accumulate(sizes))
+    return [BigWigTracks(sink.files[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+
+
 def new_sink(output: TrackOutput) -> AbstractContextManager[TrackSink]:
     """Return a sink for predictions by suffix: bigWig, Parquet, TSV, figure; without one, a folder with a bigWig per track.
 
@@ -245,7 +262,7 @@ def new_sink(output: TrackOutput) -> AbstractContextManager[TrackSink]:
     format cannot hold.
     """
     path = output.path
-    kind = "" if path.is_dir() else next((s for s in SINKS if s and path.name.lower().endswith(s)), path.suffix.lower())
+    kind = kind_of(path)
     if kind not in SINKS:
         known = ", ".join(filter(None, SINKS))
         raise ConfigError(

@@ -97,7 +97,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         **dict.fromkeys(("annotate", "enrich"), "for gene parts"),
         "report": "for the gene and nearest TSS",
     },
-    "--head": dict.fromkeys(("score", "pairs", "haplotypes"), "takes several heads"),
+    "--head": dict.fromkeys(("score", "pairs", "haplotypes", "predict"), "takes several heads"),
     "--json": {
         "score": "also prints the input check",
         "models list": "a list of entries",
@@ -138,6 +138,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         "enrich": "also selects controls",
     },
     "--resamplings": {"benchmark run": "of the items"},
+    "--scale": {"predict": "of tracks, which have no published scale"},
     "--score": {"enrich": "a column of the input"},
     "--scores": dict.fromkeys(
         ("calibrate", "haplotypes", "pairs", "evaluate variants", "benchmark run"), "other scores by default"

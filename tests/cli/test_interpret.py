@@ -91,20 +91,45 @@ def test_every_profile_of_every_model(folder, tmp_path, profile, model) -> None:
         assert found["map_1"].max() > 0
 
 
-@pytest.mark.parametrize("command", [("attention",), ("attribution", "--head", "human", "--tracks", "0")])
-def test_regions_of_a_track_model_are_widened_to_whole_bins(folder, tmp_path, command) -> None:
+def test_regions_of_a_track_model_are_widened_to_whole_bins_for_attention(folder, tmp_path) -> None:
     bed = tmp_path / "r.bed"
     bed.write_text("chr1\t300\t340\tone\nchr1\t600\t605\ttwo\nchr1\t0\t3\tthree\n")
-    done = run(folder, tmp_path / "out", *command, bed, "-m", folder / "tracks", "--figures", 0)
+    done = run(folder, tmp_path / "out", "attention", bed, "-m", folder / "tracks", "--figures", 0)
     assert done.exit_code == 0, done.output
     assert "2 regions are widened around the middle to whole bins, a multiple of 8 bases; give a length for" in done.output
     with np.load(tmp_path / "out" / "maps.npz") as found:
         assert found["starts"].tolist() == [300, 599, -2]
         assert [len(found[f"map_{i}"]) for i in range(3)] == [40, 8, 8]
         assert found["codes_2"][:2].tolist() == [4, 4]  # N before the contig
-    done = run(folder, tmp_path / "long", *command, bed, "-m", folder / "tracks", "--figures", 0, "--length", 12)
+
+
+@pytest.mark.parametrize("command", [("attention",), ("attribution", "--head", "human", "--tracks", "0")])
+def test_a_track_model_reads_its_context_around_a_region(folder, tmp_path, command) -> None:
+    bed = tmp_path / "r.bed"
+    bed.write_text("chr1\t600\t612\ttwo\n")
+
+    def mapped(out: str, *options: object) -> np.ndarray:
+        done = run(folder, tmp_path / out, *command, bed, "-m", folder / "tracks", "--figures", 0, *options)
+        assert done.exit_code == 0, done.output
+        with np.load(tmp_path / out / "maps.npz") as found:
+            return found["map_0"]
+
+    length = registry.load(folder / "tracks").config.context_length
+    whole, part = mapped("whole", "--length", length), mapped("part", "--length", 16)
+    middle = slice(length // 2 - 8, length // 2 + 8)
+    np.testing.assert_allclose(part, whole[middle], rtol=1e-5, atol=1e-7 * np.abs(whole).max())
+    assert not np.allclose(mapped("alone", "--length", 16, "--context", 16), part)
+    for context, text in (
+        (8, "is 8 bases, expected those of the longest region, 12, or more"),
+        (20, "20 bases is not a whole"),
+    ):
+        options = ("-m", folder / "tracks", "--context", context, "--length", 12)
+        done = run(folder, tmp_path / "no", *command, bed, *options)
+        assert done.exit_code == 2
+        assert text in done.output
+    done = run(folder, tmp_path / "no", "attention", folder / "r.bed", "-m", folder / "tokens", "--context", 512)
     assert done.exit_code == 2
-    assert "a window of 12 bases is not a whole number of bins of 8 bases" in done.output
+    assert "--context is of a track model on a genome" in done.output
 
 
 def test_motifs_say_what_each_stage_left(folder, tmp_path) -> None:

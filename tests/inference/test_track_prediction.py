@@ -13,7 +13,7 @@ from genoformer.errors import CheckpointError, ConfigError, ContigError
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N, encode, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.inference import track_prediction
+from genoformer.inference import head_readers
 from genoformer.inference.regions import resolve_regions
 from genoformer.inference.runtime import Runtime
 from genoformer.inference.track_prediction import TrackSelection, head_tracks, kept_bins, predict_tracks
@@ -42,7 +42,7 @@ class Counting:
 
     device = torch.device("cpu")
 
-    def __init__(self, model, head, n_bins: int) -> None:
+    def __init__(self, model, head, n_bins: int, others=()) -> None:
         self.n_bins = n_bins
 
     def __call__(self, codes, batch_size: int):
@@ -62,7 +62,7 @@ def predicted(genome: Genome, model, intervals, tracks=(0, 1), *, strand_pairs=N
 
 @pytest.mark.parametrize("region", ["chr1", "chr1:1-1,000", "chr1:14-30", "chr1:121-391", "chr1:985-", "2", "chr3", "chr1:64"])
 def test_every_bin_is_counted_where_it_lies(genome: Genome, monkeypatch, region: str) -> None:
-    monkeypatch.setattr(track_prediction, "TrackPredictor", Counting)
+    monkeypatch.setattr(head_readers, "TrackPredictor", Counting)
     asked = resolve_regions(genome, region=region).intervals
     ((chrom, rows),) = asked.items()
     ((begin, stop),) = rows.tolist()
@@ -78,7 +78,7 @@ def test_every_bin_is_counted_where_it_lies(genome: Genome, monkeypatch, region:
 
 
 def test_many_regions_come_in_order_each_bin_once(genome: Genome, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(track_prediction, "TrackPredictor", Counting)
+    monkeypatch.setattr(head_readers, "TrackPredictor", Counting)
     (tmp_path / "a.bed").write_text("2\t0\t9\nchr1\t500\t510\nchr1\t100\t103\nchr1\t505\t520\nchr1\t103\t104\nchr1\t105\t109\n")
     asked = resolve_regions(genome, bed=tmp_path / "a.bed")
     places = [place[:3] for place in predicted(genome, small_enformer(), asked.intervals)]

@@ -97,7 +97,19 @@ class AlphaGenomeEngine(PlainEngine):
         """Return the output of the encoder for a window [L], and the bins of which it keeps the stages for the decoder."""
         self.model.bins_of(len(window), 0, self.head)  # refuses other lengths
         kept = NO_BINS if self.bin_size == BIN else decoded_bins(self.model, bins, len(window) // BIN)
-        return encode(self.layers, self.one_hot(window), kept), kept
+        work = self.model.shared_work
+        if work is None:
+            return encode(self.layers, self.one_hot(window), kept), kept
+        found: list[Encoded] = []
+
+        def encoded() -> tuple[Tensor, ...]:
+            found.append(encode(self.layers, self.one_hot(window), kept))
+            return (found[0].x,)
+
+        x = work.of("encoder", torch.from_numpy(np.array(window)), encoded)[0]
+        if kept.n and not found:  # the stages are not kept
+            return encode(self.layers, self.one_hot(window), kept), kept
+        return found[0] if found else Encoded(x, []), kept
 
     def stretch(self, codes: Codes) -> AlphaGenomeStretch:  # type: ignore[override]
         """Prepare a stretch of a contig [L]."""
