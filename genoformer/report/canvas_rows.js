@@ -11,11 +11,13 @@ const canvasRows = (() => {
     return new Float32Array(bytes.buffer);
   }
   const grouped = (n) => Math.round(n).toLocaleString("en");
+  // A number of three digits, with the minus sign of the other figures (U+2212).
   function short(value) {
     if (!Number.isFinite(value)) return "no value";
     if (value === 0) return "0";
     const size = Math.abs(value);
-    return size >= 1e5 || size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+    const text = size >= 1e5 || size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+    return text.replaceAll("-", "−");
   }
   function write(pen, text, x, y, { colour = pen.palette.ink, align = "left", size = 11, weight = "" } = {}) {
     pen.ctx.font = `${weight} ${size}px system-ui, sans-serif`;
