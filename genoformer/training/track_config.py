@@ -73,12 +73,12 @@ class TracksConfig:
     tracks: TrackTuningConfig = field(default_factory=TrackTuningConfig)
 
     @classmethod
-    def read(cls, path: Path | None, **changed: Any) -> TracksConfig:
-        """Read a TOML file; every field has a default, and an unknown field is refused.
+    def read(cls, source: Path | Mapping[str, Any] | None, **changed: Any) -> TracksConfig:
+        """Read a TOML file, or its tables; every field has a default, and an unknown field is refused.
 
         changed: fields of [tracks] that override the file.
         """
-        return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed))
+        return cls(**tables_with(cls, source, "tracks", TrackTuningConfig, changed))
 
 
 def shape_of(
