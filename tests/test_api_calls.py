@@ -75,6 +75,10 @@ WORK = [  # a call, and what is true of its result
     ("gf.embed(model='demo', dna=dna)", "result.shape == (160,)"),
     ("gf.annotate(vcf, peaks)", "'PEAK' in result"),
     ("gf.enrich(vcf, peaks, fasta, match='none', controls=200, resamplings=20).to_frame()", "len(result) == 1"),
+    ("gf.explain('chrS1:6000:G:A', fasta, 'demo', flank=5)", "result.ref.shape == result.alt.shape == (11, 4)"),
+    ("gf.explain(gf.Variant('S1', 6000, 'G', 'GA'), genome, model, 'PLL').plot()", "len(result) == 2"),
+    ("gf.correlate({'a': [1, 2, 3]}, [1, 2, 4])['a']", "round(result.value, 2) == 0.98"),
+    ("next(gf.read_regions(peaks.partition('=')[2]))", "result.chrom == 'chrS1'"),
     ("gf.models()", "{'name', 'licence', 'state'} <= set(result)"),
     ("gf.data()", "'hg38' in set(result['name'])"),
     ("gf.data.build", "'labelled sequences' in result.__doc__"),
@@ -125,6 +129,9 @@ ANSWERED = [  # a call, and a part of the sentence that names the right one
     ("gf.Genome(fasta)[5]", "write genome['chr1', 100:200]"),
     ("gf.report(table, folder / 'page.html')", "give the file that `genoformer score -o` wrote"),
     ("gf.classify(dna, 'demo')", "fine-tune it first"),
+    ("gf.explain('chrS1:5', fasta, 'demo')", "is no variant, expected contig, position, REF and ALT"),
+    ("gf.explain('chrS1:6000:C:A', fasta, 'demo')", "REF is C, but genome.fa.gz has G there"),
+    ("gf.demo", "it is a command: run `genoformer demo`"),
 ]
 
 
