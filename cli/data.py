@@ -216,6 +216,7 @@ def build(out: Path, fasta: Path, positives: tuple[str, ...], as_json: bool, **o
     type=click.Path(path_type=Path),
     help="TSV of tracks with the columns identifier and file, and those of Basenji and Enformer: clip, scale, sum_stat ...",
 )
+@click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
 @click.option("-w", "--windows", type=click.Path(path_type=Path), help="BED of windows; without it, windows tile the genome.")
 @click.option("--length", type=int, help="Window length in bases.  [default: that of the BED's rows; 196608 without a BED]")
 @click.option("--bin", "bin_size", default=128, show_default=True, help="Bin size in bases.")

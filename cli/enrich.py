@@ -54,7 +54,6 @@ from .verbosity import Command, print_note
 )
 @click.option(
     "--top",
-    "tops",
     type=float,
     multiple=True,
     default=[0.01],
@@ -72,7 +71,6 @@ from .verbosity import Command, print_note
 )
 @click.option(
     "--resamplings",
-    "n_resamplings",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
@@ -81,7 +79,6 @@ from .verbosity import Command, print_note
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=shared.SEED_HELP)
 @click.option(
     "--controls",
-    "n_controls",
     type=click.IntRange(min=1),
     default=200_000,
     show_default=True,
@@ -145,7 +142,7 @@ def _enrich_track(track: str, annotations: Any, output: str | None, options: dic
     from genoformer.annotation.figures import mass_rows, write_mass
     from genoformer.annotation.mass import mass_in_elements
 
-    share = mass_in_elements(track, annotations, n_resamplings=options["n_resamplings"], seed=options["seed"])
+    share = mass_in_elements(track, annotations, resamplings=options["resamplings"], seed=options["seed"])
     if output is not None:
         write_mass(Path(output), share, Path(track).name)
     return mass_rows(share), [f"{share.n_bases:,} bases with a value"]
@@ -179,15 +176,15 @@ def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
         for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
     }
-    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output", "as_json"}
+    of_tracks = {"variants", "files", "columns", "resamplings", "seed", "output", "as_json"}
     if is_track:
         for name, option in options.items():
             if name not in of_tracks:
                 raise ConfigError(f"{option} is for variants, but {ctx.params['variants']} is a bigWig; leave it out.")
-    for name in ("exclude", "sizes", "n_controls"):
+    for name in ("exclude", "sizes", "controls"):
         if name in options and (ctx.params["background"] != "auto" or "score" in options):
             raise ConfigError(f"{options[name]} is for random controls, but the controls are others; leave it out.")
-    if "tops" in options and "score" not in options:
+    if "top" in options and "score" not in options:
         raise ConfigError("--top needs --score; give --score, or leave --top out.")
 
 

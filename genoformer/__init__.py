@@ -6,7 +6,9 @@ Variants
     gf.score(variants, fasta, model)          a row for each ALT: a VCF, a DataFrame, or "chr20:1050100:A:G"
     gf.annotate(variants, sources, fasta)     a row for each ALT, with elements, genes and values of other files
     gf.enrich(variants, sources, fasta)       overlaps with elements, compared with matched controls
-    gf.report(scored_vcf, "page.html")        a page of a scored VCF
+    gf.report(scored_vcf, "page.html")        a page of a scored VCF; gf.read_scored(scored_vcf) reads its table
+    gf.explain(variant, fasta, model)         logos of both alleles, and the strongest track
+    gf.browse(model, fasta)                   a local page that predicts regions and variants on request; .url, .stop()
 DNA: f(fasta, "chr20:1,001-2,000", model), f(region, model, fasta=fasta) or f("ACGT...", model), for one or several
     gf.predict    tracks, classes or bases    gf.embed, gf.embed_tokens    vectors of sequences or tokens
     gf.classify   fine-tuned model            gf.expected      log2 P(A, C, G, T) of each base
@@ -15,6 +17,8 @@ DNA: f(fasta, "chr20:1,001-2,000", model), f(region, model, fasta=fasta) or f("A
 Training
     gf.data.build, gf.data.tracks, gf.data.simulate            sets to train on
     gf.pretrain(fasta, folder), gf.finetune(data, folder, model), gf.evaluate(data, model)
+    gf.read_tracks(folder), gf.gene_tracks(data, model, gtf)   a set with tracks; measured and predicted tracks of genes
+    gf.correlate(predictions, measured)       Pearson's r with intervals, and differences
     gf.data.audit(set), gf.benchmark(name, data, model)        leaks of a set, published benchmarks
     gf.language_batches(fasta, tokenizer, length)              masked windows for a loop of your own
 Models, data and parts
@@ -22,6 +26,7 @@ Models, data and parts
     gf.load(name), gf.save(model, folder)     an `Encoder` or another model; its tokenizer is model.tokenizer
     gf.Genome(fasta)["chr20", 1000:1100]      bases as text; gf.KmerTokenizer(6)("ACGTACGT") tokens of text
     gf.SCORES, gf.TOKENIZERS                  tables of scores and tokenizers
+    from genoformer import codes, evaluation, motifs, plots    bases as numbers, metrics, motifs of the simulation, figures
 
 Each function takes the options of its command by the same names, with the same defaults; `help` has shapes, units, errors and
 an example. The names are imported on first use, so that the import of the package is fast.
@@ -50,7 +55,9 @@ _HOME = {  # public name -> module
     "attention": "api.maps",
     "attribution": "api.maps",
     "benchmark": "api.benchmarks",
+    "browse": "api.pages",
     "classify": "api.sequences",
+    "correlate": "evaluation.correlations",
     "data": "api.catalog",
     "embed": "api.sequences",
     "embed_tokens": "api.sequences",
@@ -58,7 +65,9 @@ _HOME = {  # public name -> module
     "enrich_variants": "annotation.study",
     "evaluate": "api.training",
     "expected": "api.sequences",
+    "explain": "api.maps",
     "finetune": "api.training",
+    "gene_tracks": "api.training",
     "language_batches": "api.training",
     "load": "models.registry",
     "models": "api.catalog",
@@ -69,6 +78,11 @@ _HOME = {  # public name -> module
     "pretrain": "api.training",
     "pull": "api.catalog",
     "read_annotations": "annotation",
+    "read_labelled": "datasets.sequences",
+    "read_landmarks": "genome.genes",
+    "read_regions": "formats.bed",
+    "read_scored": "report.scored",
+    "read_tracks": "datasets.track_set",
     "read_variants": "formats.vcf",
     "report": "api.variants",
     "sample": "inference.sampling",
@@ -77,8 +91,12 @@ _HOME = {  # public name -> module
     "score_variants": "scoring.plan",
     "simulate": "simulation",
 }
-_PACKAGES = ("models", "report")  # names of packages, too, which are called like the functions of these names
-_COMMANDS = ("browse", "demo", "merge")  # which have no call here
+_PACKAGES = ("browse", "models", "report")  # names of packages, too, which are called like the functions of these names
+_MODULES = {  # name in `from genoformer import NAME` -> module, of parts that notebooks use
+    "codes": "genome.codes",  # bases as numbers
+    "motifs": "simulation.motifs",  # the matrices of the simulated world
+}
+_COMMANDS = ("demo", "merge")  # which have no call here
 _INSTEAD = {  # names that others have for it -> the call here
     "AutoModel": "load(name)",
     "AutoTokenizer": "load(name).tokenizer, or KmerTokenizer(k)",
@@ -129,7 +147,9 @@ __all__ = [
     "attention",
     "attribution",
     "benchmark",
+    "browse",
     "classify",
+    "correlate",
     "data",
     "embed",
     "embed_tokens",
@@ -137,7 +157,9 @@ __all__ = [
     "enrich_variants",
     "evaluate",
     "expected",
+    "explain",
     "finetune",
+    "gene_tracks",
     "language_batches",
     "load",
     "models",
@@ -148,6 +170,11 @@ __all__ = [
     "pretrain",
     "pull",
     "read_annotations",
+    "read_labelled",
+    "read_landmarks",
+    "read_regions",
+    "read_scored",
+    "read_tracks",
     "read_variants",
     "report",
     "sample",
@@ -159,6 +186,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _import_module(f"genoformer.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(_absent(name))
     module = _import_module(f"genoformer.{name if name in _PACKAGES else _HOME[name]}")

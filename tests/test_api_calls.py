@@ -74,7 +74,11 @@ WORK = [  # a call, and what is true of its result
     ),
     ("gf.embed(model='demo', dna=dna)", "result.shape == (160,)"),
     ("gf.annotate(vcf, peaks)", "'PEAK' in result"),
-    ("gf.enrich(vcf, peaks, fasta, match='none', n_controls=200, n_resamplings=20).to_frame()", "len(result) == 1"),
+    ("gf.enrich(vcf, peaks, fasta, match='none', controls=200, resamplings=20).to_frame()", "len(result) == 1"),
+    ("gf.explain('chrS1:6000:G:A', fasta, 'demo', flank=5)", "result.ref.shape == result.alt.shape == (11, 4)"),
+    ("gf.explain(gf.Variant('S1', 6000, 'G', 'GA'), genome, model, 'PLL').plot()", "len(result) == 2"),
+    ("gf.correlate({'a': [1, 2, 3]}, [1, 2, 4])['a']", "round(result.value, 2) == 0.98"),
+    ("next(gf.read_regions(peaks.partition('=')[2]))", "result.chrom == 'chrS1'"),
     ("gf.models()", "{'name', 'licence', 'state'} <= set(result)"),
     ("gf.data()", "'hg38' in set(result['name'])"),
     ("gf.data.build", "'labelled sequences' in result.__doc__"),
@@ -125,6 +129,9 @@ ANSWERED = [  # a call, and a part of the sentence that names the right one
     ("gf.Genome(fasta)[5]", "write genome['chr1', 100:200]"),
     ("gf.report(table, folder / 'page.html')", "give the file that `genoformer score -o` wrote"),
     ("gf.classify(dna, 'demo')", "fine-tune it first"),
+    ("gf.explain('chrS1:5', fasta, 'demo')", "is no variant, expected contig, position, REF and ALT"),
+    ("gf.explain('chrS1:6000:C:A', fasta, 'demo')", "REF is C, but genome.fa.gz has G there"),
+    ("gf.demo", "it is a command: run `genoformer demo`"),
 ]
 
 
@@ -256,7 +263,7 @@ def test_a_report_of_scored_variants(names: dict[str, Any], tmp_path: Path) -> N
 
 
 def test_enrichment_of_any_variants_is_that_of_the_file(names: dict[str, Any]) -> None:
-    options = {"n_resamplings": 20, "n_controls": 400, "sizes": {"chrS1": 500_000, "chrS2": 500_000}, "match": "none"}
+    options = {"resamplings": 20, "controls": 400, "sizes": {"chrS1": 500_000, "chrS2": 500_000}, "match": "none"}
     with gf.Genome(FASTA) as genome:
         rows = [
             gf.Variant("chrS1", at, genome["chrS1", at - 1], "ACGT"[("ACGT".index(genome["chrS1", at - 1]) + 1) % 4])
@@ -266,9 +273,9 @@ def test_enrichment_of_any_variants_is_that_of_the_file(names: dict[str, Any]) -
     by_ids = gf.enrich([f"{v.chrom}:{v.pos}:{v.ref}:{v.alt}" for v in rows], names["peaks"], **options).to_frame()
     pd.testing.assert_frame_equal(by_objects, by_ids)
     assert by_objects["n"].tolist() == [30]
-    study = gf.enrich(VCF, names["peaks"], FASTA, n_resamplings=50, n_controls=2_000)
+    study = gf.enrich(VCF, names["peaks"], FASTA, resamplings=50, controls=2_000)
     direct = gf.enrich_variants(
-        VCF, gf.read_annotations(names["peaks"]), genome=gf.Genome(FASTA), n_resamplings=50, n_controls=2_000
+        VCF, gf.read_annotations(names["peaks"]), genome=gf.Genome(FASTA), resamplings=50, controls=2_000
     )
     pd.testing.assert_frame_equal(study.to_frame(), direct.to_frame())
     assert repr(study).startswith("Study(")
@@ -281,8 +288,8 @@ def test_enrichment_of_any_variants_is_that_of_the_file(names: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tops": [0.1]}, "option tops needs a score, found none"),
-        ({"score": "GF_LLR", "n_controls": 5}, "option n_controls is for random controls"),
+        ({"top": [0.1]}, "option top needs a score, found none"),
+        ({"score": "GF_LLR", "controls": 5}, "option controls is for random controls"),
         ({"background": VCF, "sizes": "hg19"}, "option sizes is for random controls"),
         ({"match": "af,cg"}, "option match_on is cg, expected some of af, tss, gc"),
         ({"sizes": "no.sizes"}, "no.sizes"),
@@ -291,8 +298,8 @@ def test_enrichment_of_any_variants_is_that_of_the_file(names: dict[str, Any]) -
 def test_options_of_enrich_without_effect_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(gf.errors.GenoformerError, match=re.escape(message)):
         gf.enrich(VCF, f"PEAK={DEMO / 'peaks.narrowPeak.gz'}", **options)
-    with pytest.raises(TypeError, match="resamplings"):
-        gf.enrich(VCF, f"PEAK={DEMO / 'peaks.narrowPeak.gz'}", resamplings=5)
+    with pytest.raises(TypeError, match="write resamplings"):
+        gf.enrich(VCF, f"PEAK={DEMO / 'peaks.narrowPeak.gz'}", n_resamplings=5)
 
 
 def test_batches_of_an_own_loop_train_a_model(tmp_path: Path) -> None:

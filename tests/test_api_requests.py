@@ -137,15 +137,15 @@ def test_a_table_of_annotated_variants_is_that_of_the_command(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        (["--controls", 2000], {"n_controls": 2000}),
-        (["--match", "gc", "--seed", 4, "--controls", 2000], {"match_on": ["gc"], "seed": 4, "n_controls": 2000}),
+        (["--controls", 2000], {"controls": 2000}),
+        (["--match", "gc", "--seed", 4, "--controls", 2000], {"match_on": ["gc"], "seed": 4, "controls": 2000}),
     ],
 )
 def test_enrichment_is_that_of_the_command(words: list[Any], options: dict[str, Any]) -> None:
     vcf, element, fasta = DEMO / "variants.vcf.gz", f"P={DEMO / 'peaks.narrowPeak.gz'}", DEMO / "genome.fa.gz"
     shown = run_well("enrich", vcf, "-a", element, "-f", fasta, "--resamplings", 50, *words)
     with gf.Genome(fasta) as genome:
-        study = gf.enrich_variants(vcf, gf.read_annotations(element), genome=genome, n_resamplings=50, **options)
+        study = gf.enrich_variants(vcf, gf.read_annotations(element), genome=genome, resamplings=50, **options)
     rows = ["\t".join(map(str, row)) for row in enrichment_rows(study)]
     assert shown.stdout.splitlines() == rows
     assert len(rows) > 1

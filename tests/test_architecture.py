@@ -168,6 +168,7 @@ MAY_IMPORT = {
         "benchmarking",
         "simulation",
         "report",
+        "browse",
     ],
     "report": [
         "errors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,8 +23,19 @@ LINES = 25  # of a code cell
 BYTES = 900_000  # of a file
 OF_A_MACHINE = re.compile(r"/(?:work|tmp|home|root|Users|private|var/folders|mnt|opt)/|[A-Z]:\\")
 
+INSIDE = {  # modules that notebooks import, since no public call does what they do
+    "genoformer.annotation.figures": "figures of the variants in each element",
+    "genoformer.formats.motif_matrix": "a matrix to compare with others",
+    "genoformer.interpretation.attention": "the attention matrix of one layer",
+    "genoformer.interpretation.filters": "filters of the first layer as motifs",
+    "genoformer.interpretation.matrices": "Tomtom",
+    "genoformer.interpretation.sanity_checks": "checks of a map, and a model with shuffled weights",
+    "genoformer.interpretation.targets": "the number that a deletion changes",
+}
+
 # Half a minute to a minute each: `make test-long` runs them; `make test` looks at what they import.
 LONG = ("02", "03", "05", "06", "07")
+
 
 nbformat = pytest.importorskip("nbformat", reason=WHY.format("nbformat"))
 
@@ -106,6 +118,24 @@ def test_it_begins_with_goals_and_the_installation(path: Path) -> None:
 
 
 @each
+def test_it_has_the_badges_at_its_top(path: Path) -> None:
+    lines = saved(path).cells[0].source.splitlines()
+    assert lines[2] == "![Licence: Apache-2.0](../docs/badges/licence.svg) ![Python: 3.11 to 3.13](../docs/badges/python.svg)"
+
+
+def test_badges_are_what_pyproject_says() -> None:
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    versions = [text.rpartition(" ")[2] for text in project["classifiers"] if re.search(r"Python :: \d\.\d+$", text)]
+    words = {"licence": project["license"], "python": f"{versions[0]} to {versions[-1]}"}
+    for name, said in words.items():
+        picture = (root / "docs" / "badges" / f"{name}.svg").read_text()
+        assert f">{said}</text>" in picture
+        assert "href" not in picture
+        assert f": {said}](docs/badges/{name}.svg)" in (root / "README.md").read_text()
+
+
+@each
 def test_answers_to_exercises_are_folded(path: Path) -> None:
     last = saved(path).cells[-1].source
     assert "xercises" in last
@@ -144,8 +174,17 @@ def test_what_it_imports_from_genoformer_is_there(path: Path) -> None:
                 assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}"), f"{node.module}.{alias.name}"
 
 
+def test_notebooks_import_from_the_package_alone_where_it_has_the_call() -> None:
+    texts = [re.sub(r"^[%!].*", "", cell.source, flags=re.MULTILINE) for path in NOTEBOOKS for cell in code(saved(path))]
+    nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+    modules = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {module for module in modules if module.startswith("genoformer.")} == set(INSIDE)
+
+
 @each
-def test_it_runs(path: Path, kernel: Path) -> None:
+def test_it_runs(path: Path, kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTAL_SIZE", "quick")  # of notebook 09
+    monkeypatch.delenv("DISTAL_FOLDER", raising=False)
     if path.stem[:2] in LONG and not FULL:
         pytest.skip("needs half a minute or more: `make test-long` runs it")
     nbclient = pytest.importorskip("nbclient", reason=WHY.format("nbclient"))

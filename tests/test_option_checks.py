@@ -134,7 +134,10 @@ def test_the_older_spelling_of_the_strand_still_works(tmp_path: Path) -> None:
             lambda: gf.score("chrS1:1304:G:T", FASTA, "demo", batchsize=2),
             "genoformer.score has no option 'batchsize'; write batch_size.",
         ),
-        (lambda: gf.enrich("no.vcf", top=0.1), "genoformer.enrich has no option 'top'; write tops."),
+        (lambda: gf.enrich("no.vcf", tops=0.1), "genoformer.enrich has no option 'tops'; write top."),
+        (lambda: gf.enrich("no.vcf", n_resamplings=9), "genoformer.enrich has no option 'n_resamplings'; write resamplings."),
+        (lambda: gf.enrich("no.vcf", n_controls=9), "genoformer.enrich has no option 'n_controls'; write controls."),
+        (lambda: gf.enrich_variants("no.vcf", [], tops=1), "genoformer.enrich_variants has no option 'tops'; write top."),
         (
             lambda: gf.report("no.vcf", "o.html", colours="g.gtf"),
             "genoformer.report has no option 'colours'; help(genoformer.report)",

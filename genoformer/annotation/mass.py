@@ -57,7 +57,7 @@ class SignalShare(NamedTuple):
         return f"<p>{self!r}</p>{self.to_frame().to_html(index=False, float_format='{:.4g}'.format)}"
 
 
-def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplings: int = 1_000, seed: int = 0) -> SignalShare:
+def mass_in_elements(track: str | Path, annotations: Annotations, *, resamplings: int = 1_000, seed: int = 0) -> SignalShare:
     """Return the fraction of a bigWig's sum in each annotation, and in the same elements after rotation.
 
     The bases with a value are concatenated contig by contig into a ring. Each resampling rotates all elements along the ring
@@ -80,7 +80,7 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
     row = _Row.from_values(values, widths)
     if not row.total:
         raise ConfigError(f"{track} is 0 everywhere, so that no fraction is defined; give another track.")
-    turns = np.random.default_rng(seed).integers(0, row.size, n_resamplings)
+    turns = np.random.default_rng(seed).integers(0, row.size, resamplings)
     labels, places = _elements(
         annotations, {contig: merge(values_of_contig.intervals) for contig, values_of_contig in runs.items()}
     )
@@ -89,7 +89,7 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
     bases = np.array([int((rows[:, 1] - rows[:, 0]).sum()) for rows in places])
     share = np.array([row.sum(rows, 0) for rows in places]) / row.total
     controls = np.array([[row.sum(rows, turn) for turn in turns.tolist()] for rows in places]) / row.total
-    p = (1 + (controls >= share[:, None] * (1 - 1e-12)).sum(axis=1)) / (1 + n_resamplings)
+    p = (1 + (controls >= share[:, None] * (1 - 1e-12)).sum(axis=1)) / (1 + resamplings)
     return SignalShare(labels, bases, share, bases / row.size, p, q_values(p, bases > 0), controls, row.size)
 
 

@@ -64,11 +64,11 @@ class EnrichmentRequest:
     af_key: str = "AF"  # INFO key of the allele frequency
     trait: str | None = None  # INFO key (of a BED: column number) of the trait; also counts by trait
     score: str | None = None  # INFO key (of a BED: column number) of a score: its largest |values| against the others
-    tops: Sequence[float] = (0.01,)  # fractions of the variants that count as the largest; with `score`
+    top: float | Sequence[float] = (0.01,)  # fractions of the variants that count as the largest; with `score`
     prune: int = 0  # of variants (of a trait) closer than this number of bases, keep the first
-    n_resamplings: int = 1_000  # permutations, and control sets; the smallest P is 1 / (n + 1)
+    resamplings: int = 1_000  # permutations, and control sets; the smallest P is 1 / (n + 1)
     seed: int = 0
-    n_controls: int = 200_000  # random regions
+    controls: int = 200_000  # number of random regions
     region: Regions | None = None  # compare only variants and controls that overlap it, or one of several
 
     def __post_init__(self) -> None:
@@ -79,11 +79,11 @@ class EnrichmentRequest:
             raise ConfigError(
                 "found no annotation with elements or gene parts, expected at least one; give elements (NAME=FILE) or genes."
             )
-        for option, least in (("n_resamplings", 1), ("n_controls", 1), ("prune", 0), ("seed", 0)):
+        for option, least in (("resamplings", 1), ("controls", 1), ("prune", 0), ("seed", 0)):
             check_number(option, getattr(self, option), least)
         if self.score is not None and not all(0 < top < 1 for top in self.tops):
             tops = ", ".join(map(str, self.tops))
-            raise OptionError("tops", f"is {tops}, expected fractions between 0 and 1; give one such as 0.01.")
+            raise OptionError("top", f"is {tops}, expected fractions between 0 and 1; give one such as 0.01.")
         if self.score is not None and self.trait is not None:
             raise OptionError(
                 "score", f"is {self.score} and the trait is {self.trait}, expected one of the two; leave one out."
@@ -115,6 +115,11 @@ class EnrichmentRequest:
         lengths = read_sizes(sizes) if isinstance(sizes, str) else sizes
         chosen = {"match_on": keys} | options
         return cls(variants, annotations, sizes=lengths, exclude=read_excluded(exclude), **chosen)
+
+    @property
+    def tops(self) -> tuple[float, ...]:
+        """Fractions of the variants that count as the largest."""
+        return tuple(self.top) if isinstance(self.top, Sequence) else (self.top,)
 
     @property
     def has_random_controls(self) -> bool:

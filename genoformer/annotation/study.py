@@ -39,6 +39,7 @@ from genoformer.annotation.variant_regions import (
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.variant_input import VariantSource
+from genoformer.option_checks import names_unknown_options
 from genoformer.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Study(NamedTuple):
         return f"<p>{escape(repr(self))}</p>{self.to_frame().to_html(index=False, float_format='{:.4g}'.format)}"
 
 
+@names_unknown_options("enrich_variants")
 def enrich_variants(
     variants: VariantSource,
     annotations: Annotations,
@@ -156,7 +158,7 @@ def run_enrichment(request: EnrichmentRequest, *, progress: ProgressCallback = N
         others = others[~np.isin(control_keys[others], chosen.regions.keys())]
         comparison, matrix = _compare(request, name, chosen, controls.take(others), records, notes)
         compared.append(comparison)
-        report(Progress("resample", len(compared) * request.n_resamplings, None))
+        report(Progress("resample", len(compared) * request.resamplings, None))
     settings = _settings(request, records, regions, pool.name, matched_on)
     return Study(names, compared, list(records.traits), matrix, matched_on, settings, notes, time.monotonic() - began)
 
@@ -218,7 +220,7 @@ def _read_controls(
         )
         notes += space.notes
         lengths = np.maximum(records.ends - records.starts, 1)
-        return records, random_regions(space, request.n_controls, lengths, np.random.default_rng([request.seed, 1]))
+        return records, random_regions(space, request.controls, lengths, np.random.default_rng([request.seed, 1]))
     pool = read_variant_regions(
         request.background,
         af_key=request.af_key,
@@ -245,7 +247,7 @@ def _compare(
             f"none of {n:,} variants has enough controls ({counts}); match on fewer properties, or give another background."
         )
     left, of_left = variants.take(~lost), strata.variants[~lost]
-    sampling = {"n_resamplings": request.n_resamplings, "seed": request.seed}
+    sampling = {"n_resamplings": request.resamplings, "seed": request.seed}
     matrix = None
     if request.trait is not None:
         members = _members(records, left.regions, request.prune)
@@ -271,7 +273,7 @@ def _settings(
         "places": len(regions),
         "controls": controls,
         "matched_on": {key: MEANING[key] for key in matched_on},
-        "resamplings": request.n_resamplings,
+        "resamplings": request.resamplings,
         "seed": request.seed,
         "prune": request.prune,
         "annotations": {source.name: {"file": source.file, "sha256": source.sha256} for source in request.annotations.sources},
@@ -324,7 +326,7 @@ def _selections(
             others = np.flatnonzero(np.isfinite(controls.score) & (controls.score < least))
         if not len(others):
             raise OptionError(
-                "tops",
+                "top",
                 f"is {top:g}, but no record has a |{request.score}| below {least:.4g} and could be a control; give a "
                 "background, or another score.",
             )

@@ -1,14 +1,16 @@
-"""Maps of single bases in notebooks: ISM, attention and attribution of texts, or of regions of a FASTA."""
+"""Maps of bases in notebooks: ISM, attention and attribution of texts or regions, and logos of both alleles of a variant."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genoformer.api.inputs import Fasta, Source, loaded_model
+from genoformer.api.inputs import Fasta, Source, loaded_model, opened
 from genoformer.option_checks import names_unknown_options
 
 if TYPE_CHECKING:
+    from genoformer.genome.variants import Variant
+    from genoformer.interpretation.explanation import VariantExplanation
     from genoformer.interpretation.ism import Mutagenesis
 
 
@@ -148,3 +150,40 @@ def attribution(
         for of, x in zip(session.loci, found, strict=True)
     ]
     return maps[0] if source.is_one else maps
+
+
+@names_unknown_options("explain")
+def explain(
+    variant: str | Variant, fasta: Fasta, model: Any = None, score: str | None = None, *, flank: int = 25, **options: Any
+) -> VariantExplanation:
+    """Explain a variant by logos of both alleles and, with a track model, by its strongest track, as `genoformer report` does.
+
+    variant: "chr20:1050100:A:G", or a `Variant`. score: a name of `SCORES`; by default the first of `genoformer.score`. flank:
+    bases on either side. options: those of `genoformer.score` that its windows depend on, such as context, strand, tracks,
+    head, gtf, shifts and device; see `ScorerOptions`.
+
+    The result has `.ref` and `.alt` (heights of the letters, [L, 4]), `.label` (their unit), `.meaning` (in words), `.locus`,
+    `.tracks` and `.windows` of a track model, and `.plot()`.
+
+    Raises ConfigError for a text that is no variant, for a REF that is not that of the genome, and for options that the model
+    does not have.
+
+    >>> from importlib.resources import files
+    >>> explain("chrS1:6000:G:A", files("genoformer_data") / "demo" / "genome.fa.gz", "demo", flank=5)
+    VariantExplanation(chrS1:6000:G>A, log-odds (bits): 11 bases)
+    """
+    from genoformer.browse.place import read_variant
+    from genoformer.inference.runtime import evaluating, resolve_device
+    from genoformer.interpretation.explain import explain as explained
+    from genoformer.models.base import SCORES_VARIANTS
+    from genoformer.scoring.command_options import ScorerOptions
+    from genoformer.scoring.options import parse_options
+    from genoformer.scoring.scorers import make_scorer
+    from genoformer.scoring.scoring_choices import read_scoring
+
+    loaded = loaded_model(model, SCORES_VARIANTS)
+    with opened(fasta) as genome:
+        one = read_variant(variant if isinstance(variant, str) else ":".join(map(str, variant)), genome)
+        given = parse_options(ScorerOptions, {"scores": score} | options, [loaded])
+        with evaluating(loaded, resolve_device(given.device)) as ready:
+            return explained(make_scorer(genome, read_scoring(genome, [ready], given)), one, flank=flank)

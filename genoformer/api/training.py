@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from genoformer.api.inputs import Fasta, opened, require_model
+from genoformer.api.inputs import Fasta, loaded_model, opened, require_model
 from genoformer.errors import ConfigError, OptionError
 from genoformer.option_checks import check_choice, names_unknown_options
 from genoformer.training.imports import training_imports
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
+    from genoformer.datasets.track_set import TrackSet
     from genoformer.evaluation.result import Evaluation
     from genoformer.evaluation.scored_variants import ScoredEvaluation
     from genoformer.tokenizers import Tokenizer
@@ -198,3 +200,39 @@ def evaluate(
         if not isinstance(name, str | Path):
             raise ConfigError(f"model is a {type(name).__name__}; give the name of a model or its folder.")
     return Evaluation(evaluate_models(EvaluationJob(data, [str(name) for name in models], **options)))
+
+
+def gene_tracks(
+    data: str | Path | TrackSet, model: Any, gtf: str | Path, *, split: str = "test", around: int = 1, device: str = "auto"
+) -> pd.DataFrame:
+    """Return the tracks of windows around each TSS, measured and as a model predicts them: a row for each gene and track.
+
+    data: a set of windows with tracks (`genoformer.data.tracks`), or its folder. model: trained on these tracks; a folder, or
+    loaded. gtf: GTF or GFF3; the TSS of a gene is the first base of its transcripts. split: train, valid or test. around: bins
+    on each side of that of the TSS. Predictions are averaged over both strands.
+
+    Columns: gene, chrom, tss (0-based), strand, track (its identifier), measured and predicted (sums over 2 x around + 1 bins).
+    A gene without its bins in any window has no row. `genoformer.correlate` compares the columns.
+
+    Raises ConfigError if no TSS lies in the windows or the tracks are not those of the model, ContigError if no gene lies on
+    their contigs.
+
+    >>> import tempfile
+    >>> from genoformer import data
+    >>> shape = {"preset": "tiny", "width": 16, "n_blocks": 0, "n_heads": 1, "key_width": 8}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     world = data.simulate(Path(folder, "world"), n_contigs=1, contig_length=50_000, n_variants=50, tracks=True)
+    ...     _ = data.tracks(Path(folder, "set"), world.genome, world.targets, tracks="CAGE", length=8_192)
+    ...     _ = finetune(Path(folder, "set"), Path(folder, "run"), task="tracks", config={"model": shape}, epochs=0.2)
+    ...     table = gene_tracks(Path(folder, "set"), Path(folder, "run"), world.gtf, split="train")
+    >>> table.columns.tolist(), table["track"].unique().tolist()[:2]
+    (['gene', 'chrom', 'tss', 'strand', 'track', 'measured', 'predicted'], ['cage.liver.plus', 'cage.liver.minus'])
+    """
+    from genoformer.datasets.track_set import TrackSet, read_tracks
+    from genoformer.evaluation import gene_tracks as genes
+    from genoformer.inference.runtime import evaluating, resolve_device
+    from genoformer.models.base import PredictsTracks
+
+    windows = data if isinstance(data, TrackSet) else read_tracks(data)
+    with evaluating(loaded_model(model, PredictsTracks), resolve_device(device)) as ready:
+        return genes.gene_tracks(ready, windows, gtf, split=split, around=around)

@@ -92,8 +92,8 @@ def enrich(
     variants: a VCF, BCF or BED, `Variant` objects, ids, or a DataFrame; of a bigWig, the fraction of its signal in the
     annotations is tested. sources: NAME=FILE of elements, as in `genoformer.annotate`. fasta: genome, for GC and for random
     controls without N. options: those of the command: gtf, tss, promoter, flank and columns (see `read_annotations`),
-    background, sizes, exclude, match ("af,tss,gc" or "none"), af_key, trait, score, tops, prune, n_resamplings, seed,
-    n_controls (see `EnrichmentRequest`).
+    background, sizes, exclude, match ("af,tss,gc" or "none"), af_key, trait, score, top, prune, resamplings, seed,
+    controls (see `EnrichmentRequest`).
 
     The result has `.to_frame()`, a row for each annotation with observed and expected overlaps, fold with its 95 % interval, P
     and q; `.plot()`, and `.notes`.
@@ -103,7 +103,7 @@ def enrich(
     >>> from importlib.resources import files
     >>> demo = files("genoformer_data") / "demo"
     >>> sizes = {"chrS1": 500_000, "chrS2": 500_000}
-    >>> study = enrich("chrS1:6000:G:A", f"P={demo / 'peaks.narrowPeak.gz'}", sizes=sizes, n_controls=500, match="none")
+    >>> study = enrich("chrS1:6000:G:A", f"P={demo / 'peaks.narrowPeak.gz'}", sizes=sizes, controls=500, match="none")
     >>> study.to_frame()[["annotation", "n"]].to_dict("records")
     [{'annotation': 'P', 'n': 1}]
     """
@@ -158,10 +158,10 @@ def report(
 def _refuse_ineffective(options: Mapping[str, Any]) -> None:
     """Raise OptionError for an option of `enrich` that the others make ineffective, as the command does."""
     has_score = options.get("score") is not None
-    if "tops" in options and not has_score:
-        raise OptionError("tops", "needs a score, found none; give a score, or leave it out.")
+    if "top" in options and not has_score:
+        raise OptionError("top", "needs a score, found none; give a score, or leave it out.")
     is_random = str(options.get("background", "auto")) == "auto" and not has_score
-    if unused := [name for name in ("exclude", "sizes", "n_controls") if name in options and not is_random]:
+    if unused := [name for name in ("exclude", "sizes", "controls") if name in options and not is_random]:
         raise OptionError(unused[0], "is for random controls, but the controls are others; leave it out.")
 
 

@@ -66,7 +66,7 @@ def ism_rows(opened: Opened, locus: Locus, target: IsmTarget, progress: Progress
     unit = SCORES[score].unit if score in SCORES else "change of the output"
     label = f"ISM of {name}{_of_track(scorer, target.tracks)}"
     return [
-        BasesRow(f"{label}: importance", f"minus the mean of the three changes, {unit}", locus.start, locus.codes, importance),
+        BasesRow(f"{label}: importance", f"−mean of changes, {unit}", locus.start, locus.codes, importance),
         ChangesRow(f"{label}: each change", unit, locus.start, locus.codes, values),
     ]
 
@@ -118,8 +118,8 @@ def attention_rows(opened: Opened, window: Place, profile: str, progress: Progre
 
 _UNITS: dict[str, str] = {
     "viz": "from [CLS], L2 norm 1",
-    "cls": "weight of the query, mean over heads",
-    "received": "mean weight over queries and heads",
+    "cls": "weight, mean of heads",
+    "received": "mean weight",
     "rollout": "rollout through all layers",
     "entropy": "entropy in bits",
 }

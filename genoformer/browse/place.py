@@ -44,7 +44,8 @@ def read_place(text: str, genome: Genome, genes: GeneMap | None = None) -> Place
     REF is not that of the genome.
     """
     if parse_variant_id(text) is not None:
-        return _variant(text, genome)
+        variant = read_variant(text, genome)
+        return Place(variant.chrom, variant.start, variant.end, variant)
     if genes is not None and (place := _gene(text, genome, genes)) is not None:
         return place
     region = parse_region(text, genome.contigs)
@@ -61,10 +62,16 @@ def read_place(text: str, genome: Genome, genes: GeneMap | None = None) -> Place
     return Place(chrom, region.start, end)
 
 
-def _variant(text: str, genome: Genome) -> Place:
-    """Return the place of a variant, whose REF must be that of the genome."""
+def read_variant(text: str, genome: Genome) -> Variant:
+    """Return the variant of a text (chr20:1050100:A:G), on the contigs of a genome, whose REF must be that of the genome.
+
+    Raises ConfigError for another text, for a position outside the genome, and for alleles that cannot be scored.
+    """
     named = parse_variant_id(text)
-    assert named is not None
+    if named is None:
+        raise ConfigError(
+            f"{text!r} is no variant, expected contig, position, REF and ALT; write one such as chr20:1050100:A:G."
+        )
     variant = Variant(genome.resolve(named.chrom), *named[1:])
     length = genome.contigs[variant.chrom]
     if variant.start < 0 or variant.end > length:
@@ -78,7 +85,7 @@ def _variant(text: str, genome: Genome) -> Place:
         raise ConfigError(f"{variant}: {problem}; is it on another assembly, or is its REF the other allele?")
     if variant.ref == variant.alt:
         raise ConfigError(f"{variant}: REF and ALT are equal; give another ALT.")
-    return Place(variant.chrom, variant.start, variant.end, variant)
+    return variant
 
 
 def _gene(text: str, genome: Genome, genes: GeneMap) -> Place | None:

@@ -116,6 +116,7 @@ class TrackSetRequest:
     test: Sequence[str] = ()  # names of contigs
     blacklist: str | Path | None = None  # BED of regions whose values are clipped
     max_n: float = 0.05  # largest fraction of N in a window, as in DatasetRequest
+    tracks: str | Sequence[int] | None = None  # tracks of the table, by number, name or pattern; None: all
 
     def __post_init__(self) -> None:
         check_max_n(self.max_n)
@@ -135,7 +136,15 @@ class TrackSetRequest:
             "valid": list(self.valid),
             "test": list(self.test),
             "max_n": self.max_n,
+            **self._chosen_tracks,
         }
+
+    @property
+    def _chosen_tracks(self) -> dict[str, Any]:
+        """Return the entry of the chosen tracks for the manifest; none for all tracks."""
+        if self.tracks is None:
+            return {}
+        return {"tracks": self.tracks if isinstance(self.tracks, str) else list(self.tracks)}
 
     @property
     def inputs(self) -> dict[str, Path]:

@@ -135,8 +135,10 @@ def build_track_set(request: TrackSetRequest, *, n_open: int = N_OPEN, progress:
 
 
 def _read_table(request: TrackSetRequest) -> TrackTable:
-    """Read the table of tracks; refuse a track without a file, or with one that cannot be opened."""
+    """Read the requested tracks of the table; refuse a track without a file, or with one that cannot be opened."""
     table = read_targets(request.targets)
+    if request.tracks is not None:
+        table = table.subset(request.tracks)
     for track in table:
         if not track.file:
             raise ConfigError(f"track {track.identifier} of {request.targets} has no file; give one for each track.")

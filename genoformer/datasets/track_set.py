@@ -82,10 +82,7 @@ class TrackSet:
         return first_bin(self.length, self.n_bins, self.bin_size)
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """Return the indices of the windows of a split, [n], in order; empty if the set has none.
-
-        Raises: ConfigError if there is no such split.
-        """
+        """Return the indices of the windows of a split, [n], in order; ConfigError if there is no such split."""
         if split not in SPLITS:
             raise ConfigError(f"split {split!r} is unknown; the splits are {', '.join(SPLITS)}.")
         return np.array([i for i, window in enumerate(self.windows) if window.split == split], dtype=np.int64)
@@ -238,9 +235,8 @@ def write_track_set(
 ) -> None:
     """Write a set from arrays: codes [L] and values [K, N] of each window, streamed, without scaling.
 
-    Parameters: manifest, additional entries such as inputs with their sha256 and notes.
-
-    Raises: ConfigError, ValueError; then nothing is written.
+    manifest: additional entries such as inputs with their sha256, and notes. Raises ConfigError, ValueError; then nothing is
+    written.
     """
     rows = zip(sequences, tracks, strict=True)
     first = next(rows, None)
@@ -279,9 +275,17 @@ def _name(window: Window) -> str:
 
 
 def read_tracks(folder: str | os.PathLike[str]) -> TrackSet:
-    """Open the set that `build_tracks` or `write_track_set` wrote to a folder.
+    """Open the set of windows that `genoformer.data.tracks` wrote to a folder; its arrays are memory maps.
 
     Raises: MissingFileError if it is incomplete; FileFormatError if a file does not match the manifest.
+    >>> import tempfile
+    >>> from genoformer.formats.track_table import Track
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     one, window = TrackTable((Track(0, "dnase"),)), Window("chr1", 0, 64, "train")
+    ...     write_track_set(Path(folder, "set"), [np.zeros(64, np.uint8)], [np.ones((1, 2))], [window], one, bin_size=32)
+    ...     data = read_tracks(Path(folder, "set"))
+    ...     len(data), data.rows("train").tolist(), data.tracks.shape
+    (1, [0], (1, 1, 2))
     """
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():

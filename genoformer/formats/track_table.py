@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -154,6 +154,26 @@ class TrackTable:
         if not parts:
             raise ConfigError("no tracks are named; give numbers, names or patterns such as CAGE:*liver*.")
         return list(dict.fromkeys(index for part in parts for index in self._chosen(part)))
+
+    def subset(self, spec: str | Sequence[int]) -> TrackTable:
+        """Return the table of the tracks that a text or numbers select (see `choose`), renumbered from 0; strand pairs follow.
+
+        Raises: ConfigError as `choose`, and for a track whose partner on the other strand is left out.
+
+        >>> table = TrackTable(tuple(Track(i, name, strand_pair=i) for i, name in enumerate(("dnase", "h3k27ac", "cage"))))
+        >>> [(track.index, track.identifier) for track in table.subset("cage,dnase")]
+        [(0, 'cage'), (1, 'dnase')]
+        """
+        chosen = [self.tracks[number] for number in self.choose(spec)]
+        place = {track.index: i for i, track in enumerate(chosen)}
+        for track in chosen:
+            if track.strand_pair not in place:
+                partner = self.tracks[track.strand_pair].identifier
+                raise ConfigError(
+                    f"track {track.identifier} is selected, but not {partner}, the same measurement on the other strand; "
+                    "select both."
+                )
+        return TrackTable(tuple(replace(t, index=place[t.index], strand_pair=place[t.strand_pair]) for t in chosen))
 
     def _numbered(self, number: int) -> int:
         if not 0 <= number < len(self):

@@ -222,7 +222,16 @@ def read_landmarks(
 ) -> LocusAnnotation:
     """Read the genes of a GTF and the regions of BED or narrowPeak files, as NAME=FILE or named by their file (`named_file`).
 
+    `.over(chrom, start, end)` has the genes and elements of an interval, 0-based half-open, for `plots.landmarks`.
     Raises the errors of `read_genes` and `read_bed`.
+
+    >>> from importlib.resources import files
+    >>> demo = files("genoformer_data") / "demo"
+    >>> with Genome(demo / "genome.fa.gz") as genome:
+    ...     landmarks = read_landmarks(genome, demo / "genes.gtf.gz", [f"PEAK={demo / 'peaks.narrowPeak.gz'}"])
+    >>> seen = landmarks.over("chrS1", 0, 20_000)
+    >>> [gene.name for gene in seen.genes][:1], len(seen.elements["PEAK"]) > 0
+    (['SIMS1G1'], True)
     """
     elements = {}
     for bed in beds:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer import plots
 from genoformer.genome.codes import decode
 from genoformer.genome.variants import Alleles, Variant
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation.loci import Locus
 from genoformer.scoring.score_types import Score
 from genoformer.tables import rounded
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _AGREES = 1e-3  # relative difference allowed for a score that is computed again in another batch
 _ROUNDING = 1e-6  # relative to the sum of a track
@@ -52,6 +57,19 @@ class VariantExplanation(NamedTuple):
     meaning: str
     tracks: AlleleTracks | None = None  # the scored track around the variant
     windows: tuple[AlleleTracks, ...] = ()  # the scored track and others with a large score, in the whole window
+
+    def plot(self, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+        """Draw the logos of REF and ALT, in the two axes of the caller or of a new figure."""
+        alleles, start = self.locus.alleles, self.locus.start
+        assert alleles is not None
+        both = list(axes) if axes is not None else plots.shown_panels(plots.PAGE, 3.2, (1, 1))
+        changed, of_alt = (alleles.ref_start, alleles.ref_length, alleles.alt_length), alleles.alt_start
+        plots.allele_logos(both, self.ref, self.alt, first=start + 1, changed=changed, label=self.label)
+        plots.allele_coordinates(both, start + 1, len(self.alt), changed, self.locus.chrom, alt_start=of_alt)
+        return both
+
+    def __repr__(self) -> str:
+        return f"VariantExplanation({self.locus.name}, {self.label}: {len(self.ref)} bases)"
 
     @property
     def shown(self) -> tuple[str, str]:

@@ -217,7 +217,10 @@ class RelativeAttention(nn.Module):
     def forward(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
         """Map x [B, T, C] and basis [2 T - 1, F] to [B, M, C], for the M queries `rows`."""
         if x.device.type == "cpu" and not torch.is_grad_enabled() and not self.training:
-            return self.out(self._head_by_head(x, basis, rows))
+            with torch.autocast("cpu", enabled=False):  # it would mix precisions in what is written in place
+                dtype = self.query.weight.dtype
+                mixed = self._head_by_head(x.to(dtype), basis.to(dtype), rows)
+            return self.out(mixed)
         weights = self.dropout(self.logits(x, basis, rows).softmax(-1))  # [B, H, M, T]
         value = self._heads(self.value(x))
         return self.out((weights @ value).transpose(1, 2).flatten(2))

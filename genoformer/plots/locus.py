@@ -118,8 +118,8 @@ def allele_tracks(
     below.stairs(difference, x, color=BLUE, fill=True, lw=0)
     below.axhline(0, color=GREY, lw=0.5)
     below.set(xlim=(x[0], x[-1]), ylim=(-1.15 * most, 1.15 * most))
-    below.set_yticks([-most, 0, most], [f"{-most:.2g}", "0", f"{most:.2g}"], fontsize="x-small")
-    below.set_ylabel("ALT - REF", fontsize="x-small")
+    below.set_yticks([-most, 0, most], [f"\N{MINUS SIGN}{most:.2g}", "0", f"{most:.2g}"], fontsize="x-small")
+    below.set_ylabel("ALT \N{MINUS SIGN} REF", fontsize="x-small")
     for ax in axes:
         if at is not None:
             ax.axvline(at, color="black", lw=0.8, ls=":")

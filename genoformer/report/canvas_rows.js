@@ -11,11 +11,13 @@ const canvasRows = (() => {
     return new Float32Array(bytes.buffer);
   }
   const grouped = (n) => Math.round(n).toLocaleString("en");
+  // A number of three digits, with the minus sign of the other figures (U+2212).
   function short(value) {
     if (!Number.isFinite(value)) return "no value";
     if (value === 0) return "0";
     const size = Math.abs(value);
-    return size >= 1e5 || size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+    const text = size >= 1e5 || size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+    return text.replaceAll("-", "−");
   }
   function write(pen, text, x, y, { colour = pen.palette.ink, align = "left", size = 11, weight = "" } = {}) {
     pen.ctx.font = `${weight} ${size}px system-ui, sans-serif`;
@@ -59,11 +61,11 @@ const canvasRows = (() => {
       height: RULER,
       draw(pen, top) {
         const span = pen.to - pen.from;
-        const least = span / Math.max(2, Math.floor(pen.width / 85));
+        pen.ctx.font = "11px system-ui, sans-serif";
+        const least = span / Math.max(2, Math.floor(pen.width / (pen.ctx.measureText(grouped(pen.to)).width + 24)));
         const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
         const step = Math.max(1, [1, 2, 5, 10].map((k) => k * power).find((k) => k >= least));
         const bottom = top + RULER - 6;
-        pen.ctx.font = "11px system-ui, sans-serif";
         line(pen, pen.left, bottom, pen.left + pen.width, bottom, pen.palette.soft);
         for (let at = Math.ceil((pen.from + 1) / step) * step; at <= pen.to; at += step) {
           const x = pen.x(at - 0.5);  // a tick is in the middle of its base, whose number counts from 1
@@ -98,9 +100,10 @@ const canvasRows = (() => {
       return placed;
     }
     return {
-      height: LABEL + LANE,
+      height: list.length ? LABEL + LANE : LABEL,
       // as many lanes as the regions that are shown first need
       measure(pens) {
+        if (!list.length) return;
         const needed = pens.map((pen) => Math.max(0, ...lanes(pen).map((of) => of.lane)) + 1);
         this.height = LABEL + LANE * Math.min(MOST_LANES, Math.max(...needed));
       },
@@ -216,9 +219,11 @@ const canvasRows = (() => {
   }
   function axis(pen, ticks) {
     line(pen, pen.left - 0.5, ticks[0][1], pen.left - 0.5, ticks[ticks.length - 1][1], pen.palette.soft);
-    for (const [text, y, shift = 4] of ticks) {
+    const last = ticks.length - 1;
+    for (const [i, [text, y, shift = 4]] of ticks.entries()) {
       line(pen, pen.left - 4, y, pen.left, y, pen.palette.soft);
-      write(pen, text, pen.left - 6, y + shift, { align: "right", size: 10, colour: pen.palette.soft });
+      const hides = i > 0 && i < last && Math.min(...[0, last].map((k) => Math.abs(ticks[k][1] - y))) < 11;
+      if (!hides) write(pen, text, pen.left - 6, y + shift, { align: "right", size: 10, colour: pen.palette.soft });
     }
   }
 

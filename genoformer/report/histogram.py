@@ -80,7 +80,8 @@ def _bar(scale: _Scale, edges: NDArray[np.float64], n: int, most: int) -> str:
 
 def _tick(scale: _Scale, value: float) -> str:
     x, base = scale.at(value), _HEIGHT - _BOTTOM
-    return f'<path class="line" d="M{x} {base}v4"/><text class="tick" x="{x}" y="{base + 15}">{value:g}</text>'
+    text = f"{value:g}".replace("-", "\N{MINUS SIGN}")  # as in the other figures
+    return f'<path class="line" d="M{x} {base}v4"/><text class="tick" x="{x}" y="{base + 15}">{text}</text>'
 
 
 def _ticks(low: float, high: float) -> list[float]:

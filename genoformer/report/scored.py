@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Status, allele_status
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST = 10_000  # maximum number of alleles of the table; a larger VCF keeps the strongest
 FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
@@ -71,6 +74,16 @@ class Scored:
     @property
     def columns(self) -> list[Column]:
         return [*self.scores, *self.annotations]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each allele: chrom, pos (1-based), id, ref, alt, status, scores, annotations, the rest of INFO.
+
+        Names of scores are without GF_, as in a table of `score`.
+        """
+        import pandas as pd
+
+        names = [*FIXED, *(column.name for column in self.columns), "rest"]
+        return pd.DataFrame(self.rows, columns=names)
 
     @property
     def options(self) -> dict[str, str]:
@@ -144,8 +157,21 @@ class Scored:
         )
 
 
-def read_scored(path: Path, most: int = MOST) -> Scored:
-    """Read a VCF that `score` wrote. Raises FileFormatError for a VCF without scores."""
+def read_scored(path: str | Path, most: int = MOST) -> Scored:
+    """Read the alleles of a VCF that `score` wrote, the strongest `most` if there are more; `.to_frame()` is their table.
+
+    Raises FileFormatError for a VCF without scores.
+
+    >>> import tempfile
+    >>> from importlib.resources import files
+    >>> from genoformer import ScoringJob, score_variants
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     out, fasta = Path(folder, "scored.vcf"), files("genoformer_data") / "demo" / "genome.fa.gz"
+    ...     _ = score_variants(ScoringJob.from_names("chrS1:6000:G:A", fasta, "demo", out))
+    ...     read_scored(out).to_frame()[["chrom", "pos", "ref", "alt", "status"]].values.tolist()
+    [['chrS1', 6000, 'G', 'A', 'OK']]
+    """
+    path = Path(path)
     with open_vcf(path) as file:
         scores, others = _columns(file.header)
         if not scores:

@@ -167,22 +167,28 @@ class FinetuneConfig:
     finetune: TuningConfig = field(default_factory=TuningConfig)
 
     @classmethod
-    def read(cls, path: Path | None, **changed: Any) -> FinetuneConfig:
-        """Read a TOML file; every field has a default, and an unknown field is refused.
+    def read(cls, source: Path | Mapping[str, Any] | None, **changed: Any) -> FinetuneConfig:
+        """Read a TOML file, or its tables; every field has a default, and an unknown field is refused.
 
         changed: fields of [finetune] that override the file.
         """
-        return cls(**tables_with(cls, path, "finetune", TuningConfig, changed, ENCODER_FIELDS))
+        return cls(**tables_with(cls, source, "finetune", TuningConfig, changed, ENCODER_FIELDS))
 
 
 def tables_with(
-    file: type[Any], path: Path | None, name: str, table: type[Any], changed: dict[str, Any], of_model: Collection[str]
+    file: type[Any],
+    source: Path | Mapping[str, Any] | None,
+    name: str,
+    table: type[Any],
+    changed: dict[str, Any],
+    of_model: Collection[str],
 ) -> dict[str, Any]:
-    """Return the checked tables of a TOML file of type `file`, with the table `name` as a `table` with changed fields.
+    """Return the checked tables of a TOML file, or of a dict of its tables, with `name` as a `table` with changed fields.
 
     of_model: fields of [model], which is named for one of them in the table `name`.
     """
-    tables = read_toml(path) if path is not None else {}
+    tables = read_toml(source) if isinstance(source, Path) else dict(source or {})
+    path = source if isinstance(source, Path) else Path("config")
     values = checked(table, tables.get(name, {}), f"{path}, [{name}]", of_model)
     return checked(file, {**tables, name: table(**values | changed)}, str(path))
 

@@ -40,7 +40,7 @@ _OF_TRACKS = ("contexts", "context_head", "organism")  # options for tracks only
 class LabelOptions:
     """Options of `genoformer finetune` that are no field of [finetune], with their defaults."""
 
-    config: str | Path | None = None  # TOML with [finetune]; from scratch also [tokenizer] and [model]
+    config: str | Path | Mapping[str, Any] | None = None  # TOML with [finetune] (from scratch [model] ...), or its tables
     valid: str | Path | None = None  # file of labelled sequences; None: a tenth of the training data
     fasta: str | Path | None = None  # genome of a BED
     label: str | Sequence[str] | None = None  # label columns; None: all whose name begins with "label"
@@ -92,7 +92,7 @@ class FinetuneJob:
                 )
         named, changed = _split(with_strand(options), TuningConfig)
         how = LabelOptions(**named)
-        settings = FinetuneConfig.read(Path(how.config) if how.config else None, **changed)
+        settings = FinetuneConfig.read(_config(how.config), **changed)
         columns = [how.label] if isinstance(how.label, str) else list(how.label or ()) or None
         reading: dict[str, Any] = {"fasta": how.fasta, "label": columns, "multi_label": bool(how.multi_label)}
         train, valid = read_labelled(data, **reading), None
@@ -154,9 +154,9 @@ class TrackTrainingJob:
         """Build a job from names, paths and text, as `genoformer finetune --task tracks` takes them.
 
         data: folder of a set of windows. contexts (a table, or its path), context_head, organism: see the class. options:
-        `config`, the path of a TOML, and fields of [tracks], which override it; None is the default. Raises ConfigError for
-        values that are not allowed and for options of labelled sequences, TypeError for unknown options, and the errors of
-        `read_tracks` and `read_contexts`.
+        `config`, the path of a TOML or a dict of its tables, and fields of [tracks], which override it; None is the default.
+        Raises ConfigError for values that are not allowed and for options of labelled sequences, TypeError for unknown
+        options, and the errors of `read_tracks` and `read_contexts`.
         """
         for name, why in _NOT_OF_TRACKS.items():
             default = getattr(LabelOptions, name, None)
@@ -171,8 +171,7 @@ class TrackTrainingJob:
                 raise OptionError("context_head", "is for a table of contexts, found none; give contexts, or leave it out.")
         applicable = {name: value for name, value in options.items() if name not in _NOT_OF_TRACKS}
         named, changed = _split(with_strand(applicable), TrackTuningConfig)
-        path = named.get("config")
-        settings = TracksConfig.read(Path(path) if path else None, **changed)
+        settings = TracksConfig.read(_config(named.get("config")), **changed)
         return cls(
             read_tracks(data),
             Path(folder) if folder is not None else None,
@@ -192,6 +191,11 @@ def is_finetuned(manifest: Mapping[str, Any]) -> bool:
 
 def _names(model: ModelNames) -> tuple[str | Path, ...]:
     return (model,) if isinstance(model, str | Path) else tuple(model)
+
+
+def _config(config: str | Path | Mapping[str, Any] | None) -> Path | Mapping[str, Any] | None:
+    """Return the path of a configuration file, or its tables; None without any."""
+    return config if isinstance(config, Mapping) else Path(config) if config else None
 
 
 def _split(options: Mapping[str, Any], table: type[Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.datasets.track_set import TrackSet
-from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.codes import Codes, reverse_complement
+from genoformer.inference.set_windows import crop_padded
 from genoformer.models.track_model import TrackModel, one_hot
 from genoformer.training.losses import Loss, TrackLoss
 from genoformer.training.random_streams import RandomStream
@@ -81,19 +82,6 @@ class TrackBatches:
         if turn:
             return reverse_complement(codes), np.ascontiguousarray(measured[data.targets.strand_pairs, ::-1])
         return codes, measured
-
-
-def crop_padded(codes: Codes, start: int, length: int) -> Codes:
-    """Return `length` bases of a window from `start` on, padded with N; `start` may be negative.
-
-    >>> crop_padded(np.array([0, 1, 2], dtype=np.uint8), -1, 5)
-    array([4, 0, 1, 2, 4], dtype=uint8)
-    """
-    out = np.full(length, N, dtype=np.uint8)
-    first, last = max(start, 0), min(start + length, len(codes))
-    if first < last:
-        out[first - start : last - start] = codes[first:last]
-    return out
 
 
 def track_loss(model: TrackModel, batch: TrackBatch, head: str, loss: TrackLoss, weights: Tensor, batch_size: int) -> Loss:

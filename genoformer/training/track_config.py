@@ -73,14 +73,14 @@ class TracksConfig:
     tracks: TrackTuningConfig = field(default_factory=TrackTuningConfig)
 
     @classmethod
-    def read(cls, path: Path | None, **changed: Any) -> TracksConfig:
-        """Read a TOML file; every field has a default, and an unknown field is refused.
+    def read(cls, source: Path | Mapping[str, Any] | None, **changed: Any) -> TracksConfig:
+        """Read a TOML file, or its tables; every field has a default, and an unknown field is refused.
 
         changed: fields of [tracks] that override the file.
         """
         shapes = (model_class(family).config_type for family in FROM_SCRATCH)
         of_model = {"family", "preset", *(entry.name for shape in shapes for entry in fields(shape))}
-        return cls(**tables_with(cls, path, "tracks", TrackTuningConfig, changed, of_model))
+        return cls(**tables_with(cls, source, "tracks", TrackTuningConfig, changed, of_model))
 
 
 def shape_of(

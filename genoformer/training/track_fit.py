@@ -12,24 +12,16 @@ from numpy.typing import NDArray
 from genoformer.datasets.track_set import TrackSet
 from genoformer.evaluation.tracks import TrackFit, TrackFitting
 from genoformer.files import write_text
-from genoformer.inference.tracks import TrackPredictor
+from genoformer.inference.set_windows import predict_windows
 from genoformer.models.track_model import TrackModel
 from genoformer.tables import rounded, tsv_line
-from genoformer.training.track_batches import crop_padded
 
 
 def measure_fit(model: TrackModel, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
     """Measure how well a model's only head predicts windows of a set, in windows of the model's own length as in `predict`."""
-    length, bins = model.config.context_length, model.bins_of(model.config.context_length)
-    reader, fitting = TrackPredictor(model), TrackFitting(len(data.targets), log=log)
-    places = sorted({min(place, max(0, data.n_bins - bins.n)) for place in range(0, data.n_bins, bins.n)})
-    for row in rows:
-        found = np.empty((1, len(data.targets), data.n_bins), dtype=np.float32)
-        for place in places:
-            codes = crop_padded(data.sequence[row], (data.first_bin + place - bins.first) * data.bin_size, length)[None]
-            part = reader.both_strands(codes, data.targets.strand_pairs) if both_strands else reader(codes)
-            found[..., place : place + bins.n] = part[..., : data.n_bins - place]
-        fitting.add(found, data.tracks[row][None])
+    fitting = TrackFitting(len(data.targets), log=log)
+    for row, found in zip(rows, predict_windows(model, data, rows, both_strands=both_strands), strict=True):
+        fitting.add(found[None], data.tracks[row][None])
     return fitting.fit
 
 

@@ -363,11 +363,11 @@ def world(tmp_path: Path) -> dict[str, Path]:
 def test_a_study_in_regions_compares_what_lies_there(world: dict[str, Path], background: str) -> None:
     """Variants and controls outside of the regions are not used, whether controls are drawn or read."""
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
-    options = {"sizes": {"chr1": 10_000}, "n_controls": 500, "match_on": []} if background == "auto" else {"match_on": []}
+    options = {"sizes": {"chr1": 10_000}, "controls": 500, "match_on": []} if background == "auto" else {"match_on": []}
     source = world.get(background, background)
-    study = enrich_variants(world["v.vcf"], annotations, source, region="chr1:1-4,000", n_resamplings=20, **options)
+    study = enrich_variants(world["v.vcf"], annotations, source, region="chr1:1-4,000", resamplings=20, **options)
     (compared,) = study.compared
-    whole = enrich_variants(world["v.vcf"], annotations, source, n_resamplings=20, **options).compared[0]
+    whole = enrich_variants(world["v.vcf"], annotations, source, resamplings=20, **options).compared[0]
     inside = read_variant_regions(world["v.vcf"], region="1:1-4,000")
     assert compared.n_variants == len(inside) < whole.n_variants
     assert (inside.starts < 4_000).all()
@@ -384,7 +384,7 @@ def test_random_controls_of_regions_lie_in_them(tmp_path: Path) -> None:
 
 def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:
     annotations = annotation.read_annotations([f"E={world['e.bed']}"], tss=world["t.bed"])
-    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", n_resamplings=200)
+    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", resamplings=200)
     assert study.annotations == ["E:E", "E:WE"]
     assert study.matched_on == ["af", "tss"]
     (found,) = study.compared
@@ -400,31 +400,31 @@ def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:
     assert written == {"enrichment.tsv", "matching.tsv", "traits.tsv", "enrichment.json"} | figures
     saved = json.loads((tmp_path / "out" / "enrichment.json").read_text())
     assert saved["settings"]["resamplings"] == 200
-    again = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", n_resamplings=200)
+    again = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", resamplings=200)
     assert (again.compared[0].enrichment.controls == found.enrichment.controls).all()
 
 
 def test_a_variant_is_no_control_of_itself(world: dict[str, Path]) -> None:
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
     with pytest.raises(ConfigError, match=r"none of 3,000 variants has enough controls .fewer than 10 controls like it: 3,000"):
-        enrich_variants(world["c.vcf"], annotations, world["c.vcf"], n_resamplings=5)
+        enrich_variants(world["c.vcf"], annotations, world["c.vcf"], resamplings=5)
 
 
 def test_high_scores_beside_the_others(world: dict[str, Path]) -> None:
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
-    study = enrich_variants(world["v.vcf"], annotations, score="S", tops=[0.2, 0.4], n_resamplings=200)
+    study = enrich_variants(world["v.vcf"], annotations, score="S", top=[0.2, 0.4], resamplings=200)
     assert [each.name.split("(")[1] for each in study.compared] == ["top 0.4)", "top 0.2)"]
     for each in study.compared:
         assert each.enrichment.observed.sum() == each.n_variants  # all of the highest lie in elements
         assert (each.enrichment.p < 0.05).all()
     assert study.compared[1].n_variants < study.compared[0].n_variants
     with pytest.raises(ConfigError, match="fractions between 0 and 1"):
-        enrich_variants(world["v.vcf"], annotations, score="S", tops=[5])
+        enrich_variants(world["v.vcf"], annotations, score="S", top=[5])
 
 
 def test_random_controls(world: dict[str, Path]) -> None:
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
-    study = enrich_variants(world["v.vcf"], annotations, sizes={"chr1": 10_000}, n_controls=5_000, n_resamplings=100)
+    study = enrich_variants(world["v.vcf"], annotations, sizes={"chr1": 10_000}, controls=5_000, resamplings=100)
     assert study.matched_on == []
     assert study.compared[0].enrichment.fold == pytest.approx([5, 5], rel=0.4)
     assert any("not matched on minor allele frequency" in note for note in study.notes)
@@ -449,7 +449,7 @@ def test_unmatched_variants_are_counted(world: dict[str, Path], tmp_path: Path) 
     text[3] = text[3].replace("AF=0.2;", "")  # and of this one the frequency is not known
     world["v.vcf"].write_text("".join(text))
     study = enrich_variants(
-        world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], n_resamplings=20
+        world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], resamplings=20
     )
     lost = study.compared[0].unmatched
     assert lost[f"fewer than {FEWEST} controls like it"] == 1
@@ -467,7 +467,7 @@ def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_pat
         )
         write_vcf(tmp_path / name, places, ["."] * len(places))
     annotations = annotation.read_annotations([f"A={tmp_path / 'a.bed'}", f"B={tmp_path / 'b.bed'}"])
-    study = enrich_variants(tmp_path / "v.vcf", annotations, tmp_path / "c.vcf", n_resamplings=100)
+    study = enrich_variants(tmp_path / "v.vcf", annotations, tmp_path / "c.vcf", resamplings=100)
     found = study.compared[0].enrichment
     places = read_variant_regions(tmp_path / "v.vcf")
     names, flags, could = membership(places, annotations)
@@ -497,7 +497,7 @@ def test_scores_after_a_record_without_one(world: dict[str, Path], tmp_path: Pat
     )
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
     once, twice = (
-        enrich_variants(path, annotations, score="S", tops=[0.2], n_resamplings=50).compared[0].enrichment
+        enrich_variants(path, annotations, score="S", top=[0.2], resamplings=50).compared[0].enrichment
         for path in (world["v.vcf"], tmp_path / "twice.vcf")
     )
     assert once.observed.tolist() == twice.observed.tolist()
@@ -513,7 +513,7 @@ def test_traits_are_pruned_each_by_itself(tmp_path: Path) -> None:
     )
     (tmp_path / "v.bed").write_text(rows)
     annotations = annotation.read_annotations([f"E={tmp_path / 'e.bed'}"])
-    study = enrich_variants(tmp_path / "v.bed", annotations, sizes=read_sizes("hg19"), trait="5", prune=5_000, n_resamplings=50)
+    study = enrich_variants(tmp_path / "v.bed", annotations, sizes=read_sizes("hg19"), trait="5", prune=5_000, resamplings=50)
     assert study.matrix is not None
     assert study.matrix.observed[:, 0].tolist() == [0, 100]
     assert study.compared[0].n_compared == 100  # of both together, one of each pair
@@ -524,7 +524,7 @@ def test_contigs_that_nothing_has_are_refused(world: dict[str, Path], tmp_path: 
     with pytest.raises(ContigError, match="no annotation has a contig"):
         enrich_variants(world["v.vcf"], annotation.read_annotations([f"O={tmp_path / 'o.bed'}"]), world["c.vcf"])
     both = annotation.read_annotations([f"O={tmp_path / 'o.bed'}", f"E={world['e.bed']}"])
-    study = enrich_variants(world["v.vcf"], both, world["c.vcf"], n_resamplings=50)
+    study = enrich_variants(world["v.vcf"], both, world["c.vcf"], resamplings=50)
     found = study.compared[0].enrichment
     assert found.n[0] == 0
     assert np.isnan(found.q[0])
@@ -536,7 +536,7 @@ def test_odd_records_are_in_the_notes_of_a_study(world: dict[str, Path]) -> None
     with world["v.vcf"].open("a") as file:
         file.write("1\t10001\t.\tA\t<DEL>\t.\t.\tAF=0.2;END=5\n")
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
-    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], n_resamplings=50)
+    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], resamplings=50)
     assert any("1 record has an END before POS, which is not used (the first is at 1:10001)" in note for note in study.notes)
 
 
@@ -573,7 +573,7 @@ def test_nothing_to_look_for(world: dict[str, Path]) -> None:
 
 def test_pruned_variants(world: dict[str, Path]) -> None:
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
-    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], prune=500, trait="T", n_resamplings=20)
+    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], prune=500, trait="T", resamplings=20)
     assert study.compared[0].n_compared <= 20
     assert any("lie within 500 bases" in note for note in study.notes)
 
@@ -584,7 +584,7 @@ def test_lead_snps_of_the_gwas_catalog_lie_in_regulatory_peaks(real_data: Path) 
         [f"EP300={folder / 'tf_chip' / 'GM12878.EP300.narrowPeak.gz'}"], tss=folder / "wgEncodeGencodeBasicV19.txStart.bed.gz"
     )
     study = enrich_variants(
-        real_data / "hg19" / "gwasCatalog_2014-07-09.bed.gz", annotations, sizes=read_sizes("hg19"), n_resamplings=100
+        real_data / "hg19" / "gwasCatalog_2014-07-09.bed.gz", annotations, sizes=read_sizes("hg19"), resamplings=100
     )
     found = study.compared[0].enrichment
     assert found.low[0] > 1.5

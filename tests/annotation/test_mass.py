@@ -33,7 +33,7 @@ def test_the_share_in_elements(track: Path, tmp_path: Path) -> None:
     (tmp_path / "e.bed").write_text(
         "1\t150\t180\tE\n1\t170\t200\tE\n1\t0\t60\tR\n2\t0\t50\tR\n2\t900\t950\tR\n1\t390\t500\tR\n"
     )
-    found = mass_in_elements(track, annotation.read_annotations([f"S={tmp_path / 'e.bed'}"]), n_resamplings=200)
+    found = mass_in_elements(track, annotation.read_annotations([f"S={tmp_path / 'e.bed'}"]), resamplings=200)
     import pyBigWig
 
     with pyBigWig.open(str(track)) as file:

@@ -19,7 +19,6 @@ DISTAL_SIZE=quick only shows that it works, DISTAL_MODEL=attention trains one of
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +26,10 @@ import numpy as np
 from common import Row, script
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from genoformer.datasets.track_set import TrackSet
+    from genoformer.evaluation.intervals import Estimate
     from genoformer.simulation import World
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "distal"
@@ -96,7 +98,6 @@ def built(folder: Path, stage: Stage, *, cage_only: bool) -> tuple[World, TrackS
     """A world, and the windows of it with all tracks or those of CAGE."""
     from genoformer.datasets.track_build import build_tracks
     from genoformer.datasets.track_set import read_tracks
-    from genoformer.formats.track_table import TrackTable, read_targets
     from genoformer.genome.reference import Genome
     from genoformer.simulation import simulate
 
@@ -110,113 +111,75 @@ def built(folder: Path, stage: Stage, *, cage_only: bool) -> tuple[World, TrackS
         element_share=stage.element_share,
         tracks=True,
     )
-    targets = world.targets
-    if cage_only:
-        chosen = [track for track in read_targets(targets) if track.group == "CAGE"]
-        place = {track.index: i for i, track in enumerate(chosen)}
-        targets = folder / "world" / "cage.tsv"
-        TrackTable(tuple(replace(t, index=place[t.index], strand_pair=place[t.strand_pair]) for t in chosen)).write(targets)
     if not (folder / "set").exists():
         valid, *test = [f"chrS{i + 1}" for i in range(stage.n_train, n_contigs)]
+        options: dict[str, Any] = {
+            "length": stage.length,
+            "target_bins": stage.target_bins,
+            "tracks": "CAGE" if cage_only else None,
+        }
         with Genome(world.genome) as genome:
-            build_tracks(
-                folder / "set", genome, targets, length=stage.length, target_bins=stage.target_bins, valid=[valid], test=test
-            )
+            build_tracks(folder / "set", genome, world.targets, valid=[valid], test=test, **options)
     return world, read_tracks(folder / "set")
 
 
-class Cage(NamedTuple):
-    """Of every gene and cell type in the targets of the test windows, [n]: all but gene, cell and dependent are logarithms."""
+def read_cage(model: Any, data: TrackSet, world: World) -> pd.DataFrame:
+    """Of every gene and cell type in the targets of the test windows: what is known of its CAGE, as logarithms.
 
-    gene: np.ndarray
-    cell: np.ndarray
-    dependent: np.ndarray  # on distal enhancers
-    near: np.ndarray  # what promoter and enhancers within 2 kb give
-    expected: np.ndarray
-    measured: np.ndarray
-    predicted: np.ndarray
+    Columns: gene, cell, dependent (on distal enhancers), near (what promoter and enhancers within 2 kb give), expected,
+    measured and predicted.
+    """
+    import pandas as pd
 
-
-def read_cage(model: Any, data: TrackSet, world: World) -> Cage:
-    from genoformer.inference.tracks import TrackPredictor
+    from genoformer.evaluation.gene_tracks import gene_tracks
     from genoformer.simulation.tracks import ASSAYS
 
-    cage = [assay for assay in ASSAYS if assay.group == "CAGE"]
-    track = {(assay.cell, assay.strand): i for i, assay in enumerate(cage)}
-    reader = TrackPredictor(model.eval(), None, data.n_bins)
-    table = []
-    for row in data.rows("test"):
-        window = data.windows[row]
-        begin = window.start + data.first_bin * data.bin_size
-        predicted = reader.both_strands(np.array(data.sequence[row])[None], data.targets.strand_pairs)[0]  # [K, N]
-        for gene in world.expressed:
-            at = (gene.tss - begin) // data.bin_size
-            if gene.contig == window.chrom and AROUND <= at < data.n_bins - AROUND:
-                here = (track[gene.cell, gene.strand], slice(at - AROUND, at + AROUND + 1))
-                measured = data.tracks[row][here].sum(dtype=np.float64)
-                expected = (gene.promoter * (1 + gene.near), gene.cage, measured, predicted[here].sum(dtype=np.float64))
-                table.append((gene.gene, gene.cell, gene.depends_on_distal, *np.log1p(expected)))
-    return Cage(*(np.array(column) for column in zip(*table, strict=True)))
+    names = {(assay.cell, assay.strand): assay.identifier for assay in ASSAYS if assay.group == "CAGE"}
+    known = pd.DataFrame(world.expressed)
+    known["track"] = [names[row.cell, row.strand] for row in world.expressed]
+    known["dependent"] = [row.depends_on_distal for row in world.expressed]
+    found = gene_tracks(model.eval(), data, world.gtf, around=AROUND)[["gene", "track", "measured", "predicted"]]
+    table = known.merge(found, on=["gene", "track"])
+    near = table["promoter"] * (1 + table["near"])
+    logs = {"near": near, "expected": table["cage"], "measured": table["measured"], "predicted": table["predicted"]}
+    return table[["gene", "cell", "dependent"]].assign(**{name: np.log1p(of) for name, of in logs.items()})
 
 
-def rows(found: dict[str, Cage], n_train: int) -> list[Row]:
+def rows(found: dict[str, pd.DataFrame], n_train: int) -> list[Row]:
+    from genoformer.evaluation.correlations import correlate
+
     cage = found["attention"]
-    rng = np.random.default_rng(SEED)
-    genes, of = np.unique(cage.gene, return_inverse=True)
-    weights = rng.multinomial(len(genes), np.full(len(genes), 1 / len(genes)), size=N_RESAMPLINGS)[:, of]  # [R, n]
-    weights = np.concatenate([np.ones_like(weights[:1]), weights])  # the first are the genes as they are
+    every = cage[["near", "expected"]].assign(**{name: of["predicted"] for name, of in found.items()})
     made = []
     for dependent, kind in ((True, "depend on"), (False, "do not depend on")):
-        here = cage.dependent == dependent
-        r = {name: pearson(x.predicted[here], x.measured[here], weights[:, here]) for name, x in found.items()}
-        known = {
-            name: pearson(x[here], cage.measured[here], weights[:, here])
-            for name, x in (("known from 2 kb", cage.near), ("expected", cage.expected))
-        }
-        beside = "; ".join(f"{name} {text(x)}" for name, x in {"no attention": r["no attention"], **known}.items())
+        here = cage["dependent"] == dependent
+        r = correlate(every[here], cage["measured"][here], groups=cage["gene"][here], resamplings=N_RESAMPLINGS, seed=SEED)
+        names = {"no attention": "no attention", "known from 2 kb": "near", "expected": "expected"}
+        beside = "; ".join(f"{name} {text(r[of])}" for name, of in names.items())
         what = f"r of log CAGE over {here.sum()} pairs of gene and cell type that {kind} distal enhancers, attention"
         made.append(Row(f"{what}; {n_train} windows to train on", beside, text(r["attention"])))
-        more = r["attention"] - r["no attention"]
-        low = np.nanquantile(more[1:], 0.025)
+        more = r.difference("attention", "no attention")
         target = "> 0 with its interval" if dependent else ""
-        made.append(Row("the same, more than without attention", "", text(more), target, bool(low > 0) if dependent else None))
-    return [*made, *between_cells(found, weights, of)]
+        made.append(Row("the same, more than without attention", "", text(more), target, more.low > 0 if dependent else None))
+    return [*made, between_cells(cage, every)]
 
 
-def between_cells(found: dict[str, Cage], weights: np.ndarray, of: np.ndarray) -> list[Row]:
+def between_cells(cage: pd.DataFrame, every: pd.DataFrame) -> Row:
     """Of the genes that both cell types have, the difference of log CAGE between them."""
-    cage = found["attention"]
-    first, second = np.unique(cage.cell)
-    pairs = [
-        (i, j)
-        for gene in np.unique(of)
-        for i in np.flatnonzero((of == gene) & (cage.cell == first))
-        for j in np.flatnonzero((of == gene) & (cage.cell == second))
-    ]
-    i, j = np.array(pairs).T
-    measured, w = cage.measured[i] - cage.measured[j], weights[:, i]
-    r = {name: pearson(x.predicted[i] - x.predicted[j], measured, w) for name, x in found.items()}
-    expected = pearson(cage.expected[i] - cage.expected[j], measured, w)
-    what = f"r of the difference of log CAGE between the cell types, {len(pairs)} genes, attention"
-    return [Row(what, f"no attention {text(r['no attention'])}; expected {text(expected)}", text(r["attention"]))]
+    from genoformer.evaluation.correlations import correlate
+
+    columns = every.assign(gene=cage["gene"], measured=cage["measured"])
+    first, second = (columns[cage["cell"] == cell].set_index("gene") for cell in np.unique(cage["cell"]))
+    both = first.join(second, how="inner", lsuffix=" of the first", rsuffix=" of the second")
+    names = [*every, "measured"]
+    change = {name: (both[f"{name} of the first"] - both[f"{name} of the second"]).to_numpy() for name in names}
+    r = correlate(change, change["measured"], resamplings=N_RESAMPLINGS, seed=SEED)
+    what = f"r of the difference of log CAGE between the cell types, {len(both)} genes, attention"
+    return Row(what, f"no attention {text(r['no attention'])}; expected {text(r['expected'])}", text(r["attention"]))
 
 
-def pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Correlation of x and y [n] under each row of weights [R, n]."""
-    total = np.maximum(weights.sum(1), 1)
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return (weights @ values) / total
-
-    xy = mean(x * y) - mean(x) * mean(y)
-    square = (mean(x * x) - mean(x) ** 2) * (mean(y * y) - mean(y) ** 2)
-    return xy / np.sqrt(np.where(square > 1e-12, square, np.nan))  # few genes, all alike
-
-
-def text(values: np.ndarray) -> str:
-    """The first, and the interval of the others."""
-    low, high = np.nanquantile(values[1:], [0.025, 0.975])
-    return f"{values[0]:.3f} ({low:.3f} to {high:.3f})"
+def text(found: Estimate) -> str:
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 if __name__ == "__main__":

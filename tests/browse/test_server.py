@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ import pytest
 from browse_worlds import SNV, World
 from chromium import Tab, open_tab
 from commands import assert_refused, run
+
+import genoformer as gf
+from genoformer.errors import OptionError
+from genoformer.genome.reference import Genome
 
 for _package in ("starlette", "uvicorn"):
     pytest.importorskip(_package, reason="needs the extra browse")
@@ -121,6 +126,61 @@ def test_an_error_of_input_is_a_sentence_in_the_page(tmp_path: Path, address: st
         ask(tab, "NEAR")
         tab.wait("document.querySelector('#canvas canvas')")
         assert tab.value("document.getElementById('error').hidden")
+
+
+def test_a_call_in_python_serves_the_same_page_in_a_thread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    gtf, peaks = world.folder / "g.gtf", f"PEAKS={world.folder / 'e.bed'}"
+    with Genome(world.fasta) as genome:
+        page = gf.browse(world.folder / "language", genome, gtf=gtf, elements=peaks, device="cpu", open=True)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", page.url)
+    assert opened == [page.url]
+    with urllib.request.urlopen(f"{page.url}about") as answer:
+        about = json.load(answer)
+    assert (about["has_genes"], about["attention"]) == (True, True)
+    asked = urllib.request.Request(f"{page.url}jobs", json.dumps({"place": SNV}).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(asked) as answer:
+        job = json.load(answer)["id"]
+    end = time.monotonic() + 30
+    while (state := json.load(urllib.request.urlopen(f"{page.url}jobs/{job}")))["state"] in ("waiting", "running"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert state["state"] == "done"
+    assert page.url in repr(page)
+    assert f'href="{page.url}"' in page._repr_html_()
+    page.stop()
+    page.stop()  # once more does nothing
+    assert not page.is_served
+    assert repr(page) == f"Page({world.folder / 'language'}: stopped)"
+    with pytest.raises(OSError, match=r"."):
+        urllib.request.urlopen(f"{page.url}about")
+
+
+def test_two_pages_of_one_process_have_their_own_tokens(world: World) -> None:
+    with gf.browse(world.folder / "language", world.fasta) as one, gf.browse(world.folder / "language", world.fasta) as two:
+        other = f"{one.url.rsplit('/', 2)[0]}/{two.url.rsplit('/', 2)[1]}/about"
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(other)
+        port = int(re.findall(r":(\d+)/", one.url)[0])
+        with pytest.raises(OptionError, match=f"port is {port}, which cannot be used"):
+            gf.browse(world.folder / "language", world.fasta, port=port)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "sentence"),
+    [
+        ((), {}, "model is missing, expected the name of a model or its folder"),
+        (("demo",), {}, "fasta is missing, expected the path of a genome"),
+        ((5, "g.fa"), {}, "model is a int, expected the name"),
+        (("demo", "g.fa"), {"strnad": "both"}, "genoformer.browse has no option 'strnad'; write strand."),
+    ],
+)
+def test_a_call_in_python_is_refused_with_a_sentence(
+    arguments: tuple[object, ...], options: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises((OptionError, TypeError), match=re.escape(sentence)):
+        gf.browse(*arguments, **options)
 
 
 def test_a_port_that_is_in_use_is_refused(world: World) -> None:

@@ -101,6 +101,17 @@ def test_every_number_is_what_a_naive_reader_finds(tmp_path: Path, genome: Genom
     assert built.notes == []
 
 
+def test_a_part_of_the_tracks_is_that_part_of_the_whole_set(tmp_path: Path, genome: Genome, table: Path) -> None:
+    options = {"length": 96, "bin_size": 16, "valid": ["chr2"]}
+    build_tracks(tmp_path / "all", genome, table, **options)
+    build_tracks(tmp_path / "some", genome, table, tracks="peaks", **options)
+    whole, some = read_tracks(tmp_path / "all"), read_tracks(tmp_path / "some")
+    assert [track.identifier for track in some.targets] == ["peaks"]
+    np.testing.assert_array_equal(some.tracks, whole.tracks[:, 2:])
+    assert some.manifest["options"]["tracks"] == "peaks"
+    assert "tracks" not in whole.manifest["options"]
+
+
 def test_the_manifest_tells_what_went_in(tmp_path: Path, genome: Genome, table: Path) -> None:
     options = {"length": 96, "bin_size": 16, "valid": ["chr2"], "stride": 40}
     build_tracks(tmp_path / "set", genome, table, **options)

@@ -94,6 +94,14 @@ def test_choosing_what_is_not_there(targets: TrackTable, spec: str, message: str
         targets.choose(spec)
 
 
+def test_a_subset_is_renumbered_and_keeps_its_strand_pairs(targets: TrackTable) -> None:
+    some = targets.subset("3,1,0")
+    assert [track.identifier for track in some] == [targets[i].identifier for i in (3, 1, 0)]
+    assert [(track.index, track.strand_pair) for track in some] == [(0, 0), (1, 2), (2, 1)]
+    with pytest.raises(ConfigError, match=r"track A\+ is selected, but not A-, the same measurement on the other strand"):
+        targets.subset("0")
+
+
 @pytest.mark.parametrize(
     ("lines", "error", "message"),
     [

@@ -8,7 +8,8 @@ import pytest
 from genoformer.datasets.track_set import TrackSet, Window, read_tracks, write_track_set
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
-from genoformer.training.track_batches import Crop, TrackBatches, crop_padded
+from genoformer.inference.set_windows import crop_padded
+from genoformer.training.track_batches import Crop, TrackBatches
 
 BIN, N_ALL, N_TARGETS = 4, 11, 6  # an odd rest: two bins before the targets, three behind them
 

@@ -135,10 +135,12 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, pairs: Tensor) -> Tensor:
         x = self.norm(x)
-        value = self.norm_value(self.value(x))  # [B, T, V]
         if x.device.type == "cpu" and not torch.is_grad_enabled():
-            y = self._by_rows(x, pairs, value)
+            with torch.autocast("cpu", enabled=False):  # it would mix precisions in what is written in place
+                x, pairs = (of.to(self.value.weight.dtype) for of in (x, pairs))
+                y = self._by_rows(x, pairs, self.norm_value(self.value(x)))
         else:
+            value = self.norm_value(self.value(x))  # [B, T, V]
             y = torch.cat([weights @ value for weights in self.weights_of_heads(x, pairs)], dim=-1)
         out: Tensor = self.norm_out(self.out(y))
         return out
