@@ -23,12 +23,10 @@ from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
 from genoformer.models.token_model import TokenModel
-from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.tokenizers import BPETokenizer
-from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, make_tokenizer, tokenizer_record
+from genoformer.training.config import FinetuneConfig, TuningConfig, make_tokenizer, new_encoder, tokenizer_record
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
 from genoformer.training.resume import changed_settings
@@ -188,9 +186,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None, sequences: Sequen
     if not config.tokenizer:
         raise ConfigError("no start model: name one, or give [tokenizer] and [model] to train from scratch.")
     tokenizer = make_tokenizer(config.tokenizer, partial(BPETokenizer.train, sequences))
-    shape = encoder_fields(config.model)
-    encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
-    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)
+    encoder = new_encoder(config.model, tokenizer)
     return encoder, encoder.config.context_length
 
 

@@ -12,13 +12,17 @@ from typing import Any, get_args
 
 from genoformer.config import checked
 from genoformer.errors import ConfigError
+from genoformer.models.families import model_class
 from genoformer.models.heads import POOLING, HeadKind, Pooling
-from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.token_model import TokenModel
+from genoformer.models.transformer.config import SHAPES
 from genoformer.models.transformer.weights.vocabularies import read_tokenizer_file
 from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
+
+TRANSFORMER, HYBRID = "transformer", "hybrid"  # families that are trained from scratch
 
 
 @dataclass(frozen=True)
@@ -219,22 +223,40 @@ def model_fields(table: Mapping[str, Any], family: str) -> dict[str, Any]:
     return fields
 
 
-def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a [model] table for an `EncoderConfig`.
+def encoder_family(table: Mapping[str, Any]) -> str:
+    """Return the family of models that a [model] table trains from scratch; ConfigError for one that is not trained so.
 
-    `family` names a published shape (`SHAPES`: "modernbert", "llama", ...), whose fields those of the table override. Raises
-    ConfigError for an unknown family or field, and for n_vocab, which follows from the tokenizer.
+    >>> encoder_family({"family": "dnabert2"}), encoder_family({"family": "hybrid"})
+    ('transformer', 'hybrid')
+    """
+    family = table.get("family", TRANSFORMER)
+    if family not in [TRANSFORMER, HYBRID, *SHAPES]:
+        raise ConfigError(f"[model]: family = {family!r}; from scratch it is {TRANSFORMER}, {HYBRID}, {', '.join(SHAPES)}.")
+    return HYBRID if family == HYBRID else TRANSFORMER
+
+
+def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a [model] table for the configuration of its family.
+
+    `family` is "hybrid", or names a published shape of a transformer (`SHAPES`: "modernbert", "llama", ...), whose fields those
+    of the table override. Raises ConfigError for an unknown family or field, and for n_vocab, which follows from the tokenizer.
 
     >>> encoder_fields({"family": "dnabert2", "width": 32})
     {'position': 'alibi', 'activation': 'geglu', 'up_bias': False, 'width': 32}
     """
-    family = table.get("family", "transformer")
-    if family not in ["transformer", *SHAPES]:
-        raise ConfigError(f"[model]: family = {family!r}; from scratch it is transformer, {', '.join(SHAPES)}.")
-    fields = model_fields({**table, "family": "transformer"}, "transformer")
+    family = encoder_family(table)
+    fields = model_fields({**table, "family": family}, family)
     if "n_vocab" in fields:
         raise ConfigError("[model]: n_vocab follows from the tokenizer; leave it out.")
-    return checked(EncoderConfig, {**SHAPES.get(family, {}), **fields}, "[model]")
+    return checked(model_class(family).config_type, {**SHAPES.get(table.get("family", ""), {}), **fields}, "[model]")
+
+
+def new_encoder(table: Mapping[str, Any], tokenizer: Tokenizer, **settings: Any) -> TokenModel:
+    """Return an encoder with new weights for a [model] table, and with its tokenizer; settings: fields of its configuration."""
+    kind = model_class(encoder_family(table))
+    encoder: TokenModel = kind(kind.config_type.from_dict({**settings, **encoder_fields(table), "n_vocab": tokenizer.n_vocab}))
+    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)  # type: ignore[attr-defined]
+    return encoder
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -1,0 +1,261 @@
+"""Hybrid model: token ids -> embeddings -> convolutions -> pooling -> transformer layers -> states of tokens -> logits.
+
+In reading order: norms and convolutions, pooling, the model. The transformer layers are those of `models.transformer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.models.base import Attends, AttentionWeights
+from genoformer.models.batch_norm import WideBatchNorm, sync_batch_norm
+from genoformer.models.hybrid.config import HybridConfig
+from genoformer.models.layers import Linear
+from genoformer.models.token_model import TokenModel
+from genoformer.models.track_layers import SoftmaxPool, conv1d_as_image
+from genoformer.models.transformer.attention import gather_positions
+from genoformer.models.transformer.model import Layer
+
+# --- convolutions
+
+
+def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """Apply a convolution to rows: [B, T, C] -> [B, T, C']. Their memory is that of an image with channels last."""
+    return conv1d_as_image(x.transpose(1, 2)[:, :, None], conv)[:, :, 0].transpose(1, 2)
+
+
+class TokenBatchNorm(WideBatchNorm):
+    """Batch norm of states [B, T, C], over the tokens that are no padding; frozen weights keep its running statistics."""
+
+    def train(self, mode: bool = True) -> TokenBatchNorm:
+        super().train(mode and self.weight.requires_grad)
+        return self
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Map x [B, T, C] and keep [B, T] (False = padding) to [B, T, C]; padding gets 0."""
+        if keep is None:
+            return sync_batch_norm(x.transpose(1, 2)[:, :, None], self)[:, :, 0].transpose(1, 2)
+        rows = x[keep]  # [n, C]
+        y = sync_batch_norm(rows.T[None, :, None], self)[0, :, 0].T
+        return y.new_zeros(x.shape).index_put((keep,), y)
+
+
+class TokenLayerNorm(nn.LayerNorm):
+    """Layer norm of states [B, T, C] with the call of `TokenBatchNorm`."""
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
+def make_conv_norm(config: HybridConfig, width: int) -> TokenBatchNorm | TokenLayerNorm:
+    """Return the norm before the activation of a convolution."""
+    kind = TokenBatchNorm if config.conv_norm == "batch" else TokenLayerNorm
+    return kind(width, eps=config.norm_eps)
+
+
+def without_padding(x: Tensor, keep: Tensor | None) -> Tensor:
+    """Return states [B, T, C] with 0 at padding, as a convolution sees beyond the ends."""
+    return x if keep is None else x.masked_fill(~keep[..., None], 0)
+
+
+class ConvBlock(nn.Module):
+    """x + convolution of gelu(norm(x)): [B, T, C] -> [B, T, C']; a 1 x 1 convolution fits x if the width grows."""
+
+    def __init__(self, config: HybridConfig, n_in: int, n_out: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = make_conv_norm(config, n_in)
+        self.conv = nn.Conv1d(n_in, n_out, config.conv_kernel, dilation=dilation)
+        self.widen = Linear(n_in, n_out, bias=False) if n_in != n_out else None
+        self.dropout = nn.Dropout(config.conv_dropout)
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        h = without_padding(F.gelu(self.norm(x, keep)), keep)
+        kept = x if self.widen is None else self.widen(x)
+        return kept + self.dropout(convolve(h, self.conv))
+
+
+class Tower(nn.Module):
+    """Embeddings [B, T, E] -> stem, blocks, norm and activation -> [B, T, D]."""
+
+    def __init__(self, config: HybridConfig) -> None:
+        super().__init__()
+        widths, factor = config.conv_widths, config.conv_dilation
+        self.stem = nn.Conv1d(config.token_width, widths[0], config.stem_kernel)
+        self.blocks = nn.ModuleList(ConvBlock(config, a, b, factor**i) for i, (a, b) in enumerate(pairwise(widths)))
+        self.norm = make_conv_norm(config, config.width)
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        x = convolve(without_padding(x, keep), self.stem)  # [B, T, C]
+        for block in self.blocks:
+            x = block(x, keep)
+        return without_padding(F.gelu(self.norm(x, keep)), keep)  # [B, T, D]
+
+
+# --- pooling
+
+
+class Pool(nn.Module):
+    """States of tokens [B, T, D] -> those of groups of `pool` tokens [B, ceil(T / pool), D], without padding."""
+
+    def __init__(self, config: HybridConfig) -> None:
+        super().__init__()
+        self.size, n_halvings = config.pool, config.pool.bit_length() - 1
+        attends = config.pool_kind == "attention"
+        self.halvings = nn.ModuleList(SoftmaxPool(config.width) for _ in range(n_halvings if attends else 0))
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the groups, and False at groups of padding alone [B, P], or None without padding."""
+        if self.size == 1:
+            return x, keep
+        n = x.shape[1]
+        n_added = -n % self.size
+        if n_added:
+            keep = x.new_ones(x.shape[:2], dtype=torch.bool) if keep is None else keep
+            x, keep = F.pad(x, (0, 0, 0, n_added)), F.pad(keep, (0, n_added))
+        for i in range(self.size.bit_length() - 1):
+            first, second = x[:, 0::2], x[:, 1::2]
+            if keep is not None:  # a token without a partner is its own, so that the pair has its value
+                of_first, of_second = keep[:, 0::2, None], keep[:, 1::2, None]
+                first, second = torch.where(of_first, first, second), torch.where(of_second, second, first)
+                keep = (of_first | of_second)[..., 0]
+            if self.halvings:
+                pairs = torch.stack([first, second], dim=2).flatten(1, 2)  # [B, T, D]
+                x = self.halvings[i](pairs.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)
+            else:
+                x = torch.maximum(first, second)
+        return x, None if keep is None or bool(keep.all()) else keep
+
+    def spread(self, x: Tensor, n_tokens: int) -> Tensor:
+        """Return the states of groups [B, P, D] at each of their tokens, [B, T, D]."""
+        return x if self.size == 1 else x.repeat_interleave(self.size, dim=1)[:, :n_tokens]
+
+
+# --- the model
+
+
+class Hybrid(TokenModel):
+    """Token ids [B, T] -> logits [B, T, V] over the vocabulary at every token.
+
+    A token has the state that the convolutions give it, and the sum of all that attention and feed-forward parts add to the
+    state of its group: with pool = 1 this is a transformer on top of convolutions.
+
+    >>> model = Hybrid(HybridConfig(width=32, n_heads=2, ffn_width=64, pool=2))
+    >>> model(torch.zeros(1, 11, dtype=torch.long)).shape
+    torch.Size([1, 11, 9])
+    """
+
+    config_type = HybridConfig
+
+    def __init__(self, config: HybridConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.n_vocab, config.token_width)
+        self.tower = Tower(config)
+        self.pool = Pool(config)
+        self.layers = nn.ModuleList(Layer(config.layer, index) for index in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.width, config.norm_eps)
+        self.decoder = Linear(config.width, config.n_vocab)
+        for layer in self.layers:
+            layer.apply(_initialise)
+
+    @property
+    def lacks(self) -> Mapping[type, str]:
+        absent = dict(super().lacks)
+        if not self.layers:
+            absent[Attends] = "has no attention (n_layers = 0)"
+        return absent
+
+    @classmethod
+    def with_dropout(cls, config: HybridConfig, rate: float) -> HybridConfig:
+        return replace(config, dropout=rate)
+
+    @property
+    def longest_window(self) -> int | None:
+        return None
+
+    @property
+    def n_heads(self) -> int:
+        return self.config.n_heads
+
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.decoder]
+
+    def last_parts(self) -> list[nn.Module]:
+        return [self.norm]
+
+    def embed(self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None) -> Tensor:
+        """Return the hidden states [B, T, D] after `layer` transformer layers (None: all; 0: the convolutions).
+
+        ids: [B, T], or vectors [B, T, E] in place of rows of `tokens` (`models.onehot` mixes them). keep [B, T] is False at
+        padding. With rows [B, M], the last of these layers computes only those positions.
+        """
+        n_layers = len(self.layers) if layer is None else layer
+        if not 0 <= n_layers <= len(self.layers):
+            raise ConfigError(f"layer {layer}: this model has layers 0 (the convolutions) to {len(self.layers)}.")
+        x = self.tower(ids if ids.is_floating_point() else self.tokens(ids), keep)  # [B, T, D]
+        states = self._through_layers(x, n_layers, keep, rows)  # [B, M or T, D]
+        return self.norm(states) if n_layers == len(self.layers) else states
+
+    def _through_layers(self, x: Tensor, n_layers: int, keep: Tensor | None, rows: Tensor | None) -> Tensor:
+        """Return the states x [B, T, D] with all that layers add to them, at the rows [B, M] or at all tokens."""
+        if not n_layers:
+            return x if rows is None else gather_positions(x, rows)
+        pooled, keep = self.pool(x, keep)  # [B, P, D]
+        groups = None if rows is None else rows // self.config.pool
+        y, shared = pooled, dict[tuple[Any, ...], Any]()
+        for i, layer in enumerate(self.layers[:n_layers]):
+            y = layer(y, keep, groups if i == n_layers - 1 else None, None, shared)
+        if self.config.pool == 1:
+            return y
+        if rows is None or groups is None:
+            return x + self.pool.spread(y - pooled, x.shape[1])
+        return gather_positions(x, rows) + y - gather_positions(pooled, groups)
+
+    def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
+        logits = self.decoder(x)
+        return logits if candidates is None else logits.gather(-1, candidates)
+
+    def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
+        """Yield for each layer, in order, a function (first query, n) -> attention weights of tokens; codes [B, L].
+
+        The tokens of a group have the same weights as queries, and as keys an equal part of the weight of the group.
+        """
+        ids = self._to_device(self.tokenizer.encode(codes).ids)
+        keep = self.keep(ids)
+        real = torch.ones_like(ids, dtype=torch.bool) if keep is None else keep
+        y, keep = self.pool(self.tower(self.tokens(ids), keep), keep)
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            yield partial(self._token_weights, partial(layer.attention.weights, layer.norm_attention(y), keep), real)
+            y = layer(y, keep)
+
+    def _token_weights(self, weights: AttentionWeights, real: Tensor, first: int, n: int) -> Tensor:
+        """Return the weights of n queries, [B, H, n, T], from those of groups; real [B, T] is False at padding."""
+        size, n_tokens = self.config.pool, real.shape[1]
+        if size == 1:
+            return weights(first, n)
+        at = first // size
+        groups = weights(at, (first + n - 1) // size - at + 1)  # [B, H, m, P]
+        queries = torch.arange(first, first + n, device=real.device) // size - at
+        padded = F.pad(real, (0, -n_tokens % size)).unflatten(1, (-1, size))  # [B, P, size]
+        portion = (padded / padded.sum(-1, keepdim=True).clamp(min=1)).flatten(1)[:, :n_tokens]
+        spread = groups[:, :, queries].repeat_interleave(size, dim=-1)[..., :n_tokens]
+        return spread * portion[:, None, None].to(spread.dtype)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Initialise a part of a transformer layer as BERT does."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
