@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +20,7 @@ from genoformer.models.transformer.weights.vocabularies import read_tokenizer_fi
 from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.training.objectives import OBJECTIVES
-from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
+from genoformer.training.optimizer import EpochsConfig, LoopConfig, OptimizerConfig, at_least_one, windows_per_step
 
 TRANSFORMER, HYBRID = "transformer", "hybrid"  # families that are trained from scratch
 
@@ -128,11 +128,14 @@ class TuningConfig(EpochsConfig):
     )
     dropout: float = 0.1  # in encoder and head
     token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting
+    label_smoothing: float = 0.0  # fraction of a label that is spread evenly over all classes (Szegedy et al. 2016)
+    mixup: float = 0.0  # a of Beta(a, a), the shares in which two sequences and labels are mixed (Zhang et al. 2018); 0 = none
     max_shift: int = 0  # largest shift of a training sequence in bases, either way; N fills the open end
     both_strands: bool = False  # train on either strand, average both; not for directional sequences such as promoters
     class_weights: str = "none"  # "balanced": every class has the same total weight
     window: int | None = None  # bases; None takes the encoder's capacity, or the longest sequence if that is shorter
     overlap: int | None = None  # bases; None takes half a window
+    keep: str = "best"  # weights of the best validation; "last": of the last step, which no validation chose
     monitor: str = ""  # metric of the best step: mcc, auroc, accuracy, f1 ..., pearson, or loss; "" takes mcc, auroc or pearson
 
     def __post_init__(self) -> None:
@@ -145,6 +148,7 @@ class TuningConfig(EpochsConfig):
             "head": get_args(HeadKind),
             "pooling": get_args(Pooling),
             "class_weights": ("none", "balanced"),
+            "keep": ("best", "last"),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
@@ -155,17 +159,66 @@ class TuningConfig(EpochsConfig):
             )
         if not 0 <= self.token_dropout < 1 or not 0 <= self.dropout < 1:
             raise ConfigError("token_dropout and dropout lie in [0, 1); change the [finetune] table.")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"label_smoothing = {self.label_smoothing}: give a fraction from 0 up to, not including, 1.")
+        if self.mixup < 0:
+            raise ConfigError(f"mixup = {self.mixup}: give a number above 0, such as 0.2, or 0 for none.")
         if self.max_shift < 0:
             raise ConfigError(f"max_shift = {self.max_shift}: give the bases that a sequence is moved by at most, 0 for none.")
 
 
 @dataclass(frozen=True)
+class InDomainConfig(OptimizerConfig):
+    """Settings for predicting masked tokens of the training sequences before fine-tuning; the [pretrain] table."""
+
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    epochs: float = 10.0
+    mask_rate: float = 0.15
+    span_tokens: int | None = None  # masked together; None takes the bases of a token
+    both_strands: bool = True  # half of the sequences are reverse-complemented
+    dropout: float = 0.0  # in the encoder; the few numbers that a small encoder can hold of many bases need none
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epochs <= 0:
+            raise ConfigError(f"epochs = {self.epochs}: give a number above 0; change the [pretrain] table.")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
+
+    def loop(self, n_batches: int) -> LoopConfig:
+        """Return the number of steps of a run with this number of batches per epoch."""
+        shared = {entry.name: getattr(self, entry.name) for entry in fields(OptimizerConfig)}
+        steps = max(1, round(self.epochs * n_batches * self.batch_size / windows_per_step(self)))
+        return LoopConfig(**shared, max_steps=steps, eval_every=steps, log_every=min(50, steps))
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """Settings of distillation: the part of the labels that predictions of other models have; the [distil] table."""
+
+    weight: float = 0.5  # of the predictions; the labels have the others (Hinton et al. 2015)
+    members: int = 5  # models with other seeds that are trained first, if no model is given; Furlanello et al. 2018
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight <= 1:
+            raise ConfigError(f"weight = {self.weight}: give a number above 0, up to 1; change the [distil] table.")
+        at_least_one(self, "members")
+
+
+@dataclass(frozen=True)
 class FinetuneConfig:
-    """Fine-tuning configuration: the table [finetune], and [tokenizer] and [model] to train from scratch."""
+    """Fine-tuning configuration: [finetune]; [tokenizer] and [model] to train from scratch; stages before the training.
+
+    [pretrain] trains the encoder to predict masked tokens of the training sequences. [distil] trains other models on the same
+    data, whose predictions become part of the labels.
+    """
 
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     finetune: TuningConfig = field(default_factory=TuningConfig)
+    pretrain: InDomainConfig | None = None
+    distil: DistilConfig | None = None
 
     @classmethod
     def read(cls, path: Path | None, **changed: Any) -> FinetuneConfig:
@@ -173,7 +226,11 @@ class FinetuneConfig:
 
         changed: fields of [finetune] that override the file.
         """
-        return cls(**tables_with(cls, path, "finetune", TuningConfig, changed))
+        tables = tables_with(cls, path, "finetune", TuningConfig, changed)
+        for name, kind in (("pretrain", InDomainConfig), ("distil", DistilConfig)):
+            if tables.get(name) is not None:
+                tables[name] = kind(**checked(kind, tables[name], f"{path}, [{name}]"))
+        return cls(**tables)
 
 
 def tables_with(file: type[Any], path: Path | None, name: str, table: type[Any], changed: dict[str, Any]) -> dict[str, Any]:
@@ -255,8 +312,16 @@ def new_encoder(table: Mapping[str, Any], tokenizer: Tokenizer, **settings: Any)
     """Return an encoder with new weights for a [model] table, and with its tokenizer; settings: fields of its configuration."""
     kind = model_class(encoder_family(table))
     encoder: TokenModel = kind(kind.config_type.from_dict({**settings, **encoder_fields(table), "n_vocab": tokenizer.n_vocab}))
-    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)  # type: ignore[attr-defined]
+    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)
     return encoder
+
+
+def encoder_for_sequences(table: Mapping[str, Any], tokenizer: Tokenizer, longest: int, **settings: Any) -> TokenModel:
+    """Return a new encoder; one with learned positions of the hybrid family has as many as the longest sequence needs."""
+    if encoder_fields(table).get("learned_positions"):
+        most = model_class(HYBRID).config_type.max_tokens
+        settings["max_tokens"] = min(most, tokenizer.n_tokens(longest))
+    return new_encoder(table, tokenizer, **settings)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

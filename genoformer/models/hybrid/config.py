@@ -14,7 +14,7 @@ from genoformer.models.transformer.config import EncoderConfig
 PoolKind = Literal["max", "attention"]
 ConvNorm = Literal["batch", "layer"]
 FeedForward = Literal["gelu", "geglu", "swiglu"]
-_MAY_BE_ZERO = ("n_layers", "n_conv_blocks", "stem_width")
+_MAY_BE_ZERO = ("n_layers", "n_conv_blocks", "n_pooled_blocks", "stem_width")
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,24 @@ class HybridConfig:
     width: int = 128  # of the states of tokens
     token_width: int = 16  # of the embedding of a token; a base has four values, so that few numbers hold it
     stem_width: int = 0  # channels after the stem; the width grows evenly over the blocks; 0 = width
-    stem_kernel: int = 19  # tokens: the width of a motif, and an odd number
-    n_conv_blocks: int = 2
-    conv_kernel: int = 7  # of a block
+    stem_kernel: int = 15  # tokens: the width of a motif, and an odd number
+    learned_positions: bool = False  # add a vector for each position after the stem: for sequences with a fixed start, such as
+    # promoters around a TSS; max_tokens is then the longest input
+    n_conv_blocks: int = 1  # before the pooling
+    n_pooled_blocks: int = 1  # after the pooling
+    conv_kernel: int = 5  # of a block
     conv_dilation: int = 1  # factor of the dilation from one block to the next; 1 = no dilation
     conv_norm: ConvNorm = "batch"  # statistics of a channel over the batch, as in DeepSEA's and Enformer's convolutions
-    conv_dropout: float = 0.0  # of the output of a block; `dropout` is that of the transformer layers
     pool: int = 1  # tokens in a pooled position, a power of two
     pool_kind: PoolKind = "max"  # "attention": Enformer's softmax pooling
     n_layers: int = 2  # transformer layers; 0 = none
     n_heads: int = 4
     ffn_width: int = 256
     activation: FeedForward = "gelu"
-    dropout: float = 0.1
+    dropout: float = 0.1  # of the outputs of blocks and layers
     norm_eps: float = 1e-5
     rotary_base: float = 10_000.0  # of rotary positions, in units of `pool` tokens
-    max_tokens: int = 4096  # longest input of a fine-tuned model by default; nothing in the network ends there
+    max_tokens: int = 4096  # longest input of a fine-tuned model by default; without learned positions nothing ends there
     context_length: int = 512  # default window, in bases
 
     def __post_init__(self) -> None:
@@ -66,8 +68,6 @@ class HybridConfig:
             raise ConfigError(
                 f"stem_width = {self.stem_width}, but without blocks nothing widens it to width = {self.width}; leave it out."
             )
-        if not 0 <= self.conv_dropout < 1:
-            raise ConfigError(f"conv_dropout = {self.conv_dropout}: give a number from 0 up to, not including, 1.")
         _ = self.layer  # refuses heads, dropout and positions that do not fit
 
     @property
@@ -94,8 +94,8 @@ class HybridConfig:
 
     @property
     def n_positions(self) -> int:
-        """Number of tokens after which positions end; 0: they have no end."""
-        return 0
+        """Number of tokens after which learned positions end; 0: rotary positions have no end."""
+        return self.max_tokens if self.learned_positions else 0
 
     @property
     def min_layers(self) -> int:
@@ -106,8 +106,8 @@ class HybridConfig:
     def min_parameters(self) -> int:
         """Lower bound of the parameter count: the parameters of the large matrices."""
         widths, layer = self.conv_widths, self.layer
-        stem = self.token_width * (self.n_vocab + self.stem_kernel * widths[0])
-        blocks = sum(self.conv_kernel * a * b for a, b in pairwise(widths))
+        stem = self.token_width * (self.n_vocab + self.stem_kernel * widths[0]) + self.n_positions * widths[0]
+        blocks = sum(self.conv_kernel * a * b for a, b in (*pairwise(widths), *[widths[-1:] * 2] * self.n_pooled_blocks))
         n_feed = (3 if layer.gated else 2) * self.ffn_width
         return stem + blocks + self.n_layers * self.width * (4 * self.width + n_feed)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from genoformer.models.hybrid.config import HybridConfig
 from genoformer.models.layers import Linear
 from genoformer.models.token_model import TokenModel
 from genoformer.models.track_layers import SoftmaxPool, conv1d_as_image
-from genoformer.models.transformer.attention import gather_positions
+from genoformer.models.transformer.attention import Shared, gather_positions
 from genoformer.models.transformer.model import Layer
 
 # --- convolutions
@@ -69,36 +69,40 @@ def without_padding(x: Tensor, keep: Tensor | None) -> Tensor:
 
 
 class ConvBlock(nn.Module):
-    """x + convolution of gelu(norm(x)): [B, T, C] -> [B, T, C']; a 1 x 1 convolution fits x if the width grows."""
+    """x + gelu(convolution of norm(x)): [B, T, C] -> [B, T, C']; a 1 x 1 convolution fits x if the width grows."""
 
     def __init__(self, config: HybridConfig, n_in: int, n_out: int, dilation: int) -> None:
         super().__init__()
         self.norm = make_conv_norm(config, n_in)
         self.conv = nn.Conv1d(n_in, n_out, config.conv_kernel, dilation=dilation)
         self.widen = Linear(n_in, n_out, bias=False) if n_in != n_out else None
-        self.dropout = nn.Dropout(config.conv_dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        h = without_padding(F.gelu(self.norm(x, keep)), keep)
-        kept = x if self.widen is None else self.widen(x)
-        return kept + self.dropout(convolve(h, self.conv))
+        h = F.gelu(convolve(without_padding(self.norm(x, keep), keep), self.conv))
+        return (x if self.widen is None else self.widen(x)) + self.dropout(h)
 
 
-class Tower(nn.Module):
-    """Embeddings [B, T, E] -> stem, blocks, norm and activation -> [B, T, D]."""
+class Stem(nn.Module):
+    """gelu(norm(convolution)) of embeddings, and learned positions: [B, T, E] -> [B, T, C]."""
 
     def __init__(self, config: HybridConfig) -> None:
         super().__init__()
-        widths, factor = config.conv_widths, config.conv_dilation
-        self.stem = nn.Conv1d(config.token_width, widths[0], config.stem_kernel)
-        self.blocks = nn.ModuleList(ConvBlock(config, a, b, factor**i) for i, (a, b) in enumerate(pairwise(widths)))
-        self.norm = make_conv_norm(config, config.width)
+        width = config.conv_widths[0]
+        self.conv = nn.Conv1d(config.token_width, width, config.stem_kernel)
+        self.norm = make_conv_norm(config, width)
+        self.positions = nn.Parameter(torch.zeros(config.max_tokens, width)) if config.learned_positions else None
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        x = convolve(without_padding(x, keep), self.stem)  # [B, T, C]
-        for block in self.blocks:
-            x = block(x, keep)
-        return without_padding(F.gelu(self.norm(x, keep)), keep)  # [B, T, D]
+        x = F.gelu(self.norm(convolve(without_padding(x, keep), self.conv), keep))
+        if self.positions is None:
+            return x
+        if x.shape[1] > len(self.positions):
+            raise ConfigError(
+                f"{x.shape[1]} tokens, but this model has positions for {len(self.positions)}; give shorter windows or a model "
+                "without learned_positions."
+            )
+        return x + self.positions[: x.shape[1]]
 
 
 # --- pooling
@@ -146,8 +150,8 @@ class Pool(nn.Module):
 class Hybrid(TokenModel):
     """Token ids [B, T] -> logits [B, T, V] over the vocabulary at every token.
 
-    A token has the state that the convolutions give it, and the sum of all that attention and feed-forward parts add to the
-    state of its group: with pool = 1 this is a transformer on top of convolutions.
+    A token has the state that the convolutions before the pooling give it, and the sum of all that the parts after it add to
+    the state of its group: with pool = 1 this is a transformer on top of convolutions.
 
     >>> model = Hybrid(HybridConfig(width=32, n_heads=2, ffn_width=64, pool=2))
     >>> model(torch.zeros(1, 11, dtype=torch.long)).shape
@@ -160,8 +164,16 @@ class Hybrid(TokenModel):
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.n_vocab, config.token_width)
-        self.tower = Tower(config)
+        self.stem = Stem(config)
+        n, widths = config.n_conv_blocks, config.conv_widths
+        self.blocks = nn.ModuleList(
+            ConvBlock(config, a, b, config.conv_dilation**i) for i, (a, b) in enumerate(pairwise(widths))
+        )
         self.pool = Pool(config)
+        self.pooled_blocks = nn.ModuleList(
+            ConvBlock(config, config.width, config.width, config.conv_dilation ** (n + i))
+            for i in range(config.n_pooled_blocks)
+        )
         self.layers = nn.ModuleList(Layer(config.layer, index) for index in range(config.n_layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         self.decoder = Linear(config.width, config.n_vocab)
@@ -181,7 +193,11 @@ class Hybrid(TokenModel):
 
     @property
     def longest_window(self) -> int | None:
-        return None
+        return super().longest_window if self.config.n_positions else None
+
+    def read_assets(self, folder: Path) -> None:
+        super().read_assets(folder)
+        self.tokenizer = self.tokenizer.limited_to(self.config.n_positions)
 
     @property
     def n_heads(self) -> int:
@@ -202,24 +218,34 @@ class Hybrid(TokenModel):
         n_layers = len(self.layers) if layer is None else layer
         if not 0 <= n_layers <= len(self.layers):
             raise ConfigError(f"layer {layer}: this model has layers 0 (the convolutions) to {len(self.layers)}.")
-        x = self.tower(ids if ids.is_floating_point() else self.tokens(ids), keep)  # [B, T, D]
-        states = self._through_layers(x, n_layers, keep, rows)  # [B, M or T, D]
+        x = self.stem(ids if ids.is_floating_point() else self.tokens(ids), keep)
+        for block in self.blocks:
+            x = block(x, keep)  # [B, T, D]
+        states = self._with_groups(x, n_layers, keep, rows)  # [B, M or T, D]
         return self.norm(states) if n_layers == len(self.layers) else states
 
-    def _through_layers(self, x: Tensor, n_layers: int, keep: Tensor | None, rows: Tensor | None) -> Tensor:
-        """Return the states x [B, T, D] with all that layers add to them, at the rows [B, M] or at all tokens."""
-        if not n_layers:
-            return x if rows is None else gather_positions(x, rows)
-        pooled, keep = self.pool(x, keep)  # [B, P, D]
+    def _with_groups(self, x: Tensor, n_layers: int, keep: Tensor | None, rows: Tensor | None) -> Tensor:
+        """Return states x [B, T, D] with all that is added to their groups, at the rows [B, M] or at all tokens."""
+        pooled, y, keep = self._groups(x, keep)
         groups = None if rows is None else rows // self.config.pool
-        y, shared = pooled, dict[tuple[Any, ...], Any]()
+        shared: Shared = {}
         for i, layer in enumerate(self.layers[:n_layers]):
             y = layer(y, keep, groups if i == n_layers - 1 else None, None, shared)
+        if groups is not None and not n_layers:
+            y = gather_positions(y, groups)
         if self.config.pool == 1:
             return y
         if rows is None or groups is None:
             return x + self.pool.spread(y - pooled, x.shape[1])
         return gather_positions(x, rows) + y - gather_positions(pooled, groups)
+
+    def _groups(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the pooled states of x [B, T, D], these after the blocks, each [B, P, D], and False at groups of padding."""
+        pooled, keep = self.pool(x, keep)
+        y = pooled
+        for block in self.pooled_blocks:
+            y = block(y, keep)
+        return pooled, y, keep
 
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         logits = self.decoder(x)
@@ -233,7 +259,10 @@ class Hybrid(TokenModel):
         ids = self._to_device(self.tokenizer.encode(codes).ids)
         keep = self.keep(ids)
         real = torch.ones_like(ids, dtype=torch.bool) if keep is None else keep
-        y, keep = self.pool(self.tower(self.tokens(ids), keep), keep)
+        x = self.stem(self.tokens(ids), keep)
+        for block in self.blocks:
+            x = block(x, keep)
+        _, y, keep = self._groups(x, keep)
         for layer in self.layers:
             assert isinstance(layer, Layer)
             yield partial(self._token_weights, partial(layer.attention.weights, layer.norm_attention(y), keep), real)
