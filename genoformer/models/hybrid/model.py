@@ -20,7 +20,7 @@ from genoformer.genome.codes import Codes
 from genoformer.models.base import Attends, AttentionWeights
 from genoformer.models.batch_norm import WideBatchNorm, sync_batch_norm
 from genoformer.models.hybrid.config import HybridConfig
-from genoformer.models.layers import Linear
+from genoformer.models.layers import Linear, attend_few_keys
 from genoformer.models.token_model import TokenModel
 from genoformer.models.track_layers import SoftmaxPool, conv1d_as_image
 from genoformer.models.transformer.attention import Shared, gather_positions
@@ -44,9 +44,8 @@ class TokenBatchNorm(WideBatchNorm):
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """Map x [B, T, C] and keep [B, T] (False = padding) to [B, T, C]; padding gets 0."""
         if keep is None:
-            return sync_batch_norm(x.transpose(1, 2)[:, :, None], self)[:, :, 0].transpose(1, 2)
-        rows = x[keep]  # [n, C]
-        y = sync_batch_norm(rows.T[None, :, None], self)[0, :, 0].T
+            return sync_batch_norm(x.flatten(0, 1), self).view(x.shape)  # in rows, six times as fast as an image on CPUs
+        y = sync_batch_norm(x[keep], self)  # [n, C]
         return y.new_zeros(x.shape).index_put((keep,), y)
 
 
@@ -178,6 +177,9 @@ class Hybrid(TokenModel):
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         self.decoder = Linear(config.width, config.n_vocab)
         for layer in self.layers:
+            assert isinstance(layer, Layer)
+            layer.attention.dropout = 0.0  # of the weights; that of the output of a layer stays
+            layer.attention.attend = attend_few_keys
             layer.apply(_initialise)
 
     @property
