@@ -35,7 +35,7 @@ class Recipe(NamedTuple):
     @property
     def note(self) -> str:
         """A sentence on the recipe for the user."""
-        reason = f": {self.reason}; recipe or config takes another" if self.reason else ""
+        reason = f": {self.reason}. Another recipe or a configuration replaces them" if self.reason else ""
         return f"The settings are those of the recipe {self.name}{reason}."
 
 

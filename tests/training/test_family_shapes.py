@@ -189,7 +189,7 @@ def test_a_causal_family_needs_the_causal_objective(genome: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"family": "bart"}, r"family = 'bart'; from scratch it is transformer, bert, dnabert2, .*, qwen3"),
+        ({"family": "bart"}, r"family = 'bart'; from scratch it is transformer, hybrid, bert, dnabert2, .*, qwen3"),
         ({"family": ["llama"]}, "family = .'llama'."),
         ({"family": "llama", "n_vocab": 3}, "n_vocab follows from the tokenizer"),
         ({"family": "llama", "layers": 3}, "unknown fields layers"),
