@@ -37,7 +37,10 @@ from .verbosity import Command, print_note
     "--seeds", default=1, show_default=True, help="Number of seeds to train with; several give a mean and an interval."
 )
 @click.option(
-    "-c", "--config", type=click.Path(), help="TOML with the table [finetune]; from scratch also [tokenizer] and [model]."
+    "-c",
+    "--config",
+    type=click.Path(),
+    help="TOML with the table [finetune]; from scratch also [tokenizer] and [model], and [pretrain] and [distil] as stages.",
 )
 @click.option(
     "--recipe",
