@@ -120,8 +120,7 @@ class Pool(nn.Module):
         """Return the groups, and False at groups of padding alone [B, P], or None without padding."""
         if self.size == 1:
             return x, keep
-        n = x.shape[1]
-        n_added = -n % self.size
+        padded, n_added = keep is not None, -x.shape[1] % self.size
         if n_added:
             keep = x.new_ones(x.shape[:2], dtype=torch.bool) if keep is None else keep
             x, keep = F.pad(x, (0, 0, 0, n_added)), F.pad(keep, (0, n_added))
@@ -136,7 +135,7 @@ class Pool(nn.Module):
                 x = self.halvings[i](pairs.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)
             else:
                 x = torch.maximum(first, second)
-        return x, None if keep is None or bool(keep.all()) else keep
+        return x, keep if padded else None  # a group has at least one token of the sequence
 
     def spread(self, x: Tensor, n_tokens: int) -> Tensor:
         """Return the states of groups [B, P, D] at each of their tokens, [B, T, D]."""
