@@ -228,7 +228,7 @@ def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> S
             head=plan.head,  # type: ignore[arg-type]
             head_bias=plan.head not in ("gelu-norm", "linear"),  # as in transformers' ModernBERT, Llama and Qwen3
             both_strands=plan.both_strands,
-            dropout=plan.dropout,
+            dropout=plan.dropout if plan.head_dropout is None else plan.head_dropout,
             target_mean=task.mean,
             target_std=task.std,
         )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +20,8 @@ from genoformer.models.transformer.weights.vocabularies import read_tokenizer_fi
 from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
 from genoformer.training.objectives import OBJECTIVES
-from genoformer.training.optimizer import EpochsConfig, LoopConfig, OptimizerConfig, at_least_one, windows_per_step
+from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
+from genoformer.training.stage_config import DistilConfig, InDomainConfig
 
 TRANSFORMER, HYBRID = "transformer", "hybrid"  # families that are trained from scratch
 
@@ -127,6 +128,7 @@ class TuningConfig(EpochsConfig):
         ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head: mean-max, cls, cls, last
     )
     dropout: float = 0.1  # in encoder and head
+    head_dropout: float | None = None  # in the head; None takes dropout
     token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting
     label_smoothing: float = 0.0  # fraction of a label that is spread evenly over all classes (Szegedy et al. 2016)
     mixup: float = 0.0  # a of Beta(a, a), the shares in which two sequences and labels are mixed (Zhang et al. 2018); 0 = none
@@ -157,53 +159,14 @@ class TuningConfig(EpochsConfig):
             raise ConfigError(
                 f"encoder_lr_scale = {self.encoder_lr_scale}: give a number above 0; change the [finetune] table."
             )
-        if not 0 <= self.token_dropout < 1 or not 0 <= self.dropout < 1:
-            raise ConfigError("token_dropout and dropout lie in [0, 1); change the [finetune] table.")
+        if not all(0 <= rate < 1 for rate in (self.token_dropout, self.dropout, self.head_dropout or 0.0)):
+            raise ConfigError("token_dropout, dropout and head_dropout lie in [0, 1); change the [finetune] table.")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"label_smoothing = {self.label_smoothing}: give a fraction from 0 up to, not including, 1.")
         if self.mixup < 0:
             raise ConfigError(f"mixup = {self.mixup}: give a number above 0, such as 0.2, or 0 for none.")
         if self.max_shift < 0:
             raise ConfigError(f"max_shift = {self.max_shift}: give the bases that a sequence is moved by at most, 0 for none.")
-
-
-@dataclass(frozen=True)
-class InDomainConfig(OptimizerConfig):
-    """Settings for predicting masked tokens of the training sequences before fine-tuning; the [pretrain] table."""
-
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    epochs: float = 10.0
-    mask_rate: float = 0.15
-    span_tokens: int | None = None  # masked together; None takes the bases of a token
-    both_strands: bool = True  # half of the sequences are reverse-complemented
-    dropout: float = 0.0  # in the encoder; the few numbers that a small encoder can hold of many bases need none
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.epochs <= 0:
-            raise ConfigError(f"epochs = {self.epochs}: give a number above 0; change the [pretrain] table.")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
-
-    def loop(self, n_batches: int) -> LoopConfig:
-        """Return the number of steps of a run with this number of batches per epoch."""
-        shared = {entry.name: getattr(self, entry.name) for entry in fields(OptimizerConfig)}
-        steps = max(1, round(self.epochs * n_batches * self.batch_size / windows_per_step(self)))
-        return LoopConfig(**shared, max_steps=steps, eval_every=steps, log_every=min(50, steps))
-
-
-@dataclass(frozen=True)
-class DistilConfig:
-    """Settings of distillation: the part of the labels that predictions of other models have; the [distil] table."""
-
-    weight: float = 0.5  # of the predictions; the labels have the others (Hinton et al. 2015)
-    members: int = 5  # models with other seeds that are trained first, if no model is given; Furlanello et al. 2018
-
-    def __post_init__(self) -> None:
-        if not 0 < self.weight <= 1:
-            raise ConfigError(f"weight = {self.weight}: give a number above 0, up to 1; change the [distil] table.")
-        at_least_one(self, "members")
 
 
 @dataclass(frozen=True)

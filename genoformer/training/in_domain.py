@@ -17,18 +17,13 @@ from genoformer.inference.windows import cut_windows, tokenize_windows
 from genoformer.models.families import family_of
 from genoformer.progress import ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Encoding, Tokenizer
-from genoformer.training.config import (
-    FinetuneConfig,
-    InDomainConfig,
-    encoder_for_sequences,
-    make_tokenizer,
-    tokenizer_record,
-)
+from genoformer.training.config import FinetuneConfig, encoder_for_sequences, make_tokenizer, tokenizer_record
 from genoformer.training.language import Batch, language_model_loss, ready_batch
 from genoformer.training.loop import FitResult, Trainable
 from genoformer.training.objectives import MaskedLM
 from genoformer.training.random_streams import RandomStream
 from genoformer.training.recipe import Finished, training_sketch
+from genoformer.training.stage_config import InDomainConfig
 
 _SKETCHED = 200_000  # approximate number of training k-mers that a sketch keeps
 

@@ -18,10 +18,11 @@ from genoformer.models.track_heads import CONTEXT_HEADS
 from genoformer.option_checks import Strand, check_choice, with_strand
 from genoformer.tasks import Goal
 from genoformer.training import resume
-from genoformer.training.config import DistilConfig, FinetuneConfig, TuningConfig
+from genoformer.training.config import FinetuneConfig, TuningConfig
 from genoformer.training.loop import STATE
 from genoformer.training.recipe import refuse_finished
 from genoformer.training.recipes import Recipe, fitting_recipe, recipe_named
+from genoformer.training.stage_config import DistilConfig
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig
 
 ModelNames = str | Path | Sequence[str | Path]

@@ -13,11 +13,12 @@ from genoformer.genome.codes import reverse_complement
 from genoformer.models import registry
 from genoformer.models.hybrid.model import Hybrid
 from genoformer.tokenizers import BaseTokenizer
-from genoformer.training.config import FinetuneConfig, InDomainConfig
+from genoformer.training.config import FinetuneConfig
 from genoformer.training.in_domain import InDomainRecipe, MaskedSequences
 from genoformer.training.log import LOG, read_log
 from genoformer.training.objectives import IGNORED
 from genoformer.training.recipe import Run, run_recipe
+from genoformer.training.stage_config import InDomainConfig
 
 MODEL = {"family": "hybrid", "width": 16, "n_heads": 2, "ffn_width": 16, "n_layers": 1, "stem_kernel": 5}
 

@@ -219,11 +219,15 @@ class Hybrid(TokenModel):
         n_layers = len(self.layers) if layer is None else layer
         if not 0 <= n_layers <= len(self.layers):
             raise ConfigError(f"layer {layer}: this model has layers 0 (the convolutions) to {len(self.layers)}.")
+        states = self._with_groups(self._convolved(ids, keep), n_layers, keep, rows)  # [B, M or T, D]
+        return self.norm(states) if n_layers == len(self.layers) else states
+
+    def _convolved(self, ids: Tensor, keep: Tensor | None) -> Tensor:
+        """Return the states of tokens before the pooling, [B, T, D]."""
         x = self.stem(ids if ids.is_floating_point() else self.tokens(ids), keep)
         for block in self.blocks:
-            x = block(x, keep)  # [B, T, D]
-        states = self._with_groups(x, n_layers, keep, rows)  # [B, M or T, D]
-        return self.norm(states) if n_layers == len(self.layers) else states
+            x = block(x, keep)
+        return x
 
     def _with_groups(self, x: Tensor, n_layers: int, keep: Tensor | None, rows: Tensor | None) -> Tensor:
         """Return states x [B, T, D] with all that is added to their groups, at the rows [B, M] or at all tokens."""
@@ -258,12 +262,12 @@ class Hybrid(TokenModel):
         The tokens of a group have the same weights as queries, and as keys an equal part of the weight of the group.
         """
         ids = self._to_device(self.tokenizer.encode(codes).ids)
-        keep = self.keep(ids)
-        real = torch.ones_like(ids, dtype=torch.bool) if keep is None else keep
-        x = self.stem(self.tokens(ids), keep)
-        for block in self.blocks:
-            x = block(x, keep)
-        _, y, keep = self._groups(x, keep)
+        return self.attentions(ids, self.keep(ids))
+
+    def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[AttentionWeights]:
+        """Yield for each layer, in order, a function (first query, n) -> attention weights of tokens, as `attention`."""
+        real = torch.ones(ids.shape[:2], dtype=torch.bool, device=ids.device) if keep is None else keep
+        _, y, keep = self._groups(self._convolved(ids, keep), keep)
         for layer in self.layers:
             assert isinstance(layer, Layer)
             yield partial(self._token_weights, partial(layer.attention.weights, layer.norm_attention(y), keep), real)

@@ -248,10 +248,7 @@ def test_attention_of_tokens_is_that_of_their_groups(pool: int) -> None:
     groups = np.stack([found[..., i : i + pool] for i in starts[:-1]], axis=-2)
     assert np.ptp(groups, axis=-1).max() < 1e-7  # tokens of a group have equal weights
     with torch.no_grad():
-        x = model.stem(model.tokens(torch.from_numpy(model.tokenizer.encode(codes).ids)))
-        for part in model.blocks:
-            x = part(x)
-        _, y, _ = model._groups(x, None)
+        _, y, _ = model._groups(model._convolved(torch.from_numpy(model.tokenizer.encode(codes).ids), None), None)
         first = model.layers[0]
         weights = first.attention.weights(first.norm_attention(y), None, 5 // pool, 1)[:, :, 0]  # [B, H, P]
     np.testing.assert_allclose(np.add.reduceat(found[:, 0], starts, axis=-1), weights.numpy(), atol=1e-6)
