@@ -44,7 +44,7 @@ class HybridConfig:
     n_heads: int = 4
     ffn_width: int = 256
     activation: FeedForward = "gelu"
-    dropout: float = 0.1  # of the outputs of blocks and layers
+    dropout: float = 0.1  # of channels of the outputs of blocks and layers
     norm_eps: float = 1e-5
     rotary_base: float = 10_000.0  # of rotary positions, in units of `pool` tokens
     max_tokens: int = 4096  # longest input of a fine-tuned model by default; without learned positions nothing ends there

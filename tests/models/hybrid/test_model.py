@@ -23,7 +23,7 @@ from genoformer.models.base import Attends, PredictsBases, SequenceLikelihood, h
 from genoformer.models.families import family_of
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.hybrid.config import HybridConfig
-from genoformer.models.hybrid.model import Hybrid
+from genoformer.models.hybrid.model import ChannelDropout, Hybrid
 from genoformer.models.onehot import OneHotModel
 from genoformer.models.tuning import set_trainable
 from genoformer.tokenizers import BaseTokenizer
@@ -198,6 +198,19 @@ def test_batch_norm_that_is_not_trained_keeps_its_statistics() -> None:
     set_trainable(model, "full")
     model.train().embed(random_ids(4, 20, seed=3))
     assert not any(torch.equal(x, before[name]) for name, x in model.state_dict().items() if name in before)
+
+
+def test_dropout_is_of_whole_channels_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    dropout, x = ChannelDropout(0.25), torch.ones(500, 3, 8)
+    assert dropout.eval()(x) is x
+    y = dropout.train()(x)
+    assert sorted(set(y.flatten().tolist())) == [0, pytest.approx(4 / 3)]
+    assert (y == y[:, :1]).all()
+    assert float((y == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
+    model = small_hybrid(dropout=0.3).train()
+    assert not torch.equal(model.embed(random_ids(2, 9)), model.embed(random_ids(2, 9)))
+    assert {type(part) for name, part in model.named_modules() if name.endswith("dropout")} == {ChannelDropout}
 
 
 # --- all that takes an encoder
