@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -213,7 +214,8 @@ def test_a_hybrid_model_is_pretrained_continued_and_fine_tuned(genome: Path, lab
     assert curve[-1] < curve[0] - 0.3
     assert [row["valid_bits_per_base"] for row in read_log(tmp_path / "run" / LOG) if "valid_bits_per_base" in row][-1] < 1.6
     assert folders.read_manifest(tmp_path / "run")["model"]["family"] == "hybrid"  # type: ignore[index]
-    pretrain(PretrainConfig(training=config.training).with_fastas([genome]), tmp_path / "more", start=tmp_path / "run")
+    plan = replace(config.training, max_steps=6)
+    pretrain(PretrainConfig(training=plan).with_fastas([genome]), tmp_path / "more", start=tmp_path / "run")
     assert losses(tmp_path / "more")[0] < curve[0] - 0.3
     (tmp_path / "f.toml").write_text(FINETUNE + 'tune = "lora"\nlora_rank = 2\n')
     settings = FinetuneConfig.read(tmp_path / "f.toml")
