@@ -125,30 +125,32 @@ class Pool(nn.Module):
 
     def __init__(self, config: HybridConfig) -> None:
         super().__init__()
-        self.size, n_halvings = config.pool, config.pool.bit_length() - 1
-        attends = config.pool_kind == "attention"
-        self.halvings = nn.ModuleList(SoftmaxPool(config.width) for _ in range(n_halvings if attends else 0))
+        self.size, self.attends = config.pool, config.pool_kind == "attention"
+        n_halvings = config.pool.bit_length() - 1 if self.attends else 0
+        self.halvings = nn.ModuleList(SoftmaxPool(config.width) for _ in range(n_halvings))
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Return the groups, and False at groups of padding alone [B, P], or None without padding."""
         if self.size == 1:
             return x, keep
-        padded, n_added = keep is not None, -x.shape[1] % self.size
+        n_added = -x.shape[1] % self.size
+        kept = None if keep is None else F.pad(keep, (0, n_added)).unflatten(1, (-1, self.size)).any(2)  # [B, P]
+        if not self.attends:
+            x = x if keep is None else x.masked_fill(~keep[..., None], -torch.inf)
+            x = F.pad(x, (0, 0, 0, n_added), value=-torch.inf).unflatten(1, (-1, self.size)).amax(2)
+            return without_padding(x, kept), kept
         if n_added:
             keep = x.new_ones(x.shape[:2], dtype=torch.bool) if keep is None else keep
             x, keep = F.pad(x, (0, 0, 0, n_added)), F.pad(keep, (0, n_added))
-        for i in range(self.size.bit_length() - 1):
+        for halving in self.halvings:
             first, second = x[:, 0::2], x[:, 1::2]
             if keep is not None:  # a token without a partner is its own, so that the pair has its value
                 of_first, of_second = keep[:, 0::2, None], keep[:, 1::2, None]
                 first, second = torch.where(of_first, first, second), torch.where(of_second, second, first)
                 keep = (of_first | of_second)[..., 0]
-            if self.halvings:
-                pairs = torch.stack([first, second], dim=2).flatten(1, 2)  # [B, T, D]
-                x = self.halvings[i](pairs.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)
-            else:
-                x = torch.maximum(first, second)
-        return x, keep if padded else None  # a group has at least one token of the sequence
+            pairs = torch.stack([first, second], dim=2).flatten(1, 2)  # [B, T, D]
+            x = halving(pairs.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)
+        return x, kept
 
     def spread(self, x: Tensor, n_tokens: int) -> Tensor:
         """Return the states of groups [B, P, D] at each of their tokens, [B, T, D]."""
