@@ -83,7 +83,7 @@ from .verbosity import Command, print_note
     "--organism", metavar="NAME", help="Organism of the tracks, for AlphaGenome: human or mouse.  [default: its first]"
 )
 @click.option("--monitor", metavar="METRIC", help="Metric for checkpoint selection: mcc, auroc, f1, pearson, loss ...")
-@click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
+@click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ..., or auto.")
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time of a step, then exit; only with --task tracks.")
 @logger_option

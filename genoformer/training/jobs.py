@@ -109,6 +109,8 @@ class FinetuneJob:
         if how.valid:
             valid = read_labelled(how.valid, **reading, n_labels=train.n_labels)
         starts = _names(model)
+        if how.recipe and starts:
+            raise OptionError("recipe", f"is {how.recipe}, found a model to start from, too; leave one of them out.")
         recipe = recipe_named(how.recipe) if how.recipe else None
         if not (recipe or how.config or starts):
             recipe = fitting_recipe(train.sequences)

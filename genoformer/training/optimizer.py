@@ -10,6 +10,7 @@ from typing import Any
 from genoformer.errors import ConfigError
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
+AUTO = "auto"
 SCHEDULES = ("linear", "cosine")
 
 
@@ -27,7 +28,7 @@ class OptimizerConfig:
     epsilon: float = 1e-6
     max_grad_norm: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
     ema_decay: float = 0.0  # decay of the weight average per step (0.99 ...); 0 does not average the weights
-    precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
+    precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...; "auto": `fast_precision`
     accelerator: str = "auto"  # "cpu", "gpu"
     strategy: str = "auto"  # "ddp": a full model on every device; "fsdp": a model sharded over the devices
     devices: int = 1  # processes on this machine; torchrun overrides this number
@@ -39,8 +40,10 @@ class OptimizerConfig:
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{field.name} = {value}: give a finite number.")
+        if self.precision == AUTO:
+            object.__setattr__(self, "precision", fast_precision(self.accelerator))
         if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}.")
+            raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}, {AUTO}.")
         if self.schedule not in SCHEDULES:
             raise ConfigError(f"schedule = {self.schedule!r}: allowed are {', '.join(SCHEDULES)}.")
         if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.max_grad_norm <= 0 or self.workers < 0:
@@ -95,6 +98,17 @@ class EpochsConfig(OptimizerConfig):
             log_every=min(50, eval_every),
             save_every=min(500, eval_every),
         )
+
+
+def fast_precision(accelerator: str) -> str:
+    """Return bf16-mixed for a GPU or a processor that computes in bfloat16, else 32-true."""
+    import torch
+
+    from genoformer.models.cpu_kernels import has_bfloat16
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if accelerator in ("auto", "cpu") and has_bfloat16() else "32-true"
 
 
 def at_least_one(config: Any, *names: str) -> None:

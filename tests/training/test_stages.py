@@ -51,7 +51,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(data: Path, out: Path, tables: str, **options: Any) -> tuple[Any, list[str]]:
     (out.parent / "c.toml").write_text(tables)
     notes: list[str] = []
-    job = FinetuneJob.from_names(data / "train.csv", out, config=out.parent / "c.toml", valid=data / "valid.csv", **options)
+    settings = {"config": out.parent / "c.toml", "valid": data / "valid.csv", **options}
+    job = FinetuneJob.from_names(data / "train.csv", out, **settings)
     return finetune(job, on_note=notes.append), notes
 
 
@@ -135,6 +136,7 @@ def test_the_last_step_is_kept_or_the_best(data: Path, tmp_path: Path) -> None:
             r"devices = 2: the stages \[pretrain\] and \[distil\] run in one",
         ),
         ("[pretrain]\nepochs = 1\n", {"model": "demo"}, r"\[pretrain\] are for training from scratch; leave them out"),
+        ("", {"recipe": "short", "config": None, "model": "demo"}, "recipe is short, found a model to start from, too"),
         (TABLES, {"recipe": "short"}, "option recipe is short, found a configuration file, too; leave one of them out"),
     ],
 )
