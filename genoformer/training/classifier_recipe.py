@@ -27,6 +27,7 @@ from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.tokenizers import BPETokenizer
 from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_for_sequences, make_tokenizer, tokenizer_record
+from genoformer.training.fresh_negatives import FreshNegatives, SoftTargets
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
 from genoformer.training.resume import changed_settings
@@ -90,6 +91,7 @@ class ClassifierRecipe:
                 "model": dict(self.config.model),
             },
             "finetune": asdict(self.plan),
+            **({} if self.config.negatives is None else {"negatives": asdict(self.config.negatives)}),
             **({} if self.data.teacher is None else {"teacher": self.data.teacher.record}),
             **self.more,
         }
@@ -102,13 +104,13 @@ class ClassifierRecipe:
     def trainable(self) -> Trainable:
         plan, train = self.plan, self.data.train
         set_trainable(self.model.encoder, plan.tune, n_last=plan.last_layers, rank=plan.lora_rank)
-        batches = LabelledBatches(
-            train.sequences,
-            soft_targets(train.targets, plan, self.data.teacher),
-            case_weights(train.targets, plan.class_weights),
-            self.model,
-            plan,
-        )
+        soft = soft_targets(train.targets, plan, self.data.teacher)
+        fresh = None
+        if (how := self.config.negatives) is not None:
+            both = SoftTargets(soft if self.data.teacher is None else soft_targets(train.targets, plan), soft)
+            fresh = FreshNegatives(train.sequences, train.targets, both, how, plan.seed)
+        weights = case_weights(train.targets, plan.class_weights)
+        batches = LabelledBatches(train.sequences, soft, weights, self.model, plan, fresh)
         metric = self.data.monitor
         best = Monitor(f"valid_{metric}", metric.partition(":")[0] not in _LESS_IS_BETTER, plan.patience)
         return Trainable(

@@ -19,6 +19,7 @@ from genoformer.models.transformer.config import SHAPES
 from genoformer.models.transformer.weights.vocabularies import read_tokenizer_file
 from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
+from genoformer.training.fresh_negatives import NegativesConfig
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
 from genoformer.training.stage_config import DistilConfig, InDomainConfig
@@ -174,7 +175,7 @@ class FinetuneConfig:
     """Fine-tuning configuration: [finetune]; [tokenizer] and [model] to train from scratch; stages before the training.
 
     [pretrain] trains the encoder to predict masked tokens of the training sequences. [distil] trains other models on the same
-    data, whose predictions become part of the labels.
+    data, whose predictions become part of the labels. [negatives] makes new negatives for each epoch.
     """
 
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
@@ -182,6 +183,7 @@ class FinetuneConfig:
     finetune: TuningConfig = field(default_factory=TuningConfig)
     pretrain: InDomainConfig | None = None
     distil: DistilConfig | None = None
+    negatives: NegativesConfig | None = None
 
     @classmethod
     def read(cls, path: Path | None, **changed: Any) -> FinetuneConfig:
@@ -190,7 +192,7 @@ class FinetuneConfig:
         changed: fields of [finetune] that override the file.
         """
         tables = tables_with(cls, path, "finetune", TuningConfig, changed)
-        for name, kind in (("pretrain", InDomainConfig), ("distil", DistilConfig)):
+        for name, kind in (("pretrain", InDomainConfig), ("distil", DistilConfig), ("negatives", NegativesConfig)):
             if tables.get(name) is not None:
                 tables[name] = kind(**checked(kind, tables[name], f"{path}, [{name}]"))
         return cls(**tables)

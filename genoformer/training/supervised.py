@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,10 @@ class LabelledBatches:
         weights: NDArray[np.float32],
         model: SequenceClassifier,
         plan: TuningConfig,
+        fresh: Callable[[int], tuple[Sequence[Codes], NDArray[Any]]] | None = None,
     ) -> None:
+        """Store the data; fresh returns the sequences and the targets of an epoch, if they change."""
+        self.fresh = fresh
         self.sequences, self.targets, self.weights = sequences, targets, weights
         self.config, self.tokenizer = model.config, model.tokenizer
         self.batch_size, self.seed, self.plan = plan.batch_size, plan.seed, plan
@@ -63,6 +66,8 @@ class LabelledBatches:
         epoch, within = divmod(i, self.n_batches)
         if epoch != self.epoch:
             self.epoch, self.order = epoch, self._order(epoch)
+            if self.fresh is not None:
+                self.sequences, self.targets = self.fresh(epoch)
         rows = self.order[within * self.batch_size : (within + 1) * self.batch_size]
         sequences = [self.sequences[row] for row in rows]
         if self.config.both_strands:
