@@ -104,7 +104,7 @@ def finetune(train: str, output: str | None, task: str, plan: bool, as_json: boo
     \b
     genoformer finetune train.tsv --valid valid.tsv -m mini-human -o promoters
     genoformer finetune train.tsv -m mini-human -o lora --tune lora --seeds 3
-    genoformer finetune train.tsv --valid valid.tsv -o promoters --recipe prom_core_all
+    genoformer finetune train.tsv --valid valid.tsv -o promoters --recipe short
     genoformer finetune set --task tracks -c tracks.toml -o run
     genoformer finetune set --task tracks -m run/ --tune frozen --contexts cells.tsv -o cells
     """
