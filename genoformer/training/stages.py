@@ -35,9 +35,8 @@ def prepare(
             f"devices = {config.finetune.devices}: the stages [pretrain] and [distil] run in one process; set it to 1."
         )
     if config.pretrain is not None:
-        n, epochs = len(data.train.sequences), config.pretrain.epochs
-        folder = job.folder / PRETRAINED
-        on_note(f"{folder}: trains an encoder on masked tokens of the {n:,} training sequences, {epochs:g} epochs.")
+        n, folder = len(data.train.sequences), job.folder / PRETRAINED
+        on_note(f"{folder}: trains an encoder on masked tokens of the {n:,} training sequences.")
         job = replace(job, starts=[_pretrained(job, data, folder, progress)])
     if config.distil is not None:
         names: Sequence[str | Path] = [job.teacher] if job.teacher is not None else []
