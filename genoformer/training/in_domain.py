@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.windows import cut_windows, tokenize_windows
 from genoformer.models.families import family_of
@@ -67,6 +68,8 @@ class InDomainRecipe:
         longest = max(len(sequence) for sequence in sequences)
         shape = {**config.model, "dropout": self.plan.dropout}
         self.model = encoder_for_sequences(shape, tokenizer, longest, context_length=config.finetune.window or longest)
+        if self.model.causal:
+            raise ConfigError("[pretrain] predicts masked tokens, which a causal model cannot; leave it out, or causal.")
         room = self.model.tokenizer.max_bases(self.model.config.max_tokens)
         window = min(config.finetune.window or longest, room)
         self.windows = cut_windows(sequences, window, 0, tokenizer.min_bases).codes

@@ -144,6 +144,8 @@ class FinetuneJob:
             raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
         if self.n_seeds < 1:
             raise ConfigError(f"seeds = {self.n_seeds}: give a whole number of at least 1.")
+        if self.config.pretrain and not (self.config.tokenizer or self.starts):
+            raise ConfigError("[pretrain] trains an encoder from scratch; give [tokenizer] and [model], too.")
         if self.starts and (self.config.tokenizer or self.config.model or self.config.pretrain):
             raise ConfigError(
                 "[tokenizer], [model] and [pretrain] are for training from scratch; leave them out, or the model."

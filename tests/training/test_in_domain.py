@@ -20,6 +20,7 @@ from genoformer.training.objectives import IGNORED
 from genoformer.training.recipe import Run, run_recipe
 from genoformer.training.stage_config import InDomainConfig
 
+SMALL = {"width": 8, "n_heads": 2, "n_layers": 1, "ffn_width": 8}
 MODEL = {"family": "hybrid", "width": 16, "n_heads": 2, "ffn_width": 16, "n_layers": 1, "stem_kernel": 5}
 
 
@@ -74,5 +75,9 @@ def test_the_encoder_learns_the_sequences_and_is_saved(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"epochs = 0: give a number above 0; change the \[pretrain\] table"):
         config(epochs=0)
+    with pytest.raises(ConfigError, match=r"\[pretrain\] predicts masked tokens, which a causal model cannot"):
+        InDomainRecipe(
+            FinetuneConfig({"tokenizer": "base"}, {**SMALL, "causal": True}, pretrain=InDomainConfig()), repeats(2), {}
+        )
     with pytest.raises(ConfigError, match="mask_rate = 0: give a share of the tokens between 0 and 1"):
         InDomainRecipe(config(mask_rate=0), repeats(2), {}).trainable  # noqa: B018

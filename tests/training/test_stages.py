@@ -129,6 +129,7 @@ def test_the_last_step_is_kept_or_the_best(data: Path, tmp_path: Path) -> None:
         ),
         (TABLES + "[distil]\nmembers = 0\n", {}, "members = 0: give a whole number of at least 1"),
         (TABLES + "[distil]\nsize = 2\n", {}, r"\[distil\]: unknown fields size; known are weight, members"),
+        (PRETRAIN, {}, r"\[pretrain\] trains an encoder from scratch; give \[tokenizer\] and \[model\], too"),
         (TABLES + "[pretrain]\nrate = 2\n", {}, r"\[pretrain\]: unknown fields rate; known are batch_size"),
         (
             TABLES + "[pretrain]\nepochs = 1\n",
