@@ -123,11 +123,9 @@ class TuningConfig(EpochsConfig):
     lora_rank: int = 8
     encoder_lr_scale: float = 1.0  # encoder's learning rate as a fraction of learning_rate
     head: str = (
-        "norm-gelu"  # of a published architecture: "tanh" (BERT, ESM), "gelu-norm" (ModernBERT), "linear" (Llama, Qwen3)
+        "norm-gelu"  # "plain": one layer; of other models: "tanh" (BERT, ESM), "gelu-norm" (ModernBERT), "linear" (Llama)
     )
-    pooling: str = (
-        ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head: mean-max, cls, cls, last
-    )
+    pooling: str = ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head: mean-max (plain, too), cls, cls, last
     dropout: float = 0.1  # in encoder and head
     head_dropout: float | None = None  # in the head; None takes dropout
     token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting

@@ -40,6 +40,7 @@ class HybridConfig:
     conv_norm: ConvNorm = "batch"  # statistics of a channel over the batch, as in DeepSEA's and Enformer's convolutions
     pool: int = 1  # tokens in a pooled position, a power of two
     pool_kind: PoolKind = "max"  # "attention": Enformer's softmax pooling
+    token_residual: bool = True  # add the state of a token before the pooling; False: all tokens of a group have one state
     n_layers: int = 2  # transformer layers; 0 = none
     n_heads: int = 4
     ffn_width: int = 256

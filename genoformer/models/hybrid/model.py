@@ -164,7 +164,8 @@ class Hybrid(TokenModel):
     """Token ids [B, T] -> logits [B, T, V] over the vocabulary at every token.
 
     A token has the state that the convolutions before the pooling give it, and the sum of all that the parts after it add to
-    the state of its group: with pool = 1 this is a transformer on top of convolutions.
+    the state of its group: with pool = 1 this is a transformer on top of convolutions. Without `token_residual` it has the
+    state of its group.
 
     >>> model = Hybrid(HybridConfig(width=32, n_heads=2, ffn_width=64, pool=2))
     >>> model(torch.zeros(1, 11, dtype=torch.long)).shape
@@ -194,7 +195,7 @@ class Hybrid(TokenModel):
             assert isinstance(layer, Layer)
             layer.attention.dropout, layer.dropout = 0.0, ChannelDropout(config.dropout)
             layer.attention.attend = attend_few_keys
-            layer.apply(_initialise)
+        self.apply(_initialise)
 
     @property
     def lacks(self) -> Mapping[type, str]:
@@ -253,6 +254,8 @@ class Hybrid(TokenModel):
             y = layer(y, keep, groups if i == n_layers - 1 else None, None, shared)
         if groups is not None and not n_layers:
             y = gather_positions(y, groups)
+        if not self.config.token_residual:
+            return y if groups is not None else self.pool.spread(y, x.shape[1])
         if self.config.pool == 1:
             return y
         if rows is None or groups is None:
@@ -303,8 +306,8 @@ class Hybrid(TokenModel):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Initialise a part of a transformer layer as BERT does."""
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
+    """Initialise weights with the deviation 1 / sqrt(inputs), so that sums have the size of their terms, and biases with 0."""
+    if isinstance(module, nn.Linear | nn.Conv1d):
+        nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -47,6 +47,7 @@ SHAPES = [
     for pool, kind, norm, n in product((1, 2, 4), ("max", "attention"), ("batch", "layer"), (0, 2))
     if (pool > 1 or kind == "max") and (norm == "batch" or pool == 2)
 ]
+SHAPES += [{"pool": pool, "pool_kind": "max", "token_residual": False, "n_layers": n} for pool, n in ((1, 2), (4, 0), (4, 2))]
 
 
 def small_hybrid(seed: int = 0, **fields: Any) -> Hybrid:
@@ -129,6 +130,8 @@ def naive_states(model: Hybrid, ids: list[int]) -> Tensor:
     groups = block(pooled, tensors, "pooled_blocks.0", config.conv_dilation**config.n_conv_blocks)
     for i in range(config.n_layers):
         groups = layer(groups, tensors, f"layers.{i}", config.n_heads)
+    if not config.token_residual:
+        return torch.stack([layer_norm(groups[t // config.pool], tensors, "norm", 1e-5) for t in range(len(rows))])
     added = [after - before for after, before in zip(groups, pooled, strict=True)]
     rows = [x + added[t // config.pool] for t, x in enumerate(rows)]
     return torch.stack([layer_norm(x, tensors, "norm", 1e-5) for x in rows])
