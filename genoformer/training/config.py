@@ -125,7 +125,7 @@ class TuningConfig(EpochsConfig):
     head: str = (
         "norm-gelu"  # "plain": one layer; of other models: "tanh" (BERT, ESM), "gelu-norm" (ModernBERT), "linear" (Llama)
     )
-    pooling: str = ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head: mean-max (plain, too), cls, cls, last
+    pooling: str = ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head, `heads.POOLING`
     dropout: float = 0.1  # in encoder and head
     head_dropout: float | None = None  # in the head; None takes dropout
     token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting
