@@ -37,7 +37,21 @@ from .verbosity import Command, print_note
     "--seeds", default=1, show_default=True, help="Number of seeds to train with; several give a mean and an interval."
 )
 @click.option(
-    "-c", "--config", type=click.Path(), help="TOML with the table [finetune]; from scratch also [tokenizer] and [model]."
+    "-c",
+    "--config",
+    type=click.Path(),
+    help="TOML with the table [finetune]; from scratch also [tokenizer] and [model], and [pretrain] and [distil] as stages.",
+)
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Bundled configuration in place of -c: short, short-few, middle, middle-few, long, long-few (by length and number of "
+    "sequences), prom_core_all, prom_300_tata, tf_0, mouse_0 (sets of GUE).  [default without -m and -c: by DATA]",
+)
+@click.option(
+    "--distil",
+    type=shared.MODEL,
+    help="Fine-tuned model, or run of several, whose predictions become part of the labels, by [distil] weight.",
 )
 @click.option(
     "--tune",
@@ -69,7 +83,7 @@ from .verbosity import Command, print_note
     "--organism", metavar="NAME", help="Organism of the tracks, for AlphaGenome: human or mouse.  [default: its first]"
 )
 @click.option("--monitor", metavar="METRIC", help="Metric for checkpoint selection: mcc, auroc, f1, pearson, loss ...")
-@click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
+@click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ..., or auto.")
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time of a step, then exit; only with --task tracks.")
 @logger_option
@@ -80,7 +94,8 @@ def finetune(train: str, output: str | None, task: str, plan: bool, as_json: boo
     DATA is CSV or TSV (columns sequence and label), FASTA (>name label=promoter, >name|promoter, or >name|0|1|1 for three
     labels), or BED with -f. Classes are taken from the labels. Sequences longer than the model's window are cut into
     overlapping windows. A run that predicts one class for all sequences is reported as failed, with status 1. Repeat the
-    same command to resume a run that was stopped or killed.
+    same command to resume a run that was stopped or killed. Without -m and -c, a recipe for the number and the length of
+    the sequences trains a model from scratch.
 
     With --task tracks, DATA is a folder written by `genoformer data tracks`, which defines the validation windows. -m is a
     track model to start from, and the TOML has [tracks] and, from scratch, [model]. The command prints Pearson's r of
@@ -89,6 +104,7 @@ def finetune(train: str, output: str | None, task: str, plan: bool, as_json: boo
     \b
     genoformer finetune train.tsv --valid valid.tsv -m mini-human -o promoters
     genoformer finetune train.tsv -m mini-human -o lora --tune lora --seeds 3
+    genoformer finetune train.tsv --valid valid.tsv -o promoters --recipe short
     genoformer finetune set --task tracks -c tracks.toml -o run
     genoformer finetune set --task tracks -m run/ --tune frozen --contexts cells.tsv -o cells
     """

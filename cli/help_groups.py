@@ -25,7 +25,7 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
         "--calibration --strand --phases --share-windows --indels --tile"
     ),
     "Windows": "--length --upstream --downstream --context --window --overlap --shifts --anchor --stride --step",
-    "Training": "--task --config --tune --epochs --learning-rate --seeds --class-weights --monitor",
+    "Training": "--task --recipe --config --distil --tune --epochs --learning-rate --seeds --class-weights --monitor",
     "Output": "--output --figures --calls --matrix --pca --probe --modisco --known --min-fold --logger --json",
     "Compute": "--device --workers --threads --engine --shard --part-size --batch-size --precision --seed",
     "Checks": "--preflight --explain --plan --verify --noise-places --fix --force --sanity-checks",
@@ -34,7 +34,7 @@ _ADVANCED = (
     "--each-model --elements --exclude --ratio --multi-label --columns --promoter --flank --af --max-n --head --targets "
     "--contexts --context-head --organism --steps --classes --scale --threshold --resamplings --controls "
     "--motif-p --calibration --strand --phases --share-windows --indels --tile --upstream --downstream "
-    "--context --window --overlap --shifts --anchor --stride --step --class-weights --monitor --calls --matrix --sign "
+    "--context --window --overlap --shifts --anchor --stride --step --distil --class-weights --monitor --calls --matrix --sign "
     "--modisco --known --min-fold --logger --json --threads --engine --shard --part-size --batch-size --precision "
     "--seed --plan --verify --noise-places --fix --force --sanity-checks"
 )

@@ -35,7 +35,7 @@ def pretrain(
     [tokenizer]
     tokenizer = "kmer"        # or "base", "blocks", "bpe"; alone: file = "tokenizer.json" of a model
     k = 6
-    [model]                   # fields of EncoderConfig; family = "modernbert": that family's shape
+    [model]                   # of EncoderConfig; family = "modernbert", "hybrid" ...: other shapes
     width = 160
     n_layers = 4
     n_heads = 5

@@ -75,6 +75,7 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(built: Built)
     assert names - about == in_checkout()
     assert any(name.endswith("/licenses/LICENSE") for name in about)
     assert names >= {"genoformer/py.typed", "genoformer/report/report.html", "genoformer_data/motifs.toml"}
+    assert "genoformer_data/recipes/short.toml" in names
     pages = (
         "report/canvas.css",
         "report/canvas.js",

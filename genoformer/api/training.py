@@ -129,8 +129,9 @@ def finetune(
     """Train a model for labelled sequences or tracks, write its folder, and return its metrics, as `genoformer finetune`.
 
     data: CSV, TSV, FASTA, or a BED with `fasta`; for tracks the folder of a set. model: to start from, several for an ensemble;
-    none trains from scratch with the tables of `config`. options: those of the command, such as config, valid, label, seeds,
-    epochs, learning_rate and tune; see `FinetuneJob.from_names` and `TrackTrainingJob.from_names`. Needs the extra "train".
+    none trains from scratch with the tables of `config`, or with a recipe: the one of that name, or the one that fits the data.
+    options: those of the command, such as config, recipe, distil, valid, label, seeds, epochs, learning_rate and tune; see
+    `FinetuneJob.from_names` and `TrackTrainingJob.from_names`. Needs the extra "train".
 
     The result has `.to_frame()`, a row for each model and metric; that of sequences also has `.plot()` and `.failed`.
 

@@ -11,11 +11,13 @@ from torch import Tensor, distributed, nn
 
 
 def sync_batch_norm(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
-    """Apply batch norm to an image, as the module does to [B, C, L]; in training over the batches of all processes."""
+    """Apply batch norm to an image, as the module does to [B, C, L], or to rows [n, C]; in training over all processes."""
     if norm.training and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
     momentum = norm.momentum or 0.0
     if norm.training and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        if x.dim() == 2:
+            return _normalise_together(x.T[None, :, None], norm, momentum)[0, :, 0].T
         return _normalise_together(x, norm, momentum)
     return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, momentum, norm.eps)
 

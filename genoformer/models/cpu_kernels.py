@@ -40,6 +40,15 @@ def has_matrix_unit() -> bool:
         return False
 
 
+def has_bfloat16() -> bool:
+    """Return True for a processor with instructions for products in bfloat16, without which they are slower than in float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(flags)
+
+
 def convolution_pays_off(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Return True if `linear_as_convolution` is possible for x [..., D] and faster than `F.linear`."""
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.is_autocast_enabled("cpu"):

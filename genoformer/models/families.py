@@ -57,6 +57,7 @@ FAMILIES = {
             "genoformer-hf": Layout(f"{_WEIGHTS}.own:LANGUAGE", _OWN_HF),  # last: takes what no other layout holds
         },
     ),
+    "hybrid": Family("genoformer.models.hybrid.model:Hybrid"),
     "classifier": Family(
         "genoformer.models.heads:SequenceClassifier",
         {

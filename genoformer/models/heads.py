@@ -21,8 +21,14 @@ from genoformer.models.token_model import check_tokenizer
 from genoformer.tasks import Task, make_task
 
 Pooling = Literal["mean-max", "mean", "max", "cls", "last", "mean-all"]
-HeadKind = Literal["norm-gelu", "tanh", "gelu-norm", "linear"]
-POOLING: dict[str, Pooling] = {"norm-gelu": "mean-max", "tanh": "cls", "gelu-norm": "cls", "linear": "last"}  # of their models
+HeadKind = Literal["norm-gelu", "tanh", "gelu-norm", "linear", "plain"]
+POOLING: dict[str, Pooling] = {
+    "norm-gelu": "mean-max",
+    "tanh": "cls",
+    "gelu-norm": "cls",
+    "linear": "last",
+    "plain": "mean-max",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class ClassifierConfig:
     target_mean: tuple[float, ...] = ()  # of each value in the training data; predicted is (value - mean) / standard deviation
     target_std: tuple[float, ...] = ()
     family: str = "transformer"  # of the encoder; one of `families.families()`
-    head: HeadKind = "norm-gelu"  # norm, dense, GELU, linear; "tanh": BERT's pooler and ESM's, "gelu-norm": ModernBERT's
+    head: HeadKind = "norm-gelu"  # norm, dense, GELU, linear; "tanh": BERT's pooler and ESM's, "gelu-norm": ModernBERT's;
+    # "plain": dropout and a linear layer, for encoders with a norm at their end
     head_bias: bool = True  # of the dense layer of "gelu-norm" and of the output of "linear"
 
     def __post_init__(self) -> None:
@@ -105,12 +112,12 @@ class SequenceClassifier(Model):
         self.dropout = nn.Dropout(config.dropout)
         if config.head == "norm-gelu":
             self.norm = nn.LayerNorm(n_features)
-        if config.head != "linear":
+        if config.head not in ("linear", "plain"):
             self.hidden = nn.Linear(n_features, width, bias=config.head_bias or config.head != "gelu-norm")
         if config.head == "gelu-norm":
             norm = config.encoder
             self.norm = nn.LayerNorm(width, norm.norm_eps, bias=norm.norm_bias)
-        n_last = n_features if config.head == "linear" else width
+        n_last = n_features if config.head in ("linear", "plain") else width
         self.out = nn.Linear(n_last, len(config.classes), bias=config.head_bias or config.head != "linear")
         nn.init.normal_(self.out.weight, std=0.02)
         if self.out.bias is not None:
@@ -209,6 +216,8 @@ class SequenceClassifier(Model):
         x = pool(x, is_base, self.config.pooling, keep)  # [B, D or 2 D]
         if self.config.head == "linear":  # Llama's: no hidden layer
             return self.out(x)
+        if self.config.head == "plain":
+            return self.out(self.dropout(x))
         if self.config.head == "tanh":  # BERT's pooler: dense, tanh
             return self.out(self.dropout(torch.tanh(self.hidden(x))))
         if self.config.head == "gelu-norm":  # ModernBERT's

@@ -30,12 +30,29 @@ def conv1d_as_image(x: Tensor, conv: nn.Conv1d) -> Tensor:
     """Apply a one-dimensional convolution to an image [B, C, 1, L]."""
     if conv.kernel_size[0] == 1:
         return conv1x1(x, conv.weight[..., 0], conv.bias)
-    return F.conv2d(x, conv.weight[:, :, None], conv.bias, padding=(0, conv.kernel_size[0] // 2))
+    (kernel,), (dilation,) = conv.kernel_size, conv.dilation
+    return F.conv2d(x, conv.weight[:, :, None], conv.bias, padding=(0, dilation * (kernel // 2)), dilation=(1, dilation))
 
 
 def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return W x + b at each position of an image: [B, C, 1, L] -> [B, C', 1, L]."""
     return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+
+
+class SoftmaxPool(nn.Module):
+    """Mean of two positions, weighted in each channel by softmax(W x): [B, C, 1, L] -> [B, C, 1, L / 2].
+
+    Only the difference of the two logits matters: x1 + (x0 - x1) sigmoid(W (x0 - x1)), half of the products.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, width).fill_diagonal_(2.0))  # [C, C]; torch.eye is slow on meta
+
+    def forward(self, x: Tensor) -> Tensor:
+        second = x[..., 1::2]
+        difference = x[..., 0::2] - second
+        return second + difference * torch.sigmoid(conv1x1(difference, self.weight, None))
 
 
 def linear_tracks(embedding: Tensor, head: nn.Module, only: Tensor | None = None) -> Tensor:

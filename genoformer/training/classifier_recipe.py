@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,15 +23,15 @@ from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
 from genoformer.models.token_model import TokenModel
-from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.model import Encoder
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
 from genoformer.tokenizers import BPETokenizer
-from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_fields, make_tokenizer, tokenizer_record
+from genoformer.training.config import FinetuneConfig, TuningConfig, encoder_for_sequences, make_tokenizer, tokenizer_record
+from genoformer.training.fresh_negatives import FreshNegatives, SoftTargets
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.recipe import Finished, load_start, start_record, training_sketch
 from genoformer.training.resume import changed_settings
+from genoformer.training.soft_targets import Teacher, soft_targets
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import LabelledSet, case_weights
 
@@ -40,12 +40,16 @@ _SKETCHED = 200_000  # approximate number of training k-mers that a sketch keeps
 
 
 class TrainingData(NamedTuple):
-    """Training and validation data of a run, the metric that selects the best step, and the record of the files."""
+    """Training and validation data of a run, the metric that selects the best step, and the record of the files.
+
+    teacher: predictions that become part of the training labels.
+    """
 
     train: LabelledSet
     valid: LabelledSet
     monitor: str
     record: dict[str, Any]
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,16 @@ class MemberResult:
 class ClassifierRecipe:
     """Fine-tuning, or training from scratch, of a model with one seed; see `training.finetune.finetune`."""
 
-    def __init__(self, config: FinetuneConfig, data: TrainingData, start: str | Path | None, seed: int) -> None:
-        self.config, self.data, self.start = config, data, start
+    def __init__(
+        self,
+        config: FinetuneConfig,
+        data: TrainingData,
+        start: str | Path | None,
+        seed: int,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Store the settings; more: further ones for the manifest, on which the weights do not depend beyond the others."""
+        self.config, self.data, self.start, self.more = config, data, start, dict(more or {})
         self.plan = replace(config.finetune, seed=seed)
         self.encoder, self.made_for = _encoder(config, start, data.train.sequences)
         self.model = _predictor(self.encoder, data.train, self.plan)
@@ -79,6 +91,9 @@ class ClassifierRecipe:
                 "model": dict(self.config.model),
             },
             "finetune": asdict(self.plan),
+            **({} if self.config.negatives is None else {"negatives": asdict(self.config.negatives)}),
+            **({} if self.data.teacher is None else {"teacher": self.data.teacher.record}),
+            **self.more,
         }
 
     @cached_property
@@ -89,23 +104,21 @@ class ClassifierRecipe:
     def trainable(self) -> Trainable:
         plan, train = self.plan, self.data.train
         set_trainable(self.model.encoder, plan.tune, n_last=plan.last_layers, rank=plan.lora_rank)
-        batches = LabelledBatches(
-            train.sequences,
-            train.targets.values,
-            case_weights(train.targets, plan.class_weights),
-            self.model,
-            batch_size=plan.batch_size,
-            seed=plan.seed,
-            token_dropout=plan.token_dropout,
-            max_shift=plan.max_shift,
-        )
+        soft = soft_targets(train.targets, plan, self.data.teacher)
+        fresh = None
+        if (how := self.config.negatives) is not None:
+            both = SoftTargets(soft if self.data.teacher is None else soft_targets(train.targets, plan), soft)
+            fresh = FreshNegatives(train.sequences, train.targets, both, how, plan.seed)
+        weights = case_weights(train.targets, plan.class_weights)
+        batches = LabelledBatches(train.sequences, soft, weights, self.model, plan, fresh)
         metric = self.data.monitor
+        best = Monitor(f"valid_{metric}", metric.partition(":")[0] not in _LESS_IS_BETTER, plan.patience)
         return Trainable(
             self.model,
             batches,
             lambda model, batch: predictor_loss(model, batch, plan.batch_size),
             validate=self.validate,
-            monitor=Monitor(f"valid_{metric}", metric.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
+            monitor=best if plan.keep == "best" else None,
             rates=lambda name: plan.encoder_lr_scale if name.startswith("encoder.") else 1.0,
         )
 
@@ -170,7 +183,8 @@ class ClassifierRecipe:
                 f"Windows have up to {longest:,} bases, but {self.start} was trained on {self.made_for:,}, so it has no "
                 f"experience of longer distances; window = {self.made_for} in [finetune] avoids them."
             )
-        for part, what in ((train, "the training data"), (valid, "the validation data")):
+        known = [(train, "the training data")] * (self.config.pretrain is None)  # the stage before has read them, too
+        for part, what in (*known, (valid, "the validation data")):
             if note := folders.training_overlap_note(self.encoder, str(self.start), part, what):
                 notes.append(note)
         return notes
@@ -188,9 +202,8 @@ def _encoder(config: FinetuneConfig, start: str | Path | None, sequences: Sequen
     if not config.tokenizer:
         raise ConfigError("no start model: name one, or give [tokenizer] and [model] to train from scratch.")
     tokenizer = make_tokenizer(config.tokenizer, partial(BPETokenizer.train, sequences))
-    shape = encoder_fields(config.model)
-    encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
-    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)
+    longest = config.finetune.window or max(len(sequence) for sequence in sequences)
+    encoder = encoder_for_sequences(config.model, tokenizer, longest)
     return encoder, encoder.config.context_length
 
 
@@ -217,7 +230,7 @@ def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> S
             head=plan.head,  # type: ignore[arg-type]
             head_bias=plan.head not in ("gelu-norm", "linear"),  # as in transformers' ModernBERT, Llama and Qwen3
             both_strands=plan.both_strands,
-            dropout=plan.dropout,
+            dropout=plan.dropout if plan.head_dropout is None else plan.head_dropout,
             target_mean=task.mean,
             target_std=task.std,
         )

@@ -7,18 +7,25 @@ import json
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 from genoformer.config import checked
 from genoformer.errors import ConfigError
+from genoformer.models.families import model_class
 from genoformer.models.heads import POOLING, HeadKind, Pooling
-from genoformer.models.transformer.config import SHAPES, EncoderConfig
+from genoformer.models.token_model import TokenModel
+from genoformer.models.transformer.config import SHAPES
 from genoformer.models.transformer.weights.vocabularies import read_tokenizer_file
 from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer, Tokenizer
+from genoformer.training.fresh_negatives import NegativesConfig
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
+from genoformer.training.stage_config import DistilConfig, InDomainConfig
+
+TRANSFORMER, HYBRID = "transformer", "hybrid"  # families that are trained from scratch
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,11 @@ class GenomeConfig:
             raise ConfigError(f"weight = {self.weight}: give a number above 0, or leave the genome out.")
 
 
-ENCODER_FIELDS = ("family", *(entry.name for entry in fields(EncoderConfig)))  # of [model], for a language model
+@cache
+def encoder_names() -> frozenset[str]:
+    """Return the names of the fields of [model], for an encoder of tokens."""
+    shapes = (model_class(family).config_type for family in (TRANSFORMER, HYBRID))
+    return frozenset({"family", *(entry.name for shape in shapes for entry in fields(shape))})
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ class PretrainConfig:
             return cls()
         tables = read_toml(source) if isinstance(source, Path) else dict(source)
         path = source if isinstance(source, Path) else Path("config")
-        training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]", ENCODER_FIELDS))
+        training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]", encoder_names()))
         given = tables.get("genome", [])
         genomes = []
         for table in given if isinstance(given, list) else [given]:
@@ -120,18 +131,20 @@ class TuningConfig(EpochsConfig):
     lora_rank: int = 8
     encoder_lr_scale: float = 1.0  # encoder's learning rate as a fraction of learning_rate
     head: str = (
-        "norm-gelu"  # of a published architecture: "tanh" (BERT, ESM), "gelu-norm" (ModernBERT), "linear" (Llama, Qwen3)
+        "norm-gelu"  # "plain": one layer; of other models: "tanh" (BERT, ESM), "gelu-norm" (ModernBERT), "linear" (Llama)
     )
-    pooling: str = (
-        ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head: mean-max, cls, cls, last
-    )
+    pooling: str = ""  # "mean-max", "mean", "max", "cls", "last", "mean-all"; "" takes that of the head, `heads.POOLING`
     dropout: float = 0.1  # in encoder and head
+    head_dropout: float | None = None  # in the head; None takes dropout
     token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting
+    label_smoothing: float = 0.0  # fraction of a label that is spread evenly over all classes (Szegedy et al. 2016)
+    mixup: float = 0.0  # a of Beta(a, a), the shares in which two sequences and labels are mixed (Zhang et al. 2018); 0 = none
     max_shift: int = 0  # largest shift of a training sequence in bases, either way; N fills the open end
     both_strands: bool = False  # train on either strand, average both; not for directional sequences such as promoters
     class_weights: str = "none"  # "balanced": every class has the same total weight
     window: int | None = None  # bases; None takes the encoder's capacity, or the longest sequence if that is shorter
     overlap: int | None = None  # bases; None takes half a window
+    keep: str = "best"  # weights of the best validation; "last": of the last step, which no validation chose
     monitor: str = ""  # metric of the best step: mcc, auroc, accuracy, f1 ..., pearson, or loss; "" takes mcc, auroc or pearson
 
     def __post_init__(self) -> None:
@@ -144,6 +157,7 @@ class TuningConfig(EpochsConfig):
             "head": get_args(HeadKind),
             "pooling": get_args(Pooling),
             "class_weights": ("none", "balanced"),
+            "keep": ("best", "last"),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
@@ -152,19 +166,30 @@ class TuningConfig(EpochsConfig):
             raise ConfigError(
                 f"encoder_lr_scale = {self.encoder_lr_scale}: give a number above 0; change the [finetune] table."
             )
-        if not 0 <= self.token_dropout < 1 or not 0 <= self.dropout < 1:
-            raise ConfigError("token_dropout and dropout lie in [0, 1); change the [finetune] table.")
+        if not all(0 <= rate < 1 for rate in (self.token_dropout, self.dropout, self.head_dropout or 0.0)):
+            raise ConfigError("token_dropout, dropout and head_dropout lie in [0, 1); change the [finetune] table.")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"label_smoothing = {self.label_smoothing}: give a fraction from 0 up to, not including, 1.")
+        if self.mixup < 0:
+            raise ConfigError(f"mixup = {self.mixup}: give a number above 0, such as 0.2, or 0 for none.")
         if self.max_shift < 0:
             raise ConfigError(f"max_shift = {self.max_shift}: give the bases that a sequence is moved by at most, 0 for none.")
 
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """Fine-tuning configuration: the table [finetune], and [tokenizer] and [model] to train from scratch."""
+    """Fine-tuning configuration: [finetune]; [tokenizer] and [model] to train from scratch; stages before the training.
+
+    [pretrain] trains the encoder to predict masked tokens of the training sequences. [distil] trains other models on the same
+    data, whose predictions become part of the labels. [negatives] makes new negatives for each epoch.
+    """
 
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     finetune: TuningConfig = field(default_factory=TuningConfig)
+    pretrain: InDomainConfig | None = None
+    distil: DistilConfig | None = None
+    negatives: NegativesConfig | None = None
 
     @classmethod
     def read(cls, source: Path | Mapping[str, Any] | None, **changed: Any) -> FinetuneConfig:
@@ -172,7 +197,12 @@ class FinetuneConfig:
 
         changed: fields of [finetune] that override the file.
         """
-        return cls(**tables_with(cls, source, "finetune", TuningConfig, changed, ENCODER_FIELDS))
+        tables = tables_with(cls, source, "finetune", TuningConfig, changed, encoder_names())
+        path = source if isinstance(source, Path) else "config"
+        for name, kind in (("pretrain", InDomainConfig), ("distil", DistilConfig), ("negatives", NegativesConfig)):
+            if tables.get(name) is not None:
+                tables[name] = kind(**checked(kind, tables[name], f"{path}, [{name}]"))
+        return cls(**tables)
 
 
 def tables_with(
@@ -233,22 +263,48 @@ def model_fields(table: Mapping[str, Any], family: str) -> dict[str, Any]:
     return fields
 
 
-def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a [model] table for an `EncoderConfig`.
+def encoder_family(table: Mapping[str, Any]) -> str:
+    """Return the family of models that a [model] table trains from scratch; ConfigError for one that is not trained so.
 
-    `family` names a published shape (`SHAPES`: "modernbert", "llama", ...), whose fields those of the table override. Raises
-    ConfigError for an unknown family or field, and for n_vocab, which follows from the tokenizer.
+    >>> encoder_family({"family": "dnabert2"}), encoder_family({"family": "hybrid"})
+    ('transformer', 'hybrid')
+    """
+    family = table.get("family", TRANSFORMER)
+    if family not in [TRANSFORMER, HYBRID, *SHAPES]:
+        raise ConfigError(f"[model]: family = {family!r}; from scratch it is {TRANSFORMER}, {HYBRID}, {', '.join(SHAPES)}.")
+    return HYBRID if family == HYBRID else TRANSFORMER
+
+
+def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a [model] table for the configuration of its family.
+
+    `family` is "hybrid", or names a published shape of a transformer (`SHAPES`: "modernbert", "llama", ...), whose fields those
+    of the table override. Raises ConfigError for an unknown family or field, and for n_vocab, which follows from the tokenizer.
 
     >>> encoder_fields({"family": "dnabert2", "width": 32})
     {'position': 'alibi', 'activation': 'geglu', 'up_bias': False, 'width': 32}
     """
-    family = table.get("family", "transformer")
-    if family not in ["transformer", *SHAPES]:
-        raise ConfigError(f"[model]: family = {family!r}; from scratch it is transformer, {', '.join(SHAPES)}.")
-    fields = model_fields({**table, "family": "transformer"}, "transformer")
+    family = encoder_family(table)
+    fields = model_fields({**table, "family": family}, family)
     if "n_vocab" in fields:
         raise ConfigError("[model]: n_vocab follows from the tokenizer; leave it out.")
-    return checked(EncoderConfig, {**SHAPES.get(family, {}), **fields}, "[model]")
+    return checked(model_class(family).config_type, {**SHAPES.get(table.get("family", ""), {}), **fields}, "[model]")
+
+
+def new_encoder(table: Mapping[str, Any], tokenizer: Tokenizer, **settings: Any) -> TokenModel:
+    """Return an encoder with new weights for a [model] table, and with its tokenizer; settings: fields of its configuration."""
+    kind = model_class(encoder_family(table))
+    encoder: TokenModel = kind(kind.config_type.from_dict({**settings, **encoder_fields(table), "n_vocab": tokenizer.n_vocab}))
+    encoder.tokenizer = tokenizer.limited_to(encoder.config.n_positions)
+    return encoder
+
+
+def encoder_for_sequences(table: Mapping[str, Any], tokenizer: Tokenizer, longest: int, **settings: Any) -> TokenModel:
+    """Return a new encoder; one with learned positions of the hybrid family has as many as the longest sequence needs."""
+    if encoder_fields(table).get("learned_positions"):
+        most = model_class(HYBRID).config_type.max_tokens
+        settings["max_tokens"] = min(most, tokenizer.n_tokens(longest))
+    return new_encoder(table, tokenizer, **settings)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

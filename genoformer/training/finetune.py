@@ -20,9 +20,9 @@ from genoformer.evaluation.task_metrics import METRICS
 from genoformer.files import write_text
 from genoformer.models import folders
 from genoformer.progress import ProgressCallback
-from genoformer.training.classifier_recipe import ClassifierRecipe, MemberResult, TrainingData
-from genoformer.training.jobs import FinetuneJob, is_finetuned
-from genoformer.training.recipe import Run, run_recipe, seeded
+from genoformer.training.classifier_recipe import TrainingData
+from genoformer.training.jobs import FinetuneJob
+from genoformer.training.stages import prepare, train_member
 from genoformer.training.supervised_data import (
     LabelledSet,
     check_training,
@@ -111,10 +111,13 @@ def finetune(
     Raises ConfigError for settings or data that cannot be trained on, TrainingError when a loss is not finite.
     """
     job.check()
+    if job.recipe is not None:
+        on_note(job.recipe.note)
     data, notes = _training_data(job, on_note)
+    job, data = prepare(job, data, progress, on_note)
     members, predicted = [], []
     for member, start, seed in _members(job):
-        result = _train_member(job, data, member, start, seed, progress)
+        result = train_member(job, data, member, start, seed, progress)
         if result is None:
             continue
         name = "scratch" if start is None else str(start)
@@ -174,19 +177,6 @@ def _members(job: FinetuneJob) -> Iterator[tuple[Path, str | Path | None, int]]:
         for seed in range(first, first + job.n_seeds):
             parts = [*([unique] * (len(starts) > 1)), *([f"seed-{seed}"] * (job.n_seeds > 1))]
             yield job.folder / "-".join(parts), start, seed
-
-
-def _train_member(
-    job: FinetuneJob, data: TrainingData, folder: Path, start: str | Path | None, seed: int, progress: ProgressCallback
-) -> MemberResult | None:
-    """Fine-tune the model of one start and seed; a member that an interrupted run had finished is loaded unchanged."""
-
-    def build() -> ClassifierRecipe:
-        return ClassifierRecipe(job.config, data, start, seed)
-
-    if (folder / "config.json").is_file():
-        return seeded(build, seed).reload(folder)
-    return run_recipe(build, Run(folder, seed, job.command, replaces=is_finetuned), progress)
 
 
 def _over_members(members: Sequence[EnsembleMember]) -> dict[str, Estimate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,12 +21,16 @@ from genoformer.training import resume
 from genoformer.training.config import FinetuneConfig, TuningConfig
 from genoformer.training.loop import STATE
 from genoformer.training.recipe import refuse_finished
+from genoformer.training.recipes import Recipe, fitting_recipe, recipe_named
+from genoformer.training.stage_config import DistilConfig
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig
 
 ModelNames = str | Path | Sequence[str | Path]
 _NOT_OF_TRACKS = {
     "valid": "the set names the validation windows",
     "fasta": "the set holds its sequence",
+    "recipe": "recipes are for labelled sequences",
+    "distil": "distillation is for labelled sequences",
     "label": "the tracks are what is predicted",
     "multi_label": "the tracks are what is predicted",
     "seeds": "one model is trained; run it again with another seed",
@@ -41,6 +45,8 @@ class LabelOptions:
     """Options of `genoformer finetune` that are no field of [finetune], with their defaults."""
 
     config: str | Path | Mapping[str, Any] | None = None  # TOML with [finetune] (from scratch [model] ...), or its tables
+    recipe: str | None = None  # name of a bundled configuration, in place of config; `recipes.recipe_names()`
+    distil: str | Path | None = None  # fine-tuned model or run whose predictions become part of the labels
     valid: str | Path | None = None  # file of labelled sequences; None: a tenth of the training data
     fasta: str | Path | None = None  # genome of a BED
     label: str | Sequence[str] | None = None  # label columns; None: all whose name begins with "label"
@@ -56,7 +62,8 @@ class FinetuneJob:
     starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and [model]. With one start and one seed
     `folder` is the model itself; otherwise `folder` lists its members, whose predictions are averaged. valid: None holds out a
     tenth of the training data, stratified by class. multi_label: None infers it from the labels. command: as typed, for the
-    manifest.
+    manifest. recipe: that the configuration is of. teacher: model whose predictions become part of the labels; None: those that
+    [distil] trains, if there is that table.
     """
 
     train: LabelledSequences
@@ -68,6 +75,8 @@ class FinetuneJob:
     n_seeds: int = 1
     multi_label: bool | None = None
     command: str = ""
+    recipe: Recipe | None = None
+    teacher: str | Path | None = None
 
     @classmethod
     def from_names(
@@ -92,14 +101,36 @@ class FinetuneJob:
                 )
         named, changed = _split(with_strand(options), TuningConfig)
         how = LabelOptions(**named)
-        settings = FinetuneConfig.read(_config(how.config), **changed)
+        if how.config and how.recipe:
+            raise OptionError("recipe", f"is {how.recipe}, found a configuration file, too; leave one of them out.")
         columns = [how.label] if isinstance(how.label, str) else list(how.label or ()) or None
         reading: dict[str, Any] = {"fasta": how.fasta, "label": columns, "multi_label": bool(how.multi_label)}
         train, valid = read_labelled(data, **reading), None
         if how.valid:
             valid = read_labelled(how.valid, **reading, n_labels=train.n_labels)
         starts = _names(model)
-        return cls(train, Path(folder), task, settings, valid, starts, how.seeds, how.multi_label, command)
+        if how.recipe and starts:
+            raise OptionError("recipe", f"is {how.recipe}, found a model to start from, too; leave one of them out.")
+        recipe = recipe_named(how.recipe) if how.recipe else None
+        if not (recipe or how.config or starts):
+            recipe = fitting_recipe(train.sequences)
+        source = recipe.path if recipe is not None else _config(how.config)
+        settings = FinetuneConfig.read(source, **changed)
+        if how.distil is not None and settings.distil is None:
+            settings = replace(settings, distil=DistilConfig())
+        return cls(
+            train,
+            Path(folder),
+            task,
+            settings,
+            valid,
+            starts,
+            how.seeds,
+            how.multi_label,
+            command,
+            recipe=recipe,
+            teacher=how.distil,
+        )
 
     def check(self) -> None:
         """Raise ConfigError for settings that cannot be trained, and for a folder that holds other files."""
@@ -113,8 +144,12 @@ class FinetuneJob:
             raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
         if self.n_seeds < 1:
             raise ConfigError(f"seeds = {self.n_seeds}: give a whole number of at least 1.")
-        if self.starts and (self.config.tokenizer or self.config.model):
-            raise ConfigError("[tokenizer] and [model] are for training from scratch; leave them out, or the model.")
+        if self.config.pretrain and not (self.config.tokenizer or self.starts):
+            raise ConfigError("[pretrain] trains an encoder from scratch; give [tokenizer] and [model], too.")
+        if self.starts and (self.config.tokenizer or self.config.model or self.config.pretrain):
+            raise ConfigError(
+                "[tokenizer], [model] and [pretrain] are for training from scratch; leave them out, or the model."
+            )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from genoformer.models.token_model import TokenModel
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.losses import Loss
-from genoformer.training.objectives import IGNORED
+from genoformer.training.objectives import IGNORED, Example
 from genoformer.training.random_streams import RandomStream
 from genoformer.training.windows import RandomWindows
 
@@ -55,19 +55,30 @@ class LanguageModelBatches:
             if self.objective.label_rate == 1:  # a causal label is the next token
                 weights[:, :-1] = weights[:, 1:].copy()
         keep = inputs != self.tokenizer.pad_id
-        labelled = labels != IGNORED
-        rows = None
-        if self.objective.label_rate < 1:
-            rows = np.argsort(~labelled, axis=1, kind="stable")[:, : max(1, int(labelled.sum(1).max()))]
-            labels, weights = np.take_along_axis(labels, rows, 1), np.take_along_axis(weights, rows, 1)
-        return Batch(
-            torch.from_numpy(inputs),
-            None if keep.all() else torch.from_numpy(keep),
-            None if rows is None else torch.from_numpy(rows),
-            torch.from_numpy(labels),
-            torch.from_numpy(weights),
-            max(1, inputs.shape[1] - self.tokenizer.n_added),
-        )
+        return ready_batch(self.tokenizer, Example(inputs, labels), weights, keep, few_labels=self.objective.label_rate < 1)
+
+
+def ready_batch(
+    tokenizer: Tokenizer, example: Example, weights: NDArray[np.float32], keep: NDArray[np.bool_], *, few_labels: bool
+) -> Batch:
+    """Return a batch of tensors from inputs and labels, weights of labels, and keep (False = padding), each [B, T].
+
+    few_labels: predict labelled tokens only.
+    """
+    inputs, labels = example
+    labelled = labels != IGNORED
+    rows = None
+    if few_labels:
+        rows = np.argsort(~labelled, axis=1, kind="stable")[:, : max(1, int(labelled.sum(1).max()))]
+        labels, weights = np.take_along_axis(labels, rows, 1), np.take_along_axis(weights, rows, 1)
+    return Batch(
+        torch.from_numpy(inputs),
+        None if keep.all() else torch.from_numpy(keep),
+        None if rows is None else torch.from_numpy(rows),
+        torch.from_numpy(labels),
+        torch.from_numpy(weights),
+        max(1, inputs.shape[1] - tokenizer.n_added),
+    )
 
 
 def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.float32]:

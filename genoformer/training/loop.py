@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -204,7 +205,8 @@ class _Training(L.LightningModule):
             betas=(0.9, c.beta2),
             eps=c.epsilon,
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, c.max_steps, c.warmup_fraction))
+        rate = partial(rate_at, n_steps=c.max_steps, warmup=c.warmup_fraction, schedule=c.schedule)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

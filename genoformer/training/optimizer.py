@@ -10,6 +10,8 @@ from typing import Any
 from genoformer.errors import ConfigError
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
+AUTO = "auto"
+SCHEDULES = ("linear", "cosine")
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,14 @@ class OptimizerConfig:
     batch_size: int = 32  # windows per process and backward pass; DNABERT: 2,000 in total
     grad_accumulation: int = 1  # backward passes per step
     learning_rate: float = 4e-4
-    warmup_fraction: float = 0.05  # fraction of the steps with a rising rate; it then falls linearly to 0
+    warmup_fraction: float = 0.05  # fraction of the steps with a rising rate; it then falls to 0
+    schedule: str = "linear"  # fall of the learning rate after the warm-up; "cosine": Loshchilov and Hutter 2017
     weight_decay: float = 0.01  # not on biases and norms
     beta2: float = 0.98
     epsilon: float = 1e-6
     max_grad_norm: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
     ema_decay: float = 0.0  # decay of the weight average per step (0.99 ...); 0 does not average the weights
-    precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
+    precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...; "auto": `fast_precision`
     accelerator: str = "auto"  # "cpu", "gpu"
     strategy: str = "auto"  # "ddp": a full model on every device; "fsdp": a model sharded over the devices
     devices: int = 1  # processes on this machine; torchrun overrides this number
@@ -37,8 +40,12 @@ class OptimizerConfig:
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{field.name} = {value}: give a finite number.")
+        if self.precision == AUTO:
+            object.__setattr__(self, "precision", fast_precision(self.accelerator))
         if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}.")
+            raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}, {AUTO}.")
+        if self.schedule not in SCHEDULES:
+            raise ConfigError(f"schedule = {self.schedule!r}: allowed are {', '.join(SCHEDULES)}.")
         if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.max_grad_norm <= 0 or self.workers < 0:
             raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and max_grad_norm be above 0.")
         if not 0 <= self.warmup_fraction < 1 or self.learning_rate <= 0:
@@ -93,6 +100,17 @@ class EpochsConfig(OptimizerConfig):
         )
 
 
+def fast_precision(accelerator: str) -> str:
+    """Return bf16-mixed for a GPU or a processor that computes in bfloat16, else 32-true."""
+    import torch
+
+    from genoformer.models.cpu_kernels import has_bfloat16
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if accelerator in ("auto", "cpu") and has_bfloat16() else "32-true"
+
+
 def at_least_one(config: Any, *names: str) -> None:
     """Refuse fields that are below 1."""
     for name in names:
@@ -106,7 +124,9 @@ def windows_per_step(config: OptimizerConfig) -> int:
     return config.batch_size * config.grad_accumulation * world
 
 
-def rate_at(step: int, n_steps: int, warmup: float) -> float:
-    """Return the fraction of the peak learning rate: a linear rise during warm-up, then a linear fall to 0."""
+def rate_at(step: int, n_steps: int, warmup: float, schedule: str = "linear") -> float:
+    """Return the fraction of the peak learning rate: a linear rise during warm-up, then a fall to 0, linear or as a cosine."""
     n_warm = max(1, round(warmup * n_steps))
-    return min((step + 1) / n_warm, max(0.0, (n_steps - step) / max(1, n_steps - n_warm)))
+    left = max(0.0, (n_steps - step) / max(1, n_steps - n_warm))  # 1 at the end of the warm-up, 0 at that of the run
+    fall = left if schedule == "linear" else (1 - math.cos(math.pi * min(1.0, left))) / 2
+    return min((step + 1) / n_warm, fall)

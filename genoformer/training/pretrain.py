@@ -14,13 +14,21 @@ from genoformer.errors import ConfigError
 from genoformer.genome.minhash import GENOME_SCALE
 from genoformer.models import folders
 from genoformer.models.base import Embeds
-from genoformer.models.transformer.config import EncoderConfig
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.families import family_of, model_class
+from genoformer.models.token_model import TokenModel
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
 from genoformer.training.bits_per_base import VALIDATION_BASES, queried_bases, true_base_bits, why_no_bits
-from genoformer.training.config import PretrainConfig, encoder_fields, make_tokenizer, tokenizer_record
+from genoformer.training.config import (
+    TRANSFORMER,
+    PretrainConfig,
+    encoder_family,
+    encoder_fields,
+    make_tokenizer,
+    new_encoder,
+    tokenizer_record,
+)
 from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
@@ -63,13 +71,13 @@ class PretrainRecipe:
     def __init__(self, config: PretrainConfig, start: str | Path | None) -> None:
         plan = self.plan = self.loop = config.training
         self.start = start
-        begun: Encoder | None = load_start(start, Embeds) if start is not None else None
+        begun: TokenModel | None = load_start(start, Embeds) if start is not None else None
         table = _checked_shape(config, begun, start)
         shape = asdict(begun.config) if begun else table
-        length = int(shape.get("context_length", EncoderConfig.context_length))
+        length = int(shape.get("context_length", model_class(encoder_family(config.model)).config_type.context_length))
         self.genomes = open_genomes(config.genome, length)
         self.windows = RandomWindows(self.genomes.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
-        self.model = begun or self._new_encoder(config, table, length)
+        self.model = begun or self._new_encoder(config, length)
         self.tokenizer: Tokenizer = self.model.tokenizer
         self.tokenizer_file = tokenizer_record(config.tokenizer, self.tokenizer)
         self.objective: Any = (
@@ -86,6 +94,7 @@ class PretrainRecipe:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Settings of the run; the hash of the start model is that from before the training."""
+        family = family_of(self.model)
         return {
             "genomes": self.genomes.record,
             "start": start_record(self.model, self.start),
@@ -93,7 +102,7 @@ class PretrainRecipe:
                 **{field: value for field, value in self.tokenizer.to_dict().items() if field != "model"},
                 **self.tokenizer_file,
             },
-            "model": asdict(self.model.config),
+            "model": ({} if family == TRANSFORMER else {"family": family}) | asdict(self.model.config),
             "training": asdict(self.plan),
         }
 
@@ -146,14 +155,13 @@ class PretrainRecipe:
     def _batches(self, objective: Any) -> LanguageModelBatches:
         return LanguageModelBatches(self.windows, self.tokenizer, objective, self.plan.soft_masked_weight)
 
-    def _new_encoder(self, config: PretrainConfig, table: dict[str, Any], length: int) -> Encoder:
+    def _new_encoder(self, config: PretrainConfig, length: int) -> TokenModel:
         """Return an encoder with the tokenizer of the configuration, in windows of `length` bases."""
         tokenizer = make_tokenizer(config.tokenizer, self._learn_vocabulary)
-        sizes = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), "n_vocab": tokenizer.n_vocab}
-        shape = {**sizes, **table, "causal": config.training.objective == "causal"}
-        model = Encoder(EncoderConfig.from_dict(shape))
-        model.tokenizer = tokenizer.limited_to(model.config.n_positions)
-        return model
+        kind = model_class(encoder_family(config.model)).config_type
+        sizes = {"max_tokens": max(kind.max_tokens, tokenizer.n_tokens(length))}
+        causal = {"causal": True} if config.training.objective == "causal" else {}
+        return new_encoder({**config.model, **causal}, tokenizer, **sizes)
 
     def _learn_vocabulary(self, n_vocab: int) -> BPETokenizer:
         """Learn a BPE vocabulary of n_vocab tokens from the first training windows."""
@@ -169,7 +177,7 @@ class PretrainRecipe:
         ]
 
 
-def _checked_shape(config: PretrainConfig, begun: Encoder | None, start: str | Path | None) -> dict[str, Any]:
+def _checked_shape(config: PretrainConfig, begun: TokenModel | None, start: str | Path | None) -> dict[str, Any]:
     """Return the fields of [model]; raise ConfigError if they or the objective do not fit the start model."""
     if begun and (config.model or config.tokenizer != PretrainConfig().tokenizer):
         raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [model] and [tokenizer].")
@@ -180,8 +188,10 @@ def _checked_shape(config: PretrainConfig, begun: Encoder | None, start: str | P
         raise ConfigError(f"{start} has no head that predicts tokens, which pretrain trains; start from a model with one.")
     if set(config.model) & {"n_vocab", "causal"}:
         raise ConfigError("[model]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
-    table = encoder_fields(config.model)
-    if table.pop("causal", False) and config.training.objective != "causal":
+    table, causal = encoder_fields(config.model), config.training.objective == "causal"
+    if causal and encoder_family(config.model) != TRANSFORMER:
+        raise ConfigError('[model]: a hybrid model sees both sides of a base; set objective = "masked" in [training].')
+    if table.pop("causal", False) and not causal:
         family = config.model["family"]
         raise ConfigError(f'[model]: {family} is a causal model; set objective = "causal" in [training], or change family.')
     return table

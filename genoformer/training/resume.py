@@ -11,9 +11,9 @@ from typing import Any
 from genoformer.config import current_manifest
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, make_folder, write_text
-from genoformer.models.transformer.config import EncoderConfig
+from genoformer.models.families import model_class
 from genoformer.models.weights import WEIGHTS
-from genoformer.training.config import TrainingConfig, TuningConfig
+from genoformer.training.config import TRANSFORMER, TrainingConfig, TuningConfig
 from genoformer.training.log import LOG
 from genoformer.training.loop import STATE
 from genoformer.training.track_config import TrackTuningConfig
@@ -77,7 +77,8 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     kinds: dict[str, Any] = {"training": TrainingConfig, "finetune": TuningConfig, "tracks": TrackTuningConfig}
     if settings.get("task") is None:  # pretrain writes the whole configuration; the other commands write the user's table
-        kinds["model"] = EncoderConfig
+        family = dict(settings.get("model") or {}).get("family", TRANSFORMER)
+        kinds["model"] = model_class(family).config_type
     whole = {
         name: {field.name: field.default for field in fields(kind) if field.default is not MISSING} | dict(settings[name])
         for name, kind in kinds.items()

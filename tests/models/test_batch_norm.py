@@ -36,3 +36,20 @@ def test_wide_batch_norm_stays_in_float32_in_a_model_of_16_bits() -> None:
     assert torch.equal(half[1].running_var, norm.running_var)
     assert torch.equal(sync_batch_norm(x, half[1]), expected.bfloat16())
     assert norm.double().running_var.dtype == torch.float64
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_rows_have_the_batch_norm_of_an_image(monkeypatch: pytest.MonkeyPatch, together: bool) -> None:
+    """Also where the statistics are of all processes; the other one has no values here."""
+    if together:
+        monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+        monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+        monkeypatch.setattr(distributed, "all_reduce", lambda values: values)
+    torch.manual_seed(0)
+    image, norms = torch.randn(4, 3, 1, 7), [torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)]
+    rows = image[:, :, 0].transpose(1, 2).flatten(0, 1)  # [4 x 7, 3]
+    expected = sync_batch_norm(image, norms[0])[:, :, 0].transpose(1, 2).flatten(0, 1)
+    torch.testing.assert_close(sync_batch_norm(rows, norms[1]), expected)
+    for name, value in norms[0].state_dict().items():
+        torch.testing.assert_close(norms[1].state_dict()[name], value)
+    assert norms[1].running_mean.any()

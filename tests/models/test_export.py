@@ -412,7 +412,7 @@ def test_a_head_that_was_trained_here_is_read_by_transformers_alone(family, tune
 def test_a_head_of_a_name_that_does_not_exist_is_refused() -> None:
     from genoformer.training.config import TuningConfig
 
-    with pytest.raises(ConfigError, match=r"head = 'mlp': allowed are norm-gelu, tanh, gelu-norm, linear\."):
+    with pytest.raises(ConfigError, match=r"head = 'mlp': allowed are norm-gelu, tanh, gelu-norm, linear, plain\."):
         TuningConfig(head="mlp")
     assert [TuningConfig(head=head).pooling for head in ("norm-gelu", "tanh", "gelu-norm", "linear")] == [
         "mean-max", "cls", "cls", "last",

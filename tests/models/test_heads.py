@@ -61,6 +61,16 @@ def test_logits_of_codes_are_those_of_their_tokens(pooling, norm) -> None:
         torch.testing.assert_close(model.logits(codes), torch.stack(alone), atol=1e-5, rtol=1e-5)
 
 
+def test_a_plain_head_is_one_layer_on_mean_and_maximum() -> None:
+    model = small_models.small_classifier(BaseTokenizer(), head="plain", dropout=0.5)
+    x, is_base = torch.randn(2, 7, 16), torch.ones(2, 7, dtype=torch.bool)
+    features = torch.cat([x.mean(1), x.amax(1)], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(model.head(x, is_base), features @ model.out.weight.T + model.out.bias)
+    assert {name.split(".")[0] for name, _ in model.named_parameters()} == {"encoder", "out"}
+    assert not torch.equal(*(model.train().head(x, is_base) for _ in range(2)))  # with dropout
+
+
 # --- pooling
 
 

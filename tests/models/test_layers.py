@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from genoformer.models import cpu_kernels
-from genoformer.models.layers import FirstConv, Linear, RMSNorm, attend, for_each_query, linear
+from genoformer.models.layers import FirstConv, Linear, RMSNorm, attend, attend_few_keys, for_each_query, linear
 
 SMALL = [(1, 5, 12), (2, 8, 12), (16, 3, 12), (17, 5, 12), (33, 1, 12), (4, 12), (48, 12)]
 
@@ -184,3 +184,18 @@ def test_the_first_convolution_remembers_its_weights_in_full() -> None:
     back = half.to(torch.float32)
     assert back.in_full is None
     assert conv.best_weights[0].equal(conv.weight)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_attention_to_few_keys_has_the_values_and_gradients_of_the_other(biased: bool) -> None:
+    torch.manual_seed(0)
+    hidden = torch.arange(9)[None] >= torch.tensor([[9], [5]])  # [B, T]
+    bias = torch.zeros(2, 1, 1, 9).masked_fill(hidden[:, None, None], -torch.inf) if biased else None
+    tensors, found = [torch.randn(2, n, 9, 6) for n in (4, 2, 2)], []
+    for f in (attend_few_keys, attend):
+        q, k, v = (x.clone().requires_grad_() for x in tensors)
+        y = f(q, k, v, bias, causal=False, dropout=0.0)
+        y.square().sum().backward()
+        found.append((y.detach(), q.grad, k.grad, v.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

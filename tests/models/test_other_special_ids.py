@@ -15,6 +15,7 @@ from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Encoding
+from genoformer.training.config import TuningConfig
 from genoformer.training.objectives import IGNORED, CausalLM, MaskedLM
 from genoformer.training.supervised import LabelledBatches
 
@@ -103,9 +104,7 @@ def test_fine_tuning_masks_known_bases_only() -> None:
         np.zeros(64, dtype=np.int64),
         np.ones(64, dtype=np.float32),
         classifier(),
-        batch_size=64,
-        seed=0,
-        token_dropout=0.5,
+        TuningConfig(batch_size=64, seed=0, token_dropout=0.5),
     )
     ids = drawn(0).ids.numpy()
     assert (ids[:, 0] == 3).all()

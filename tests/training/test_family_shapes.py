@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from small_models import small_encoder
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import decode, encode
-from genoformer.models import registry
+from genoformer.models import folders, registry
 from genoformer.models.lora import LowRank
 from genoformer.models.transformer.config import SHAPES, EncoderConfig
 from genoformer.models.transformer.model import Encoder
@@ -186,10 +187,57 @@ def test_a_causal_family_needs_the_causal_objective(genome: Path, tmp_path: Path
         pretrain(config, tmp_path / "run")
 
 
+HYBRID = """
+[tokenizer]
+tokenizer = "base"
+[model]
+family = "hybrid"
+width = 16
+n_heads = 2
+ffn_width = 24
+pool = 2
+context_length = 40
+[training]
+max_steps = 60
+batch_size = 16
+learning_rate = 1e-2
+log_every = 5
+eval_bases = 50
+"""
+
+
+def test_a_hybrid_model_is_pretrained_continued_and_fine_tuned(genome: Path, labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(HYBRID)
+    config = PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome])
+    pretrain(config, tmp_path / "run")
+    curve = losses(tmp_path / "run")
+    assert curve[-1] < curve[0] - 0.3
+    assert [row["valid_bits_per_base"] for row in read_log(tmp_path / "run" / LOG) if "valid_bits_per_base" in row][-1] < 1.6
+    assert folders.read_manifest(tmp_path / "run")["model"]["family"] == "hybrid"  # type: ignore[index]
+    plan = replace(config.training, max_steps=6)
+    pretrain(PretrainConfig(training=plan).with_fastas([genome]), tmp_path / "more", start=tmp_path / "run")
+    assert losses(tmp_path / "more")[0] < curve[0] - 0.3
+    (tmp_path / "f.toml").write_text(FINETUNE + 'tune = "lora"\nlora_rank = 2\n')
+    settings = FinetuneConfig.read(tmp_path / "f.toml")
+    job = FinetuneJob(read_labelled(labelled), tmp_path / "tuned", "classify", settings, starts=[tmp_path / "run"])
+    assert finetune(job) is not None
+    before, after = registry.load(tmp_path / "run").state_dict(), registry.load(tmp_path / "tuned").encoder.state_dict()
+    changed = {name for name, x in before.items() if not torch.equal(x, after[name])}
+    assert changed == {f"layers.{i}.{part}.weight" for i in (0, 1) for part in ("attention.qkv", "attention.out", "up", "down")}
+
+
+def test_a_hybrid_model_cannot_be_causal(genome: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(HYBRID.replace("[training]", '[training]\nobjective = "causal"'))
+    with pytest.raises(ConfigError, match="a hybrid model sees both sides of a base; set objective"):
+        pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome]), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"\[model\]: unknown fields position; known are n_vocab, width, token_width"):
+        encoder_fields({"family": "hybrid", "position": "alibi"})
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"family": "bart"}, r"family = 'bart'; from scratch it is transformer, bert, dnabert2, .*, qwen3"),
+        ({"family": "bart"}, r"family = 'bart'; from scratch it is transformer, hybrid, bert, dnabert2, .*, qwen3"),
         ({"family": ["llama"]}, "family = .'llama'."),
         ({"family": "llama", "n_vocab": 3}, "n_vocab follows from the tokenizer"),
         ({"family": "llama", "layers": 3}, "unknown fields layers"),

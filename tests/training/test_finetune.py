@@ -32,7 +32,7 @@ from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.config import EncoderConfig
 from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
-from genoformer.training.config import FinetuneConfig
+from genoformer.training.config import FinetuneConfig, TuningConfig
 from genoformer.training.finetune import finetune
 from genoformer.training.jobs import FinetuneJob
 from genoformer.training.log import read_log
@@ -812,10 +812,7 @@ def batches(lengths, batch_size, *, seed=0, token_dropout=0.0, max_shift=0, mode
         np.arange(n),
         np.arange(n, dtype=np.float32),
         model or tiny(),
-        batch_size=batch_size,
-        seed=seed,
-        token_dropout=token_dropout,
-        max_shift=max_shift,
+        TuningConfig(batch_size=batch_size, seed=seed, token_dropout=token_dropout, max_shift=max_shift),
     )
 
 

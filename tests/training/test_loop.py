@@ -294,8 +294,23 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
     assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
 
 
+def test_the_learning_rate_falls_as_half_a_cosine() -> None:
+    rates = [rate_at(step, 10, 0.2, "cosine") for step in range(11)]
+    fall = [(1 + np.cos(np.pi * (step - 2) / 8)) / 2 for step in range(2, 11)]
+    assert rates == pytest.approx([0.5, 1, *fall])
+    assert (rates[6], rates[10]) == (pytest.approx(0.5), pytest.approx(0, abs=1e-12))
+
+
 @pytest.mark.parametrize(
-    "fields", [{"strategy": "x"}, {"precision": "x"}, {"devices": 0}, {"grad_accumulation": 0}, {"max_grad_norm": 0.0}]
+    "fields",
+    [
+        {"strategy": "x"},
+        {"schedule": "x"},
+        {"precision": "x"},
+        {"devices": 0},
+        {"grad_accumulation": 0},
+        {"max_grad_norm": 0.0},
+    ],
 )
 def test_refusals(tmp_path, fields) -> None:
     with pytest.raises(ConfigError):

@@ -28,8 +28,8 @@ from genoformer.models.row_convolution import held_numbers
 from genoformer.models.track_layers import (
     AttentionShape,
     RelativeAttention,
+    SoftmaxPool,
     conv1d_as_image,
-    conv1x1,
     image,
     linear_tracks,
     logits_of_rows,
@@ -57,22 +57,6 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return conv1d_as_image(gelu(sync_batch_norm(x, self.norm)), self.conv)
-
-
-class SoftmaxPool(nn.Module):
-    """Mean of two positions, weighted in each channel by softmax(W x): [B, C, 1, L] -> [B, C, 1, L / 2].
-
-    Only the difference of the two logits matters: x1 + (x0 - x1) sigmoid(W (x0 - x1)), half of the products.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(width, width).fill_diagonal_(2.0))  # [C, C]; torch.eye is slow on meta
-
-    def forward(self, x: Tensor) -> Tensor:
-        second = x[..., 1::2]
-        difference = x[..., 0::2] - second
-        return second + difference * torch.sigmoid(conv1x1(difference, self.weight, None))
 
 
 class Stage(nn.Module):

@@ -143,6 +143,7 @@ class Attention(nn.Module):
         self.norm_key = RMSNorm(size, config.norm_eps) if config.qk_norm else None
         self.dropout = config.dropout
         self.alibi = config.position == "alibi"
+        self.attend = attend  # another family can have `attend_few_keys` in its place
 
     def forward(
         self,
@@ -179,7 +180,7 @@ class Attention(nn.Module):
                 shared["bias", self.reach, x.dtype] = biases
         dropout = self.dropout if self.training else 0.0
         parts = (
-            attend(q[:, :, a], k[:, :, b], v[:, :, b], bias, causal=self.causal and bias is None, dropout=dropout)
+            self.attend(q[:, :, a], k[:, :, b], v[:, :, b], bias, causal=self.causal and bias is None, dropout=dropout)
             for a, b, bias in biases
         )
         y = [part.transpose(1, 2) for part in parts]  # [B, M or T, H, K]

@@ -79,7 +79,7 @@ class Layer(nn.Module):
         self.up = Linear(config.width, config.ffn_width * (2 if self.gated else 1), bias=config.up_bias)
         self.down = Linear(config.ffn_width, config.width, bias=config.down_bias)
         self.norm_feed = make_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout: nn.Module = nn.Dropout(config.dropout)
 
     def feed(self, x: Tensor) -> Tensor:
         h = self.up(x)

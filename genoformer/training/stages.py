@@ -1,0 +1,94 @@
+"""Stages of a fine-tuning run: in-domain pre-training and models that teach -> the start and the labels of its members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from genoformer.errors import ConfigError
+from genoformer.genome.contigs import counted
+from genoformer.models import folders
+from genoformer.progress import ProgressCallback
+from genoformer.training.classifier_recipe import ClassifierRecipe, MemberResult, TrainingData
+from genoformer.training.in_domain import InDomainRecipe
+from genoformer.training.jobs import FinetuneJob, is_finetuned
+from genoformer.training.recipe import Run, run_recipe, seeded
+from genoformer.training.resume import changed_settings
+from genoformer.training.soft_targets import ask_teacher
+
+PRETRAINED, TEACHERS = "pretrained", "teachers"  # folders of stages in that of the run
+_SEEDS_OF_TEACHERS = 1_000  # between the seeds of members and those of their teachers
+
+
+def prepare(
+    job: FinetuneJob, data: TrainingData, progress: ProgressCallback, on_note: Callable[[str], None]
+) -> tuple[FinetuneJob, TrainingData]:
+    """Run the stages that come before the training of members, or reuse their finished models.
+
+    Return the job with the encoder that [pretrain] trained as its start, and the data with the predictions of the teacher.
+    """
+    config = job.config
+    if config.finetune.devices > 1 and (config.pretrain is not None or config.distil is not None):
+        raise ConfigError(
+            f"devices = {config.finetune.devices}: the stages [pretrain] and [distil] run in one process; set it to 1."
+        )
+    if config.pretrain is not None:
+        n, folder = len(data.train.sequences), job.folder / PRETRAINED
+        on_note(f"{folder}: trains an encoder on masked tokens of the {n:,} training sequences.")
+        job = replace(job, starts=[_pretrained(job, data, folder, progress)])
+    if config.distil is not None:
+        names: Sequence[str | Path] = [job.teacher] if job.teacher is not None else []
+        if not names:
+            folder, n_members = job.folder / TEACHERS, config.distil.members
+            on_note(f"{folder}: trains {counted(n_members, 'model')}, whose predictions become part of the labels.")
+            names = _teachers(job, data, folder, progress)
+        asked = ask_teacher(names, data.train.targets.task, data.train.sequences, config.distil.weight, progress)
+        data = data._replace(teacher=asked)
+    return job, data
+
+
+def train_member(
+    job: FinetuneJob, data: TrainingData, folder: Path, start: str | Path | None, seed: int, progress: ProgressCallback
+) -> MemberResult | None:
+    """Fine-tune the model of one start and seed; a member that an interrupted run had finished is loaded unchanged."""
+    more = {"recipe": job.recipe.record} if job.recipe is not None else {}
+
+    def build() -> ClassifierRecipe:
+        return ClassifierRecipe(job.config, data, start, seed, more)
+
+    if (folder / "config.json").is_file():
+        return seeded(build, seed).reload(folder)
+    return run_recipe(build, Run(folder, seed, job.command, replaces=is_finetuned), progress)
+
+
+def _pretrained(job: FinetuneJob, data: TrainingData, folder: Path, progress: ProgressCallback) -> Path:
+    """Return the folder of the encoder that was trained on the training sequences; ConfigError if it has other settings."""
+    assert job.config.pretrain is not None
+    seed = job.config.pretrain.seed
+
+    def build() -> InDomainRecipe:
+        return InDomainRecipe(job.config, data.train.sequences, data.record)
+
+    if not (folder / "config.json").is_file():
+        run_recipe(build, Run(folder, seed, job.command), progress)
+        return folder
+    settings: dict[str, Any] = seeded(build, seed).settings
+    manifest = folders.read_manifest(folder) or {}
+    if changed := changed_settings({name: manifest.get(name) for name in settings}, settings):
+        raise ConfigError(
+            f"{folder} holds an encoder that was trained in another way ({', '.join(changed[:5])} differ); name another folder."
+        )
+    return folder
+
+
+def _teachers(job: FinetuneJob, data: TrainingData, folder: Path, progress: ProgressCallback) -> list[Path]:
+    """Train the members that teach, or reuse them, and return their folders."""
+    assert job.config.distil is not None
+    first, start = job.config.finetune.seed + _SEEDS_OF_TEACHERS, job.starts[0] if job.starts else None
+    members = []
+    for seed in range(first, first + job.config.distil.members):
+        members.append(folder / f"seed-{seed}")
+        train_member(job, data, members[-1], start, seed, progress)
+    return members
