@@ -56,6 +56,8 @@ AGGREGATIONS = {
     "DIFF_LOG2_SUM": Aggregation(sar, "log2(1 + sum of alt) - log2(1 + sum of ref)", unit="log2"),
 }
 WIDTHS = (501, 2001)
+OF_SPLICING = ("splice_sites_classification", "splice_sites_usage")  # SUPPORTED_OUTPUT_TYPES of google-deepmind/alphagenome
+OF_GENES = ("atac", "cage", "dnase", "procap", "rna_seq", *OF_SPLICING)
 
 
 def _center_mask(width: int, name: str, how: Aggregation) -> Score:
@@ -85,6 +87,7 @@ ALPHAGENOME_SCORES = (
             "without a TSS."
         ),
         function=gene_log_fold_change,
+        outputs=OF_GENES,
     ),
     Score(
         "GENE_MASK_ACTIVE",
@@ -99,6 +102,7 @@ ALPHAGENOME_SCORES = (
         ),
         function=active_mean,
         zero_at_reference=False,
+        outputs=OF_GENES,
     ),
     Score(
         "GENE_MASK_SPLICING",
@@ -111,6 +115,7 @@ ALPHAGENOME_SCORES = (
             "score of splice sites and of their usage); needs --gtf, missing without a gene."
         ),
         function=largest_change,
+        outputs=OF_SPLICING,
     ),
     Score(
         "SPLICE_JUNCTION",

@@ -34,6 +34,7 @@ from genoformer.scoring.options import (
 )
 from genoformer.scoring.scoring_choices import read_scoring
 from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
+from genoformer.scoring.support import cautions
 from genoformer.writers import Field, Sink, Source
 
 
@@ -142,7 +143,7 @@ class ScoringJob:
             parsed.region,
             parsed.compute.shard,
             model_name=",".join(name for name, _ in scoring.of_models) or named.label,
-            cautions=named.cautions(opened.contigs),
+            cautions=(*named.cautions(opened.contigs), *cautions(scoring)),
             member_names=tuple(named.member_names),
         )
 

@@ -42,6 +42,7 @@ class Score(NamedTuple):
     zero_at_reference: bool = True  # REF compared with itself gives 0
     joins_tracks: bool = False  # the value of a track depends on the other tracks that are scored
     published_steps: UndoneSteps = ALL_STEPS  # of a squashed scale, that the script of the score undoes (`--scale published`)
+    outputs: tuple[str, ...] = ()  # that the published scorer is defined for, as in `TrackModel.output_of`; empty: for any
 
     @property
     def of_tracks(self) -> bool:

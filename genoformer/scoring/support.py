@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from genoformer.models.base import Classifies, Model, PredictsTracks, has
 from genoformer.models.token_model import TokenModel
 from genoformer.scoring.score_types import Score
-from genoformer.scoring.scored_heads import KINDS_IN_WORDS, scored_heads
+from genoformer.scoring.scored_heads import KINDS_IN_WORDS, scored_head, scored_heads
 from genoformer.scoring.scores import SCORES
+from genoformer.scoring.settings import Scoring
+
+if TYPE_CHECKING:
+    from genoformer.models.track_model import TrackModel
 
 
 def refusal(model: Model, score: Score) -> str | None:
     """Return one sentence that says why a model does not support a score; None if it does."""
     reason = lacking(model, score)
     return None if reason is None else f"{score.name} {reason}; choose {', '.join(supported(model)) or 'another model'}."
+
+
+def cautions(scoring: Scoring) -> list[str]:
+    """Return a caution for each score whose published scorer is not defined for the measurement of a head."""
+    if scoring.of_models:
+        return [text for one in scoring.of_models for text in cautions(one.scoring)]
+    texts = []
+    for part in scoring.parts or (scoring,):
+        if part.tracks is None:
+            continue
+        model = cast("TrackModel", scoring.models[0])
+        head = scored_head(model, part.tracks.head)
+        output = model.output_of(head)
+        for score in part.scores:
+            if output and score.outputs and output not in score.outputs:
+                name, outputs = score.name.removesuffix(f"_{head}"), f"{', '.join(score.outputs[:-1])} and {score.outputs[-1]}"
+                problem = f"AlphaGenome defines {name} for {outputs}, not for {output}"
+                texts.append(f"caution: {problem}; the values of head {head} have no published counterpart.")
+    return texts
 
 
 def supported(model: Model) -> list[str]:
