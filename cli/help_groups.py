@@ -24,7 +24,7 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
         "--scores --score --score-file --ensemble --sign --top --match --prune --resamplings --controls --motif-p "
         "--calibration --strand --phases --share-windows --indels --tile"
     ),
-    "Windows": "--length --upstream --downstream --context --window --overlap --shifts --anchor --stride --step",
+    "Windows": "--windows --length --bin --target-bins --upstream --downstream --context --window --overlap --shifts --anchor --stride --step",
     "Training": "--task --recipe --config --distil --tune --epochs --learning-rate --seeds --class-weights --monitor",
     "Output": "--output --figures --calls --matrix --pca --probe --modisco --known --min-fold --logger --json",
     "Compute": "--device --workers --threads --engine --shard --part-size --batch-size --precision --seed",
@@ -50,6 +50,7 @@ ADVANCED_IN = {  # command -> options that are advanced there and not elsewhere
     "ism": {"--negative", "--gtf"},
     "attribution": {"--negative", "--bins", "--gene"},
     "enrich": {"--region", "--regions-file"},
+    "tracks": {"--bin", "--target-bins"},
 }
 COMMON = "Messages"  # heading of --quiet, --verbose, --log, --debug and --help
 

@@ -74,7 +74,7 @@ def test_tracks_of_alleles_and_their_difference() -> None:
     plots.allele_tracks(axes, [0, 128, 256], [1.0, 2], [1.5, 1], label="t", chrom="chr1", at=130)
     low, high = axes[1].get_ylim()
     assert low == -high
-    assert [tick.get_text() for tick in axes[1].get_yticklabels()] == ["-1", "0", "1"]
+    assert [tick.get_text() for tick in axes[1].get_yticklabels()] == ["\N{MINUS SIGN}1", "0", "1"]
     assert axes[1].get_xlabel() == "chr1:1-256"
 
 
