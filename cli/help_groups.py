@@ -24,7 +24,10 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
         "--scores --score --score-file --ensemble --sign --top --match --prune --resamplings --controls --motif-p "
         "--calibration --strand --phases --share-windows --indels --tile"
     ),
-    "Windows": "--windows --length --bin --target-bins --upstream --downstream --context --window --overlap --shifts --anchor --stride --step",
+    "Windows": (
+        "--windows --length --bin --target-bins --upstream --downstream --context --window --overlap --shifts --anchor "
+        "--stride --step"
+    ),
     "Training": "--task --recipe --config --distil --tune --epochs --learning-rate --seeds --class-weights --monitor",
     "Output": "--output --figures --calls --matrix --pca --probe --modisco --known --min-fold --logger --json",
     "Compute": "--device --workers --threads --engine --shard --part-size --batch-size --precision --seed",
@@ -70,7 +73,8 @@ def option_groups(command: click.Command, common: Collection[str]) -> dict[str, 
     advanced = ADVANCED | ADVANCED_IN.get(command.name or "", set())
     for is_advanced in (False, True):
         for heading, flags in GROUPS.items():
-            options = [own[flag] for flag in flags.split() if flag in own and (flag in advanced) == is_advanced]
+            here = [own[flag] for flag in flags.split() if flag in own]
+            options = [option for option in here if (long_flag(option) in advanced and not option.required) == is_advanced]
             if options:
                 groups[f"Advanced: {heading.lower()}" if is_advanced else heading] = list(options)
     return groups
