@@ -220,7 +220,7 @@ def gene_tracks(
 
     >>> import tempfile
     >>> from genoformer import data
-    >>> shape = {"preset": "tiny", "width": 48, "n_blocks": 0, "n_heads": 1, "key_width": 8}
+    >>> shape = {"preset": "tiny", "width": 48, "n_blocks": 0, "n_heads": 2, "key_width": 12}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     world = data.simulate(Path(folder, "world"), n_contigs=1, contig_length=50_000, n_variants=50, tracks=True)
     ...     _ = data.tracks(Path(folder, "set"), world.genome, world.targets, tracks="CAGE", length=8_192)
