@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .help_groups import write_options
 from .options import NAMES
 from .output_lock import LOG, refuse_addresses, refuse_own_inputs
+
+if TYPE_CHECKING:
+    from genoformer.errors import ConfigError
 
 _LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its commands share; -1, 0 or 1
 _DEBUG = "genoformer.debug"
@@ -88,7 +91,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         from genoformer import __version__
-        from genoformer.errors import OptionError
+        from genoformer.errors import OptionError, OptionErrors
 
         refuse_addresses(ctx)
         refuse_own_inputs(ctx)
@@ -98,9 +101,20 @@ class Command(click.Command):
         try:
             result = super().invoke(ctx)
         except OptionError as error:
-            raise OptionError(error.option, error.problem, error.flag or flag_of(ctx, error.option)) from error
+            raise _with_flag(ctx, error) from error
+        except OptionErrors as several:
+            raise OptionErrors([_with_flag(ctx, one) for one in several.errors]) from several
         print_detail(f"{ctx.command_path}: {time.monotonic() - start:,.1f} s, at most {_peak():,.0f} MB of memory")
         return result
+
+
+def _with_flag(ctx: click.Context, error: ConfigError) -> ConfigError:
+    """Return an error on an option with the flag of the command line; other errors unchanged."""
+    from genoformer.errors import OptionError
+
+    if not isinstance(error, OptionError):
+        return error
+    return OptionError(error.option, error.problem, error.flag or flag_of(ctx, error.option))
 
 
 def flag_of(ctx: click.Context, option: str) -> str:

@@ -88,6 +88,22 @@ class OptionError(ConfigError):
         return f"{self.flag or f'option {self.option}'} {self.problem}"
 
 
+class OptionErrors(ConfigError):
+    """Several options have values that are not allowed, found at once.
+
+    errors: what is wrong with each, in the order in which they are named.
+
+    >>> print(OptionErrors([OptionError("gtf", "is missing; give it."), ConfigError("no head was named; name one.")]))
+    2 faults were found:
+    option gtf is missing; give it.
+    no head was named; name one.
+    """
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        super().__init__(f"{len(errors)} faults were found:", table=[str(error) for error in errors])
+        self.errors = tuple(errors)
+
+
 class CheckpointError(GenoformerError, ValueError):
     """A model folder is incomplete, malformed, or inconsistent with the model that it names."""
 

@@ -11,7 +11,7 @@ from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.alphagenome_metadata import is_metadata, read_metadata
 from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.track_table import TrackTable, read_targets
-from genoformer.models.base import TRACKS, Head
+from genoformer.models.base import TRACKS, Head, PredictsPairs, has
 
 
 def with_published(kind: Any, config: Any, heads: Mapping[str, Head], folder: Path) -> dict[str, Head]:
@@ -33,6 +33,14 @@ def with_published(kind: Any, config: Any, heads: Mapping[str, Head], folder: Pa
         tables = _read(kind, config, bare, published)
         made |= {name: made[name]._replace(table=tables[name]) for name in bare if name in tables}
     return made
+
+
+def add_published(model: Any, folder: Path) -> None:
+    """Give the heads of a track model without a table the published ones of the catalog, if they are downloaded."""
+    heads = {**model.track_heads, **(model.pair_heads if has(model, PredictsPairs) else {})}
+    made = with_published(type(model), model.config, heads, folder)
+    model.targets.update({name: head.table for name, head in made.items() if head.table is not heads[name].table})
+    model.published = {name: head.published for name, head in made.items() if head.published}
 
 
 def _read(kind: Any, config: Any, bare: list[str], published: PublishedTable) -> dict[str, TrackTable]:

@@ -50,7 +50,7 @@ from genoformer.models.folders import ENSEMBLE, failures, member_names, read_ske
 from genoformer.models.foreign import described_config, described_folder, kept_weights
 from genoformer.models.formats import read_foreign, write_foreign
 from genoformer.models.licences import licence_of
-from genoformer.models.published import with_published
+from genoformer.models.published import add_published, with_published
 from genoformer.models.track_model import read_track_tables
 from genoformer.models.weights import (
     WEIGHTS,
@@ -95,20 +95,12 @@ def load(name: str | Path, *needs: Need) -> Any:
     require(model, *needs, name=str(name))
     model.read_tables(folder)
     if has(model, PredictsTracks):
-        _add_published(model, folder)
+        add_published(model, folder)
     model.set_origin(Origin(model.sha256, read_sketch(folder), folder.name, licence_of(folder)))
     if notes := failures(folder):
         problem = f"{name} failed the check at the end of its training; do not rely on its predictions: {' '.join(notes)}"
         warnings.warn(sentence(problem), FailedRunWarning, stacklevel=2)
     return model.eval()
-
-
-def _add_published(model: Any, folder: Path) -> None:
-    """Give the heads of a track model without a table the published ones of the catalog, if they are downloaded."""
-    heads = {**model.track_heads, **(model.pair_heads if has(model, PredictsPairs) else {})}
-    made = with_published(type(model), model.config, heads, folder)
-    model.targets.update({name: head.table for name, head in made.items() if head.table is not heads[name].table})
-    model.published = {name: head.published for name, head in made.items() if head.published}
 
 
 def load_members(name: str | Path, *needs: Need) -> list[Any]:

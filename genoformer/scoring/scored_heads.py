@@ -62,6 +62,11 @@ def check_scores(model: Any, head: str, scores: Sequence[Score], genes: Genes | 
             fitting = [name for name in heads if model.output_of(name) == needed]
             remedy = f"give one of {named_heads(fitting)}." if fitting else "choose another score or model."
             raise OptionError("head", f"is {head}, which predicts {output}, and {score.name} needs {needed}; {remedy}")
+    require_genes(scores, genes)
+
+
+def require_genes(scores: Sequence[Score], genes: object) -> None:
+    """Raise OptionError for scores of genes without genes (None)."""
     of_genes = [score for score in scores if score.input.per_gene]
     if genes is None and of_genes:
         name, bins = of_genes[0].name, of_genes[0].input.bins

@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from genoformer.errors import OptionError
+from genoformer.errors import ConfigError, OptionError, OptionErrors
 from genoformer.formats.track_table import open_targets
 from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import head_tracks
-from genoformer.models.base import Classifies, Model, PredictsTracks, has
+from genoformer.models.base import Classifies, Head, Model, PredictsTracks, has
+from genoformer.models.published import require_table
 from genoformer.option_checks import whole_numbers
 from genoformer.scoring.options import ScorerOptions
 from genoformer.scoring.score_types import Score
-from genoformer.scoring.scored_heads import chosen_heads, fits_head, scored_head, scored_heads
+from genoformer.scoring.scored_heads import chosen_heads, fits_head, require_genes, scored_head, scored_heads
 from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import RECOMMENDED, parse_scores
 from genoformer.scoring.settings import AlleleComparison, ClassOptions, Scoring, TrackOptions
 
 
 def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions) -> Scoring:
-    """Return the settings that scores depend on; reads the tables and genes that the options name."""
+    """Return the settings that scores depend on; reads the tables and genes that the options name.
+
+    Raises OptionErrors for several faults in head, table of tracks and genes; one fault has its own error.
+    """
+    if has(models[0], PredictsTracks):
+        _check_together(models[0], options)
     heads = chosen_heads(models[0], options.head) if has(models[0], PredictsTracks) and options.head is not None else []
     if len(heads) > 1:
         return _of_heads(genome, models, options, heads)
@@ -43,6 +50,38 @@ def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions
         options.phases,
         options.share_windows,
     )
+
+
+def _check_together(model: Any, options: ScorerOptions) -> None:
+    """Raise OptionErrors if the head, the table of its tracks or the genes are missing or wrong, and more than one of them."""
+    errors: list[ConfigError] = []
+    heads = scored_heads(model)
+    names: list[str] = []
+    try:
+        names = [scored_head(model, None)] if options.head is None else chosen_heads(model, options.head)
+    except ConfigError as error:
+        errors.append(error)
+    checked = names or list(model.track_heads)[:1]
+    checks = [partial(_require_table, heads[name], options) for name in checked]
+    if options.scores:
+        checks.append(partial(_require_genes, model, names[0] if names else None, options))
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            if str(error) not in map(str, errors):
+                errors.append(error)
+    if len(errors) > 1:
+        raise OptionErrors(errors)
+
+
+def _require_table(head: Head, options: ScorerOptions) -> None:
+    if options.targets is None:
+        require_table(head, head.table, both_strands=options.strand == "both", scale=options.scale or "original")
+
+
+def _require_genes(model: Any, head: str | None, options: ScorerOptions) -> None:
+    require_genes(chosen_scores(options.scores, model, head), options.gtf)
 
 
 def _of_heads(genome: Genome, models: Sequence[Model], options: ScorerOptions, heads: Sequence[str]) -> Scoring:

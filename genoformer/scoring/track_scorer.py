@@ -205,10 +205,8 @@ class TrackScorer:
         if not of_strands or self.kind != TRACKS:
             return []
         if self.targets is None:
-            what = (
-                f"no table has the strands of the tracks of {self.head}, so scores of genes also use tracks of the other strand"
-            )
-            return [f"strands: {what}; {self.models[0].table_remedy(self.head)}."]
+            problem = f"no table has the strands of the tracks of {self.head}, so scores of genes also use tracks of the other"
+            return [f"strands: {problem} strand; {self.models[0].table_remedy(self.head)}."]
         n = int(self.targets.unknown_strands[self.tracks].sum() + 1) // 2
         pairs = "1 strand pair has" if n == 1 else f"{n:,} strand pairs have"
         what = f"{pairs} no known strand, so scores of genes use both tracks; a column strand in the table tells it"

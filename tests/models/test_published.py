@@ -183,3 +183,25 @@ def put_in_cache(folder: Path, organism: str, text: str) -> None:
     path = folder / f"OutputMetadataResponse_ORGANISM_{organism}.textproto"
     path.write_text(text)
     (folder / "pulled.json").write_text(json.dumps({"files": {path.name: {"size": path.stat().st_size}}}))
+
+
+def test_several_faults_are_named_at_once(words, tmp_path) -> None:
+    """Head, table and genes together, each with its flag; one fault alone has its own message."""
+    model = small_borzoi(squashed_scale="borzoi", context_length=1024, target_bins=16)
+    assert len(model.track_heads) == 2
+    registry.save(model, tmp_path / "two")
+    bare = [word for word in words if word not in ("--gtf", tmp_path / "genes.gtf")]
+    out = ("-m", tmp_path / "two", "-o", tmp_path / "o.tsv")
+    done = run(*bare, *out)
+    assert done.exit_code == 2
+    first, head, table, genes = done.stderr.splitlines()
+    assert first == "Error: 3 faults were found:"
+    assert head == "no head was named; this model has human, mouse; name one of them (head)."
+    assert table.startswith(
+        "--targets is missing, and the model has no table of its tracks: strand both needs their strand pairs"
+    )
+    assert genes.startswith("--gtf is missing, and LOGSED compares the exons of a gene")
+    done = run(*words, *out, "--strand", "forward", "--scale", "model")
+    assert done.stderr.startswith("Error: no head was named")
+    both = run(*bare, *out, "--head", "human", "--strand", "forward")
+    assert [line.partition(" is")[0] for line in both.stderr.splitlines()[1:]] == ["--scale", "--gtf"]
