@@ -24,7 +24,7 @@ def refusal(model: Model, score: Score) -> str | None:
     if reason is None:
         return None
     names = supported(model)
-    more = f" and {len(names) - _MOST_NAMED} more (`genoformer score --explain -m MODEL`)" if len(names) > _MOST_NAMED else ""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"{score.name} {reason}; choose {', '.join(names[:_MOST_NAMED]) or 'another model'}{more}."
 
 

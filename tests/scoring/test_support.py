@@ -45,7 +45,7 @@ def test_supported_scores_by_kind_of_model() -> None:
 def test_the_reason_names_the_model_that_is_needed(model, name: str, reason: str) -> None:
     assert lacking(model, SCORES[name]) == reason
     names = supported(model)
-    more = f" and {len(names) - 12} more (`genoformer score --explain -m MODEL`)" if len(names) > 12 else ""
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     assert refusal(model, SCORES[name]) == f"{name} {reason}; choose {', '.join(names[:12])}{more}."
 
 
