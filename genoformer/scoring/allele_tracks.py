@@ -327,9 +327,9 @@ class WindowEvidence:
         inside = self.grid.around(self.centre, width)
         return AllelePair(*(x[:, inside].astype(np.float64).mean(-1) for x in self.embeddings))
 
-    def center_mask(self, width: int) -> AllelePair:
-        """Return the tracks, without realignment, in the bins around the first base of the variant."""
-        inside = self.grid.mask(self.extent[0], width)
+    def center_mask(self, width: int | None) -> AllelePair:
+        """Return the tracks, without realignment, in the bins around the first base of the variant; None: in all bins."""
+        inside = slice(0, self.grid.n) if width is None else self.grid.mask(self.extent[0], width)
         return AllelePair(*(side[:, inside].astype(np.float64) for side in (self.predicted.ref, self.alternative)))
 
     def counts(self, gene: Gene) -> AllelePair | None:

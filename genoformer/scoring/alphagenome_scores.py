@@ -55,19 +55,20 @@ AGGREGATIONS = {
     "DIFF_SUM_LOG2": Aggregation(log_sad, "Sum of log2(1 + alt) minus that of log2(1 + ref)", unit="log2"),
     "DIFF_LOG2_SUM": Aggregation(sar, "log2(1 + sum of alt) - log2(1 + sum of ref)", unit="log2"),
 }
-WIDTHS = (501, 2001)
+WIDTHS = (501, 2001, 10_001, 100_001, 200_001, None)  # SUPPORTED_WIDTHS; None: the whole window
 OF_SPLICING = ("splice_sites_classification", "splice_sites_usage")  # SUPPORTED_OUTPUT_TYPES of google-deepmind/alphagenome
 OF_GENES = ("atac", "cage", "dnase", "procap", "rna_seq", *OF_SPLICING)
 
 
-def _center_mask(width: int, name: str, how: Aggregation) -> Score:
+def _center_mask(width: int | None, name: str, how: Aggregation) -> Score:
+    bases = "the whole window" if width is None else f"{width:,} bases around the variant"
     return Score(
-        f"CENTER_MASK_{width}_{name}",
+        f"CENTER_MASK_{'WINDOW' if width is None else width}_{name}",
         CenterMask(width),
         "any",
         signed=how.signed,
         unit=how.unit,
-        meaning=f"{how.meaning}, over {width:,} bases around the variant, not realigned (AlphaGenome's CenterMaskScorer).",
+        meaning=f"{how.meaning}, over {bases}, not realigned (AlphaGenome's CenterMaskScorer).",
         function=how.function,
         zero_at_reference=how.zero_at_reference,
     )

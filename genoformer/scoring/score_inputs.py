@@ -73,7 +73,7 @@ class TrackEvidence(Protocol):
 
     def tracks(self, width: int | None) -> AllelePair: ...  # [K, N], the bins that `width` bases touch; None: all bins
     def embedding(self, width: int) -> AllelePair: ...  # [D], mean over these bins
-    def center_mask(self, width: int) -> AllelePair: ...  # [K, n], bins as predicted, see `CenterMask`
+    def center_mask(self, width: int | None) -> AllelePair: ...  # [K, n], bins as predicted, see `CenterMask`
 
 
 class ClassEvidence(Protocol):
@@ -248,21 +248,26 @@ class Tracks(ScoreInput):
 
 @dataclass(frozen=True)
 class CenterMask(ScoreInput):
-    """Tracks of both alleles, without realignment, in ceil(width / bin) bins around the bin of the variant (AlphaGenome)."""
+    """Tracks of both alleles, without realignment, in ceil(width / bin) bins around the bin of the variant (AlphaGenome).
 
-    width: int = 501
+    width: None is all bins of the window.
+    """
+
+    width: int | None = 501
     of_tracks = True
 
     def from_tracks(self, evidence: TrackEvidence) -> AllelePair | None:
         return evidence.center_mask(self.width)
 
     def bases(self, place: VariantPlace, genes: Genes | None) -> tuple[int, int] | None:
+        if self.width is None:
+            return None
         mask, grid = place.grid.mask(place.extent[0], self.width), place.grid
         return grid.start + mask.start * grid.bin_size, grid.start + mask.stop * grid.bin_size
 
     @property
     def bins(self) -> str:
-        return f"the bins of {self.width:,} bases around the variant"
+        return "all bins" if self.width is None else f"the bins of {self.width:,} bases around the variant"
 
 
 class Contacts(ScoreInput):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from genoformer.errors import ConfigError
@@ -40,16 +41,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_CLOSEST = 5  # scores that the refusal of an unknown name has
+
+
 def parse_scores(names: str) -> list[Score]:
-    """Return the scores named in a comma-separated list, in its order; ConfigError for an unknown name.
+    """Return the scores named in a comma-separated list, in its order; ConfigError for an unknown name, with the closest ones.
 
     A name may be the key in INFO (GF_LLR).
     """
     chosen = list(dict.fromkeys(name.strip().upper().removeprefix("GF_") for name in names.split(",") if name.strip()))
     unknown = [name for name in chosen if name not in SCORES]
-    if unknown or not chosen:
-        found = f"unknown score {', '.join(unknown)}" if unknown else "no score is named"
-        raise ConfigError(f"{found}; known are {', '.join(SCORES)} (`genoformer score --explain` describes each).")
+    every = f"`genoformer score --explain` describes all {len(SCORES)}."
+    if not chosen:
+        defaults = f"{DEFAULT_SCORES} (language models), {DEFAULT_TRACK_SCORES} (tracks) or {DEFAULT_CLASS_SCORES} (classes)"
+        raise ConfigError(f"no score is named; give some, such as {defaults}; {every}")
+    if unknown:
+        closest = get_close_matches(unknown[0], SCORES, n=MOST_CLOSEST, cutoff=0)
+        raise ConfigError(f"unknown score {', '.join(unknown)}; the closest to {unknown[0]} are {', '.join(closest)}; {every}")
     return [SCORES[name] for name in chosen]
 
 

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from genoformer.models.track_model import TrackModel
 
 
+_MOST_NAMED = 12  # scores that a refusal names
+
+
 def refusal(model: Model, score: Score) -> str | None:
     """Return one sentence that says why a model does not support a score; None if it does."""
     reason = lacking(model, score)
-    return None if reason is None else f"{score.name} {reason}; choose {', '.join(supported(model)) or 'another model'}."
+    if reason is None:
+        return None
+    names = supported(model)
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{score.name} {reason}; choose {', '.join(names[:_MOST_NAMED]) or 'another model'}{more}."
 
 
 def cautions(scoring: Scoring) -> list[str]:

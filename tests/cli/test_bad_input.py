@@ -923,8 +923,8 @@ def test_a_pickle_is_not_run(world: World, make_vcf: Callable[..., Path], monkey
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        (("-s", "LLR,SIFT"), ("unknown score SIFT", ", ".join(SCORES))),
-        (("-s", ","), ("no score is named", ", ".join(SCORES))),
+        (("-s", "LLR,SIFT"), ("unknown score SIFT; the closest to SIFT are ", "describes all ")),
+        (("-s", ","), ("no score is named", "LLR,PLL (language models), SAD,SAR501 (tracks) or LOGIT,DIFF (classes)")),
         (("--context", 3), ("a window of 3 bases", "at least 15")),
         (("--context", 5_000), ("a window of 5000 bases", "at most 64")),
         (("-r", "chr1:9-5"), ("region 'chr1:9-5'", "from 9 to 5")),

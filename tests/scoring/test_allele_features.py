@@ -358,9 +358,12 @@ def test_every_score_explains_itself() -> None:
     assert [s.name for s in parse_scores("GF_LLR,LLR,gf_pll")] == ["LLR", "PLL"]  # keys in INFO
     assert {s.alleles for s in parse_scores(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
     assert all(s.alleles == "any" for s in parse_scores(DEFAULT_TRACK_SCORES))
-    for names in ("SAT", ""):
-        with pytest.raises(ConfigError, match="known are LLR"):
-            parse_scores(names)
+    with pytest.raises(ConfigError, match=r"unknown score SAT; the closest to SAT are S\w+, S\w+(, \w+){3}; `genoformer score"):
+        parse_scores("SAT")
+    with pytest.raises(ConfigError, match=r"unknown score GENE_MASK_SPLICING_101; the closest .* are GENE_MASK_SPLICING, "):
+        parse_scores("GENE_MASK_SPLICING_101")
+    with pytest.raises(ConfigError, match="no score is named; give some, such as LLR,PLL"):
+        parse_scores("")
 
 
 @pytest.mark.parametrize(("ref", "alt", "expected"), [([-1.0], [-3.0], -2.0), ([0.0], [0.0], 0.0)])

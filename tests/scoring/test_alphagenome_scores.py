@@ -67,10 +67,10 @@ def published(variant: Variant, start: int, head: str) -> tuple[np.ndarray, np.n
     return predicted(CONTIG[start : start + LENGTH], head), predicted(changed[start : start + LENGTH], head)
 
 
-def center_mask(ref: np.ndarray, alt: np.ndarray, variant: Variant, start: int, width: int, resolution: int, how: str):
-    n = math.ceil(width / resolution)
+def center_mask(ref: np.ndarray, alt: np.ndarray, variant: Variant, start: int, width: int | None, resolution: int, how: str):
+    n = 0 if width is None else math.ceil(width / resolution)
     first = (variant.start - start) // resolution - n // 2
-    inside = [i for i in range(first, first + n) if 0 <= i < len(ref)]
+    inside = list(range(len(ref))) if width is None else [i for i in range(first, first + n) if 0 <= i < len(ref)]
     scores = []
     for k in range(ref.shape[1]):
         r, a = [float(ref[i, k]) for i in inside], [float(alt[i, k]) for i in inside]
@@ -139,14 +139,16 @@ def polyadenylation(ref: np.ndarray, alt: np.ndarray, name: str, variant: Varian
 @pytest.mark.parametrize("head", ["human_dnase_1bp", "human_chip_tf_128bp"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=KINDS)
 def test_center_masks_are_those_published(genome, head, variant) -> None:
-    names = [f"CENTER_MASK_{width}_{how}" for width in (501, 2001) for how in AGGREGATIONS]
+    widths = (501, 2001, 10001, "WINDOW")
+    names = [f"CENTER_MASK_{width}_{how}" for width in widths for how in AGGREGATIONS]
     made = scorer(genome, ",".join(names), head)
     values, _ = made.values([variant])
     start = made.windows.jobs([variant], 0)[0].start
     ref, alt = published(variant, start, head)
     for i, name in enumerate(names):
         _, _, width, how = name.split("_", 3)
-        expected = center_mask(ref, alt, variant, start, int(width), made.bin_size, how)
+        bases = None if width == "WINDOW" else int(width)
+        expected = center_mask(ref, alt, variant, start, bases, made.bin_size, how)
         assert values[0, i] == pytest.approx(expected, rel=2e-4, abs=2e-4 * np.abs(ref).max()), name
 
 
@@ -228,7 +230,7 @@ def test_the_strongest_gene_and_the_matrix_leave_out_the_other_strand(genome) ->
 
 
 def test_names_and_signs(genome) -> None:
-    assert len({score.name for score in ALPHAGENOME_SCORES}) == len(ALPHAGENOME_SCORES) == 22
+    assert len({score.name for score in ALPHAGENOME_SCORES}) == len(ALPHAGENOME_SCORES) == 54
     signed = {name for name in AGGREGATIONS if SCORES[f"CENTER_MASK_501_{name}"].signed}
     assert signed == {"DIFF_MEAN", "DIFF_SUM", "DIFF_SUM_LOG2", "DIFF_LOG2_SUM"}  # `is_signed` of CenterMaskScorer
     assert [score.name for score in ALPHAGENOME_SCORES if score.input.per_gene and score.signed] == ["GENE_MASK_LFC"]
