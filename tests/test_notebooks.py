@@ -174,6 +174,15 @@ def test_what_it_imports_from_genoformer_is_there(path: Path) -> None:
                 assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}"), f"{node.module}.{alias.name}"
 
 
+def test_the_notebook_that_trains_for_minutes_is_saved_as_the_full_run() -> None:
+    """The tests run it on little data, on which it learns nothing; what readers see is of the full run, and says so."""
+    (path,) = (path for path in NOTEBOOKS if path.stem.startswith("09"))
+    outputs = "\n".join(shown(saved(path)))
+    assert "size: full" in outputs
+    assert "quick" not in outputs
+    assert 'os.environ.get("DISTAL_SIZE", "full")' in "\n".join(cell.source for cell in code(saved(path)))
+
+
 def test_notebooks_import_from_the_package_alone_where_it_has_the_call() -> None:
     texts = [re.sub(r"^[%!].*", "", cell.source, flags=re.MULTILINE) for path in NOTEBOOKS for cell in code(saved(path))]
     nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
