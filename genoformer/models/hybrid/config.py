@@ -28,7 +28,7 @@ class HybridConfig:
 
     n_vocab: int = 9  # four bases and 5 special tokens
     width: int = 128  # of the states of tokens
-    token_width: int = 8  # of the embedding of a token; a base has four values, so that few numbers hold it
+    token_width: int = 64  # of the embedding of a token: random vectors of 8 numbers are far from orthogonal, and learn worse
     stem_width: int = 0  # channels after the stem; the width grows evenly over the blocks; 0 = width
     stem_kernel: int = 15  # tokens: the width of a motif, and an odd number
     learned_positions: bool = False  # add a vector for each position after the stem: for sequences with a fixed start, such as
