@@ -151,6 +151,18 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
+def check_shape(config: Any, may_be_zero: Collection[str]) -> None:
+    """Raise ConfigError for a field of a shape that is no allowed word, or a whole number below 1 (0 for those named)."""
+    hints = get_type_hints(type(config))
+    for field in fields(config):
+        value, choices = getattr(config, field.name), get_args(hints[field.name])
+        if choices and value not in choices:
+            raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
+        least = 0 if field.name in may_be_zero else 1
+        if hints[field.name] is int and value < least:
+            raise ConfigError(f"{field.name} = {value}: give a whole number of at least {least}.")
+
+
 def preset_of(kind: type[C], presets: Mapping[str, Mapping[str, Any]], name: str, changed: Mapping[str, Any]) -> C:
     """Return the configuration of a named size with some fields changed; raise ConfigError for another name or field."""
     if name not in presets:

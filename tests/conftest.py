@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from amounts import DEFERRED, FULL
+from catalog_server import Server, serving
 from hypothesis import settings
 
 # A slow example is no bug, so there is no deadline. `make test` tries the same examples each time; `make fuzz` searches.
@@ -80,6 +81,23 @@ def real_data_folder() -> Path | None:
     named = os.environ.get("GENOFORMER_TEST_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server of downloads without files, a cache of our own, and no proxy."""
+    running_server.files.clear()
+    monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    return running_server
 
 
 @pytest.fixture(scope="session")

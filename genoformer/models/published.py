@@ -9,7 +9,7 @@ from typing import Any
 from genoformer.catalog import PublishedTable, published_tables
 from genoformer.errors import CheckpointError, ConfigError, OptionError
 from genoformer.formats.alphagenome_metadata import is_metadata, read_metadata
-from genoformer.formats.squashed_scale import squashed_scale
+from genoformer.formats.squashed_scale import Scale, squashed_scale
 from genoformer.formats.track_table import TrackTable, read_targets
 from genoformer.models.base import TRACKS, Head, PredictsPairs, has
 
@@ -60,28 +60,28 @@ def _read(kind: Any, config: Any, bare: list[str], published: PublishedTable) ->
         raise CheckpointError(f"{error} Download {published.data} again.") from error
 
 
-def require_table(head: Head, table: TrackTable | None, *, both_strands: bool, scale: str) -> None:
+def require_table(head: Head, table: TrackTable | None, *, both_strands: bool, scale: Scale) -> None:
     """Raise OptionError if the strand or the scale needs a table of the tracks of a head, and there is none.
 
-    table: the one to use. scale: "original" undoes the squashed scale of a head that has one.
+    table: the one to use. scale: all but "model" undo the squashed scale of a head that has one.
     """
     pairs = both_strands and head.kind == TRACKS
-    undone = bool(head.squashed_scale) and scale == "original"
+    undone = bool(head.squashed_scale) and scale != "model"
     if table is not None or not (pairs or undone):
         return
     pull = f"run genoformer data pull {head.published}, or give targets" if head.published else "give targets"
     if pairs and undone:
         raise OptionError(
             "targets",
-            "is missing, and the model has no table of its tracks: strand both needs their strand pairs, and scale original "
-            f"their scale, clip_soft and sum_stat; {pull}, or strand forward with scale model.",
+            "is missing, and the model has no table of its tracks: strand both needs their strand pairs, and scale "
+            f"{scale} their scale, clip_soft and sum_stat; {pull}, or strand forward with scale model.",
         )
     if pairs:
         raise OptionError("strand", f"is both, but no table has the strand pairs of the tracks; {pull}, or strand forward.")
     if head.published:
         raise OptionError(
             "scale",
-            "is original, which undoes the squashed scale of the tracks with scale, clip_soft and sum_stat of their table, and "
+            f"is {scale}, which undoes the squashed scale of the tracks with scale, clip_soft and sum_stat of their table, and "
             f"the table is not downloaded; {pull}, or scale model.",
         )
-    squashed_scale(head.squashed_scale, None, None, "original")
+    squashed_scale(head.squashed_scale, None, None, scale)

@@ -124,7 +124,7 @@ def built(folder: Path, stage: Stage, *, cage_only: bool) -> tuple[World, TrackS
 
 
 def read_cage(model: Any, data: TrackSet, world: World) -> pd.DataFrame:
-    """Of every gene and cell type in the targets of the test windows: what is known of its CAGE, as logarithms.
+    """Return a row for each gene and cell type whose TSS lies in the test windows, with log(1 + CAGE) as known and predicted.
 
     Columns: gene, cell, dependent (on distal enhancers), near (what promoter and enhancers within 2 kb give), expected,
     measured and predicted.
@@ -165,7 +165,7 @@ def rows(found: dict[str, pd.DataFrame], n_train: int) -> list[Row]:
 
 
 def between_cells(cage: pd.DataFrame, every: pd.DataFrame) -> Row:
-    """Of the genes that both cell types have, the difference of log CAGE between them."""
+    """Return the row of r of the difference of log CAGE between the cell types, over the genes that both have."""
     from genoformer.evaluation.correlations import correlate
 
     columns = every.assign(gene=cage["gene"], measured=cage["measured"])

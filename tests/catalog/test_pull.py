@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import random
 import shutil
 import signal
@@ -12,11 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalog_server import COMMIT, Server, serving
+from catalog_server import COMMIT, Server
 
 from genoformer.catalog import Entry, Remote, folder_of, is_here, pull
 from genoformer.catalog.cache import read_receipt, staging_of
@@ -27,23 +25,6 @@ from genoformer.models import folders, registry
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 MD5 = hashlib.md5(CONTENT).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The server, with nothing on it; a cache of our own; and no proxy."""
-    running.files.clear()
-    monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    return running
 
 
 def entry(*files: Remote, **fields: str) -> Entry:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from alphagenome_models import small_alphagenome
 from borzoi_models import small_borzoi
-from catalog_server import Server, serving
+from catalog_server import Server
 from commands import assert_refused, rows_of, run, run_well
 
 from genoformer.catalog import entry_named, pull, read_catalog, with_tables
@@ -33,23 +31,6 @@ c\tme\tgene\t801\t1300\t.\t+\t.\tgene_id "A"; gene_name "A";
 c\tme\ttranscript\t801\t1300\t.\t+\t.\tgene_id "A"; transcript_id "A1"; gene_name "A";
 c\tme\texon\t801\t1300\t.\t+\t.\tgene_id "A"; transcript_id "A1"; gene_name "A";
 """
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server without files, a cache of our own, and no proxy."""
-    running.files.clear()
-    monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    return running
 
 
 @pytest.fixture
@@ -108,6 +89,7 @@ def test_without_the_table_one_error_names_all_that_is_missing(catalog, words, t
     out = ("-m", "theirs", "-o", tmp_path / "o.tsv")
     assert_refused(run(*words, *out), "--targets", "strand pairs", "scale, clip_soft", remedy)
     assert_refused(run(*words, *out, "--strand", "forward"), "--scale", remedy)
+    assert_refused(run(*words, *out, "--strand", "forward", "--scale", "published"), "is published", remedy)
     assert_refused(run(*words, *out, "--scale", "model"), "--strand", remedy)
     predict = ("predict", "-f", words[3], "-m", "theirs", "-r", "c:1-99", "-o", tmp_path / "out")
     assert_refused(run(*predict), "--scale", remedy)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
-from genoformer.config import checked
+from genoformer.config import check_shape, checked
 from genoformer.errors import ConfigError
 from genoformer.models.transformer.config import EncoderConfig
 
@@ -52,14 +52,7 @@ class HybridConfig:
     context_length: int = 512  # default window, in bases
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            value, choices = getattr(self, field.name), get_args(hints[field.name])
-            if choices and value not in choices:
-                raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
-            least = 0 if field.name in _MAY_BE_ZERO else 1
-            if hints[field.name] is int and value < least:
-                raise ConfigError(f"{field.name} = {value}: give a whole number of at least {least}.")
+        check_shape(self, _MAY_BE_ZERO)
         for name in ("stem_kernel", "conv_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ConfigError(f"{name} = {getattr(self, name)} has no middle; give an odd number.")

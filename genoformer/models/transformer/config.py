@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, Self, get_args, get_type_hints
+from typing import Any, Literal, Self
 
-from genoformer.config import checked, current
+from genoformer.config import check_shape, checked, current
 from genoformer.errors import ConfigError
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
@@ -101,14 +101,7 @@ class EncoderConfig:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            value, choices = getattr(self, field.name), get_args(hints[field.name])
-            if choices and value not in choices:
-                raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
-            least = 0 if field.name in _MAY_BE_ZERO else 1
-            if hints[field.name] is int and value < least:
-                raise ConfigError(f"{field.name} = {value}: give a whole number of at least {least}.")
+        check_shape(self, _MAY_BE_ZERO)
         if not self.head_width and self.width % self.n_heads:
             raise ConfigError(f"width = {self.width} is no multiple of n_heads = {self.n_heads}; change one of them.")
         if self.n_heads % self.kv_heads:
