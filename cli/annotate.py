@@ -99,7 +99,7 @@ def refuse_file(folder: str, option: str) -> None:
     help="Folder for figures and a table of variants by frequency and element.",
 )
 @motif_options
-@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
+@click.option("--af-key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 @shared.compute_options()
 @json_option
 def annotate(

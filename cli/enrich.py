@@ -43,7 +43,7 @@ from .verbosity import Command, print_note
 @click.option(
     "--match", metavar="NAMES", help="Properties to match: some of af,tss,gc, or none.  [default: all that are known]"
 )
-@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
+@click.option("--af-key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 @click.option(
     "--trait", metavar="KEY", help="INFO key (for a BED, column number) of the trait; gives a matrix of traits by annotations."
 )

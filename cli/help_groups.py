@@ -12,7 +12,7 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
     "Input": (
         "--fasta --region --regions-file --bed --contigs --annotation --gtf --tss --elements --motifs --background "
         "--sizes --exclude --trait --positives --negatives --ratio --negative --samples --within --valid --test "
-        "--blacklist --label --multi-label --columns --promoter --flank --af --max-n --tasks "
+        "--blacklist --label --multi-label --columns --promoter --flank --af-key --max-n --tasks "
         "--baselines"
     ),
     "Model": (
@@ -34,7 +34,7 @@ GROUPS = {  # heading -> its options, in this order in every command; a flag has
     "Checks": "--preflight --explain --plan --verify --noise-places --fix --force --sanity-checks",
 }
 _ADVANCED = (
-    "--each-model --elements --exclude --ratio --multi-label --columns --promoter --flank --af --max-n --head --targets "
+    "--each-model --elements --exclude --ratio --multi-label --columns --promoter --flank --af-key --max-n --head --targets "
     "--contexts --context-head --organism --steps --classes --scale --threshold --resamplings --controls "
     "--motif-p --calibration --strand --phases --share-windows --indels --tile --upstream --downstream "
     "--context --window --overlap --shifts --anchor --stride --step --distil --class-weights --monitor --calls --matrix --sign "

@@ -141,7 +141,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["annotate", VCF, "-a", f"AF={SITES}"], "cannot be a key of INFO"),
         (["annotate", VCF, "-a", f"X={SITES}", "-o", "out.xls"], "the suffix names no known format"),
         (["annotate", VCF, "-a", f"X={GTF}", "--gtf", GTF], "files of genes or TSSs, expected one"),
-        (["annotate", VCF, "-a", f"X={STATES}", "--figures", "f", "--af", "ELEMENT"], "is no frequency"),
+        (["annotate", VCF, "-a", f"X={STATES}", "--figures", "f", "--af-key", "ELEMENT"], "is no frequency"),
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", GTF], "is a file, but must be a folder"),
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", VCF], "is the input, which the output would replace"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "-o", GTF], "is a file, but must be a folder"),
