@@ -58,7 +58,7 @@ from .verbosity import Command, print_note
     multiple=True,
     default=[0.01],
     show_default=True,
-    metavar="SHARE",
+    metavar="FRACTION",
     help="Fraction of the variants that count as the largest; may be repeated.",
 )
 @click.option(
