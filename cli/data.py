@@ -66,7 +66,7 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
     interrupted download resumes.
 
     \b
-    genoformer score in.vcf.gz -f $(genoformer data pull hg38) -m enformer -o out.vcf.gz
+    genoformer score in.vcf.gz -f $(genoformer data pull hg38) -m borzoi -o out.vcf.gz
     genoformer data pull clinvar-hg38 --again
     """
     pull_named("data", names, again, source, catalog)

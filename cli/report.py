@@ -51,7 +51,7 @@ def report(
     \b
     genoformer report scored.vcf.gz -o report.html
     genoformer report scored.parquet -o report.html -m mini-human -f hg38.fa
-    genoformer report scored.vcf.gz -o report.html -m enformer -f hg38.fa --gtf gencode.gtf.gz
+    genoformer report scored.vcf.gz -o report.html -m borzoi -f hg38.fa --gtf gencode.gtf.gz
 
     The page has warnings, distributions, a card for each of the strongest variants (its score in words, gene and TSS with
     --gtf, annotations, links for hg19 and hg38) and a table. The table can be sorted, filtered and exported as CSV; its columns

@@ -125,11 +125,11 @@ def score(
     """Score the variants of VCF (or BCF, a table, or variants themselves; - is stdin) and write every record with its scores.
 
     \b
-    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -m borzoi -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m my_promoters/ -o out.vcf.gz
     genoformer score chr20:1050100:A:G chr20-1050200-T-TA -f hg38.fa -m mini-human
-    genoformer score gwas.tsv.gz -f hg38.fa -m enformer -o out.tsv
+    genoformer score gwas.tsv.gz -f hg38.fa -m borzoi -o out.tsv
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
