@@ -31,6 +31,7 @@ WORLD = (
     "score",
     "score-tracks",
     "interpret",
+    "report",
     "annotate",
     "pretrain",
     "finetune",
