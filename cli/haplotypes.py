@@ -53,7 +53,7 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 def haplotypes(
     ctx: click.Context, vcf: str, output: str, bed: str | None, columns: str | None, samples: str | None, **options: Any
 ) -> None:
-    """Score the joint effect of all phased variants of a sample around a region, per chromosome and in sum (dosage).
+    """Score the joint effect of all phased variants of a sample around a region, for each chromosome and in sum (dosage).
 
     \b
     genoformer haplotypes phased.vcf.gz -f hg38.fa -m borzoi -b promoters.bed -o haplotypes.tsv

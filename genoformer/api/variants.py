@@ -133,11 +133,11 @@ def report(
     fasta: str | Path | None = None,
     **options: Any,
 ) -> Report:
-    """Write the HTML page of a scored VCF, as `genoformer report`, and return its path and counts.
+    """Write the HTML page of scored variants, as `genoformer report`, and return its path and counts.
 
-    scored: output of `genoformer score`. model, with fasta: draws the predictions for both alleles of the strongest variants;
-    several models form an ensemble. options: title, top (number of variants to draw), flank (bases on either side), most
-    (alleles in the table), gtf (genes of the top variants), contexts; see `ReportRequest`.
+    scored: output of `genoformer score` (VCF, TSV or Parquet). model, with fasta: draws the predictions for both alleles of the
+    strongest variants; several models form an ensemble. options: title, top (number of variants to draw), flank (bases on
+    either side), most (alleles in the table), gtf (genes of the top variants), elements, contexts; see `ReportRequest`.
 
     Raises: FileFormatError for a file without scores; ConfigError for a model without a genome, and for a table in memory.
 
