@@ -91,7 +91,7 @@ _reference = click.option(
     "--element-share",
     default=1.0,
     show_default=True,
-    help="Fraction of the enhancers and CTCF sites that is kept; with 0.3, enhancers reach farther.",
+    help="Fraction of the enhancers and CTCF sites that is kept; with fewer CTCF sites, enhancers act on more distant genes.",
 )
 @click.option("--tracks", is_flag=True, help="Also write accessibility, H3K27ac and CAGE of two cell types.")
 @numbers_option
