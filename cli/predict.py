@@ -46,8 +46,8 @@ from .verbosity import Command, print_note
     "--stride",
     type=click.IntRange(min=1),
     metavar="BASES",
-    help="Mask the bases of a window at this distance together in one pass of a language model: faster; the change of the "
-    "values is measured on a sample and printed.  [default: one base in each pass]",
+    help="Distance of the bases of a window that one pass of a language model masks together. This is faster; the change of "
+    "the values is measured on a sample and printed.  [default: one base in each pass]",
 )
 @shared.phases
 @click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
