@@ -224,6 +224,39 @@ def test_results_have_short_reprs_tables_and_figures(names: dict[str, Any]) -> N
         assert "data:image/png;base64," in result._repr_html_()
 
 
+def test_what_is_read_has_a_short_repr(names: dict[str, Any], tmp_path: Path) -> None:
+    """None dumps its arrays or rows into the notebook."""
+    (tmp_path / "s.csv").write_text("sequence,label\nACGT,yes\nACGA,no\n")
+    gf.score_variants(gf.ScoringJob.from_names(names["vcf"], FASTA, "demo", tmp_path / "scored.vcf"))
+    world = gf.simulate(tmp_path / "world", n_contigs=1, contig_length=60_000, n_variants=50)
+    scored = gf.read_scored(tmp_path / "scored.vcf")
+    with gf.Genome(FASTA) as genome:
+        landmarks = gf.read_landmarks(genome, DEMO / "genes.gtf.gz", [names["peaks"]])
+        checked = gf.preflight(names["vcf"], genome)
+    texts = {
+        repr(gf.read_labelled(tmp_path / "s.csv")): f"LabelledSequences({tmp_path / 's.csv'}: 2 sequences, labels in label)",
+        repr(scored): "Scored(1 allele, 1 in the table; scores LLR, PLL)",
+        repr(landmarks): "LocusAnnotation(genes, PEAK)",
+        repr(gf.read_annotations(names["peaks"])): "Annotations(PEAK, PEAK_SCORE, PEAK_SIGNAL, PEAK_SUMMIT)",
+        repr(gf.embed_tokens("ACGTA", "demo")): "TokenEmbeddings(5 tokens, 160 values each)",
+        repr(checked): f"Preflight({names['vcf']} on genome.fa.gz: 1 record, 1 of 1 allele to score; .table() has all)",
+        repr(world): f"World({tmp_path / 'world'}: 1 contig of 60,000 bases, {len(world.genes)} genes, 50 variants)",
+    }
+    assert list(texts) == list(texts.values())
+    assert "<td>6000</td>" in scored._repr_html_()
+
+
+def test_an_explanation_is_drawn_with_the_track_of_a_track_model(names: dict[str, Any]) -> None:
+    by_track = gf.explain("chrS1:6000:G:A", FASTA, "mini-tracks", flank=5)
+    _, change, *logos = by_track.plot()
+    assert change.get_ylabel() == "ALT − REF"
+    assert [ax.get_ylabel() for ax in logos] == ["gradient x input"] * 2
+    assert len(by_track.plot(logos)) == 2
+    html = gf.explain("chrS1:6000:G:A", FASTA, "demo", flank=5)._repr_html_()
+    assert "data:image/png;base64," in html
+    assert "Logos: how much the model expects each base" in html
+
+
 def test_models_and_tokenizers_are_one_line(tmp_path: Path) -> None:
     model = gf.load("demo")
     n = sum(parameter.numel() for parameter in model.parameters())
@@ -369,6 +402,6 @@ def test_data_are_built_and_listed(tmp_path: Path) -> None:
     assert built.counts["valid"]["peak"] > 0
     assert set(pd.read_csv(tmp_path / "set" / "valid.tsv", sep="\t")["chrom"]) == {"chrS2"}
     models = gf.models().set_index("name")
-    assert models.loc["dnabert6", ["state", "family"]].tolist() == ["to pull", "BERT"]
+    assert models.loc["dnabert6", ["state", "family"]].tolist() == ["to download", "BERT"]
     assert models["licence"].notna().all()
     assert gf.data.pull("mini-human") == gf.pull("mini-human")

@@ -122,7 +122,7 @@ def attribution(
     options: the fields of `AttributionOptions`. method: "gradient" (gradient x input with the simplex correction) or
     "integrated" (integrated gradients; needs the extra "interpret"). output: class of a fine-tuned model, by default the last.
     tracks and head: tracks to sum, by default all. bins: bins to sum, by default all that the model predicts; "region" those of
-    the region, or a place such as "chr20:1,050,001-1,050,200". gene: sum the bins of the exons of a gene of `gtf`. context:
+    the region, or an interval such as "chr20:1,050,001-1,050,200". gene: sum the bins of the exons of a gene of `gtf`. context:
     bases that a track model reads. n_steps: of integrated gradients.
 
     Raises CheckpointError for a language model, which has no single output, and ConfigError for unknown outputs.

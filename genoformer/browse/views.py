@@ -15,7 +15,7 @@ from genoformer.browse.place import Place, read_place
 from genoformer.browse.request import BrowseRequest, Query
 from genoformer.browse.score_texts import score_texts
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import N
+from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.inference.predict import TrackPrediction, open_prediction
@@ -34,6 +34,7 @@ _LONGEST = 200  # bases of an allele
 _MOST_TRACKS = 8  # of a region
 _FIRST_TRACKS = 4  # of a region without a choice
 _MOST_CONTIGS = 30  # in which an example is searched
+_TRANSITIONS = {"A": "G", "C": "T", "G": "A", "T": "C"}
 _MARGIN = 16  # smallest number of bins that are predicted on either side of a region, to pan to
 
 
@@ -63,11 +64,13 @@ class Browser:
     def about(self) -> dict[str, Any]:
         """Return the model, the genome and the listed variants, for the page."""
         opened, model = self.opened, self.opened.model
+        example = self._example(20_000 if isinstance(opened.scorer, TrackScorer) else 100)
         outputs = opened.scorer.layout.outputs if isinstance(opened.scorer, TrackScorer) else None
         return {
             "model": str(opened.request.model),
             "genome": self.genome.name,
-            "example": self._example(20_000 if outputs is not None else 100),
+            "example": f"{example.chrom}:{example.start + 1:,}-{example.end:,}",
+            "variant": self._example_variant(example),
             "kind": "tracks" if outputs is not None else "classes" if has(model, Classifies) else "language",
             "attention": has(model, (Attends, Classifies)),
             "n_tracks": 0 if outputs is None else len(outputs.names),
@@ -76,19 +79,26 @@ class Browser:
             "has_genes": opened.landmarks.genes is not None,
         }
 
-    def _example(self, length: int) -> str:
+    def _example(self, length: int) -> Place:
         """Return a region of known bases, for people who try the page: around a listed variant, or of the first contigs."""
         if self.opened.listed:
             variant = self.opened.listed[0].variant
             start = max(0, variant.start - length // 2)
-            return f"{variant.chrom}:{start + 1:,}-{min(start + length, self.genome.contigs[variant.chrom]):,}"
+            return Place(variant.chrom, start, min(start + length, self.genome.contigs[variant.chrom]))
         contigs = list(self.genome.contigs.items())[:_MOST_CONTIGS]
         for chrom, size in contigs:
             for start in (size // 4, size // 2, 3 * size // 4):
                 if start + length <= size and (self.genome.window(chrom, start, length) < N).all():
-                    return f"{chrom}:{start + 1:,}-{start + length:,}"
+                    return Place(chrom, start, start + length)
         chrom, size = contigs[0]
-        return f"{chrom}:1-{min(size, length):,}"
+        return Place(chrom, 0, min(size, length))
+
+    def _example_variant(self, place: Place) -> str:
+        """Return a variant for people who try the page: the first listed one, or a transition in the middle of a place."""
+        if self.opened.listed:
+            return self.opened.listed[0].data()["place"]
+        ref = decode(self.genome.window(place.chrom, place.middle, 1))
+        return f"{place.chrom}:{place.middle + 1}:{ref}:{_TRANSITIONS[ref]}" if ref in _TRANSITIONS else ""
 
     def show(self, query: Query, progress: ProgressCallback = None) -> View:
         """Return the view of a query. Raises GenoformerError for a place or tracks that are not there."""

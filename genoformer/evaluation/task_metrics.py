@@ -108,7 +108,7 @@ class _ClassMetrics(TaskMetrics):
         if n_outputs != 2:
             brier = "squared error of the probabilities summed over the classes, mean over the cases (Brier 1950)"
         return (
-            {"accuracy": "share of the cases whose most probable class is the true one", "mcc": _MCC + _ZERO["mcc"]}
+            {"accuracy": "fraction of the cases whose most probable class is the true one", "mcc": _MCC + _ZERO["mcc"]}
             | {name: f"{_OF_CALLS[name]}{_ZERO.get(name, '')}, {of}" for name in ("f1", "precision", "recall")}
             | {name: f"{text} {one}" for name, text in _OF_SCORES.items()}
             | {"ece": "expected calibration error of the most probable class, 15 equal bins (Guo et al. 2017)", "brier": brier}
@@ -174,7 +174,7 @@ class _LabelMetrics(TaskMetrics):
         called = {name: f"{text}{above}{_ZERO.get(name, '')}" for name, text in _OF_CALLS.items()}
         means = {name: text + "; mean over the labels (macro)" for name, text in (called | _OF_SCORES | _OF_LABEL).items()}
         means["mcc"] += " that are not called the same for all cases"
-        return means | {"exact_match": "share of the cases with every label right"}
+        return means | {"exact_match": "fraction of the cases with every label right"}
 
     def answered(self, data: Cases) -> Bools:
         # numbers and not calls: labels may be ranked correctly even if none is above 0.5

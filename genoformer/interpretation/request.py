@@ -155,7 +155,7 @@ class AttributionOptions:
     head: str | None = None
     context: int | None = None  # bases that a track model reads around a region; None: those of the model
     bins: str | None = (
-        None  # to sum: "region" or a place such as chr20:1,050,001-1,050,200; None or "all": all that it predicts
+        None  # to sum: "region" or an interval such as chr20:1,050,001-1,050,200; None or "all": all that it predicts
     )
     gene: str | None = None  # sum the bins of the exons of a gene of `gtf`
     n_steps: int | None = None  # steps of integrated gradients; None: N_STEPS
@@ -165,7 +165,7 @@ class AttributionOptions:
         check_kind("output", self.output, str, "the name of a class")
         check_tracks("tracks", self.tracks)
         check_number("context", self.context, 1, "bases")
-        check_kind("bins", self.bins, str, "all, region, or a place such as chr20:1,050,001-1,050,200")
+        check_kind("bins", self.bins, str, "all, region, or an interval such as chr20:1,050,001-1,050,200")
         check_kind("gene", self.gene, str, "the name of a gene")
         check_number("n_steps", self.n_steps, 2)
         if self.n_steps is not None and self.method != "integrated":

@@ -67,7 +67,7 @@ class GenomeConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.regions_share <= 1:
-            raise ConfigError(f"regions_share = {self.regions_share}: give a share of the windows from 0 to 1.")
+            raise ConfigError(f"regions_share = {self.regions_share}: give a fraction of the windows from 0 to 1.")
         if self.weight <= 0:
             raise ConfigError(f"weight = {self.weight}: give a number above 0, or leave the genome out.")
 

@@ -38,7 +38,7 @@ class MaskedLM:
 
     def __post_init__(self) -> None:
         if not 0 < self.mask_rate < 1:
-            raise ConfigError(f"mask_rate = {self.mask_rate}: give a share of the tokens between 0 and 1.")
+            raise ConfigError(f"mask_rate = {self.mask_rate}: give a fraction of the tokens between 0 and 1.")
         if self.span_tokens is not None and self.span_tokens < 1:
             raise ConfigError(f"span_tokens = {self.span_tokens}: a run has at least 1 token.")
 

@@ -130,6 +130,7 @@ def test_attention_of_a_track_model_is_in_its_bins(world: World) -> None:
 def test_variants_of_a_scored_file_are_listed_with_their_scores(world: World) -> None:
     with open_browser(world.request("tracks", scored=world.folder / "s.vcf")) as browser:
         listed = browser.about()["listed"]
+        assert browser.about()["variant"] == listed[0]["place"]
         assert {of["place"] for of in listed} == {SNV, DELETION}
         assert [of["id"] for of in listed if of["place"] == SNV] == ["rs1"]
         view = browser.show(Query(listed[0]["place"]))

@@ -79,5 +79,5 @@ def test_settings_that_cannot_be_are_refused() -> None:
         InDomainRecipe(
             FinetuneConfig({"tokenizer": "base"}, {**SMALL, "causal": True}, pretrain=InDomainConfig()), repeats(2), {}
         )
-    with pytest.raises(ConfigError, match="mask_rate = 0: give a share of the tokens between 0 and 1"):
+    with pytest.raises(ConfigError, match="mask_rate = 0: give a fraction of the tokens between 0 and 1"):
         InDomainRecipe(config(mask_rate=0), repeats(2), {}).trainable  # noqa: B018
