@@ -24,7 +24,7 @@ from genoformer.inference.runtime import Runtime
 from genoformer.interpretation.explain import explain
 from genoformer.models.base import Attends, Classifies, has
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.report.canvas import BasesRow, ChangesRow, Mark, Row, Scene, TrackRow, distinct_labels, track_rows
+from genoformer.report.canvas import BasesRow, Change, ChangesRow, Mark, Row, Scene, TrackRow, distinct_labels, track_rows
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.variant_scorer import VariantScorer
 
@@ -119,10 +119,10 @@ class Browser:
         explained = explain(scorer, variant, flank=bases // 2, printed=None if listed is None else listed.printed)
         locus, alleles = explained.locus, explained.locus.alleles
         assert alleles is not None
-        change = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
+        change = Change.of_alleles(alleles)
         rows: list[Row] = list(track_rows(explained.windows, variant.start))
         for name, codes, heights in (("REF", alleles.ref, explained.ref), ("ALT", alleles.alt, explained.alt)):
-            on_alt = change if name == "ALT" and change[1] != change[2] else None
+            on_alt = change if name == "ALT" and change.n_ref != change.n_alt else None
             rows.append(BasesRow(f"Logo of {name}", explained.label, locus.start, codes, heights.sum(-1), on_alt, "logo"))
         if query.ism:
             names = [score.name for score in scorer.scores]

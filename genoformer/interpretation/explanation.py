@@ -93,11 +93,15 @@ class VariantExplanation(NamedTuple):
 
     @property
     def shown(self) -> tuple[str, str]:
-        """REF and ALT as the sequences spell them; the length of an allele of more than 12 bases."""
+        """REF and ALT as the sequences spell them; the length of an allele of more than 12 bases.
+
+        If one has no bases, both have the base before it, as in a VCF.
+        """
         assert self.locus.alleles is not None
         alleles = self.locus.alleles
-        ref = decode(alleles.ref[max(alleles.ref_start, 0) : alleles.ref_start + alleles.ref_length])
-        alt = decode(alleles.alt[max(alleles.alt_start, 0) : alleles.alt_start + alleles.alt_length])
+        lead = int(0 in (alleles.ref_length, alleles.alt_length))
+        ref = decode(alleles.ref[max(alleles.ref_start - lead, 0) : alleles.ref_start + alleles.ref_length])
+        alt = decode(alleles.alt[max(alleles.alt_start - lead, 0) : alleles.alt_start + alleles.alt_length])
         first, second = (text if len(text) <= 12 else f"{len(text)} bases" for text in (ref, alt))
         return first, second
 

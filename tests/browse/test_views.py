@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from browse_worlds import BASES, DELETION, INSERTION, SNV, World
+from small_models import small_classifier
 
 import genoformer as gf
-from genoformer.browse.request import Query
+from genoformer.browse.request import BrowseRequest, Query
 from genoformer.browse.views import View, open_browser
 from genoformer.errors import GenoformerError
+from genoformer.models import registry
 from genoformer.report.canvas import BasesRow, ChangesRow, TrackRow
+from genoformer.tokenizers import BaseTokenizer
 
 
 def view_of(world: World, model: str, query: Query, **options: object) -> View:
@@ -114,6 +119,19 @@ def test_a_fine_tuned_model_has_the_class_of_its_strongest_score(world: World) -
     assert cells.values[int(pos) - 1 - cells.start, "ACGT".index(ref)] == 0
     assert cells.label == f"ISM of LOGIT of {scores['LOGIT_CLASS']}: each change"
     assert rows_of(view, BasesRow)[-1].label == "Attention (cls) of ALT"
+
+
+def test_the_sentence_on_a_model_of_two_classes_names_the_second(world: World, tmp_path: Path) -> None:
+    registry.save(small_classifier(BaseTokenizer(), classes=("no", "promoter")), tmp_path / "two")
+    with open_browser(BrowseRequest(tmp_path / "two", world.fasta, device="cpu")) as browser:
+        texts = browser.show(Query(SNV)).texts
+    assert " the model predicts promoter " in texts[0]
+
+
+def test_an_insertion_is_named_with_the_base_before_it(world: World) -> None:
+    scene = view_of(world, "classes", Query(INSERTION)).scene
+    assert scene.variant is not None
+    assert re.fullmatch(r"([ACGT])>\1[ACGT]{3}", scene.variant.label)
 
 
 def test_attention_of_a_track_model_is_in_its_bins(world: World) -> None:
