@@ -152,7 +152,8 @@ def _enrich_variants(variants: str, annotations: Any, output: str | None, option
     """Return the table and the notes of the enrichment of variants in annotations."""
     from genoformer.annotation.figures import enrichment_rows, write_study
     from genoformer.annotation.request import EnrichmentRequest
-    from genoformer.annotation.study import describe, run_enrichment
+    from genoformer.annotation.study import run_enrichment
+    from genoformer.annotation.study_result import describe
     from genoformer.genome.reference import Genome
 
     from .progress import progress_bar

@@ -20,7 +20,7 @@ from genoformer.annotation.genes import PARTS
 from genoformer.annotation.mass import SignalShare
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
-from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
+from genoformer.annotation.study_result import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
 from genoformer.files import make_folder, save_figures, write_text
 from genoformer.genome.natural import natural
 from genoformer.genome.wording import counted

@@ -8,7 +8,7 @@ import numpy as np
 
 from genoformer import plots
 from genoformer.annotation.figures import controls_panel, drawn_annotations, figure_height
-from genoformer.annotation.study import Study
+from genoformer.annotation.study_result import Study
 
 if TYPE_CHECKING:
     import pandas as pd

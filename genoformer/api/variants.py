@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from genoformer.annotation.mass import SignalShare
-    from genoformer.annotation.study import Study
+    from genoformer.annotation.study_result import Study
     from genoformer.genome.reference import Genome
     from genoformer.models.base import Model
     from genoformer.report.written import Report

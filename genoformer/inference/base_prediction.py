@@ -115,6 +115,7 @@ class BasePrediction:
             run = self._run(store, n_threads)
             if compute.shard is not None:
                 return [run.compute_shard(files.output, self._stage(progress))]
+            stride_notes = self._stride_notes()  # first: later it would raise the memory of a long run at its end
             landmarks = read_landmarks(self.genome, files.gtf, files.elements)
             target = TrackOutput(
                 files.output, self.genome.contigs, self.columns, self.intervals, landmarks, files.force, "track"
@@ -123,7 +124,7 @@ class BasePrediction:
                 summary = self._write(run, sink, progress)
         n_found = getattr(store, "n_found", 0)
         notes = [f"Note: {reused_note(n_found, compute.assemble)}."] if n_found else []
-        return [*notes, *self._stride_notes(), *self._summary_notes(files.output, summary)]
+        return [*notes, *stride_notes, *self._summary_notes(files.output, summary)]
 
     def _run(self, store: ValueFolder | MemoryStore[Floats], n_threads: int) -> PartedRun[WindowNumbers, Floats]:
         compute, windows = self.request.compute, self.windows(self.models, self.request.stride)

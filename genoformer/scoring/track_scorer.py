@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.squashed_scale import ALL_STEPS, Scale, squashed_scale
 from genoformer.formats.track_strands import signs_of
-from genoformer.formats.track_table import on_strand
 from genoformer.formats.vcf import Record
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
@@ -30,12 +29,13 @@ from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import Tracks
 from genoformer.scoring.allele_contacts import ContactPredictor
 from genoformer.scoring.allele_junctions import JunctionPredictor
-from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, TrackSelection, WindowEvidence
+from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, TrackSelection
+from genoformer.scoring.evidence_scores import NOT_FINITE, EvidenceScores, of_same_items
 from genoformer.scoring.gene_inputs import ItemInput
 from genoformer.scoring.score_types import Score, ScoreBatch, published_steps
 from genoformer.scoring.scored_heads import check_ensemble, check_scores, scored_head, scored_heads
 from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
-from genoformer.scoring.track_scores import Item, Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
+from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Job, Windows
 from genoformer.writers import Column, Floats
 
@@ -109,6 +109,7 @@ class TrackScorer:
             for steps in (self.steps, [ALL_STEPS])
         )
         self.strands = self.targets.strands[self.tracks] if self.targets else np.full(len(self.tracks), ".")
+        self.evidence_scores = EvidenceScores(self.scores, self.strands, self.genes, self.steps)
         strand_pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
         self.predictor = PREDICTORS[shape.kind](
             AlleleRequest(
@@ -230,7 +231,7 @@ class TrackScorer:
         values, _ = self.layout.strongest(scores)
         per_track, others = ([i for i in self._not_of_genes if self.scores[i].of_tracks is of] for of in (True, False))
         if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, others, 0]).all()):
-            raise CheckpointError(_NOT_FINITE)
+            raise CheckpointError(NOT_FINITE)
         matrix = self.layout.matrix(scores) if self.n_matrix else None
         statuses = [Status.NO_SCORE if np.isnan(of).all() else Status.OK for of in values]
         return ScoreBatch(statuses, self.layout.table(scores), matrix)
@@ -276,7 +277,7 @@ class TrackScorer:
             jobs = jobs_at(shift)
             for reader in self.predictor.readers:
                 scores = {
-                    alleles.job.row: self._values(self.predictor.evidence(alleles))
+                    alleles.job.row: self.evidence_scores.of(self.predictor.evidence(alleles))
                     for alleles in self.predictor.predict(reader, jobs)
                 }
                 runs.append([scores[row] for row in range(len(jobs))])
@@ -296,9 +297,9 @@ class TrackScorer:
                 pairs = zip(*(self.predictor.predict(reader, of, moved=other) for of, other in sides), strict=True)
                 for alleles, moved in pairs:
                     references = alleles._replace(job=alleles.job._replace(changes=()), alt=moved.ref)
-                    before, after = (self._values(self.predictor.evidence(of)) for of in (alleles, moved))
-                    of_nothing = self._values(self.predictor.evidence(references))
-                    rows[alleles.job.row] = Noise(of_nothing, weighted_sum(_of_same_items(after, before), [1, -1]))
+                    before, after = (self.evidence_scores.of(self.predictor.evidence(of)) for of in (alleles, moved))
+                    of_nothing = self.evidence_scores.of(self.predictor.evidence(references))
+                    rows[alleles.job.row] = Noise(of_nothing, weighted_sum(of_same_items(after, before), [1, -1]))
                 runs.append([rows[row] for row in range(len(variants))])
         return [Noise(*(weighted_sum(scores) for scores in zip(*of, strict=True))) for of in zip(*runs, strict=True)]
 
@@ -328,56 +329,3 @@ class TrackScorer:
     def window_start(self, variant: Variant) -> int:
         """Return the first base of the window of a variant; the variant has no shared bases."""
         return self.windows.start_of(variant)
-
-    def _values(self, evidence: WindowEvidence) -> TrackScores:
-        values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
-        items: dict[Item, Floats] = {}
-        for number, of_step in enumerate(self._by_steps(evidence)):
-            chosen = [i for i, score in enumerate(self.scores) if self._step_of(score) == number]
-            for rows, part in of_step.parts():
-                for i in chosen:
-                    score = self.scores[i]
-                    if not score.of_tracks and rows.start:
-                        continue
-                    pair = score.input.from_tracks(part)
-                    if pair is not None:
-                        values[i, rows if score.of_tracks else slice(1)] = score.function(pair.ref, pair.alt)
-            items |= self._of_items(of_step, [i for i in self.layout.of_genes if i in chosen])
-        return TrackScores(values, items)
-
-    def _by_steps(self, evidence: WindowEvidence) -> list[WindowEvidence]:
-        """Return the evidence with each of `steps` undone."""
-        if len(self.steps) == 1:
-            return [evidence]
-        n = len(self.tracks)
-        return [evidence.of_tracks(slice(first, first + n)) for first in range(0, n * len(self.steps), n)]
-
-    def _step_of(self, score: Score) -> int:
-        """Return the index in `steps` of a score; the first for a score of embeddings."""
-        return self.steps.index(score.published_steps) if len(self.steps) > 1 and score.of_tracks else 0
-
-    def _of_items(self, evidence: WindowEvidence, scores: Sequence[int]) -> dict[Item, Floats]:
-        """Return the scores of each gene and transcript in the window; NaN on tracks of the other strand."""
-        items = {}
-        for i in scores:
-            source = cast(ItemInput, self.scores[i].input)
-            assert self.genes is not None
-            for number, strand, pair in source.items(evidence, self.genes):
-                kept = on_strand(self.strands, strand) if source.on_strand else np.ones(len(self.tracks), dtype=np.bool_)
-                values: Floats = np.full(len(self.tracks), np.nan)
-                values[kept] = self.scores[i].function(pair.ref[kept], pair.alt[kept])
-                if not np.isfinite(values[kept]).all():
-                    raise CheckpointError(_NOT_FINITE)
-                items[Item(i, number)] = values
-        return items
-
-
-def _of_same_items(first: TrackScores, second: TrackScores) -> list[TrackScores]:
-    """Return both scores without the genes and transcripts that only one of them is of."""
-    return [
-        one._replace(items={item: values for item, values in one.items.items() if item in other.items})
-        for one, other in ((first, second), (second, first))
-    ]
-
-
-_NOT_FINITE = "the model predicts values that are no numbers; are its weights damaged?"

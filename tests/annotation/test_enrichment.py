@@ -28,7 +28,8 @@ from genoformer.annotation.matching import (
     unmatched,
 )
 from genoformer.annotation.random_regions import random_regions, random_space, read_sizes
-from genoformer.annotation.study import describe, enrich_variants, marked_by_chance
+from genoformer.annotation.study import enrich_variants
+from genoformer.annotation.study_result import describe, marked_by_chance
 from genoformer.annotation.variant_regions import (
     chosen_regions,
     fill_frequencies,

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from common import NotHere, Row, faster, memory_share, script, seconds
-from track_variants import SCALE, SnvBench, limit, measured_rate
+from track_variants import SCALE, SnvBench, limit, measured_rate, timed
 
 N_BASES = int(os.environ.get("BENCH_BASES", "524288"))
 N_BINS = min(6144, N_BASES // 64)
@@ -120,8 +120,23 @@ def windows() -> list[Row]:
         Row(f"{what}, bfloat16: largest difference, relative", "ours in float32", f"{rough:.1e}", "< 1e-2", rough < 1e-2),
         Row(f"{what}, bfloat16: correlation", "ours in float32", f"{related:.4f}"),
     ]
-    bench = SnvBench(mine, "human", N_BASES, PEER)
-    return [*rows, *bench.rows(each=taken["theirs"], near=6.0, far=2.5, mutagenesis=6.0)]
+    targets = {"near": 6.0, "far": 2.5, "mutagenesis": 6.0}
+    rows += SnvBench(mine, "human", N_BASES, PEER).rows(each=taken["theirs"], **targets)
+    rows += SnvBench(half, "human", N_BASES, PEER, exact=mine).rows(each=taken["theirs"], **targets)
+    return [*rows, flashzoi(taken["theirs"])]
+
+
+def flashzoi(theirs: float) -> Row:
+    """The same window by Flashzoi, whose reference needs a GPU: beside Borzoi's, `theirs` seconds."""
+    from genoformer.inference.tracks import TrackPredictor
+    from genoformer.models.borzoi.config import preset
+    from genoformer.models.borzoi.model import Borzoi
+
+    model = Borzoi(preset("flashzoi", heads={"human": 7611}, target_bins=0, context_length=N_BASES)).eval()
+    reader = TrackPredictor(model, "human", N_BINS)
+    reader(codes())  # weights are prepared once
+    taken = timed(lambda: reader(codes()))
+    return faster(f"{N_BASES:,} bp, Flashzoi, float32", f"{PEER}, Borzoi", 1 / taken, 1 / theirs)
 
 
 def settled(model: Any, onehot: Any) -> None:

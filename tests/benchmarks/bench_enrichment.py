@@ -125,7 +125,8 @@ def catalog() -> list[Row]:
     from genoformer import annotation
     from genoformer.annotation.figures import controls_figure
     from genoformer.annotation.random_regions import read_sizes
-    from genoformer.annotation.study import describe, enrich_variants
+    from genoformer.annotation.study import enrich_variants
+    from genoformer.annotation.study_result import describe
     from genoformer.files import save_figure
     from genoformer.formats.bed import read_bed
     from genoformer.genome.reference import Genome

@@ -151,6 +151,16 @@ def test_weights_of_kmers_by_eye(tmp_path) -> None:
     assert found == kmers
 
 
+def test_random_token_of_padding_is_no_padding(tmp_path) -> None:
+    """All tokens are replaced or masked, one in 90 by the id of padding, and attention still sees every position."""
+    (tmp_path / "g.fa").write_text(f">x\n{TEXT}\n")
+    windows = RandomWindows([Source(Genome(tmp_path / "g.fa"), ["x"])], 10, 500, 0, both_strands=False)
+    tokenizer = BaseTokenizer()
+    batch = LanguageModelBatches(windows, tokenizer, MaskedLM(tokenizer, 0.99))(0)
+    assert (batch.inputs == tokenizer.pad_id).any()
+    assert batch.keep is None
+
+
 def test_windows_of_n_are_left_out_and_some_n_is_borne(tmp_path) -> None:
     """2 N in 20 bases are borne, 6 are not."""
     texts = {"one": "ACGTACGTAN" * 2, "bad": "ACGTACGNNN" * 2}
