@@ -102,6 +102,9 @@ WORK = [  # a call, and what is true of its result
     ("model(ids, attention_mask=mask)", "result.shape == (1, 6, len(names['tok']))"),
     ("gf.SCORES.to_frame()", "{'name', 'unit', 'meaning'} <= set(result)"),
     ("gf.__version__", "result[0].isdigit()"),
+    ("gf.plots.letters([0, 2], [0.5, 1])", "result.shape == (2, 4)"),
+    ("gf.evaluation.auroc([False, True], [0.1, 0.2])", "result == 1"),
+    ("gf.codes.decode(gf.codes.reverse_complement(gf.codes.encode('AACG')))", "result == 'CGTT'"),
 ]
 ANSWERED = [  # a call, and a part of the sentence that names the right one
     ("gf.score(vcf, fasta)", "no model is named; give its folder, or a name of genoformer.models(), such as"),
@@ -131,6 +134,11 @@ ANSWERED = [  # a call, and a part of the sentence that names the right one
     ("gf.classify(dna, 'demo')", "fine-tune it first"),
     ("gf.explain('chrS1:5', fasta, 'demo')", "is no variant, expected contig, position, REF and ALT"),
     ("gf.explain('chrS1:6000:C:A', fasta, 'demo')", "REF is C, but genome.fa.gz has G there"),
+    ("gf.score(vcf, fasta, 'demo', output='x.tsv')", "option output is for files, found a table in memory"),
+    ("gf.score('chrS1:6000', fasta, 'demo')", "or write a variant such as chr20:1050100:A:G"),
+    ("gf.DataCollatorForLanguageModeling(tok)", "write genoformer.language_batches(fasta, tokenizer, length)"),
+    ("gf.reverse_complement(dna)", "write genoformer.codes.reverse_complement(genoformer.codes.encode(text))"),
+    ("gf.plot_logo(dna)", "write genoformer.plots.logo(axes, heights)"),
     ("gf.demo", "it is a command: run `genoformer demo`"),
 ]
 
