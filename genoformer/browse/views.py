@@ -18,6 +18,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.inference.class_prediction import ClassPrediction
 from genoformer.inference.predict import TrackPrediction, open_prediction
 from genoformer.inference.prediction_request import PredictionRequest
 from genoformer.inference.runtime import Runtime
@@ -33,6 +34,7 @@ _SHORT = 500  # bases of a region that is shown as letters without being asked t
 _LONGEST = 200  # bases of an allele
 _MOST_TRACKS = 8  # of a region
 _FIRST_TRACKS = 4  # of a region without a choice
+_MOST_WINDOWS = 2_000  # of a region, whose classes are shown
 _MOST_CONTIGS = 30  # in which an example is searched
 _TRANSITIONS = {"A": "G", "C": "T", "G": "A", "T": "C"}
 _MARGIN = 16  # smallest number of bins that are predicted on either side of a region, to pan to
@@ -138,13 +140,16 @@ class Browser:
         return View(scene, (texts.sentence, of_file, explained.meaning), tuple(texts.columns.items()))
 
     def _region(self, query: Query, place: Place, progress: ProgressCallback) -> View:
-        """Return the predicted tracks of a region; of a language model letters of its middle."""
+        """Return the predicted tracks or classes of a region, and letters of its middle."""
         scorer, length = self.opened.scorer, place.end - place.start
         rows: list[Row] = []
         notes: list[str] = []
         if isinstance(scorer, TrackScorer):
             rows, notes = self._tracks(scorer, query, place, progress)
-        bases = min(length, query.bases or (_BASES if length > _SHORT or rows else length))
+        elif self.opened.is_classifier:
+            rows, notes = self._classes(place, progress)
+        is_long = length > _SHORT or isinstance(scorer, TrackScorer)
+        bases = min(length, query.bases or (_BASES if is_long else length))
         middle = place._replace(start=max(place.start, place.middle - bases // 2))
         middle = middle._replace(end=min(place.end, middle.start + bases))
         if query.ism:
@@ -160,7 +165,8 @@ class Browser:
             )
         if not rows:
             notes.append("This model has no tracks: choose ISM or attention to see what it reads in this region.")
-        view = (middle.start, middle.end) if not isinstance(scorer, TrackScorer) and query.ism else (place.start, place.end)
+        has_tracks = any(isinstance(row, TrackRow) for row in rows)
+        view = (middle.start, middle.end) if query.ism and not has_tracks else (place.start, place.end)
         return View(self._scene(place.text.replace("{", "").replace("}", ""), place, rows, view), tuple(notes))
 
     def _tracks(
@@ -198,6 +204,24 @@ class Browser:
             TrackRow(label, unit, low, size, of, None, place.middle) for label, of in zip(labels, values, strict=True)
         ]
         return rows, [f"The first {len(shown)} of {n:,} tracks are shown; name the others in Tracks."] if n > len(shown) else []
+
+    def _classes(self, place: Place, progress: ProgressCallback) -> tuple[list[Row], list[str]]:
+        """Return the classes or values of a fine-tuned model along a region, as `predict` computes them."""
+        window = self.opened.model.config.window
+        step = max(1, window // 2)
+        low, high = place.start // step * step, min(self.genome.contigs[place.chrom], -(-place.end // step) * step)
+        if (n := -(-(high - low) // step)) > _MOST_WINDOWS:
+            return [], [
+                f"The region has {n:,} windows of the model: a region of up to {_MOST_WINDOWS:,} shows its predictions."
+            ]
+        region, runtime = place._replace(start=low, end=high).text, Runtime(self.opened.request.device)
+        with open_prediction(PredictionRequest(self.genome, self.opened.model, region=region, runtime=runtime)) as prediction:
+            assert isinstance(prediction, ClassPrediction)
+            values = prediction.table(progress).iloc[:, 3:].to_numpy(dtype=np.float32).T
+            labels = [of.description or of.identifier for of in prediction.tracks]
+        unit = f"windows of {window:,} bp, in bins of {step:,} bp"
+        pairs = list(zip(labels, values, strict=True))[:_MOST_TRACKS]
+        return [TrackRow(label, unit, low, step, of, None, place.middle) for label, of in pairs], []
 
     def _ism_tracks(self, scorer: VariantScorer, drawn: str) -> list[int]:
         """Return the tracks that ISM sums: those that the query names, the drawn one, or the first."""

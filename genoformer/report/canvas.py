@@ -64,8 +64,10 @@ class TrackRow(NamedTuple):
         return piece | {name: packed(values) for name, values in means.items()}
 
     def text(self) -> str:
-        at = self._place(int(np.argmax(self.ref)))
-        text = f"{self.label} ({self.unit}): the reference is at most {rounded(float(self.ref.max()))}, at {at}"
+        if not np.isfinite(self.ref).any():
+            return f"{self.label} ({self.unit}): no bin has a value."
+        at = self._place(int(np.nanargmax(self.ref)))
+        text = f"{self.label} ({self.unit}): the reference is at most {rounded(float(np.nanmax(self.ref)))}, at {at}"
         if self.alt is None:
             return f"{text}."
         change = np.asarray(self.alt, dtype=float) - self.ref

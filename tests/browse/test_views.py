@@ -128,6 +128,18 @@ def test_the_sentence_on_a_model_of_two_classes_names_the_second(world: World, t
     assert " the model predicts promoter " in texts[0]
 
 
+@pytest.mark.parametrize("region", ["chr1:801-1200", "chr1:1901-2000"])
+def test_a_fine_tuned_model_has_its_classes_along_a_region(world: World, region: str) -> None:
+    view = view_of(world, "classes", Query(region, ism=False))
+    rows = rows_of(view, TrackRow)
+    table = gf.predict(world.fasta, region, world.folder / "classes")
+    assert [row.label for row in rows] == [f"probability of class {name}" for name in table.columns[3:]]
+    assert (rows[0].start, rows[0].bin_size) == (table["start"].iloc[0], 20)
+    for row, name in zip(rows, table.columns[3:], strict=True):
+        np.testing.assert_allclose(row.ref, table[name], atol=1e-6)
+    assert view.scene.view == tuple(int(x) for x in (table["start"].iloc[0], table["end"].iloc[-1]))
+
+
 def test_an_insertion_is_named_with_the_base_before_it(world: World) -> None:
     scene = view_of(world, "classes", Query(INSERTION)).scene
     assert scene.variant is not None
