@@ -1,4 +1,4 @@
-# make demo | test | test-long | docs | fuzz | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
+# make demo | test | test-long | docs | fuzz | lint | rooms | platforms | oldest | bench: each sets up .venv; nothing outside this folder is changed.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTHONS ?= 3.12 3.13
@@ -33,7 +33,7 @@ test: lint
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --dist worksteal
 	.ci/platform 3.12 rooms  # one minute; 3.13 has to build ncls from source, and is left to `make rooms`
 
-# And what takes long: the notebooks that train, Enformer at its full size (9 GB).
+# Also the long tests: the notebooks that train, Enformer at its full size (9 GB).
 test-long: lint
 	GENOFORMER_FULL=1 PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
@@ -46,15 +46,15 @@ fuzz: .venv/.dev
 	$(BIN)/python tests/fuzz.py --minutes $$(( $(MINUTES) / 2 )) --seed $$(date +%s)
 	$(BIN)/python tests/search.py --minutes $$(( $(MINUTES) / 2 ))
 
-# What needs no torch, with the other Pythons that are on this machine.
+# Tests that need no torch, with the other Pythons of this machine.
 rooms:
 	for version in $(PYTHONS); do .ci/platform $$version rooms || exit 1; done
 
-# And what needs it, where torch can be had for them.
+# Also those that need torch, for the Pythons with a build of torch.
 platforms: rooms
 	for version in $(PYTHONS); do .ci/platform $$version quick || exit 1; done
 
-# With the lowest versions that pyproject.toml allows; installs torch for CUDA, some gigabytes.
+# Tests with the lowest versions that pyproject.toml allows; installs torch for CUDA, some gigabytes.
 oldest:
 	.ci/platform 3.11 oldest
 

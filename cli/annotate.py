@@ -89,8 +89,8 @@ def refuse_file(folder: str, option: str) -> None:
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Reference genome (FASTA): aligns insertions and deletions that are looked up by allele, tells REF of a table with "
-    "effect and other allele, and has the bases around motifs.",
+    help="Reference genome (FASTA), needed to align insertions and deletions that are looked up by allele, to find REF of a "
+    "table with effect and other allele, and to scan motifs.",
 )
 @click.option(
     "--figures",
@@ -118,12 +118,13 @@ def annotate(
     INFO gets NAME (names, labels or positions of the elements), and NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance)
     if the file has them; for genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record covers its REF; a symbolic allele
     covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
-    In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
-    names (docs/files.md). Files that know alleles or positions give NAME_FIELD, one value per ALT (docs/lookups.md). With
+    In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Columns of a table are found by their names
+    (docs/files.md). Files that are looked up by allele or position add NAME_FIELD, one value per ALT (docs/lookups.md). With
     --workers, --engine ray or --shard, finished parts are kept, and the same command resumes.
 
     --motifs adds GF_MOTIF_GAINED and GF_MOTIF_LOST with one value for each ALT: the motif whose best score over the changed
-    bases rises or falls most and is a hit in ALT or REF; _REF and _ALT (both scores, in bits) and _P (docs/motif-changes.md).
+    bases rises or falls most, and which is a hit in ALT or REF; _REF and _ALT (both scores, in bits) and _P
+    (docs/motif-changes.md).
     """
     from pathlib import Path
 

@@ -70,7 +70,7 @@ def list_names(as_json: bool) -> None:
     "models",
     metavar="MODEL",
     multiple=True,
-    help="Model, by name or folder; may be repeated. For sequences a fine-tuned model, and {task} in its folder stands for the "
+    help="Model, by name or folder; may be repeated. For sequences: a fine-tuned model; {task} in its folder stands for the "
     "name of the task.",
 )
 @click.option("-f", "--fasta", type=click.Path(path_type=Path), help="Reference genome (FASTA), to score variants with models.")
@@ -92,21 +92,21 @@ def list_names(as_json: bool) -> None:
     "--ensemble",
     type=click.Choice(["mean", "ranks", "probe"]),
     multiple=True,
-    help="Add the mean of the scores, the mean of their ranks, or a linear probe that holds chromosomes (of measured effects: "
-    "elements) out; may be repeated.",
+    help="Add the mean of the scores, the mean of their ranks, or a linear probe with held-out chromosomes (for measured "
+    "effects: held-out loci); may be repeated.",
 )
 @click.option(
     "--motifs",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO), whose changes a probe of effects reads.",
+    help="Motifs (MEME, JASPAR, TRANSFAC or HOCOMOCO); a probe of measured effects reads their changes.",
 )
 @click.option(
     "--sign",
     type=click.Choice(["auto", "plus", "minus", "size"]),
     default="auto",
     show_default=True,
-    help="Order of labelled variants: high scores, low ones or large ones first; auto: as the benchmark's authors.",
+    help="Scores of labelled variants that rank first: high, low or large in absolute value; auto: those of the authors.",
 )
 @shared.tracks
 @shared.context

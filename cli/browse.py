@@ -37,7 +37,7 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
 
     \b
     genoformer browse demo -f genome.fa.gz
-    genoformer browse enformer scored.vcf.gz -f hg38.fa --gtf gencode.gtf.gz \\
+    genoformer browse borzoi scored.vcf.gz -f hg38.fa --gtf gencode.gtf.gz \\
         --elements peaks.bed
 
     The command loads MODEL and prints the address of the page, which this machine alone can open; Ctrl-C ends it. Type a region

@@ -55,9 +55,9 @@ def calibrate(
     genoformer calibrate common.vcf.gz -f hg38.fa -m my_model/
     genoformer score in.vcf.gz -f hg38.fa -m my_model/ -o out.vcf.gz      # now with GF_SAD_Q
 
-    `score` with the same settings then adds the empirical quantile of each score: the fraction of background scores of the
-    same track that are not larger. The folder keeps a calibration for each head and set of scores; the same ones again replace
-    theirs.
+    `score` with the same settings then adds the empirical quantile of each score: the fraction of the background whose absolute
+    score on the same track is not larger. The folder keeps a calibration for each head and set of scores. A new calibration of
+    the same head and scores replaces the old one.
     """
     import sys
     from dataclasses import replace

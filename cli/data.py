@@ -67,7 +67,7 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
     interrupted download resumes.
 
     \b
-    genoformer score in.vcf.gz -f $(genoformer data pull hg38) -m enformer -o out.vcf.gz
+    genoformer score in.vcf.gz -f $(genoformer data pull hg38) -m borzoi -o out.vcf.gz
     genoformer data pull clinvar-hg38 --again
     """
     pull_named("data", names, again, source, catalog)
@@ -92,7 +92,7 @@ _reference = click.option(
     "--element-share",
     default=1.0,
     show_default=True,
-    help="Fraction of the enhancers and CTCF sites that is kept; with 0.3, enhancers reach farther.",
+    help="Fraction of the enhancers and CTCF sites that is kept; with fewer CTCF sites, enhancers act on more distant genes.",
 )
 @click.option("--tracks", is_flag=True, help="Also write accessibility, H3K27ac and CAGE of two cell types.")
 @numbers_option

@@ -28,7 +28,7 @@ from .verbosity import Command, print_note
     "-f",
     "--fasta",
     type=shared.PathOrAddress(),
-    help="Reference genome (FASTA), needed to match GC, and for a table with effect and other allele; auto leaves out its N.",
+    help="Reference genome (FASTA), needed to match GC, and for a table with effect and other allele; random controls avoid N.",
 )
 @click.option(
     "--sizes", metavar="NAME", help="Contig lengths for auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths."
@@ -58,7 +58,7 @@ from .verbosity import Command, print_note
     multiple=True,
     default=[0.01],
     show_default=True,
-    metavar="SHARE",
+    metavar="FRACTION",
     help="Fraction of the variants that count as the largest; may be repeated.",
 )
 @click.option(
@@ -94,7 +94,7 @@ from .verbosity import Command, print_note
 @json_option
 @click.pass_context
 def enrich(ctx: click.Context, variants: str, output: str | None, as_json: bool, **options: Any) -> None:
-    """Test whether VARIANTS lie in elements more often than matched controls; for a bigWig, where its sum lies.
+    """Test if VARIANTS lie in elements more often than matched controls, or which elements hold the sum of a bigWig.
 
     \b
     genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 \\

@@ -50,7 +50,7 @@ def evaluate() -> None:
     help="Output of `score` with another model; may be repeated.",
 )
 @click.option(
-    "--rank-mean", is_flag=True, help="Add RANK_MEAN, the mean over the scores of the rank of |score|, of variants with all."
+    "--rank-mean", is_flag=True, help="Add RANK_MEAN: for variants with all scores, the mean of the ranks of |score|."
 )
 @click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and figures.")
 def variants(output: str | None, **options: Any) -> None:

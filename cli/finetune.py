@@ -71,13 +71,14 @@ from .verbosity import Command, print_note
     "--contexts",
     type=click.Path(),
     metavar="TSV",
-    help="With --task tracks, train a head that predicts the tracks of a context, such as a cell type, from its numbers, also "
-    "of new contexts: the column context with a name, which is part of the names of its tracks, and columns of numbers.",
+    help="Table of contexts, such as cell types, for --task tracks: train a head that predicts the tracks of a context from "
+    "its numbers, also for new contexts. Columns: context, a name that is part of the names of its tracks, and numbers.",
 )
 @click.option(
     "--context-head",
     type=click.Choice(["linear", "attention"]),
-    help="Head for --contexts: the numbers generate the weights of a linear head, or bins attend to them.  [default: linear]",
+    help="Head for --contexts: a linear head whose weights the numbers generate, or bins that attend to the numbers.  "
+    "[default: linear]",
 )
 @click.option(
     "--organism", metavar="NAME", help="Organism of the tracks, for AlphaGenome: human or mouse.  [default: its first]"

@@ -53,11 +53,11 @@ _pair_parts = shared.part_size("Number of pairs that a process scores and saves 
 def haplotypes(
     ctx: click.Context, vcf: str, output: str, bed: str | None, columns: str | None, samples: str | None, **options: Any
 ) -> None:
-    """Score the joint effect of all phased variants of a sample around a region, per chromosome and in sum (dosage).
+    """Score the joint effect of all phased variants of a sample around a region, for each chromosome and in sum (dosage).
 
     \b
-    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -b promoters.bed -o haplotypes.tsv
-    genoformer haplotypes phased.vcf.gz -f hg38.fa -m enformer -r chr20:1,050,001-1,051,000 -o one.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m borzoi -b promoters.bed -o haplotypes.tsv
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -m borzoi -r chr20:1,050,001-1,051,000 -o one.tsv
 
     The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
     Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF
@@ -108,7 +108,7 @@ def pairs(ctx: click.Context, vcf: str | tuple[str, ...], output: str, within: i
     """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
 
     \b
-    genoformer pairs in.vcf.gz -f hg38.fa -m enformer --within 200 -o pairs.tsv
+    genoformer pairs in.vcf.gz -f hg38.fa -m borzoi --within 200 -o pairs.tsv
 
     With --fix, records whose REF disagrees are read as corrected. The table has the corrected position and alleles.
     """

@@ -217,8 +217,8 @@ def ism(**options: Any) -> None:
 @click.option(
     "--bins",
     metavar="all|region|CHR:FROM-TO",
-    help="Bins to sum: all that the model predicts in its window, those of each region, or those of an interval such as "
-    "chr20:1,050,001-1,050,200.  [default: all]",
+    help="Bins to sum: all that the model predicts in its window, those of each region, or those that an interval such as "
+    "chr20:1,050,001-1,050,200 touches.  [default: all]",
 )
 @click.option("--gene", metavar="NAME", help="Sum the bins of the exons of a gene (--gtf), as LOGSED does.")
 @shared.context

@@ -101,7 +101,7 @@ def main() -> None:
     \b
     genoformer demo                                   run the full pipeline on bundled data
     genoformer models list                            list the models, and what each is good for
-    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -m borzoi -o out.vcf.gz
 
     An existing output file is overwritten; symbolic links are followed. A second run with the same output is refused. In an
     output folder, a command replaces only files that the same command wrote before. It refuses other files of the same

@@ -18,8 +18,8 @@ def merge(ctx: click.Context, output: str) -> None:
     """Write OUTPUT from the parts that a command with --shard saved next to it, with the options of that command.
 
     \b
-    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz --shard 1/2
-    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz --shard 2/2
+    genoformer score in.vcf.gz -f hg38.fa -m borzoi -o out.vcf.gz --shard 1/2
+    genoformer score in.vcf.gz -f hg38.fa -m borzoi -o out.vcf.gz --shard 2/2
     genoformer merge out.vcf.gz
 
     If a shard has not finished, an error names it and its command.

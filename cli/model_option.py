@@ -27,7 +27,7 @@ class MissingModelError(click.ClickException):
                 [
                     "no model is named; give one with -m: its folder, or a name.",
                     *(f"  {name:<{_WIDTH}} {use}" for name, use in models_here()),
-                    "  others, for effects of variants on tracks: genoformer models pull enformer; all: genoformer models list",
+                    "  others, for effects of variants on tracks: genoformer models pull borzoi; all: genoformer models list",
                 ]
             )
         )

@@ -21,7 +21,7 @@ def models() -> None:
 @json_option
 @catalog_option
 def list_models(as_json: bool, catalog: Path | None) -> None:
-    """List the bundled models, and the models of others that `genoformer models pull` downloads.
+    """List the bundled models, and the published models that `genoformer models pull` downloads.
 
     \b
     genoformer models list

@@ -207,8 +207,8 @@ contexts = click.option(
     "--contexts",
     type=click.Path(),
     metavar="TSV",
-    help="Contexts to predict, such as new cell types, for a model that `finetune --contexts` trained: the column context and "
-    "the columns of numbers of its training.  [default: those of its training]",
+    help="Table of contexts to predict, such as new cell types, for a model that `finetune --contexts` trained; it has the "
+    "column context and the columns of numbers of the training.  [default: the contexts of the training]",
 )
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
 

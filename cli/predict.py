@@ -46,8 +46,8 @@ from .verbosity import Command, print_note
     "--stride",
     type=click.IntRange(min=1),
     metavar="BASES",
-    help="Mask the bases of a window at this distance together in one pass of a language model: faster; the change of the "
-    "values is measured on a sample and printed.  [default: one base in each pass]",
+    help="Distance of the bases of a window that one pass of a language model masks together. This is faster; the change of "
+    "the values is measured on a sample and printed.  [default: one base in each pass]",
 )
 @shared.phases
 @click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
@@ -118,30 +118,30 @@ def predict(output: str | None, calls: str | None, plan: bool, force: bool, **op
     genoformer predict -f ecoli.fa -m LANGUAGE_MODEL --track entropy,constraint -o ecoli_tracks
     genoformer predict -f ecoli.fa -m LANGUAGE_MODEL --track entropy -b genes.bed -o genes.tsv.gz
 
-    Bins begin at multiples of the model's bin size; the first and last bin of a region are cut to it. Windows overlap, and only
-    the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does not
-    depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
-    Parquet and TSV have a row for each bin: chrom, start (from 0), end, and a column for each track.
+    Bins begin at multiples of the model's bin size; the first and last bin of a region are cut at its ends. Windows overlap,
+    and only the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does
+    not depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists
+    them. Parquet and TSV have a row for each bin: chrom, start (from 0), end, and a column for each track.
 
     Several heads (--head A --head B, or --head 'human_*_1bp') are computed in one pass over each window. Their tracks are named
     HEAD:TRACK, and --tracks chooses in each head. Heads with bins of several sizes need a folder of bigWigs.
 
-    A head of contact maps or splice junctions (AlphaGenome): each region is predicted in one window around its middle, and is
-    at most as long as that. A map has the bins that the region touches; junctions are those between the likeliest splice sites
-    of the region, as introns (0-based, half-open) with a read count for each tissue.
+    With a head of contact maps or splice junctions (AlphaGenome), each region is predicted in one window around its middle, and
+    can be at most as long as the window. A map has the bins that the region touches. Junctions are those between the likeliest
+    splice sites of the region, as introns (0-based, half-open) with a read count for each tissue.
 
-    A fine-tuned model in regions: bins begin at multiples of --step, and the value of a bin is the probability (or value) of
-    the one window with the same centre. The window has the length of the model's training, or of --context, and reads N beyond
+    With a fine-tuned model in regions, bins begin at multiples of --step. The value of a bin is the probability (or value) of
+    the window with the same centre. The window has the length of the model's training, or of --context, and reads N beyond
     the contig. A bin has no value if fewer than half of the bases of its window are known. Calls are whole windows, cut at the
     ends of the contig. Their BED has the columns chrom, start, end, class, score (the largest probability times 1,000; 0 for a
     regression), a dot, and the largest value. An interrupted run resumes with the same command. Existing outputs are kept
     unless --force is given.
 
-    A language model: each base is masked in the middle of its window as in `score`, so that the values are those of the scores
-    ENTROPY and LLR. All tracks share the passes. A base has no value if it is N, or if N hide the bases around it. With
-    --stride a pass masks several bases of the middle half of a window. Runs resume, as those of a fine-tuned model.
+    With a language model, each base is masked in the middle of its window as in `score`, so that the values are those of the
+    scores ENTROPY and LLR. All tracks share the passes. A base has no value if it is N, or if each token over it holds an N.
+    With --stride a pass masks several bases of the middle half of a window. Runs resume, as those of a fine-tuned model.
 
-    DATA: a FASTA, a CSV or TSV with a column sequence, or a BED with -f. The table has the name of each sequence (of a BED:
+    DATA is a FASTA, a CSV or TSV with a column sequence, or a BED with -f. The table has the name of each sequence (of a BED:
     chrom, start, end, name and strand) and a column for each class. Logits of the windows of a long sequence are averaged.
     """
     from pathlib import Path

@@ -51,16 +51,16 @@ def report(
     \b
     genoformer report scored.vcf.gz -o report.html
     genoformer report scored.parquet -o report.html -m mini-human -f hg38.fa
-    genoformer report scored.vcf.gz -o report.html -m enformer -f hg38.fa --gtf gencode.gtf.gz
+    genoformer report scored.vcf.gz -o report.html -m borzoi -f hg38.fa --gtf gencode.gtf.gz
 
     The page has warnings, distributions, a card for each of the strongest variants (its score in words, gene and TSS with
     --gtf, annotations, links for hg19 and hg38) and a table. The table can be sorted, filtered and exported as CSV; its columns
     include the INFO keys that most records have. The figures of the cards use the windows, strands, shifts and tracks of the
     scores, as given in the header. Track scores below the noise floor are grey, and have cards only if no score is above it.
-    --contexts draws the contexts that the scores were made with.
+    --contexts names the contexts with which the scores were made.
 
     The card of a track model has a canvas with the predicted tracks of REF and ALT in the whole window, the scored track first,
-    over genes (--gtf) and elements. It zooms and pans with the wheel, by dragging, with buttons and with keys.
+    below genes (--gtf) and elements. It zooms and pans with the wheel, by dragging, with buttons and with keys.
     """
     from pathlib import Path
 

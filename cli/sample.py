@@ -46,8 +46,8 @@ def sample(output: str, **options: Any) -> None:
     genoformer sample MODEL -n 10 --length 200 > samples.fa
     genoformer sample MODEL --prompt TATAAA --temperature 0.8 --seed 1 -o samples.fa
 
-    The header line of a sequence has its log_likelihood: the sum of ln P(token | tokens before) of the sampled tokens, at
-    temperature 1 whatever --temperature is, and over the tokens that can follow (four for overlapping k-mers, else all tokens
+    The header line of a sequence has its log_likelihood: the sum of ln P(token | tokens before) of the sampled tokens. P is at
+    temperature 1 for every --temperature, and over the tokens that can follow (four for overlapping k-mers, else all tokens
     of A, C, G, T). The bases of the prompt do not count. The same seed gives the same sequences.
     """
     from pathlib import Path

@@ -34,8 +34,8 @@ from .verbosity import print_note
 @click.option(
     "--each-model",
     is_flag=True,
-    help="Score with each of several models on its own, of any kinds, in columns named by model: GF_LLR_A, GF_SAD_B; "
-    "one model alone has GF_LLR.",
+    help="Score with each of several models on its own, in columns named by model: GF_LLR_A, GF_SAD_B; models of different "
+    "kinds may be mixed. One model alone has GF_LLR.",
 )
 @click.option(
     "-s",
@@ -125,16 +125,16 @@ def score(
     """Score the variants of VCF (or BCF, a table, or variants themselves; - is stdin) and write every record with its scores.
 
     \b
-    genoformer score in.vcf.gz -f hg38.fa -m enformer -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -m borzoi -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m my_promoters/ -o out.vcf.gz
     genoformer score chr20:1050100:A:G chr20-1050200-T-TA -f hg38.fa -m mini-human
-    genoformer score gwas.tsv.gz -f hg38.fa -m enformer -o out.tsv
+    genoformer score gwas.tsv.gz -f hg38.fa -m borzoi -o out.tsv
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
-    A table has columns of contig, position and alleles (docs/files.md), or an id such as chr20:1050100:A:G on each line; its
-    further columns are kept. Of effect and other allele the FASTA tells which is REF.
+    A table has columns of contig, position and alleles (docs/variant-tables.md), or an id such as chr20:1050100:A:G on each
+    line; its further columns are kept. If it has an effect allele and another allele, REF is the one that the FASTA has.
 
     With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
     score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.

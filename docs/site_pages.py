@@ -28,6 +28,7 @@ OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
 NAMED_AS_FILE = re.compile(r"\[([\w-]+\.md)\]\(\1(#[\w-]+)?\)")
 CODE = re.compile(r"`[^`\n]+`")
 MARKUP = re.compile(r"(`[^`]*`)|([][*<|])")
+PAGE_IN_HELP = re.compile(r"\bdocs/([\w-]+\.md)")
 
 
 def plain(text: str) -> str:
@@ -40,14 +41,15 @@ def plain(text: str) -> str:
 
 
 def help_text(command: click.Command) -> str:
-    """Return the help of a command as Markdown: paragraphs, and those after a line with \\b as blocks of code."""
+    """Return the help of a command as Markdown: paragraphs, those after a line with \\b as code, names of pages as links."""
     text = inspect.cleandoc((command.help or "").split("\f")[0])
     blocks = []
     for paragraph in re.split(r"\n\s*\n", text):
         if paragraph.startswith("\b"):
             blocks.append("```console\n" + paragraph.removeprefix("\b").strip("\n") + "\n```")
         else:
-            blocks.append(plain(" ".join(paragraph.split())))
+            prose = plain(" ".join(paragraph.split()))
+            blocks.append(PAGE_IN_HELP.sub(lambda name: f"[{title_of(name[1])}](../{name[1]})", prose))
     return "\n\n".join(blocks)
 
 

@@ -6,7 +6,7 @@ Variants
     gf.score(variants, fasta, model)          a row for each ALT: a VCF, a DataFrame, or "chr20:1050100:A:G"
     gf.annotate(variants, sources, fasta)     a row for each ALT, with elements, genes and values of other files
     gf.enrich(variants, sources, fasta)       overlaps with elements, compared with matched controls
-    gf.report(scored_vcf, "page.html")        a page of a scored VCF; gf.read_scored(scored_vcf) reads its table
+    gf.report(scored_vcf, "page.html")        a page of scored variants; gf.read_scored(scored_vcf) reads their table
     gf.explain(variant, fasta, model)         logos of both alleles, and the strongest track
     gf.browse(model, fasta)                   a local page that predicts regions and variants on request; .url, .stop()
 DNA: f(fasta, "chr20:1,001-2,000", model), f(region, model, fasta=fasta) or f("ACGT...", model), for one or several

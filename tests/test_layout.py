@@ -109,6 +109,7 @@ TESTED_IN = {  # module without a file of its own -> the file with its tests
     "scoring/command_options": "test_api_equals_cli.py",
     "scoring/each_model": "scoring/test_models_scorer.py",
     "scoring/effect_table": "scoring/test_haplotypes.py",
+    "scoring/evidence_scores": "scoring/test_track_scorer.py",
     "scoring/gene_inputs": "scoring/test_borzoi_scores.py",
     "scoring/job": "test_api_equals_cli.py",
     "scoring/masked_likelihoods": "scoring/test_allele_features.py",

@@ -38,7 +38,7 @@ def annotate(
     variants: a VCF, BCF or table of variants, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a DataFrame. sources:
     NAME=FILE, or NAME=FILE:FIELD,..., as of the option -a: elements, genes, and files that are looked up by allele or position.
     fasta: reference, which aligns insertions and deletions of files that are looked up by allele, and has the bases around
-    motifs. motifs: a file of motifs, of which each ALT gets the one that it gains most and the one that it loses most; motif_p:
+    motifs. motifs: a file of motifs; each ALT gets the motif that it gains most and the one that it loses most. motif_p:
     the largest P of a hit. region: "chr1:1-200,000", 1-based, or the path of a BED, or several: only records whose REF overlaps
     one are read. options: columns, gtf, tss, promoter and flank, see `read_annotations`.
 

@@ -23,14 +23,14 @@ def benchmark(
     """Return the published metrics of a benchmark for models, files of scores and baselines, as `genoformer benchmark run`.
 
     name: traitgym-mendelian, traitgym-complex, mpra, gue, genomic-benchmarks, nucleotide-transformer, clinvar-noncoding,
-    eqtl-pairs, caqtl, dsqtl, cagi5 or crispri. data: the folder or file that the authors publish. model: one or several; of
-    sequences folders of fine-tuned models, in which {task} stands for the name of a task. fasta: genome, to score variants with
-    models. options: scores, score_files (name -> file), tasks, baselines, ensemble, sign, motifs, out, resamplings, seed,
+    eqtl-pairs, caqtl, dsqtl, cagi5 or crispri. data: the folder or file that the authors publish. model: one or several; for
+    sequences, folders of fine-tuned models, in which {task} stands for the name of a task. fasta: genome, to score variants
+    with models. options: scores, score_files (name -> file), tasks, baselines, ensemble, sign, motifs, out, resamplings, seed,
     device, and options (those of `score`); see `benchmarking.request.BenchmarkRequest`.
 
     The result has `.rows`, `.differences` (paired bootstrap), `.notes`, `.to_frame()` and `.to_dict()`.
 
-    Raises MissingFileError, with the place of publication, if the files are not here; OptionError for unknown names.
+    Raises MissingFileError, with the address of the files, if they are missing; OptionError for unknown names.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -113,8 +113,8 @@ class Data:
     def tracks(self, out: str | Path, fasta: Fasta, targets: str | Path, **options: Any) -> BuiltTracks:
         """Build windows with the tracks of a table in the folder `out`, as `genoformer data tracks`.
 
-        options: windows, length, stride, bin_size, target_bins, valid and test (names of contigs), blacklist, max_n; see
-        `TrackSetRequest`.
+        options: tracks (a part of the table, such as "CAGE"), windows, length, stride, bin_size, target_bins, valid and test
+        (names of contigs), blacklist, max_n; see `TrackSetRequest`.
         """
         from genoformer.datasets.request import TrackSetRequest
         from genoformer.datasets.track_build import build_track_set

@@ -36,10 +36,10 @@ def score(
     """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it, scores unrounded.
 
     variants: a VCF, BCF or table of variants, a text such as "chr20:1050100:A:G" or several, `Variant(chrom, pos, ref, alt)`
-    objects, pos 1-based, or a DataFrame with these columns or others of docs/files.md, whose further columns are kept. model:
-    one model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
-    language model, SAD and SAR501 for a track model, LOGIT and DIFF for a fine-tuned model. options: those of the command, such
-    as region, strand, tracks, gtf, shifts, classes, tile, matrix, noise_places, fix, force, device (see
+    objects, pos 1-based, or a DataFrame with these columns or others of docs/variant-tables.md, whose further columns are kept.
+    model: one model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and
+    PLL for a language model, SAD and SAR501 for a track model, LOGIT and DIFF for a fine-tuned model. options: those of the
+    command, such as region, strand, tracks, gtf, shifts, classes, tile, matrix, noise_places, fix, force, device (see
     `scoring.options.ScoreOptions`); a file may also be the object read from it.
 
     The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
@@ -135,11 +135,11 @@ def report(
     fasta: str | Path | None = None,
     **options: Any,
 ) -> Report:
-    """Write the HTML page of a scored VCF, as `genoformer report`, and return its path and counts.
+    """Write the HTML page of scored variants, as `genoformer report`, and return its path and counts.
 
-    scored: output of `genoformer score`. model, with fasta: draws the predictions for both alleles of the strongest variants;
-    several models form an ensemble. options: title, top (number of variants to draw), flank (bases on either side), most
-    (alleles in the table), gtf (genes of the top variants), contexts; see `ReportRequest`.
+    scored: output of `genoformer score` (VCF, TSV or Parquet). model, with fasta: draws the predictions for both alleles of the
+    strongest variants; several models form an ensemble. options: title, top (number of variants to draw), flank (bases on
+    either side), most (alleles in the table), gtf (genes of the top variants), elements, contexts; see `ReportRequest`.
 
     Raises: FileFormatError for a file without scores; ConfigError for a model without a genome, and for a table in memory.
 

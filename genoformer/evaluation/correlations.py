@@ -76,11 +76,11 @@ def correlate(
     resamplings: int = 2_000,
     seed: int = 0,
 ) -> Correlations:
-    """Return Pearson's r of each prediction with what was measured, with intervals; of what is skewed, give logarithms.
+    """Return Pearson's r of each prediction with the measured values, with intervals; pass the logarithms of skewed values.
 
-    predictions: a dict or a DataFrame, name -> values [N]. measured: values [N]. groups: [N], names of what is drawn with
-    replacement for the intervals, such as the gene of each case; by default each case. resamplings: number of bootstrap
-    samples. Two predictions are compared on the same samples.
+    predictions: a dict or a DataFrame, name -> values [N]. measured: values [N]. groups: [N], names of the units that are
+    resampled for the intervals, such as the gene of each case; by default each case. resamplings: number of bootstrap samples.
+    Two predictions are compared on the same samples.
 
     The result has `["name"]` (an `Estimate`: value, low, high), `.difference(first, second)`, `.to_frame()` and `.plot()`.
     Raises ConfigError for other lengths and for values that are not finite.

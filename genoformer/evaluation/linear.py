@@ -121,7 +121,8 @@ def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, penalt
     cs, max_iter = penalties.inverse, penalties.max_iter
     if len(np.unique(part.y)) < 2:
         fitted.models.append(float(whole.y.mean()))
-        fitted.warnings.append(f"label {len(fitted.models) - 1} does not vary in training: its share is predicted")
+        number = len(fitted.models) - 1
+        fitted.warnings.append(f"label {number} does not vary in training: the fraction of positives is predicted")
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # we report it

@@ -47,10 +47,10 @@ def read_truth(
 ) -> Truth:
     """Read the truth of variants from a TSV or CSV with a header, or from a VCF or BCF, whose columns are the keys of INFO.
 
-    A table has contig, POS, REF and ALT under any of their usual names (docs/files.md), or ids such as chr20:1050100:A:G.
-    column: the effects, or labels. positive: value of the column that marks a positive variant; all other values are negative.
-    Without it, a column of 0 and 1 only is read as labels. element: a column that groups variants. where: read only rows with
-    these values. If a variant is in several rows, the first one counts.
+    A table has contig, POS, REF and ALT under any of their usual names (docs/variant-tables.md), or ids such as
+    chr20:1050100:A:G. column: the effects, or labels. positive: value of the column that marks a positive variant; all other
+    values are negative. Without it, a column of 0 and 1 only is read as labels. element: a column that groups variants. where:
+    read only rows with these values. If a variant is in several rows, the first one counts.
 
     Raises FileFormatError, MissingFileError or ConfigError, with the content of the file.
     """

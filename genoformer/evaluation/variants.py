@@ -34,7 +34,7 @@ MEANINGS = {
     "spearman_abs": "Spearman correlation of |score| and |effect|",
     "spearman": "Spearman correlation of score and effect, with their signs",
     "auroc": "chance that a positive variant has a larger |score| than a negative one; 0.5: chance",
-    "auprc": "average precision of |score|; its chance is the fraction of positives",
+    "auprc": "average precision of |score|; its chance level is the fraction of positives",
     "auroc_low": "chance that a positive variant has a lower score, with its sign, than a negative one",
 }
 

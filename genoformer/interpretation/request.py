@@ -113,7 +113,7 @@ class IsmOptions:
     shifts: str | Sequence[int] = "0"  # of the windows, in bases; scores are averaged over them
     indels: Indels = "realign"
     anchor: Anchor = "grid"
-    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; as in docs/track-scores.md
+    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; as in docs/borzoi.md
     tile: Tile | None = None  # for a fine-tuned model: combine several windows; None: one window, or the mean over `shifts`
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from genoformer.models.layers import Linear, linear
 _CACHE = 2 << 20  # bytes of the logits that are computed together; oneDNN's products are worth twice as many
 _LEAST_ROWS = 64
 _ROWS_OF_SDPA = 512
+_WIDE, _MANY_KEYS = 128, 1024  # channels of a head, and keys, from which products by rows are faster than SDPA
 _LEAST_SUM = 1e-20  # of powers of logits; the largest of 4,096 is then above e^-55, and float32 holds e^-32 of that in full
 _LEAST_SHARING = 16  # distances that share features; with fewer a product of matrices is as fast
 _LARGEST = 80.0  # exponent whose power is finite in float32
@@ -164,6 +165,34 @@ def _weighted_mean(logits: Tensor, values: Tensor, weights: Tensor, out: Tensor)
     torch.softmax(logits, -1, out=weights)
     torch.mm(weights, values.T, out=out)
     return None
+
+
+def rows_pay_off(q: Tensor, k: Tensor) -> bool:
+    """Return True if `attend_rows` is faster than SDPA: wide heads and many keys, where the faster products are oneDNN's."""
+    wide = q.shape[-1] >= _WIDE and k.shape[2] >= _MANY_KEYS
+    return wide and q.device.type == "cpu" and q.dtype == torch.float32 and not is_intel() and not torch.is_grad_enabled()
+
+
+def attend_rows(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return softmax(q k^T / sqrt(K)) v, [B, H, M, K], for as many rows at a time as fit the cache.
+
+    k and v are [B, G, T, K]; each head of them is read by H / G heads of queries.
+    """
+    n_windows, n_heads, n_queries, width = q.shape
+    n_keys, shared = k.shape[2], n_heads // k.shape[1]
+    size = min(rows_together(n_keys, q.element_size()), n_queries)
+    weights = q.new_empty(size, n_keys)
+    out = q.new_empty(n_windows, n_queries, n_heads, width)
+    scaled = q * width**-0.5
+    for b in range(n_windows):
+        for g in range(k.shape[1]):
+            keys, by_channel = k[b, g].contiguous(), v[b, g].T.contiguous()
+            for h in range(g * shared, (g + 1) * shared):
+                for first in range(0, n_queries, size):
+                    rows = slice(first, min(first + size, n_queries))
+                    logits = linear(scaled[b, h, rows].contiguous(), keys, None)
+                    _weighted_mean(logits, by_channel, weights[: len(logits)], out[b, rows, h])
+    return out.transpose(1, 2)
 
 
 def columns_of_distances(basis: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -181,8 +181,8 @@ def quantile_columns(scorer: VariantScorer, calibration: Calibration) -> Quantil
         sources.append((score.name, places[name], track, row))
         same = f" of the same {layout.word}" if layout is not None and score.per_output else ""
         background = f"{calibration.n_alleles:,} alleles of {calibration.background}"
-        meaning = f"Share of the {background} whose |{score.name}|{same} is not larger."
-        columns.append(Column(f"{name}_Q", "share", meaning, belongs_to=name))
+        meaning = f"Fraction of the {background} whose |{score.name}|{same} is not larger."
+        columns.append(Column(f"{name}_Q", "fraction", meaning, belongs_to=name))
 
     for score in scorer.scores:
         if not calibration.covers(score, scorer):

@@ -50,7 +50,7 @@ class ScorerOptions:
     shifts: str | Sequence[int] = "0"
     indels: Indels = "realign"
     anchor: Anchor = "grid"
-    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; as in docs/track-scores.md
+    scale: Scale | None = None  # of a model with a squashed scale; None: "original"; as in docs/borzoi.md
     classes: str | Sequence[str] | None = None  # names of classes; None: all, of two classes the second
     tile: Tile | None = None  # for a fine-tuned model; None: one window, or the mean over `shifts`
     contexts: str | Path | ContextTable | None = None  # for a model with contexts; None: those of its training

@@ -138,7 +138,7 @@ class TuningConfig(EpochsConfig):
     head_dropout: float | None = None  # in the head; None takes dropout
     token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting
     label_smoothing: float = 0.0  # fraction of a label that is spread evenly over all classes (Szegedy et al. 2016)
-    mixup: float = 0.0  # a of Beta(a, a), the shares in which two sequences and labels are mixed (Zhang et al. 2018); 0 = none
+    mixup: float = 0.0  # a of Beta(a, a), the weights of two mixed sequences and labels (Zhang et al. 2018); 0 = none
     max_shift: int = 0  # largest shift of a training sequence in bases, either way; N fills the open end
     both_strands: bool = False  # train on either strand, average both; not for directional sequences such as promoters
     class_weights: str = "none"  # "balanced": every class has the same total weight

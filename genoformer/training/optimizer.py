@@ -51,7 +51,7 @@ class OptimizerConfig:
         if not 0 <= self.warmup_fraction < 1 or self.learning_rate <= 0:
             raise ConfigError("warmup_fraction must lie in [0, 1) and learning_rate above 0; change the configuration.")
         if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"ema_decay = {self.ema_decay}: give a fraction from 0 (none) up to, not including, 1.")
+            raise ConfigError(f"ema_decay = {self.ema_decay}: give a number from 0 (none) up to, not including, 1.")
         if self.ema_decay and self.strategy == "fsdp":
             raise ConfigError("ema_decay with strategy fsdp: sharded weights cannot be averaged; set strategy to auto or ddp.")
         at_least_one(self, "batch_size", "grad_accumulation", "devices")

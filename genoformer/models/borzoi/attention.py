@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.layers import Linear, attend, for_each_query
+from genoformer.models.track_layers import attend_rows, rows_pay_off
 
 
 def central_mask_features(n_bins: int, n_features: int, position_range: int) -> Tensor:
@@ -67,7 +68,10 @@ class RotaryAttention(nn.Module):
         query, key, value = self._projected(x, rotation)
         query = query[:, :, rows]
         dropout = self.dropout if self.training else 0.0
-        out = attend(query, key, value, None, causal=False, dropout=dropout)
+        if not dropout and rows_pay_off(query, key):
+            out = attend_rows(query, key, value)
+        else:
+            out = attend(query, key, value, None, causal=False, dropout=dropout)
         return self.out(out.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor, rotation: Rotation, first: int, n: int) -> Tensor:
