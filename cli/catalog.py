@@ -57,20 +57,20 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
     """Print a line for each entry: name, state, size and title; bundled models come first."""
     import json
 
-    from genoformer.catalog.listing import list_entries
+    from genoformer.catalog.listing import HERE, list_entries
 
     rows = list_entries(kind, catalog, shipped)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        if row.get("replicate_of") and row["state"] != "here":
+        if row.get("replicate_of") and row["state"] != HERE:
             continue
         size = _size_text(row["size"]) if row.get("size") else ""
         address = f"; huggingface.co/{row['hub']}" if "hub" in row else ""
         about = f" [{row['family']}; {row['use']}; {row['licence']}{address}]" if "family" in row else ""
         others = f"; replicates {', '.join(row['replicates'])}" if row.get("replicates") else ""
-        click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}{about}{others}")
+        click.echo(f"{row['name']:<22}{row['state']:<12}{size:>9}  {row['title']}{about}{others}")
 
 
 def _size_text(size: int) -> str:

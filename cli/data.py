@@ -51,9 +51,10 @@ def info_data(name: str, catalog: Path | None) -> None:
     import json
 
     from genoformer.catalog import entry_named, folder_of, is_here
+    from genoformer.catalog.listing import ABSENT, HERE
 
     entry = entry_named(name, "data", catalog)
-    state = {"state": "here", "folder": str(folder_of(entry))} if is_here(entry) else {"state": "to pull"}
+    state = {"state": HERE, "folder": str(folder_of(entry))} if is_here(entry) else {"state": ABSENT}
     click.echo(json.dumps(state | described(entry), indent=1))
 
 
@@ -286,7 +287,7 @@ def _show(summary: BuildSummary) -> None:
     click.echo(f"{summary.out}: windows of {summary.length:,} bases")
     for split, counts in summary.counts.items():
         parts = [
-            f"{n:,} {name}" + (f" (GC {summary.gc[split][name]:.1%})" if name in summary.gc[split] else "")
+            f"{n:,} {name}" + (f" (GC {100 * summary.gc[split][name]:.1f} %)" if name in summary.gc[split] else "")
             for name, n in counts.items()
         ]
         click.echo(f"  {split}: {', '.join(parts)}")

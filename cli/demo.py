@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import click
 
@@ -19,8 +20,6 @@ def demo(output: str, as_json: bool) -> None:
     \b
     genoformer demo -o demo_out
     """
-    from pathlib import Path
-
     from genoformer.demo import run_demo
 
     from .output_lock import lock_outputs
@@ -36,6 +35,15 @@ def demo(output: str, as_json: bool) -> None:
         return
     click.echo(result.text())
     print_note(
-        f"next: genoformer report {shlex.quote(str(result.folder / 'scored.vcf.gz'))} -o report.html\n"
+        f"next: {report_command(result.folder / 'scored.vcf.gz')}\n"
         "then your variants: genoformer score YOUR.vcf.gz -f YOUR_GENOME.fa    # lists the models to choose with -m"
     )
+
+
+def report_command(scored: Path) -> str:
+    """Return the command that writes a report of the demo with figures; the genome is relative to the folder if it is in it."""
+    from importlib.resources import files
+
+    fasta, here = (Path(str(files("genoformer_data"))) / "demo" / "genome.fa.gz").resolve(), Path.cwd()
+    shown = fasta.relative_to(here) if fasta.is_relative_to(here) else fasta
+    return shlex.join(["genoformer", "report", str(scored), "-f", str(shown), "-m", "demo", "-o", "report.html"])

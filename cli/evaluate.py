@@ -52,7 +52,7 @@ def evaluate() -> None:
 @click.option(
     "--rank-mean", is_flag=True, help="Add RANK_MEAN: for variants with all scores, the mean of the ranks of |score|."
 )
-@click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and a figure.")
+@click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and figures.")
 def variants(output: str | None, **options: Any) -> None:
     """Compare the scores in SCORED (from `genoformer score`) with TRUTH for the same variants, as JSON.
 

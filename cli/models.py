@@ -105,7 +105,7 @@ def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
     if entry is None or Path(model).is_dir() or is_here(entry):
         return None
     of = f" --catalog {catalog}" if catalog is not None else ""
-    state = entry.by_hand or f"to pull: genoformer models pull {model}{of}"
+    state = entry.by_hand or f"to download: genoformer models pull {model}{of}"
     return {"state": state} | described(entry)
 
 

@@ -62,6 +62,11 @@ def pretrain(
         from genoformer.training.loggers import logged_to
         from genoformer.training.pretrain import pretrain as run
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
+    if config is None and start is None:
+        print_note(
+            f"no configuration is given: the model is DNABERT-6, 12 layers of 768, for {plan.training.max_steps:,} steps; "
+            "on a laptop take a smaller one, -c with the TOML of genoformer pretrain -h."
+        )
     with logged_to(loggers), training_bar(output) as hear:
         manifest = run(plan, Path(output), start=start, command=command_line(), progress=hear)
     if manifest is None:  # with several processes, only the first reports

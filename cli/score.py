@@ -6,7 +6,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ def score(
         return
     _print_summary(summary)
     print_reused(summary.reused, joined=options["assemble"])
-    _print_outputs(table, output, options["matrix"])
+    _print_outputs(table, ctx.params)
 
 
 class _Notes:
@@ -225,8 +225,12 @@ def _terminal_table(ctx: click.Context) -> Any:
     return StrongestSink()
 
 
-def _print_outputs(table: Any, output: str, matrix: str | None) -> None:
-    """Print the table on the terminal and how to write a file, or the files that were written and the next command."""
+def _print_outputs(table: Any, given: Mapping[str, Any]) -> None:
+    """Print the table on the terminal and how to write a file, or the files that were written and the next command.
+
+    given: the parameters of the command. The report of one model has its figures, if `report` can take all its tables.
+    """
+    output, matrix, models = given["output"], given["matrix"], given["model_names"]
     if table is not None:
         for line in table.lines(shutil.get_terminal_size().columns):
             click.echo(line)
@@ -236,7 +240,10 @@ def _print_outputs(table: Any, output: str, matrix: str | None) -> None:
     indexes = [f"{output}{suffix}" for suffix in (".tbi", ".csi") if Path(f"{output}{suffix}").is_file()]
     files = ", ".join([output, *indexes, *([matrix] if matrix else [])])
     page = Path(output).with_name(Path(output).name.partition(".")[0] + ".html")
-    print_note(f"wrote {files}; next: genoformer report {shlex.quote(output)} -o {shlex.quote(str(page))}")
+    has_figures = len(models) == 1 and not (given["targets"] or given["contexts"])
+    figures = ["-f", given["fasta"], "-m", models[0]] if has_figures else []
+    genes = ["--gtf", given["gtf"]] if given["gtf"] else []
+    print_note(f"wrote {files}; next: {shlex.join(['genoformer', 'report', output, *figures, *genes, '-o', str(page)])}")
 
 
 def _print_summary(summary: Any) -> None:

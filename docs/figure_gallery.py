@@ -93,7 +93,7 @@ def _attention_map(axes: Sequence[Axes]) -> None:
 def _contact_map(axes: Sequence[Axes]) -> None:
     change = _random(8).normal(0, 0.05, (40, 40))
     change[10:18, 24:32] -= 0.5
-    plots.contact_map(axes[0], EDGES[:41], change + change.T, label="ALT - REF", chrom="chr20")
+    plots.contact_map(axes[0], EDGES[:41], change + change.T, label="HFF cells", chrom="chr20", unit="contacts, ALT − REF")
 
 
 def _contacts(axes: Sequence[Axes]) -> None:

@@ -94,11 +94,16 @@ _HOME = {  # public name -> module
 _PACKAGES = ("browse", "models", "report")  # names of packages, too, which are called like the functions of these names
 _MODULES = {  # name in `from genoformer import NAME` -> module, of parts that notebooks use
     "codes": "genome.codes",  # bases as numbers
+    "evaluation": "evaluation",  # metrics with their intervals
     "motifs": "simulation.motifs",  # the matrices of the simulated world
+    "plots": "plots",  # figures of arrays
 }
 _COMMANDS = ("demo", "merge")  # which have no call here
 _INSTEAD = {  # names that others have for it -> the call here
     "AutoModel": "load(name)",
+    "DataCollator": "language_batches(fasta, tokenizer, length)",
+    "DataCollatorForLanguageModeling": "language_batches(fasta, tokenizer, length)",
+    "Trainer": "pretrain(fasta, folder) or finetune(data, folder, model)",
     "AutoTokenizer": "load(name).tokenizer, or KmerTokenizer(k)",
     "Model": "load(name)",
     "attributions": "attribution(texts, model)",
@@ -119,9 +124,13 @@ _INSTEAD = {  # names that others have for it -> the call here
     "load_genome": "Genome(fasta)",
     "load_model": "load(name)",
     "load_tokenizer": "load(name).tokenizer",
+    "logo": "plots.logo(axes, heights)",
     "make_report": "report(scored_vcf, page)",
+    "one_hot": "codes.one_hot(genoformer.codes.encode(text))",
+    "plot_logo": "plots.logo(axes, heights)",
     "read_fasta": "Genome(fasta)",
     "read_vcf": "read_variants(path)",
+    "reverse_complement": "codes.reverse_complement(genoformer.codes.encode(text))",
     "save_model": "save(model, folder)",
     "score_vcf": "score(vcf, fasta, model)",
     "tokenize": "KmerTokenizer(k)(text)",

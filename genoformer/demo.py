@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from genoformer import plots
 from genoformer.evaluation import Estimate, auroc, bootstrap
+from genoformer.evaluation.correlations import correlate
 from genoformer.files import make_folder, save_figures
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
@@ -93,7 +94,7 @@ def draw(path: Path, snvs: list[Case], estimate: Estimate, genome: Genome, model
 
     Panels: predicted bases at a motif, the two score distributions, the ROC curve, score against bits lost.
     """
-    from scipy.stats import spearmanr
+    from scipy.stats import rankdata
 
     breaking = [case for case in snvs if case.breaking]
     case, start, end, name = _most_broken(breaking, motifs)
@@ -112,12 +113,12 @@ def draw(path: Path, snvs: list[Case], estimate: Estimate, genome: Genome, model
     plots.panel_letter(top, "A")
     groups = {"motif-disrupting": [c.score for c in breaking], "neutral": [c.score for c in snvs if not c.breaking]}
     bars = plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)")
-    bars.set_title("LLR of SNVs", loc="left", fontsize="medium")
+    bars.set_title("LLR of SNVs\n(−3: new CpG; +3: lost CpG)", loc="left", fontsize="medium")
     plots.panel_letter(bars, "B")
     bars.locator_params(axis="x", integer=True, nbins=6)
     label = f"AUROC {estimate.value:.3f}\n[{estimate.low:.3f}, {estimate.high:.3f}]"
     curve = plots.roc(figure.add_subplot(grid[1, 1]), [c.breaking for c in snvs], [-c.score for c in snvs], label=label)
-    curve.set_title("motif-disrupting vs. neutral", loc="left", fontsize="medium")
+    curve.set_title("motif-disrupting\nvs. neutral", loc="left", fontsize="medium")
     plots.panel_letter(curve, "C")
     dots = plots.scatter(
         figure.add_subplot(grid[1, 2]),
@@ -126,8 +127,9 @@ def draw(path: Path, snvs: list[Case], estimate: Estimate, genome: Genome, model
         xlabel="PWM score loss (bits)",
         ylabel="LLR (bits)",
     )
-    rho = float(spearmanr([c.bits for c in breaking], [c.score for c in breaking]).statistic)
-    dots.set_title(f"Spearman's ρ {_minus(rho, 2)}, n = {len(breaking):,}", loc="left", fontsize="medium")
+    ranks = (rankdata([c.score for c in breaking]), rankdata([c.bits for c in breaking]))
+    rho, low, high = (_minus(x, 2) for x in correlate({"LLR": ranks[0]}, ranks[1], resamplings=1_000)["LLR"])
+    dots.set_title(f"Spearman's ρ {rho}\n[{low}, {high}], n = {len(breaking):,}", loc="left", fontsize="medium")
     plots.panel_letter(dots, "D")
     save_figures(figure, path)
 

@@ -102,6 +102,9 @@ WORK = [  # a call, and what is true of its result
     ("model(ids, attention_mask=mask)", "result.shape == (1, 6, len(names['tok']))"),
     ("gf.SCORES.to_frame()", "{'name', 'unit', 'meaning'} <= set(result)"),
     ("gf.__version__", "result[0].isdigit()"),
+    ("gf.plots.letters([0, 2], [0.5, 1])", "result.shape == (2, 4)"),
+    ("gf.evaluation.auroc([False, True], [0.1, 0.2])", "result == 1"),
+    ("gf.codes.decode(gf.codes.reverse_complement(gf.codes.encode('AACG')))", "result == 'CGTT'"),
 ]
 ANSWERED = [  # a call, and a part of the sentence that names the right one
     ("gf.score(vcf, fasta)", "no model is named; give its folder, or a name of genoformer.models(), such as"),
@@ -131,6 +134,11 @@ ANSWERED = [  # a call, and a part of the sentence that names the right one
     ("gf.classify(dna, 'demo')", "fine-tune it first"),
     ("gf.explain('chrS1:5', fasta, 'demo')", "is no variant, expected contig, position, REF and ALT"),
     ("gf.explain('chrS1:6000:C:A', fasta, 'demo')", "REF is C, but genome.fa.gz has G there"),
+    ("gf.score(vcf, fasta, 'demo', output='x.tsv')", "option output is for files, found a table in memory"),
+    ("gf.score('chrS1:6000', fasta, 'demo')", "or write a variant such as chr20:1050100:A:G"),
+    ("gf.DataCollatorForLanguageModeling(tok)", "write genoformer.language_batches(fasta, tokenizer, length)"),
+    ("gf.reverse_complement(dna)", "write genoformer.codes.reverse_complement(genoformer.codes.encode(text))"),
+    ("gf.plot_logo(dna)", "write genoformer.plots.logo(axes, heights)"),
     ("gf.demo", "it is a command: run `genoformer demo`"),
 ]
 
@@ -222,6 +230,39 @@ def test_results_have_short_reprs_tables_and_figures(names: dict[str, Any]) -> N
     assert attention.plot(ax) is ax
     for result in (attention, changes):
         assert "data:image/png;base64," in result._repr_html_()
+
+
+def test_what_is_read_has_a_short_repr(names: dict[str, Any], tmp_path: Path) -> None:
+    """None dumps its arrays or rows into the notebook."""
+    (tmp_path / "s.csv").write_text("sequence,label\nACGT,yes\nACGA,no\n")
+    gf.score_variants(gf.ScoringJob.from_names(names["vcf"], FASTA, "demo", tmp_path / "scored.vcf"))
+    world = gf.simulate(tmp_path / "world", n_contigs=1, contig_length=60_000, n_variants=50)
+    scored = gf.read_scored(tmp_path / "scored.vcf")
+    with gf.Genome(FASTA) as genome:
+        landmarks = gf.read_landmarks(genome, DEMO / "genes.gtf.gz", [names["peaks"]])
+        checked = gf.preflight(names["vcf"], genome)
+    texts = {
+        repr(gf.read_labelled(tmp_path / "s.csv")): f"LabelledSequences({tmp_path / 's.csv'}: 2 sequences, labels in label)",
+        repr(scored): "Scored(1 allele, 1 in the table; scores LLR, PLL)",
+        repr(landmarks): "LocusAnnotation(genes, PEAK)",
+        repr(gf.read_annotations(names["peaks"])): "Annotations(PEAK, PEAK_SCORE, PEAK_SIGNAL, PEAK_SUMMIT)",
+        repr(gf.embed_tokens("ACGTA", "demo")): "TokenEmbeddings(5 tokens, 160 values each)",
+        repr(checked): f"Preflight({names['vcf']} on genome.fa.gz: 1 record, 1 of 1 allele to score; .table() has all)",
+        repr(world): f"World({tmp_path / 'world'}: 1 contig of 60,000 bases, {len(world.genes)} genes, 50 variants)",
+    }
+    assert list(texts) == list(texts.values())
+    assert "<td>6000</td>" in scored._repr_html_()
+
+
+def test_an_explanation_is_drawn_with_the_track_of_a_track_model(names: dict[str, Any]) -> None:
+    by_track = gf.explain("chrS1:6000:G:A", FASTA, "mini-tracks", flank=5)
+    _, change, *logos = by_track.plot()
+    assert change.get_ylabel() == "ALT − REF"
+    assert [ax.get_ylabel() for ax in logos] == ["gradient x input"] * 2
+    assert len(by_track.plot(logos)) == 2
+    html = gf.explain("chrS1:6000:G:A", FASTA, "demo", flank=5)._repr_html_()
+    assert "data:image/png;base64," in html
+    assert "Logos: how much the model expects each base" in html
 
 
 def test_models_and_tokenizers_are_one_line(tmp_path: Path) -> None:
@@ -369,6 +410,6 @@ def test_data_are_built_and_listed(tmp_path: Path) -> None:
     assert built.counts["valid"]["peak"] > 0
     assert set(pd.read_csv(tmp_path / "set" / "valid.tsv", sep="\t")["chrom"]) == {"chrS2"}
     models = gf.models().set_index("name")
-    assert models.loc["dnabert6", ["state", "family"]].tolist() == ["to pull", "BERT"]
+    assert models.loc["dnabert6", ["state", "family"]].tolist() == ["to download", "BERT"]
     assert models["licence"].notna().all()
     assert gf.data.pull("mini-human") == gf.pull("mini-human")

@@ -23,6 +23,7 @@ from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study_result import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
 from genoformer.files import make_folder, save_figures, write_text
 from genoformer.genome.natural import natural
+from genoformer.genome.wording import counted
 from genoformer.tables import rounded, tsv_line
 
 if TYPE_CHECKING:
@@ -194,14 +195,15 @@ def controls_panel(ax: Axes, study: Study, compared: Compared, kept: Sequence[in
     for row, (i, j) in enumerate(pairwise(kept)):
         if _file_of(study.annotations[i]) != _file_of(study.annotations[j]):
             ax.axhline(row + 0.5, color="#BBBBBB", lw=0.8)
-    what = f"{compared.n_compared:,} variants" + ("" if compared.name == "all" else f", {compared.name}")
+    what = counted(compared.n_compared, "variant") + ("" if compared.name == "all" else f", {compared.name}")
     matched = ", ".join(MEANING[key] for key in study.matched_on) or "length and contigs only"
     text = f"{what}, of {study.settings['variants']}. Red: observed, with 95 % interval. Grey: {n_sets:,} sets of controls of "
     text += f"{study.settings['controls']}, matched on {matched} (box: middle half; line: 95 %). "
     text += "P is that of fewer overlaps where there are fewer than expected."
     n_hidden = len(study.annotations) - len(kept)
     if n_hidden:
-        text += f" {n_hidden:,} annotations with fewer than {_TO_SEE:g} expected overlaps are in the table only."
+        is_are = "is" if n_hidden == 1 else "are"
+        text += f" {counted(n_hidden, 'annotation')} with fewer than {_TO_SEE:g} expected overlaps {is_are} in the table only."
     _heading(ax, text)
 
 

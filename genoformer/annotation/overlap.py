@@ -44,6 +44,9 @@ class Annotations:
         self._indexes: dict[str, Any] = {}
         self._genes: dict[str, tuple[Any, Pieces | None, Sites | None]] = {}
 
+    def __repr__(self) -> str:
+        return f"Annotations({', '.join(self.keys)})"
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process gets; it builds its own indexes."""
         return {**self.__dict__, "_indexes": {}, "_genes": {}}

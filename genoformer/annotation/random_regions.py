@@ -83,7 +83,7 @@ def random_regions(ground: RandomSpace, n: int, lengths: Integers, rng: np.rando
     unknown = np.full(n, np.nan)
     none = np.full(n, -1, dtype=np.int32)
     ends = starts + rng.choice(lengths, n)
-    return VariantRegions("random places", names, contig[which], starts, ends, unknown, unknown, none)
+    return VariantRegions("random loci", names, contig[which], starts, ends, unknown, unknown, none)
 
 
 def read_sizes(source: str) -> dict[str, int]:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def models() -> pd.DataFrame:
-    """Return the models by name: bundled ("ships"), downloaded ("here") or to download, with licence and size in bytes.
+    """Return the models by name: "bundled", "downloaded" or "to download" as state, with licence and size in bytes.
 
     Any of the names is a model for `load`, `score` ...; `pull` downloads one.
 
     >>> table = models().set_index("name")
     >>> table.loc["demo", ["state", "licence"]].tolist(), table.loc["dnabert6", "family"]
-    (['ships', 'Apache-2.0'], 'BERT')
+    (['bundled', 'Apache-2.0'], 'BERT')
     """
     from genoformer.models.listing import list_models
 

@@ -31,12 +31,14 @@ def pretrain(
     model: str | Path | None = None,
     *,
     config: str | Path | Mapping[str, Any] | None = None,
+    logger: str | Sequence[str] = (),
 ) -> Pretrained | None:
     """Train a masked or causal language model on genomes and write its folder, as `genoformer pretrain`.
 
     fasta: a genome or several; () takes those that the configuration names. output: folder of the model. model: to start from;
     its weights, shape and tokenizer are used. config: the path of a TOML with the tables [tokenizer], [model], [training] and
-    [genome], or a dict of these tables; the defaults are DNABERT-6 and 10,000 steps. The same call resumes an interrupted run.
+    [genome], or a dict of these tables; the defaults are DNABERT-6 and 10,000 steps. logger: "wandb" or "mlflow", or both;
+    they get the metrics, too, if they are installed. The same call resumes an interrupted run.
 
     Return a `Pretrained` with `.metrics`, `.failed`, `.notes`, `.manifest`, `.to_frame()` (the log) and `.plot()` (the loss);
     None in processes other than the first. Needs the extra "train".
@@ -57,11 +59,13 @@ def pretrain(
     """
     with training_imports():
         from genoformer.training.config import PretrainConfig
+        from genoformer.training.loggers import logged_to
         from genoformer.training.pretrain import pretrain as run
         from genoformer.training.pretrained import Pretrained
     fastas = [fasta] if isinstance(fasta, str | Path) else list(fasta)
     plan = PretrainConfig.read(Path(config) if isinstance(config, str) else config)
-    manifest = run(plan.with_fastas([Path(path) for path in fastas]), Path(output), start=model)
+    with logged_to(logger):
+        manifest = run(plan.with_fastas([Path(path) for path in fastas]), Path(output), start=model)
     return None if manifest is None else Pretrained(Path(output), manifest)
 
 
@@ -124,14 +128,17 @@ def finetune(
     output: str | Path,
     model: str | Path | Sequence[str | Path] = (),
     task: Literal["classify", "regress", "tracks"] = "classify",
+    *,
+    logger: str | Sequence[str] = (),
     **options: Any,
 ) -> Finetuned | TrainedTracks | None:
     """Train a model for labelled sequences or tracks, write its folder, and return its metrics, as `genoformer finetune`.
 
     data: CSV, TSV, FASTA, or a BED with `fasta`; for tracks the folder of a set. model: to start from, several for an ensemble;
     none trains from scratch with the tables of `config`, or with a recipe: the one of that name, or the one that fits the data.
-    options: those of the command, such as config, recipe, distil, valid, label, seeds, epochs, learning_rate and tune; see
-    `FinetuneJob.from_names` and `TrackTrainingJob.from_names`. Needs the extra "train".
+    logger: "wandb" or "mlflow", or both; they get the metrics, too, if they are installed. options: those of the command, such
+    as config, recipe, distil, valid, label, seeds, epochs, learning_rate and tune; see `FinetuneJob.from_names` and
+    `TrackTrainingJob.from_names`. Needs the extra "train".
 
     The result has `.to_frame()`, a row for each model and metric; that of sequences also has `.plot()` and `.failed`.
 
@@ -146,11 +153,13 @@ def finetune(
     with training_imports():
         from genoformer.training import finetune as sequences
         from genoformer.training.jobs import FinetuneJob, TrackTrainingJob
+        from genoformer.training.loggers import logged_to
         from genoformer.training.tracks import train_tracks
     check_choice("task", task, ("classify", "regress", "tracks"))
-    if task == "tracks":
-        return train_tracks(TrackTrainingJob.from_names(data, output, model, **options))
-    return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options))
+    with logged_to(logger):
+        if task == "tracks":
+            return train_tracks(TrackTrainingJob.from_names(data, output, model, **options))
+        return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options))
 
 
 @names_unknown_options("evaluate")

@@ -68,6 +68,8 @@ def score(
 
     require_model(model)
     assert model is not None
+    if "output" in options:
+        raise OptionError("output", "is for files, found a table in memory; write `.to_csv(path)`, or run genoformer score.")
     if options.get("shard") is not None:
         raise OptionError("shard", "keeps its parts next to an output, found a table in memory; leave it out.")
     with tempfile.TemporaryDirectory() as folder, opened(fasta) as genome:

@@ -133,9 +133,12 @@ async function start() {
   get("or-gene").hidden = !about.has_genes;
   if (about.kind === "tracks") get("attention").querySelector("[value=viz]").remove();
   else get("ism").checked = true;  // of a language model or a classifier it is quick
-  get("place").placeholder = `${about.example} or chr20:1050100:A:G`;
-  get("example-region").textContent = about.example;
-  get("example-region").addEventListener("click", () => { get("place").value = about.example; show(); });
+  get("place").placeholder = [about.example, about.variant].filter(Boolean).join(" or ");
+  get("or-variant").hidden = !about.variant;
+  for (const [id, place] of [["example-region", about.example], ["example-variant", about.variant]]) {
+    get(id).textContent = place;
+    get(id).addEventListener("click", () => { get("place").value = place; show(); });
+  }
   list(about.listed);
   get("form").addEventListener("submit", (event) => { event.preventDefault(); show(); });
   get("cancel").addEventListener("click", () => { if (job !== null) stop(); });

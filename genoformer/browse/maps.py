@@ -20,7 +20,7 @@ from genoformer.interpretation.request import AttentionOptions, InterpretationRe
 from genoformer.interpretation.session import open_session
 from genoformer.models.base import PredictsTracks, has
 from genoformer.progress import ProgressCallback, Stage
-from genoformer.report.canvas import BasesRow, ChangesRow, Row, TrackRow
+from genoformer.report.canvas import BasesRow, Change, ChangesRow, Row, TrackRow
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.variant_scorer import VariantScorer
@@ -111,7 +111,7 @@ def attention_rows(opened: Opened, window: Place, profile: str, progress: Progre
         name = "" if variant is None else " of REF" if not rows else " of ALT"
         change = None
         if rows and locus.alleles is not None and locus.alleles.ref_length != locus.alleles.alt_length:
-            change = (locus.alleles.ref_start, locus.alleles.ref_length, locus.alleles.alt_length)
+            change = Change.of_alleles(locus.alleles)
         rows.append(BasesRow(f"{label}{name}", _UNITS[profile], window.start, of.codes, values, change, "attention"))
     return rows
 

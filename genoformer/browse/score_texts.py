@@ -11,6 +11,7 @@ from genoformer.genome.variants import Variant
 from genoformer.genome.wording import without_empty_items
 from genoformer.report.cards import short
 from genoformer.report.sentences import score_sentence
+from genoformer.scoring.class_scorer import only_class
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.variant_scorer import VariantScorer
 
@@ -35,7 +36,8 @@ def score_texts(scorer: VariantScorer, variant: Variant) -> ScoreTexts:
     for score in scorer.scores:
         value = by_name.get(score.name, np.nan)
         if np.isfinite(value):
-            output = columns.get(f"{score.name}_CLASS") or _described(scorer, columns.get(f"{score.name}_TRACK"))
+            named = columns.get(f"{score.name}_CLASS") or only_class(scorer)
+            output = named or _described(scorer, columns.get(f"{score.name}_TRACK"))
             return ScoreTexts(columns, score_sentence(score.name, value, (short(variant.ref), short(variant.alt)), output))
     return ScoreTexts(columns, "")
 

@@ -15,16 +15,17 @@ from genoformer.browse.place import Place, read_place
 from genoformer.browse.request import BrowseRequest, Query
 from genoformer.browse.score_texts import score_texts
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import N
+from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.inference.class_prediction import ClassPrediction
 from genoformer.inference.predict import TrackPrediction, open_prediction
 from genoformer.inference.prediction_request import PredictionRequest
 from genoformer.inference.runtime import Runtime
 from genoformer.interpretation.explain import explain
 from genoformer.models.base import Attends, Classifies, has
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.report.canvas import BasesRow, ChangesRow, Mark, Row, Scene, TrackRow, distinct_labels, track_rows
+from genoformer.report.canvas import BasesRow, Change, ChangesRow, Mark, Row, Scene, TrackRow, distinct_labels, track_rows
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.variant_scorer import VariantScorer
 
@@ -33,7 +34,9 @@ _SHORT = 500  # bases of a region that is shown as letters without being asked t
 _LONGEST = 200  # bases of an allele
 _MOST_TRACKS = 8  # of a region
 _FIRST_TRACKS = 4  # of a region without a choice
+_MOST_WINDOWS = 2_000  # of a region, whose classes are shown
 _MOST_CONTIGS = 30  # in which an example is searched
+_TRANSITIONS = {"A": "G", "C": "T", "G": "A", "T": "C"}
 _MARGIN = 16  # smallest number of bins that are predicted on either side of a region, to pan to
 
 
@@ -63,11 +66,13 @@ class Browser:
     def about(self) -> dict[str, Any]:
         """Return the model, the genome and the listed variants, for the page."""
         opened, model = self.opened, self.opened.model
+        example = self._example(20_000 if isinstance(opened.scorer, TrackScorer) else 100)
         outputs = opened.scorer.layout.outputs if isinstance(opened.scorer, TrackScorer) else None
         return {
             "model": str(opened.request.model),
             "genome": self.genome.name,
-            "example": self._example(20_000 if outputs is not None else 100),
+            "example": f"{example.chrom}:{example.start + 1:,}-{example.end:,}",
+            "variant": self._example_variant(example),
             "kind": "tracks" if outputs is not None else "classes" if has(model, Classifies) else "language",
             "attention": has(model, (Attends, Classifies)),
             "n_tracks": 0 if outputs is None else len(outputs.names),
@@ -76,19 +81,26 @@ class Browser:
             "has_genes": opened.landmarks.genes is not None,
         }
 
-    def _example(self, length: int) -> str:
+    def _example(self, length: int) -> Place:
         """Return a region of known bases, for people who try the page: around a listed variant, or of the first contigs."""
         if self.opened.listed:
             variant = self.opened.listed[0].variant
             start = max(0, variant.start - length // 2)
-            return f"{variant.chrom}:{start + 1:,}-{min(start + length, self.genome.contigs[variant.chrom]):,}"
+            return Place(variant.chrom, start, min(start + length, self.genome.contigs[variant.chrom]))
         contigs = list(self.genome.contigs.items())[:_MOST_CONTIGS]
         for chrom, size in contigs:
             for start in (size // 4, size // 2, 3 * size // 4):
                 if start + length <= size and (self.genome.window(chrom, start, length) < N).all():
-                    return f"{chrom}:{start + 1:,}-{start + length:,}"
+                    return Place(chrom, start, start + length)
         chrom, size = contigs[0]
-        return f"{chrom}:1-{min(size, length):,}"
+        return Place(chrom, 0, min(size, length))
+
+    def _example_variant(self, place: Place) -> str:
+        """Return a variant for people who try the page: the first listed one, or a transition in the middle of a place."""
+        if self.opened.listed:
+            return self.opened.listed[0].data()["place"]
+        ref = decode(self.genome.window(place.chrom, place.middle, 1))
+        return f"{place.chrom}:{place.middle + 1}:{ref}:{_TRANSITIONS[ref]}" if ref in _TRANSITIONS else ""
 
     def show(self, query: Query, progress: ProgressCallback = None) -> View:
         """Return the view of a query. Raises GenoformerError for a place or tracks that are not there."""
@@ -109,10 +121,10 @@ class Browser:
         explained = explain(scorer, variant, flank=bases // 2, printed=None if listed is None else listed.printed)
         locus, alleles = explained.locus, explained.locus.alleles
         assert alleles is not None
-        change = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
+        change = Change.of_alleles(alleles)
         rows: list[Row] = list(track_rows(explained.windows, variant.start))
         for name, codes, heights in (("REF", alleles.ref, explained.ref), ("ALT", alleles.alt, explained.alt)):
-            on_alt = change if name == "ALT" and change[1] != change[2] else None
+            on_alt = change if name == "ALT" and change.n_ref != change.n_alt else None
             rows.append(BasesRow(f"Logo of {name}", explained.label, locus.start, codes, heights.sum(-1), on_alt, "logo"))
         if query.ism:
             names = [score.name for score in scorer.scores]
@@ -128,13 +140,16 @@ class Browser:
         return View(scene, (texts.sentence, of_file, explained.meaning), tuple(texts.columns.items()))
 
     def _region(self, query: Query, place: Place, progress: ProgressCallback) -> View:
-        """Return the predicted tracks of a region; of a language model letters of its middle."""
+        """Return the predicted tracks or classes of a region, and letters of its middle."""
         scorer, length = self.opened.scorer, place.end - place.start
         rows: list[Row] = []
         notes: list[str] = []
         if isinstance(scorer, TrackScorer):
             rows, notes = self._tracks(scorer, query, place, progress)
-        bases = min(length, query.bases or (_BASES if length > _SHORT or rows else length))
+        elif self.opened.is_classifier:
+            rows, notes = self._classes(place, progress)
+        is_long = length > _SHORT or isinstance(scorer, TrackScorer)
+        bases = min(length, query.bases or (_BASES if is_long else length))
         middle = place._replace(start=max(place.start, place.middle - bases // 2))
         middle = middle._replace(end=min(place.end, middle.start + bases))
         if query.ism:
@@ -150,7 +165,8 @@ class Browser:
             )
         if not rows:
             notes.append("This model has no tracks: choose ISM or attention to see what it reads in this region.")
-        view = (middle.start, middle.end) if not isinstance(scorer, TrackScorer) and query.ism else (place.start, place.end)
+        has_tracks = any(isinstance(row, TrackRow) for row in rows)
+        view = (middle.start, middle.end) if query.ism and not has_tracks else (place.start, place.end)
         return View(self._scene(place.text.replace("{", "").replace("}", ""), place, rows, view), tuple(notes))
 
     def _tracks(
@@ -188,6 +204,24 @@ class Browser:
             TrackRow(label, unit, low, size, of, None, place.middle) for label, of in zip(labels, values, strict=True)
         ]
         return rows, [f"The first {len(shown)} of {n:,} tracks are shown; name the others in Tracks."] if n > len(shown) else []
+
+    def _classes(self, place: Place, progress: ProgressCallback) -> tuple[list[Row], list[str]]:
+        """Return the classes or values of a fine-tuned model along a region, as `predict` computes them."""
+        window = self.opened.model.config.window
+        step = max(1, window // 2)
+        low, high = place.start // step * step, min(self.genome.contigs[place.chrom], -(-place.end // step) * step)
+        if (n := -(-(high - low) // step)) > _MOST_WINDOWS:
+            return [], [
+                f"The region has {n:,} windows of the model: a region of up to {_MOST_WINDOWS:,} shows its predictions."
+            ]
+        region, runtime = place._replace(start=low, end=high).text, Runtime(self.opened.request.device)
+        with open_prediction(PredictionRequest(self.genome, self.opened.model, region=region, runtime=runtime)) as prediction:
+            assert isinstance(prediction, ClassPrediction)
+            values = prediction.table(progress).iloc[:, 3:].to_numpy(dtype=np.float32).T
+            labels = [of.description or of.identifier for of in prediction.tracks]
+        unit = f"windows of {window:,} bp, in bins of {step:,} bp"
+        pairs = list(zip(labels, values, strict=True))[:_MOST_TRACKS]
+        return [TrackRow(label, unit, low, step, of, None, place.middle) for label, of in pairs], []
 
     def _ism_tracks(self, scorer: VariantScorer, drawn: str) -> list[int]:
         """Return the tracks that ISM sums: those that the query names, the drawn one, or the first."""

@@ -12,7 +12,7 @@ from genoformer.catalog.entries import Entry, Kind, read_catalog
 if TYPE_CHECKING:
     import pandas as pd
 
-BUNDLED, HERE, BY_HAND, ABSENT = "ships", "here", "by hand", "to pull"  # states
+BUNDLED, HERE, BY_HAND, ABSENT = "bundled", "downloaded", "by hand", "to download"  # states
 _COLUMNS: dict[Kind, list[str]] = {
     "models": ["name", "state", "title", "family", "use", "licence", "size", "folder"],
     "data": ["name", "state", "title", "assembly", "licence", "size", "folder"],
@@ -27,7 +27,7 @@ def list_entries(
     bundled: name -> folder and title of bundled models, which come first.
 
     >>> list_entries("models", bundled={"mine": (Path("mine"), "a model")})[0]["state"]
-    'ships'
+    'bundled'
     """
     rows: list[dict[str, Any]] = [
         {"name": name, "state": BUNDLED, "folder": str(folder), "title": title}

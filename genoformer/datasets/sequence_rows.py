@@ -14,6 +14,7 @@ from genoformer.formats.bed import Region
 from genoformer.genome.codes import Codes, encode
 from genoformer.genome.contigs import join_names
 from genoformer.genome.digits import is_count
+from genoformer.genome.wording import counted
 
 KIND = "a CSV, TSV, FASTA or BED file"
 BASES = b"ACGTUacgtu"
@@ -55,6 +56,10 @@ class LabelledSequences:
 
     def __len__(self) -> int:
         return len(self.sequences)
+
+    def __repr__(self) -> str:
+        of = f", labels in {', '.join(self.columns)}" if self.columns else ""
+        return f"LabelledSequences({self.path}: {counted(len(self), 'sequence')}{of})"
 
     def place(self, i: int) -> str:
         """Return the location of sequence i, counted from 1, for the start of a message."""

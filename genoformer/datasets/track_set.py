@@ -31,8 +31,7 @@ WINDOWS, SEQUENCE, TRACKS, TARGETS = "windows.tsv", "sequence.npy", "tracks.npy"
 # float16, as for Basenji's targets: half the size of float32, and its relative error of at most 1/2048 is far below the noise
 # of a measurement. Values above 65,504 are refused; the caller should note values below 6e-5, which lose precision.
 DTYPE = np.dtype(np.float16)
-SMALLEST = float(np.finfo(np.float16).smallest_normal)
-_MOST = float(np.finfo(np.float16).max)
+SMALLEST, _MOST = float(np.finfo(DTYPE).smallest_normal), float(np.finfo(DTYPE).max)
 
 
 class Window(NamedTuple):
@@ -62,6 +61,9 @@ class TrackSet:
 
     def __len__(self) -> int:
         return len(self.windows)
+
+    def __repr__(self) -> str:
+        return f"TrackSet({self.folder}: {len(self):,} windows of {self.length:,} bases, {len(self.targets):,} tracks)"
 
     def __reduce__(self) -> Any:
         return read_tracks, (self.folder,)  # a pickled memory map would contain all its data

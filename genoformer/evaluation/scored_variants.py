@@ -37,7 +37,7 @@ class VariantEvaluationJob:
     scores: str | Sequence[str] | None = None  # names; None: all scores
     also: Sequence[str | Path] = ()  # outputs of `score` with other models
     rank_mean: bool = False  # add the mean of the ranks of all scores
-    output: str | Path | None = None  # folder for metrics.json and a figure
+    output: str | Path | None = None  # folder for metrics.json and figures
 
     def __post_init__(self) -> None:
         for name in ("scored", "table"):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 ALL = "all"
-FIGURE, METRICS = "variants.png", "metrics.json"  # and the figure as variants.svg
+FIGURE, CURVES, METRICS = "variants.png", "roc.png", "metrics.json"  # figures also as SVG; the curves of labels only
 _SCORE = re.compile(r"[A-Z][A-Z0-9]*")  # excludes quantiles (SAD_Q) and single tracks (SAD_CNhs1)
 _FEW = 10  # an element with fewer variants is not evaluated
 _N_RESAMPLINGS = 1000
@@ -48,6 +48,7 @@ class VariantEvaluation(NamedTuple):
     means: dict[str, dict[str, Estimate]]  # score -> metric -> mean over the elements
     n_unscored: int  # variants of the truth without a score
     n_unknown: int  # scored variants that are not in the truth
+    curves: Mapping[str, tuple[NDArray[np.bool_], Floats]] = {}  # of labels: score -> positive or not, and |score|
 
     def counted(self, element: str) -> str:
         """Return the number of variants of an element that have a score, or its range over the scores, as text."""
@@ -93,6 +94,7 @@ def evaluate_variants(
         raise ConfigError("all scored variants of the truth have the same label; give both kinds.")
     metrics: dict[str, dict[str, dict[str, Estimate]]] = {}
     n: dict[str, dict[str, int]] = {}
+    curves: dict[str, tuple[NDArray[np.bool_], Floats]] = {}
     for name, of in scores.items():
         metrics[name], n[name] = {}, {}
         for element, keys in groups.items():
@@ -101,6 +103,8 @@ def evaluate_variants(
             if len(have) >= _FEW:
                 value, effect = (np.array([x[key] for key in have]) for x in (of, truth.effects))
                 metrics[name][element] = _metrics(value, effect, n_resamplings, seed, binary=truth.binary)
+                if truth.binary and element == ALL and len(set(effect.tolist())) == 2:
+                    curves[name] = effect > 0, np.abs(value)
         if ALL not in metrics[name]:
             del metrics[name], n[name]
     if not metrics:
@@ -111,7 +115,8 @@ def evaluate_variants(
         if len(of) > 2
     }
     few = [name for name in scores if name not in metrics]
-    return VariantEvaluation(metrics, n, few, means, len(truth.effects) - len(known), len(everything - truth.effects.keys()))
+    n_unscored, n_unknown = len(truth.effects) - len(known), len(everything - truth.effects.keys())
+    return VariantEvaluation(metrics, n, few, means, n_unscored, n_unknown, curves)
 
 
 def _metrics(value: Floats, effect: Floats, n: int, seed: int, *, binary: bool) -> dict[str, Estimate]:
@@ -225,14 +230,24 @@ def _parquet_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
 
 
 def write_evaluation(out: Path, evaluation: VariantEvaluation) -> None:
-    """Write metrics.json and variants.png to a folder, created if missing; only an earlier report is replaced."""
+    """Write metrics.json, variants.png and, for labels, roc.png to a folder, created if missing.
+
+    Only an earlier report is replaced.
+    """
     from matplotlib.figure import Figure
 
-    check_overwrite(out, (METRICS, FIGURE, "variants.svg"), METRICS, lambda old: "not_in_truth" in old)
+    names = [str(Path(name).with_suffix(suffix)) for name in (FIGURE, CURVES) for suffix in (".png", ".svg")]
+    check_overwrite(out, (METRICS, *names), METRICS, lambda old: "not_in_truth" in old)
     make_folder(out)
     figure = Figure(figsize=figure_size(evaluation), layout="constrained")
     draw_evaluation(figure.subplots(), evaluation)
     save_figures(figure, out / FIGURE)
+    for name in names[2:]:  # curves of earlier labels
+        (out / name).unlink(missing_ok=True)
+    if evaluation.curves:
+        figure = Figure(figsize=(4.2, 4.2 + 0.2 * len(evaluation.curves)), layout="constrained")
+        draw_curves(figure.subplots(), evaluation)
+        save_figures(figure, out / CURVES)
     write_text(out / METRICS, json.dumps(evaluation.to_dict(), indent=1) + "\n")
 
 
@@ -269,3 +284,15 @@ def draw_evaluation(ax: Axes, evaluation: VariantEvaluation) -> None:
     binary = _is_binary(evaluation)
     label = "AUROC of |score|" if binary else "Spearman correlation of |score| and |effect|"
     plots.intervals_by_row(ax, _drawn(evaluation), xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)
+
+
+def draw_curves(ax: Axes, evaluation: VariantEvaluation) -> None:
+    """Draw the ROC curve of |score| for each score, over all variants with labels."""
+    from genoformer import plots
+
+    aurocs = {name: evaluation.metrics[name][ALL]["auroc"].value for name in evaluation.curves}
+    curves = {f"|{name}|, AUROC {aurocs[name]:.3f}": pair for name, pair in evaluation.curves.items()}
+    plots.roc_curves(ax, curves, first_leads=False)
+    n_positive = sorted({int(truth.sum()) for truth, _ in evaluation.curves.values()})
+    positive = f"{n_positive[0]:,}" if len(n_positive) == 1 else f"{n_positive[0]:,} to {n_positive[-1]:,}"
+    ax.set_title(f"n = {evaluation.counted(ALL)}, {positive} positive", loc="left", fontsize="small")

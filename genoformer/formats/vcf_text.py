@@ -189,7 +189,9 @@ def _open_if_pipe(path: Path) -> BinaryIO | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise MissingFileError(f"{path} does not exist; check the name of the VCF.") from error
+        raise MissingFileError(
+            f"{path} does not exist; check the name of the VCF, or write a variant such as chr20:1050100:A:G."
+        ) from error
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
     if stat.S_ISDIR(mode):

@@ -177,7 +177,7 @@ def refusal(
         return (
             f"{counts.outside:,} of {counted(n_records, 'record')} of {vcf} lie beyond the ends of their contigs in "
             f"{reference}; give the FASTA of the assembly the VCF was made on, "
-            "whole contigs, not a part of one, or force it."
+            "whole contigs, not a part of one, or continue with --force."
         )
     known = [of.evidence for of in judged if of.belongs is not None]
     if known and all(e.is_other_mitochondrion for e in known):
@@ -185,7 +185,7 @@ def refusal(
         return (
             f"{e.name} of {vcf} is a mitochondrion of {e.stated:,} bases, and {e.reference} of {reference} one of "
             f"{e.length:,}: they are other sequences, though REF agrees in {percent(counts.agree, counts.n)} of "
-            f"{counted(counts.n, 'record')}; give a FASTA that has the one of {e.stated:,} bases, or force it."
+            f"{counted(counts.n, 'record')}; give a FASTA that has the one of {e.stated:,} bases, or continue with --force."
         )
     agreement = (
         f"REF of {vcf} agrees with {reference} in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} "
@@ -196,7 +196,8 @@ def refusal(
     cause = max(causes, key=lambda cause: sum(of.counts.n for of in judged if of.cause is cause)) if causes else None
     group = [of for of in judged if of.cause is cause]
     if cause is not None and 2 * total(of.counts for of in group).n > counts.n:
-        sentence = f"{_cause(cause, total(of.counts for of in group), group, counts.n)}: {_CAUSES[cause][2]}, or force it."
+        found = _cause(cause, total(of.counts for of in group), group, counts.n)
+        sentence = f"{found}: {_CAUSES[cause][2]}, or continue with --force."
         if not_fixed:
             return f"{agreement}; {not_fixed}" + (
                 "" if _FIXED_BY[cause] <= set(fixes) else f" {sentence[0].upper()}{sentence[1:]}"
@@ -207,8 +208,9 @@ def refusal(
     remark += _hint(counts, fixes)
     remark += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
     if build:
-        return f"{agreement}{remark}; {build}: give the FASTA of that build, or force it."
-    return f"{agreement}{remark}; the VCF is probably on another build: give the FASTA it was made on, or force it."
+        return f"{agreement}{remark}; {build}: give the FASTA of that build, or continue with --force."
+    remedy = "give the FASTA it was made on, or continue with --force"
+    return f"{agreement}{remark}; the VCF is probably on another build: {remedy}."
 
 
 def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: bool) -> str:

@@ -204,6 +204,9 @@ class LocusAnnotation(NamedTuple):
     genes: Genes | None = None
     elements: Mapping[str, Mapping[str, Intervals]] = {}
 
+    def __repr__(self) -> str:
+        return f"LocusAnnotation({', '.join([*(['genes'] if self.genes is not None else []), *self.elements]) or 'empty'})"
+
     def over(self, contig: str, start: int, end: int) -> VisibleAnnotation:
         """Return the genes and elements that overlap [start, end)."""
         genes = list(self.genes.over(contig, start, end)) if self.genes else []

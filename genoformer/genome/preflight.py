@@ -6,6 +6,7 @@ The check reads the VCF once, before any model is loaded, in constant memory.
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -55,7 +56,7 @@ def preflight(
     vcf: str | Path,
     genome: Genome,
     *,
-    max_length: int,
+    max_length: int = sys.maxsize,
     region: Regions | Selection | None = None,
     name: str | Path | None = None,
     fix: Sequence[str] = (),
@@ -64,7 +65,7 @@ def preflight(
 ) -> Preflight:
     """Read a VCF once and compare it with the reference; only a malformed file or a region outside its contig is refused.
 
-    Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, count only records whose REF
+    Parameters: max_length, the longest REF or ALT that the model can score, in bases; region, count only records whose REF
     overlaps it, or one of several; name, the name of the VCF in messages if `vcf` is a copy of it; fix, names from FIXES:
     requested readings of records whose REF disagrees; force, score contigs that do not belong, too; progress, called with the
     number of records read so far.

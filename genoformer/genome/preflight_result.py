@@ -14,7 +14,7 @@ from genoformer.genome.causes import Counts, total
 from genoformer.genome.contigs import join_names, likely_build, renaming_table
 from genoformer.genome.fit import Fit
 from genoformer.genome.variants import Status
-from genoformer.genome.wording import percent
+from genoformer.genome.wording import counted, percent
 
 _WIDTH = 79  # columns of the table
 _LABEL = 20
@@ -68,6 +68,10 @@ class Preflight:
     longest: int = 0  # characters in the longest record line
     header: tuple[str, ...] = ()  # lines of the VCF's header, the #CHROM line last
     accession_builds: tuple[str, ...] = ()  # builds that contig accessions name; several mean no single build
+
+    def __repr__(self) -> str:
+        of = f"{counted(self.n_records, 'record')}, {self.n_scorable:,} of {counted(self.n_alts, 'allele')} to score"
+        return f"Preflight({self.vcf} on {self.reference}: {of}; .table() has all)"
 
     @property
     def n_scorable(self) -> int:

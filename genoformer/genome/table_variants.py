@@ -76,7 +76,7 @@ class Conversion:
         if n := self.reasons[Status.EITHER_STRAND]:
             notes.append(
                 f"{self.name}: {_rows_have(n)} alleles that pair (A/T, C/G), and the other SNVs do not show that the table is "
-                f"of the forward strand ({MOST:.0%} of at least {ENOUGH} would); they are not scored (EITHER_STRAND)."
+                f"of the forward strand ({100 * MOST:.0f} % of at least {ENOUGH} would); they are not scored (EITHER_STRAND)."
             )
         elif self.is_forward:
             n = self.n_forward + self.n_reverse

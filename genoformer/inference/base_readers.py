@@ -114,7 +114,7 @@ class SeveralModels:
 class SeveralMasks:
     """Reader that masks bases of one window at a distance of `stride` together; they lie in the middle half of the window.
 
-    Windows lie on a lattice of the contig. A pass masks every `stride`-th base of its cell, also those that are not wanted, so
+    Windows lie on a grid of the contig. A pass masks every `stride`-th base of its cell, also those that are not wanted, so
     that a value does not depend on the other requested bases.
     """
 

@@ -37,6 +37,9 @@ class TokenEmbeddings(NamedTuple):
     values: Floats
     spans: NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        return f"TokenEmbeddings({len(self.values):,} tokens, {self.values.shape[-1]:,} values each)"
+
 
 class WindowSize(NamedTuple):
     """Windows into which longer sequences are cut: bases of a window, and bases that two windows share."""

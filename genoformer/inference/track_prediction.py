@@ -1,4 +1,4 @@
-"""predict_tracks(): intervals -> windows on a lattice -> batches -> the middle bins of each -> sink."""
+"""predict_tracks(): intervals -> windows on a grid -> batches -> the middle bins of each -> sink."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ TrackParts = tuple[TrackPart, ...]  # of the heads of each bin size, as `size_gr
 
 @dataclass(frozen=True)
 class TrackWindows:
-    """Windows on a lattice, one for each cell that the intervals overlap; a cell is the middle bins of a window.
+    """Windows on a grid, one for each cell that the intervals overlap; a cell is the middle bins of a window.
 
     intervals: contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions` returns them.
     part_size: windows in a part; None: chosen for their length, and a whole number of batches.
@@ -212,7 +212,7 @@ def predict_tracks(
     """Predict some tracks of a head for all bins that overlap the intervals, and write them to a sink in order.
 
     Bins begin at multiples of the bin size from the contig's first base; the first and the last bin of an interval are cut to
-    it, and so is a contig's last. Windows overlap: the middle bins of each are kept (`kept_bins`), and they lie on a lattice,
+    it, and so is a contig's last. Windows overlap: the middle bins of each are kept (`kept_bins`), and they lie on a grid,
     so the value of a bin does not depend on the other requested intervals. Beyond the ends of a contig the model reads N.
 
     intervals: contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions` returns them.
@@ -277,7 +277,7 @@ def windows_at_once(length: int, *, on_cpu: bool, batch_size: int | None) -> int
 
 
 def lattice_cells(length: int, head: Head, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
-    """Return the sorted, unique numbers of lattice cells that the intervals overlap; a cell is the kept bins of a window."""
+    """Return the sorted, unique numbers of grid cells that the intervals overlap; a cell is the kept bins of a window."""
     width = kept_bins(length, head) * head.bin_size
     return {
         chrom: np.unique(np.concatenate([np.arange(start // width, -(-end // width)) for start, end in rows.tolist()]))

@@ -100,7 +100,7 @@ def _completeness(attribution: Attribution) -> str:
     if attribution.error is None:
         return ""
     error = float(attribution.error[0])
-    return f"completeness error {error:.1%}" + ("; use more steps" if error > MAX_ERROR else "")
+    return f"completeness error {100 * error:.1f} %" + ("; use more steps" if error > MAX_ERROR else "")
 
 
 def _median_completeness(results: Sequence[Attribution]) -> Result:
@@ -108,6 +108,6 @@ def _median_completeness(results: Sequence[Attribution]) -> Result:
     errors = [attribution.error for attribution in results if attribution.error is not None]
     if not errors:
         return Result()
-    values = np.concatenate(errors)
-    remedy = "; use more steps" if values.max() > MAX_ERROR else ""
-    return Result(notes=(f"completeness error: median {np.median(values):.2%}, maximum {values.max():.2%}{remedy}",))
+    values = 100 * np.concatenate(errors)
+    remedy = "; use more steps" if values.max() > 100 * MAX_ERROR else ""
+    return Result(notes=(f"completeness error: median {np.median(values):.2f} %, maximum {values.max():.2f} %{remedy}",))

@@ -8,6 +8,7 @@ import numpy as np
 
 from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.variants import Align, Alleles, Variant, place_alleles
+from genoformer.genome.wording import without_empty_items
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation.attribution import attributions
 from genoformer.interpretation.explanation import AlleleTracks, Printed, VariantExplanation, allele_locus, difference
@@ -64,7 +65,7 @@ def _allele_tracks(scorer: TrackScorer, compared: Compared, track: int, bins: tu
 def _track_name(scorer: TrackScorer, track: int) -> str:
     """Return the description of a track; its identifier without one."""
     about = scorer.layout.outputs.descriptions
-    return (about[track] if about is not None else "") or scorer.layout.names[track]
+    return without_empty_items(about[track] if about is not None else "") or scorer.layout.names[track]
 
 
 class _Drawn(NamedTuple):
@@ -151,7 +152,9 @@ def _describe_score(scorer: TrackScorer, variant: Variant, compared: Compared, p
         parts.append(f"shift {settings.shifts[0]:+d}")
     if len(scorer.models) > 1:
         parts.append(f"mean of {len(scorer.models)} models")
-    window = f"{compared.job.chrom}:{compared.job.start + 1:,}-{compared.job.start + scorer.window:,}"
+    start, end, size = compared.job.start, compared.job.start + scorer.window, scorer.genome.contigs[compared.job.chrom]
+    window = f"{compared.job.chrom}:{max(start, 0) + 1:,}-{min(end, size):,}"
+    parts += ["N beyond the contig"] if start < 0 or end > size else []
     total = float(compared.ref[drawn.track].sum())
     remark = difference(printed, drawn.value, total) if printed and is_printed else ""
     return f"{value} over {score.input.bins} of the window {window} ({', '.join(parts)}).{remark}"

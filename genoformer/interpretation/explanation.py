@@ -59,25 +59,49 @@ class VariantExplanation(NamedTuple):
     windows: tuple[AlleleTracks, ...] = ()  # the scored track and others with a large score, in the whole window
 
     def plot(self, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
-        """Draw the logos of REF and ALT, in the two axes of the caller or of a new figure."""
-        alleles, start = self.locus.alleles, self.locus.start
+        """Draw the logos of REF and ALT, in the last two axes of the caller or of a new figure.
+
+        A track model has two more above them: the scored track of both alleles, and ALT - REF. Two axes have the logos alone.
+        """
+        panels = list(axes) if axes is not None else plots.shown_panels(*self._size)
+        self._draw(panels)
+        return panels
+
+    @property
+    def _size(self) -> tuple[float, float, tuple[float, ...]]:
+        """Width and height in inches of a figure, and the relative heights of its panels."""
+        return (plots.PAGE, 5.2, (1.2, 0.8, 1.15, 1.15)) if self.tracks is not None else (plots.PAGE, 3.2, (1, 1))
+
+    def _draw(self, panels: Sequence[Axes]) -> None:
+        alleles, start, tracks = self.locus.alleles, self.locus.start, self.tracks
         assert alleles is not None
-        both = list(axes) if axes is not None else plots.shown_panels(plots.PAGE, 3.2, (1, 1))
+        above, both = panels[:-2], panels[-2:]
+        if tracks is not None and above:
+            at = start + alleles.ref_start
+            sides = tracks.edges, tracks.ref, tracks.alt
+            plots.allele_tracks(above, *sides, label=tracks.label, chrom=self.locus.chrom, at=at)
         changed, of_alt = (alleles.ref_start, alleles.ref_length, alleles.alt_length), alleles.alt_start
         plots.allele_logos(both, self.ref, self.alt, first=start + 1, changed=changed, label=self.label)
         plots.allele_coordinates(both, start + 1, len(self.alt), changed, self.locus.chrom, alt_start=of_alt)
-        return both
 
     def __repr__(self) -> str:
         return f"VariantExplanation({self.locus.name}, {self.label}: {len(self.ref)} bases)"
 
+    def _repr_html_(self) -> str:
+        width, height, heights = self._size
+        return plots.as_html(f"{self!r}. {self.meaning}", self._draw, (width, height), heights)
+
     @property
     def shown(self) -> tuple[str, str]:
-        """REF and ALT as the sequences spell them; the length of an allele of more than 12 bases."""
+        """REF and ALT as the sequences spell them; the length of an allele of more than 12 bases.
+
+        If one has no bases, both have the base before it, as in a VCF.
+        """
         assert self.locus.alleles is not None
         alleles = self.locus.alleles
-        ref = decode(alleles.ref[max(alleles.ref_start, 0) : alleles.ref_start + alleles.ref_length])
-        alt = decode(alleles.alt[max(alleles.alt_start, 0) : alleles.alt_start + alleles.alt_length])
+        lead = int(0 in (alleles.ref_length, alleles.alt_length))
+        ref = decode(alleles.ref[max(alleles.ref_start - lead, 0) : alleles.ref_start + alleles.ref_length])
+        alt = decode(alleles.alt[max(alleles.alt_start - lead, 0) : alleles.alt_start + alleles.alt_length])
         first, second = (text if len(text) <= 12 else f"{len(text)} bases" for text in (ref, alt))
         return first, second
 

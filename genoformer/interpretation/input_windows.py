@@ -99,7 +99,7 @@ def targets_of_loci(
 ) -> list[AttributionTarget]:
     """Return the target of each locus: over all bins that the model predicts, or over some of them.
 
-    bins: "region", the bins that a locus touches, or a place such as chr20:1,050,001-1,050,200, the bins that it touches.
+    bins: "region", the bins that a locus touches, or an interval such as chr20:1,050,001-1,050,200, the bins that it touches.
     gene: the name of a gene of the session, whose exons cover the bins by more than half.
     Raises OptionError for both or for a model without bins, and ConfigError for a locus in whose window none of them is.
     """

@@ -137,6 +137,6 @@ def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], d
     if not found.n_sampled or found.share < _MUCH:
         return None
     return (
-        f"{found.share:.0%} of the {model.training_sketch.k}-mers of {data_name} were in the training data of "
+        f"{100 * found.share:.0f} % of the {model.training_sketch.k}-mers of {data_name} were in the training data of "
         f"{name} (of {found.n_sampled:,} sampled); its predictions for them do not show how well it predicts new sequence."
     )

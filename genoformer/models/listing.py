@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def list_models() -> pd.DataFrame:
-    """Return the models by name: bundled ("ships"), downloaded ("here") or to download, with licence and size in bytes."""
+    """Return the models by name: "bundled", "downloaded" or "to download" as state, with licence and size in bytes."""
     table = table_of("models", {name: (folder, card_title(folder)) for name, folder in shipped().items()})
     table.loc[table["state"] == BUNDLED, "licence"] = BUNDLED_LICENCE
     table["use"] = table["use"].fillna(table["name"].map(dict(models_here())))

@@ -51,7 +51,7 @@ def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> int:
 
 
 def merge_adapters(layers: nn.Module) -> None:
-    """Add all adapters into the weights that they adapt, and remove them: the same function without adapters."""
+    """Merge the adapters into the weights that they adapt, and remove them: the function stays the same."""
     for name, adapter in list(layers.named_modules()):
         if isinstance(adapter, LowRank):
             with torch.no_grad():

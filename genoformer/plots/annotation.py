@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FEW = 3  # overlaps below which a cell is pale
+_STRONG = 3  # log2 of a fold at which the colour scale of traits ends
 _TWENTY = (  # matplotlib's tab20
     "#1F77B4",
     "#AEC7E8",
@@ -94,8 +95,9 @@ def over_controls(
     """Draw a row for each name on a log2 axis: the observed fold in red, and behind it a box of the controls.
 
     folds [A] and controls [A][R] are relative to the expected value. intervals: bounds of the folds [A, 2], drawn as lines.
-    The box is the middle half of the controls, its whiskers 2.5 to 97.5 %. What is 0, or beyond the axis, is an arrowhead at
-    its end. notes: columns of text to the right of the axis, heading -> text of each row.
+    The box is the middle half of the controls, its whiskers 2.5 to 97.5 %. A fold that is 0, or beyond the axis, is an
+    arrowhead at its end, and an interval that leaves the axis a small one. notes: columns of text to the right of the axis,
+    heading -> text of each row.
     """
     observed = np.asarray(folds, dtype=float)
     bounds = None if intervals is None else np.asarray(intervals, dtype=float)
@@ -107,7 +109,11 @@ def over_controls(
         ax.barh(y, three - quarter, left=quarter, height=0.56, color="#E3E3E3", edgecolor=GREY, lw=0.8, zorder=2)
         ax.plot([middle, middle], [y - 0.28, y + 0.28], color=GREY, lw=1.6, zorder=3)
     if bounds is not None:
-        ax.hlines(rows, *np.clip(np.nan_to_num(bounds, nan=1.0, posinf=high), low, high).T, color=RED, lw=1.4, zorder=4)
+        ends = np.nan_to_num(bounds, nan=1.0, posinf=np.inf)
+        ax.hlines(rows, *np.clip(ends, low, high).T, color=RED, lw=1.4, zorder=4)
+        small: dict[str, Any] = {"color": RED, "s": 14, "zorder": 4, "clip_on": False, "linewidths": 0}
+        for marker, end, beyond in (("<", low, ends[:, 0] < low), (">", high, ends[:, 1] > high)):
+            ax.scatter([end] * int(beyond.sum()), rows[beyond], marker=marker, **small)
     inside = (observed >= low) & (observed <= high)
     ax.scatter(observed[inside], rows[inside], color=RED, s=30, zorder=5, clip_on=False, label="observed")
     for marker, end, beyond in (("<", low, observed < low), (">", high, observed > high)):
@@ -157,7 +163,8 @@ def trait_matrix(
 ) -> Axes:
     """Draw traits by annotations, [T, A]: colour is log2 of observed / expected, text is overlaps, marked cells have a frame.
 
-    fold is NaN if nothing is expected. Cells without overlaps are white; cells with fewer than 3 overlaps are pale.
+    fold is NaN if nothing is expected. Pointed ends of the colour scale show that there are folds beyond. Cells without
+    overlaps are white; cells with fewer than 3 overlaps are pale.
     """
     from matplotlib.colors import TwoSlopeNorm
     from matplotlib.patches import Rectangle
@@ -165,8 +172,11 @@ def trait_matrix(
     n, framed = np.asarray(overlaps), np.asarray(marked, dtype=bool)
     with np.errstate(divide="ignore", invalid="ignore"):
         shade = np.log2(np.asarray(fold, dtype=float))
-    shade = np.where(n > 0, np.clip(shade, -3, 3), np.nan)
-    image = ax.imshow(shade, cmap="RdBu_r", norm=TwoSlopeNorm(0, -3, 3), aspect="auto")
+    shade = np.where(n > 0, shade, np.nan)
+    ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    beyond = ends[bool((shade < -_STRONG).any()), bool((shade > _STRONG).any())]
+    shade = np.clip(shade, -_STRONG, _STRONG)
+    image = ax.imshow(shade, cmap="RdBu_r", norm=TwoSlopeNorm(0, -_STRONG, _STRONG), aspect="auto")
     image.set_alpha(np.where(n >= _FEW, 1.0, 0.35))
     for y, x in np.ndindex(n.shape):
         if n[y, x]:
@@ -185,7 +195,7 @@ def trait_matrix(
     ax.set_xticks(np.arange(len(columns)), columns, rotation=90, fontsize="small")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02, aspect=14, shrink=min(1.0, 14 / len(rows)))
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02, aspect=14, shrink=min(1.0, 14 / len(rows)), extend=beyond)
     bar.set_label("log2 observed / expected")
     return ax
 

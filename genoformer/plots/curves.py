@@ -59,7 +59,10 @@ def loss_with_trend(ax: Axes, x: ArrayLike, y: ArrayLike, *, ylabel: str, points
         ax.plot(steps, running_mean(values, half), color=BLUE, lw=1.8)
         low, high = values.min(), np.quantile(values, 0.995)  # the first steps would compress the rest of the curve
         if high > low:
-            ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
+            ax.set_ylim(low - 0.05 * (high - low), top := high + 0.1 * (high - low))
+            if n_above := int((values > top).sum()):
+                of = f"{n_above:,} value{'s' if n_above > 1 else ''} above the axis"
+                ax.text(0.99, 0.99, of, transform=ax.transAxes, ha="right", va="top", fontsize="x-small", color=GREY)
     ax.set_ylabel(ylabel)
     ax.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
     return plain(ax)

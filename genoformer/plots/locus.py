@@ -254,8 +254,13 @@ def attention_map(
     return ax
 
 
-def contact_map(ax: Axes, edges: ArrayLike, values: ArrayLike, *, label: str = "", chrom: str = "") -> Axes:
-    """Draw contacts of consecutive bins, [n, n], with the edges [n + 1] on both axes; the scale is symmetric around 0."""
+def contact_map(
+    ax: Axes, edges: ArrayLike, values: ArrayLike, *, label: str = "", chrom: str = "", unit: str = "contacts"
+) -> Axes:
+    """Draw contacts of consecutive bins, [n, n], with the edges [n + 1] on both axes; the scale is symmetric around 0.
+
+    unit: label of the colour scale.
+    """
     bins, matrix = np.asarray(edges, dtype=float), np.asarray(values, dtype=float)
     top = float(np.abs(matrix).max(initial=0)) or 1.0
     image = ax.pcolormesh(bins, bins, matrix, cmap="RdBu_r", vmin=-top, vmax=top, rasterized=True)
@@ -265,6 +270,7 @@ def contact_map(ax: Axes, edges: ArrayLike, values: ArrayLike, *, label: str = "
     ax.set_yticks([])
     ax.tick_params(labelsize="x-small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
+    bar.set_label(unit, fontsize="x-small")
     bar.ax.tick_params(labelsize="x-small")
     return ax
 

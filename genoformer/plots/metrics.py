@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FEW = 5  # minimum number of cases for a meaningful fraction
+_ROOM = 0.25  # of the width of a histogram, on either side, for values beyond the middle 99.8 %
 
 
 def roc(ax: Axes, truth: ArrayLike, score: ArrayLike, *, label: str) -> Axes:
@@ -152,6 +153,7 @@ def comparison(
         text = f"{value:.3f}" if np.isfinite(value) else "not defined"
         if np.isfinite(low) and high > low:
             text += f" [{low:.3f}, {high:.3f}]"
+        text = text.replace("-", "\N{MINUS SIGN}")
         ax.annotate(
             text, (1, y), (6, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points", va="center", fontsize="small"
         )
@@ -212,10 +214,18 @@ def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str
 
 
 def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bins: int = 40) -> Axes:
-    """Draw the histograms of two groups as fractions over common bins; each label has its n."""
+    """Draw the histograms of two groups as fractions over common bins; each label has its n.
+
+    Values far beyond the middle 99.8 % are counted in the bars at the ends, and the x label has their number.
+    """
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
     everything = np.concatenate(list(arrays.values()))
     low, high = np.quantile(everything, [0.001, 0.999])
+    room = _ROOM * (high - low)
+    low, high = max(low - room, everything.min()), min(high + room, everything.max())
+    n_beyond = int(((everything < low) | (everything > high)).sum())
+    if n_beyond:
+        xlabel = f"{xlabel}; end bars: {n_beyond:,} beyond"
     edges = np.linspace(low, high, bins).tolist()
     for (name, values), colour in zip(arrays.items(), (ORANGE, BLUE), strict=True):
         weights = np.full(len(values), 1 / len(values))

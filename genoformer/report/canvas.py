@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from genoformer.genome.codes import Codes, decode
 from genoformer.genome.genes import VisibleAnnotation
+from genoformer.genome.variants import Alleles
 from genoformer.genome.wording import without_empty_items
 from genoformer.interpretation.explanation import AlleleTracks, VariantExplanation
 from genoformer.tables import rounded
@@ -63,8 +64,10 @@ class TrackRow(NamedTuple):
         return piece | {name: packed(values) for name, values in means.items()}
 
     def text(self) -> str:
-        at = self._place(int(np.argmax(self.ref)))
-        text = f"{self.label} ({self.unit}): the reference is at most {rounded(float(self.ref.max()))}, at {at}"
+        if not np.isfinite(self.ref).any():
+            return f"{self.label} ({self.unit}): no bin has a value."
+        at = self._place(int(np.nanargmax(self.ref)))
+        text = f"{self.label} ({self.unit}): the reference is at most {rounded(float(np.nanmax(self.ref)))}, at {at}"
         if self.alt is None:
             return f"{text}."
         change = np.asarray(self.alt, dtype=float) - self.ref
@@ -77,6 +80,26 @@ class TrackRow(NamedTuple):
         return f"{self.start + i * self.bin_size + 1:,}"
 
 
+class Change(NamedTuple):
+    """Alleles in the row of ALT: index of REF, lengths of REF and ALT, and index of ALT."""
+
+    ref_start: int
+    n_ref: int
+    n_alt: int
+    alt_start: int
+
+    @classmethod
+    def of_alleles(cls, alleles: Alleles) -> Change:
+        """Return the change of an insertion or deletion; an allele without bases gets the base before it.
+
+        >>> Change.of_alleles(Alleles(np.zeros(9), np.zeros(9), 4, 2, 0, 3))
+        Change(ref_start=3, n_ref=1, n_alt=4, alt_start=1)
+        """
+        lead = int(not alleles.ref_length and min(alleles.ref_start, alleles.alt_start) > 0)
+        starts = alleles.ref_start - lead, alleles.alt_start - lead
+        return cls(starts[0], alleles.ref_length + lead, alleles.alt_length + lead, starts[1])
+
+
 class BasesRow(NamedTuple):
     """A number for each base of a sequence, drawn as letters."""
 
@@ -85,7 +108,7 @@ class BasesRow(NamedTuple):
     start: int  # of the first base on the contig
     codes: Codes  # [L]
     values: NDArray[np.floating]  # [L]
-    change: tuple[int, int, int] | None = None  # of ALT: index of the variant, and lengths of REF and ALT
+    change: Change | None = None  # of ALT
     scale: str = ""  # rows with the same word have one scale, so that alleles can be compared
 
     def data(self) -> dict[str, Any]:

@@ -268,15 +268,16 @@ const canvasRows = (() => {
     };
   }
 
-  // Places of the letters of a row: those of an insertion share the width of REF, after a deletion there is a gap.
+  // Places of the letters of a row: those of an insertion share the width of REF, after a deletion there is a gap. ALT may
+  // begin at another index (altAt) than REF; the bases around it stay at their positions of the reference.
   function places(row) {
-    const [at, nRef, nAlt] = row.change || [0, 0, 0];
+    const [at, nRef, nAlt, altAt] = row.change || [0, 0, 0, 0];
     const wide = nAlt > nRef && nRef ? nRef / nAlt : 1;
     const positions = [];
     for (let i = 0; i < row.text.length; i += 1) {
-      if (i < at) positions.push([i, 1]);
-      else if (i < at + nAlt) positions.push([at + (i - at) * wide, wide]);
-      else positions.push([i - nAlt + nRef, 1]);
+      if (i < altAt) positions.push([at - altAt + i, 1]);
+      else if (i < altAt + nAlt) positions.push([at + (i - altAt) * wide, wide]);
+      else positions.push([at + nRef + i - altAt - nAlt, 1]);
     }
     return positions.map(([x, width]) => [row.start + x, row.start + x + width]);
   }

@@ -24,6 +24,7 @@ from genoformer.report.cards import Figure
 from genoformer.report.landmarks import Landmarks
 from genoformer.report.remade import remade
 from genoformer.report.scored import FIXED, Scored
+from genoformer.scoring.class_scorer import only_class
 from genoformer.scoring.scores import SCORES
 
 _SAMPLED = 200  # alleles around which the training overlap is measured
@@ -75,9 +76,10 @@ class Drawer:
         return Printed(score, row[len(FIXED) + which], self._output(row, which), self.of.same_models)
 
     def _output(self, row: Sequence[Any], which: int) -> str | None:
-        """Return the track or class of a row's score; None without one."""
+        """Return the track or class of a row's score, or the only class of these models; None without one."""
         names = (self.scored.column_index(word, which) for word in ("TRACK", "CLASS"))
-        return next((row[column] for column in names if column is not None), None)
+        named = next((row[column] for column in names if column is not None), None)
+        return only_class(self.of.scorer) if named is None and self.of.same_models else named
 
     def _described(self, output: str | None) -> str | None:
         """Return the description of a track with its name, such as RNA:liver (ENCFF1); the name alone without one."""

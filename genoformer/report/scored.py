@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,12 +19,14 @@ from genoformer.formats.vcf import Record, open_vcf
 from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.structural import is_symbolic
 from genoformer.genome.variants import Status, allele_status
+from genoformer.genome.wording import counted
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 10_000  # maximum number of alleles of the table; a larger VCF keeps the strongest
+_SHOWN = 20  # rows of a table in a notebook
 FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
 _ANNOTATIONS = 12  # maximum number of INFO keys with their own columns: the most frequent ones
 _LOOKED_AT = 10_000  # number of first records in which INFO keys are counted
@@ -70,6 +73,13 @@ class Scored:
     n_below: int = 0  # alleles with a first score below the noise floor
     n_above: int = 0  # scored alleles that are not below the noise floor
     contig_lengths: Mapping[str, int] = field(default_factory=dict)  # of the header, as far as it has lengths
+
+    def __repr__(self) -> str:
+        names = ", ".join(column.name for column in self.scores if column.numeric)
+        return f"Scored({counted(self.n_alleles, 'allele')}, {len(self.rows):,} in the table; scores {names})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.to_frame().head(_SHOWN).to_html(index=False)}"
 
     @property
     def columns(self) -> list[Column]:

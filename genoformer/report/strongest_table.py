@@ -76,12 +76,13 @@ class StrongestSink(Sink):
         if not rows:
             return ["no allele has a score"]
         texts = zip(*columns[: len(widths)], strict=True)
-        return [self._caption(len(rows)), *(_GAP.join(map(str.ljust, line, widths)).rstrip() for line in texts)]
+        return [self._caption(len(rows), len(below)), *(_GAP.join(map(str.ljust, line, widths)).rstrip() for line in texts)]
 
-    def _caption(self, n: int) -> str:
+    def _caption(self, n: int, n_below: int) -> str:
         names = [f"|{self.columns[i].name}|" for i in self.ranking]
         by = names[0] + (f"; indels, by {names[1]}, alternate" if len(names) > 1 else "")
-        return f"{n:,} strongest of {self.n_scored:,} scored alleles, by {by}"
+        noise = f"; below the noise floor: {'all' if n_below == n else f'the last {n_below:,}'}" if n_below else ""
+        return f"{n:,} strongest of {self.n_scored:,} scored alleles, by {by}{noise}"
 
 
 class _StrongestWriter(RecordWriter):

@@ -23,6 +23,7 @@ from genoformer.scoring.class_evidence import ClassPredictor, JobEvidence, Plain
 from genoformer.scoring.score_types import Score, ScoreBatch
 from genoformer.scoring.settings import ClassOptions, Scoring
 from genoformer.scoring.track_scores import Noise, Outputs, TrackColumns, TrackScores
+from genoformer.scoring.variant_scorer import VariantScorer
 from genoformer.scoring.windows import Job, Windows
 from genoformer.tasks import Task
 from genoformer.writers import Column, Floats
@@ -237,3 +238,9 @@ def _check_ensemble(models: Sequence[Any], context: int | None) -> None:
             raise ConfigError(
                 f"the models of an ensemble have windows of {lengths[0]:,} and {lengths[1]:,} bases; give one as the context."
             )
+
+
+def only_class(scorer: VariantScorer) -> str | None:
+    """Return the class of a scorer of one class, which its columns do not name, such as the second of two; else None."""
+    names = scorer.layout.names if isinstance(scorer, ClassScorer) else ()
+    return names[0] if len(names) == 1 else None

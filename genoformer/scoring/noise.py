@@ -61,7 +61,7 @@ class NoiseFloor(NamedTuple):
             "on, and a substitution in both windows"
         )
         few = self.n_places < LEAST_PLACES
-        size = "the largest values are" if few else f"{QUANTILE:.0%} of the values lie below"
+        size = "the largest values are" if few else f"{100 * QUANTILE:.0f} % of the values lie below"
         if len(known) > MOST_SHOWN:
             floors = f"the floors of {len(known)} scores, which are in the descriptions of the columns that end in _NOISE"
         else:
@@ -191,8 +191,8 @@ def _meaning(name: str, i: int, floor: NoiseFloor) -> str:
         return f"The noise floor of |{name}| is not known, as no locus of it has a value: none is marked."
     return (
         f"{BELOW}: |{name}| is below the noise floor, {_number(floor.indel[i])} of insertions and deletions and "
-        f"{_number(floor.substitution[i])} of substitutions ({QUANTILE:.0%} of what {floor.n_places} loci without an effect "
-        "give lies below): sign and size may come from where the window begins."
+        f"{_number(floor.substitution[i])} of substitutions ({100 * QUANTILE:.0f} % of what {floor.n_places} loci without "
+        "an effect give lies below): sign and size may come from where the window begins."
     )
 
 

@@ -335,7 +335,7 @@ def _input_notes(job: ScoringJob, checked: Preflight, scorer: VariantScorer) -> 
         have = "has a window" if n == 1 else "have windows"
         notes.append(
             f"unknown bases: of {len(known):,} sampled records, {n:,} {have} of which more than "
-            f"{MUCH_UNKNOWN:.0%} is N or beyond the contig; few windows of the training data were like these."
+            f"{100 * MUCH_UNKNOWN:.0f} % is N or beyond the contig; few windows of the training data were like these."
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""TrackScorer: variants -> windows on a lattice -> tracks of both alleles -> scores of every track.
+"""TrackScorer: variants -> windows on a grid -> tracks of both alleles -> scores of every track.
 
 The position of a window depends only on its variant, not on the other variants or their order.
 """

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, make_folder, sha256_of
 from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
+from genoformer.genome.wording import counted
 from genoformer.simulation import files
 from genoformer.simulation.grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant, thin
 from genoformer.simulation.motifs import attribution
@@ -69,6 +70,10 @@ class World:
     counts: dict[str, int]
     links: list[Link] = field(default_factory=list)  # only with tracks; rows of regulation.tsv
     expressed: list[Expression] = field(default_factory=list)  # only with tracks; rows of expression.tsv
+
+    def __repr__(self) -> str:
+        bases = f"{counted(len(self.lengths), 'contig')} of {sum(self.lengths.values()):,} bases"
+        return f"World({self.folder}: {bases}, {len(self.genes):,} genes, {len(self.records):,} variants)"
 
     @property
     def genome(self) -> Path:

@@ -74,8 +74,8 @@ def pooled(rows: Sequence[BitsRow]) -> BitsRow:
 def write_report(folder: Path, rows: Sequence[BitsRow]) -> None:
     """Write bits_per_base.tsv, a row for each model, and bits_per_base.png, a panel for each contig.
 
-    The table has the bits per base, its standard error and the number of bases, for each contig and for all together. A dot
-    marks a model without a measurement on a contig; its cells under `all` are then dots as well, so that `all` compares models
+    The table has the bits per base, its standard error and the number of bases, for each contig and for all together. A model
+    without a measurement on a contig has empty cells there and under `all`, so that `all` compares models
     on the same bases. With more than four contigs the figure shows all together and the three contigs with most bases.
 
     Raises: ConfigError if there is no row, or if two rows have the same model and contig.

@@ -46,12 +46,12 @@ _chosen: ContextVar[tuple[str, ...]] = ContextVar("loggers of training runs", de
 
 
 @contextmanager
-def logged_to(names: Iterable[str]) -> Iterator[None]:
-    """Log the training runs inside the block to services, by names of SERVICES.
+def logged_to(names: str | Iterable[str]) -> Iterator[None]:
+    """Log the training runs inside the block to services, by names of SERVICES, or by one name.
 
     Raises ConfigError, before any work, for a service whose package is not installed, and for an unknown one.
     """
-    names = tuple(dict.fromkeys(names))
+    names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
     for name in names:
         if name not in SERVICES:
             raise ConfigError(f"logger {name!r} is unknown, expected {' or '.join(SERVICES)}; give one of them.")

@@ -183,7 +183,8 @@ def _figure(output: TrackOutput) -> Iterator[Sink]:
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel().tolist()
     edges = np.append(one.starts, one.starts[-1] + one.bin_size)
     for ax, track, values in zip(axes, output.tracks, one.values, strict=False):
-        plots.contact_map(ax, edges, values, label=track.description or track.identifier, chrom=one.chrom)
+        label = track.description or track.identifier
+        plots.contact_map(ax, edges, values, label=label, chrom=one.chrom, unit="predicted contacts")
     for ax in axes[n:]:
         ax.set_visible(False)
     save_figure(figure, output.path)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browse_worlds import SNV, World
+from browse_worlds import BASES, SNV, World
 
 from genoformer.browse.app import make_app, new_token
 from genoformer.browse.jobs import Jobs
@@ -52,6 +52,8 @@ def test_the_page_and_its_files_are_served(client: Any) -> None:
     assert ".canvas" in client.get(f"/{TOKEN}/browse.css").text
     about = client.get(f"/{TOKEN}/about").json()
     assert (about["kind"], about["attention"], about["example"]) == ("language", True, "chr1:501-600")
+    transition = BASES[550].translate(str.maketrans("ACGT", "GTAC"))
+    assert about["variant"] == f"chr1:551:{BASES[550]}:{transition}"  # in the middle of the region
 
 
 @pytest.mark.parametrize(

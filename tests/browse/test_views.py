@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from browse_worlds import BASES, DELETION, INSERTION, SNV, World
+from small_models import small_classifier
 
 import genoformer as gf
-from genoformer.browse.request import Query
+from genoformer.browse.request import BrowseRequest, Query
 from genoformer.browse.views import View, open_browser
 from genoformer.errors import GenoformerError
+from genoformer.models import registry
 from genoformer.report.canvas import BasesRow, ChangesRow, TrackRow
+from genoformer.tokenizers import BaseTokenizer
 
 
 def view_of(world: World, model: str, query: Query, **options: object) -> View:
@@ -116,6 +121,31 @@ def test_a_fine_tuned_model_has_the_class_of_its_strongest_score(world: World) -
     assert rows_of(view, BasesRow)[-1].label == "Attention (cls) of ALT"
 
 
+def test_the_sentence_on_a_model_of_two_classes_names_the_second(world: World, tmp_path: Path) -> None:
+    registry.save(small_classifier(BaseTokenizer(), classes=("no", "promoter")), tmp_path / "two")
+    with open_browser(BrowseRequest(tmp_path / "two", world.fasta, device="cpu")) as browser:
+        texts = browser.show(Query(SNV)).texts
+    assert " the model predicts promoter " in texts[0]
+
+
+@pytest.mark.parametrize("region", ["chr1:801-1200", "chr1:1901-2000"])
+def test_a_fine_tuned_model_has_its_classes_along_a_region(world: World, region: str) -> None:
+    view = view_of(world, "classes", Query(region, ism=False))
+    rows = rows_of(view, TrackRow)
+    table = gf.predict(world.fasta, region, world.folder / "classes")
+    assert [row.label for row in rows] == [f"probability of class {name}" for name in table.columns[3:]]
+    assert (rows[0].start, rows[0].bin_size) == (table["start"].iloc[0], 20)
+    for row, name in zip(rows, table.columns[3:], strict=True):
+        np.testing.assert_allclose(row.ref, table[name], atol=1e-6)
+    assert view.scene.view == tuple(int(x) for x in (table["start"].iloc[0], table["end"].iloc[-1]))
+
+
+def test_an_insertion_is_named_with_the_base_before_it(world: World) -> None:
+    scene = view_of(world, "classes", Query(INSERTION)).scene
+    assert scene.variant is not None
+    assert re.fullmatch(r"([ACGT])>\1[ACGT]{3}", scene.variant.label)
+
+
 def test_attention_of_a_track_model_is_in_its_bins(world: World) -> None:
     view = view_of(world, "tracks", Query(SNV, attention="cls"))
     row = rows_of(view, TrackRow)[-1]
@@ -130,6 +160,7 @@ def test_attention_of_a_track_model_is_in_its_bins(world: World) -> None:
 def test_variants_of_a_scored_file_are_listed_with_their_scores(world: World) -> None:
     with open_browser(world.request("tracks", scored=world.folder / "s.vcf")) as browser:
         listed = browser.about()["listed"]
+        assert browser.about()["variant"] == listed[0]["place"]
         assert {of["place"] for of in listed} == {SNV, DELETION}
         assert [of["id"] for of in listed if of["place"] == SNV] == ["rs1"]
         view = browser.show(Query(listed[0]["place"]))

@@ -120,7 +120,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         *("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 50, "--controls", 20_000),
         *("-o", tmp_path / "random"),
     )
-    assert "random places" in done.stderr
+    assert "random loci" in done.stderr
     assert (tmp_path / "random" / "enrichment.png").stat().st_size > 1_000
     track = tmp_path / "attention.bw"
     places = np.arange(2_000)

@@ -339,7 +339,7 @@ def test_another_build(world: World, make_vcf: Callable[..., Path], monkeypatch:
     vcf = make_vcf(*SHIFTED, header=("##contig=<ID=chr20,length=64444167>", "##contig=<ID=chr21,length=46709983>"))
     result = score(world, vcf, out=f"out{suffix}")
     agreement = f"{N_BY_CHANCE / 0.4:g} % of 40"
-    assert_refused(result, vcf, f"agrees with genome.fa in {agreement} records", "points to hg38", "or force it")
+    assert_refused(result, vcf, f"agrees with genome.fa in {agreement} records", "points to hg38", "or continue with --force.")
     assert any(agreement in line for line in result.stderr.splitlines()[:-1])  # in the table too
     assert asked == []  # no model ran
     assert names(world.out) == set()

@@ -162,7 +162,7 @@ def test_what_was_trained_on_is_warned_of(made) -> None:
     result = run("evaluate", made / "set/train.tsv", "-m", made / "model")
     assert result.exit_code == 0, result.output
     (warning,) = json.loads(result.stdout)["warnings"]
-    assert warning.startswith("100% of the 31-mers of train.tsv were in the training data of ")
+    assert warning.startswith("100 % of the 31-mers of train.tsv were in the training data of ")
     assert warning in result.stderr
 
 

@@ -46,8 +46,8 @@ def test_info_reads_another_catalog(tmp_path) -> None:
         'files = [{ name = "a.bin", url = "https://example.org/a.bin", about = 6_144 }]\n'
     )
     found = json.loads(run("models", "info", "theirs", "--catalog", catalog).stdout)
-    assert (found["state"], found["licence"]) == (f"to pull: genoformer models pull theirs --catalog {catalog}", "MIT")
-    assert "theirs                to pull       6 kB  A\n" in run("models", "list", "--catalog", catalog).stdout
+    assert (found["state"], found["licence"]) == (f"to download: genoformer models pull theirs --catalog {catalog}", "MIT")
+    assert "theirs                to download      6 kB  A\n" in run("models", "list", "--catalog", catalog).stdout
 
 
 def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from importlib.resources import files
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from commands import run_well
+from genoformer_cli.demo import report_command
 from processes import read_terminal
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
@@ -59,10 +61,23 @@ def test_a_terminal_shows_the_strongest_and_a_pipe_the_vcf(vcf: Path) -> None:
 def test_with_an_output_the_last_line_names_the_files_and_the_next_command(tmp_path: Path) -> None:
     out, page = tmp_path / "my scores.vcf.gz", tmp_path / "my scores.html"
     last = run_well(*SCORE, "-o", out).stderr.splitlines()[-1]
-    assert last == f"wrote {out}, {out}.tbi; next: genoformer report '{out}' -o '{page}'"
+    command = ("genoformer", "report", str(out), "-f", str(SCORE[3]), "-m", "demo", "-o", str(page))
+    assert last == f"wrote {out}, {out}.tbi; next: {shlex.join(command)}"
     assert run_well(*SCORE, "-o", out, "-q").stderr == ""
-    run_well("report", out, "-o", page)
-    assert page.is_file()
+    assert "6 drawn" in run_well(*command[1:]).stderr
+
+
+def test_the_report_of_several_models_has_no_figures_in_the_next_command(tmp_path: Path) -> None:
+    last = run_well(*SCORE, "-m", "mini-human", "--each-model", "-o", tmp_path / "o.vcf").stderr.splitlines()[-1]
+    assert last.endswith(f"next: genoformer report {tmp_path / 'o.vcf'} -o {tmp_path / 'o.html'}")
+
+
+def test_the_demo_ends_with_a_report_that_has_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DEMO.parent)
+    command = "genoformer report out/scored.vcf.gz -f demo/genome.fa.gz -m demo -o report.html"
+    assert report_command(Path("out/scored.vcf.gz")) == command
+    monkeypatch.chdir(tmp_path)
+    assert f"-f {(DEMO / 'genome.fa.gz').resolve()} " in report_command(Path("out/scored.vcf.gz"))
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "parquet"])

@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import spearmanr
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 import genoformer as gf
 from genoformer.errors import ConfigError
 from genoformer.evaluation.truth import Truth
-from genoformer.evaluation.variants import evaluate_variants, read_scores
+from genoformer.evaluation.variants import draw_curves, evaluate_variants, read_scores, write_evaluation
 
 N = 60
 random = np.random.default_rng(1)
@@ -67,6 +68,21 @@ def test_areas_are_scikit_learns() -> None:
     assert metrics["auroc_low"].value == pytest.approx(roc_auc_score(LABELS, -SCORES))
     assert "auroc_low" not in found.metrics["P"]["all"]  # has no sign
     assert not found.means
+
+
+def test_labels_have_roc_curves_and_effects_have_none(tmp_path: Path) -> None:
+    labelled = evaluate_variants({"S": of(SCORES), "P": of(SCORES**2)}, Truth(of(LABELS), {}, binary=True), n_resamplings=20)
+    ax = Figure().add_subplot()
+    draw_curves(ax, labelled)
+    curve = next(line for line in ax.lines if line.get_label() == f"|S|, AUROC {roc_auc_score(LABELS, abs(SCORES)):.3f}")
+    assert auc(*curve.get_xydata().T) == pytest.approx(roc_auc_score(LABELS, abs(SCORES)))
+    assert len(ax.lines) == 3  # two scores, and chance
+    assert ax.get_title(loc="left") == f"n = {N}, {int(LABELS.sum())} positive"
+    write_evaluation(tmp_path, labelled)
+    figures = {"variants.png", "variants.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "roc.png", "roc.svg"} | figures
+    write_evaluation(tmp_path, evaluate_variants({"S": of(SCORES)}, Truth(of(EFFECTS), {}, binary=False), n_resamplings=20))
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json"} | figures
 
 
 def test_what_does_not_match_is_counted_and_missing_scores_are_left_out() -> None:

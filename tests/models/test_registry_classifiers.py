@@ -204,7 +204,7 @@ def test_what_a_model_has_seen_is_said(tmp_path) -> None:
     model = that_saw(tmp_path, SEEN)
     note = folders.training_overlap_note(model, "promoters", SEEN, "test.tsv")
     assert note is not None
-    assert note.startswith("100% of the 31-mers of test.tsv were in the training data of promoters (of 2,")
+    assert note.startswith("100 % of the 31-mers of test.tsv were in the training data of promoters (of 2,")
     half = folders.training_overlap_note(model, "promoters", SEEN[:5] + NEW[:5], "test.tsv")
     assert half is not None
     assert 45 <= int(half.partition("%")[0]) <= 55

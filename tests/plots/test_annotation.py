@@ -37,6 +37,24 @@ def test_folds_lie_over_their_controls_and_what_is_zero_is_an_arrowhead(ax) -> N
     assert [ax.xaxis.get_major_formatter()(x, 0) for x in (0.25, 1, 8)] == ["1/4", "1", "8"]
 
 
+def test_an_interval_that_leaves_the_axis_has_a_small_arrowhead_there(ax) -> None:
+    bounds = [(0.0, 1.9), (1.5, np.inf), (1.5, 1.9)]
+    controls = [np.linspace(0.5, 1.5, 20)] * 3
+    plots.over_controls(ax, ["a", "b", "c"], [1.2, 1.8, 1.7], controls, {}, xlabel="fold", intervals=bounds)
+    low, high = ax.get_xlim()
+    assert drawn(ax)[-3:] == [[[low, 0]], [[high, 1]], [[1.2, 0], [1.8, 1], [1.7, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("fold", "ends"), [([[1, 2]], "neither"), ([[0.01, 2]], "min"), ([[1, 99]], "max"), ([[0.01, np.inf]], "both")]
+)
+def test_the_colours_of_traits_have_pointed_ends_where_folds_lie_beyond(ax, fold, ends: str) -> None:
+    plots.trait_matrix(ax, ["height"], ["liver", "bone"], fold, [[5, 5]], [[False, False]])
+    (image,) = ax.images
+    assert image.colorbar.extend == ends
+    assert abs(image.get_array()).max() <= 3
+
+
 @pytest.mark.parametrize("fold", [0.9, 0.0])
 def test_the_axis_has_room_for_a_factor_of_two_on_either_side(ax, fold) -> None:
     plots.over_controls(ax, ["a"], [fold], [np.full(20, 1.0)], {}, xlabel="fold")

@@ -119,6 +119,35 @@ def test_comparison_stands_in_order_and_says_what_is_not_defined(ax) -> None:
     assert ax.lines[0].get_xydata().tolist() == [[0.6, 1]]
 
 
+def test_a_value_below_zero_has_a_minus_sign(ax) -> None:
+    plots.comparison(ax, {"model": (-0.1, -0.2, 0.1)}, xlabel="r")
+    assert ax.texts[0].get_text() == "−0.100 [−0.200, 0.100]"
+
+
+def heights(ax: Axes) -> list[float]:
+    return [bar.get_height() for bar in ax.patches]
+
+
+def test_histograms_reach_from_the_least_to_the_largest_value(ax) -> None:
+    plots.two_histograms(ax, {"a": [1.0, 2.0, 3.0], "b": [2.0]}, xlabel="LLR (bits)", bins=3)
+    assert heights(ax) == pytest.approx([1 / 3, 2 / 3, 0, 1])
+    assert ax.get_xlabel() == "LLR (bits)"
+    assert (ax.patches[0].get_x(), ax.patches[1].get_x() + ax.patches[1].get_width()) == (1, 3)
+
+
+def test_histograms_count_far_values_in_the_end_bars_and_say_so(ax) -> None:
+    """One value of 2,002 lies far beyond the others, which are 0 and 1."""
+    plots.two_histograms(ax, {"a": [0.0, 1.0] * 1000, "b": [0.5, 1e6]}, xlabel="LLR", bins=3)
+    assert ax.get_xlabel() == "LLR; end bars: 1 beyond"
+    assert heights(ax)[3] == pytest.approx(0.5)
+    assert ax.patches[3].get_x() < 2
+
+
+def test_a_contact_map_has_the_unit_of_its_colours(ax) -> None:
+    plots.contact_map(ax, [0, 10, 20], np.eye(2), label="HFF", chrom="chr1", unit="predicted contacts")
+    assert ax.figure.axes[1].get_ylabel() == "predicted contacts"
+
+
 def test_agreement_says_how_many(ax) -> None:
     plots.agreement(ax, np.arange(1500), np.arange(1500), label="CAGE")
     assert ax.get_title(loc="left") == "CAGE · n = 1,500"

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from commands import assert_refused, run, run_well
 from context_models import NEW, small_contexts
 from genoformer_cli.main import main
-from small_models import small_encoder, small_enformer
+from small_models import small_classifier, small_encoder, small_enformer
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.codes import decode
@@ -190,18 +190,22 @@ def test_annotations_have_columns_of_their_own(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["language", "tracks"])
+@pytest.mark.parametrize("kind", ["language", "tracks", "classes"])
 def test_the_strongest_are_drawn_with_both_alleles(tmp_path: Path, kind: str) -> None:
     sequence = "".join(random.Random(5).choices("ACGT", k=900))
     (tmp_path / "g.fa").write_text(f">chr1\n{sequence}\n")
-    model = small_encoder(BaseTokenizer(), context_length=40) if kind == "language" else small_enformer()
-    registry.save(model, tmp_path / "model")
+    models = {
+        "language": lambda: small_encoder(BaseTokenizer(), context_length=40),
+        "tracks": small_enformer,
+        "classes": lambda: small_classifier(BaseTokenizer(), classes=("no", "promoter")),
+    }
+    registry.save(models[kind](), tmp_path / "model")
     other = "C" if sequence[399] == "A" else "A"
     rows = [f"1\t400\trs1\t{sequence[399]}\t{other}", f"1\t500\t.\t{sequence[499:502]}\t{sequence[499]}"]
     (tmp_path / "v.vcf").write_text("\n".join(["##fileformat=VCFv4.3", HEAD[-1], *(f"{row}\t.\t.\t." for row in rows)]) + "\n")
     common = ["-f", str(tmp_path / "g.fa"), "-m", str(tmp_path / "model")]
-    scores = "COSINE" if kind == "language" else "SAD"
-    more = [] if kind == "language" else ["--head", "human", "--strand", "forward"]
+    scores = {"language": "COSINE", "tracks": "SAD", "classes": "LOGIT"}[kind]
+    more = ["--head", "human", "--strand", "forward"] if kind == "tracks" else []
     done = CliRunner().invoke(
         main, ["score", str(tmp_path / "v.vcf"), *common, "-s", scores, "-o", str(tmp_path / "s.vcf"), *more]
     )
@@ -214,7 +218,8 @@ def test_the_strongest_are_drawn_with_both_alleles(tmp_path: Path, kind: str) ->
     assert f"1:500 {sequence[499:502]}&gt;{sequence[499]}, {scores}" in text
     assert "REF agrees" in text  # the preflight
     assert "did not make these scores" not in text
-    assert ("prediction of each base" if kind == "language" else "the track with the largest SAD") in text
+    texts = {"language": "prediction of each base", "tracks": "the track with the largest SAD"}
+    assert texts.get(kind, " the model predicts promoter ") in text
 
 
 ACTIONS = """<script>

@@ -51,6 +51,8 @@ def test_alleles_below_the_noise_floor_come_last_and_columns_that_do_not_fit_are
     rows = [(5, ".", "A", "C", [[9.0, 0, 0]]), (6, ".", "A", "G", [[-1.0, 1, NAN]])]
     sink = filled([SAD, TRACK, FLAG], rows)
     assert [line.split()[1] for line in sink.lines()[2:]] == ["A>G", "A>C"]
+    assert sink.lines()[0].endswith("by |SAD|; below the noise floor: the last 1")
+    assert filled([SAD, TRACK, FLAG], rows[:1]).lines()[0].endswith("; below the noise floor: all")
     assert sink.lines(60)[1].split() == ["variant", "SAD", "SAD_TRACK", "SAD_NOISE"]  # no column of ids: there are none
     assert sink.lines(30)[1].split() == ["variant", "SAD", "SAD_TRACK"]
     assert sink.lines(1)[1].split() == ["variant"]

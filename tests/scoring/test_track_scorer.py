@@ -515,7 +515,7 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
         for source in (vcf, tmp_path / "more.vcf")
     ]
     assert "unknown bases" not in "\n".join(notes[0])
-    assert "of 7 sampled records, 1 has a window of which more than 10% is N" in "\n".join(notes[1])
+    assert "of 7 sampled records, 1 has a window of which more than 10 % is N" in "\n".join(notes[1])
 
 
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:

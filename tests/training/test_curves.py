@@ -118,6 +118,15 @@ def test_a_long_log_is_smoothed(tmp_path) -> None:
     assert [len(line.get_xdata()) for line in ax.get_lines()] == [400, 400]
 
 
+def test_values_above_the_axis_are_counted() -> None:
+    """Two steps of 400 begin far above the others, whose axis does not reach them."""
+    ax = plots.loss_with_trend(Figure().add_subplot(), np.arange(400), [9.0, 8.0, *np.linspace(1, 0, 398)], ylabel="loss")
+    assert ax.get_ylim()[1] < 2
+    assert [text.get_text() for text in ax.texts] == ["2 values above the axis"]
+    whole = plots.loss_with_trend(Figure().add_subplot(), np.arange(400), np.linspace(1, 0, 400), ylabel="loss")
+    assert not whole.texts
+
+
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [

@@ -145,7 +145,7 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     assert manifest["metrics"]["accuracy"]["value"] == pytest.approx(member.metrics["accuracy"].value, abs=1e-6)
     seen = folders.training_overlap_note(model, "out", read_labelled(data / "train.csv").sequences, "train.csv")
     assert seen is not None
-    assert seen.startswith("100% of the 31-mers of train.csv were in the training data of out")
+    assert seen.startswith("100 % of the 31-mers of train.csv were in the training data of out")
     assert folders.training_overlap_note(model, "out", valid.sequences, "valid.csv") is None
 
 
@@ -460,7 +460,7 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
     weights = second.encoder.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in first.encoder.state_dict().items())
     assert not torch.equal(first.out.weight, second.out.weight)
-    assert any(note.startswith("100% of the 31-mers of the validation data were in the training data") for note in done.notes)
+    assert any(note.startswith("100 % of the 31-mers of the validation data were in the training data") for note in done.notes)
     for name in ("few.csv", "few_valid.csv"):
         assert folders.training_overlap_note(second, "m", read_labelled(data / name).sequences, name) is not None
 
@@ -469,7 +469,7 @@ def test_what_a_start_has_seen_of_the_validation_data_is_said(data, tmp_path) ->
     begun = start(tmp_path / "lm")
     Sketch.from_sequences(read_labelled(data / "few_valid.csv").sequences).save(begun / folders.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
-    assert any(note.startswith("100% of the 31-mers of the validation data") for note in done.notes)
+    assert any(note.startswith("100 % of the 31-mers of the validation data") for note in done.notes)
     again = tuned(tmp_path, data / "few.csv", data / "train.csv", out="new", tables="", starts=[begun])
     assert not any("31-mers of the validation data were" in note for note in again.notes)
 
@@ -629,7 +629,7 @@ def test_what_the_start_has_seen_of_the_training_data_is_said(data, tmp_path) ->
     Sketch.from_sequences(read_labelled(data / "few.csv").sequences, scale=2).save(first / folders.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[first])
     (note,) = [n for n in done.notes if "31-mers of" in n and "in the training data of" in n]
-    assert note.startswith("100% of the 31-mers of the training data were in")
+    assert note.startswith("100 % of the 31-mers of the training data were in")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"files": 3}'])

@@ -11,6 +11,7 @@ import torch
 from commands import assert_refused, run
 from torch import nn
 
+import genoformer as gf
 from genoformer.errors import ConfigError, Stopped
 from genoformer.training import loggers
 from genoformer.training.log import read_log
@@ -91,6 +92,23 @@ def test_a_resumed_run_continues_its_run_at_the_service(service: list[Fake], tmp
     assert [logger.version for logger in service] == ["new-run", "new-run"]
     assert [(logger.status, logger.n_finished) for logger in service] == [("failed", 1), ("success", 1)]
     assert json.loads((tmp_path / "run" / IDS).read_text()) == {"wandb": "new-run"}
+
+
+def test_calls_in_python_log_to_a_service_too(service: list[Fake], tmp_path: Path) -> None:
+    (tmp_path / "g.fa").write_text(f">a\n{'ACGTTGCA' * 50}\n>b\n{'GATTACA' * 20}\n")
+    tables = {
+        "tokenizer": {"tokenizer": "base"},
+        "model": {"width": 8, "n_layers": 1, "n_heads": 1, "ffn_width": 8, "context_length": 32},
+        "training": {"max_steps": 3, "batch_size": 2, "eval_bases": 10, "log_every": 1, "accelerator": "cpu"},
+    }
+    gf.pretrain(tmp_path / "g.fa", tmp_path / "run", config=tables, logger="wandb")
+    (logger,) = service
+    assert [row["step"] for row in logger.rows if "train_loss" in row] == [1, 2, 3]
+    assert (logger.version, logger.status) == ("new-run", "success")
+    for call in (gf.pretrain, gf.finetune):
+        with pytest.raises(ConfigError, match="logger 'comet' is unknown"):
+            call(tmp_path / "g.fa", tmp_path / "other", logger=["comet"])
+        assert not (tmp_path / "other").exists()
 
 
 def test_an_absent_package_and_an_unknown_service_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -324,7 +324,7 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
     model, sequence = registry.load(tmp_path / "model"), Genome(fasta)
     seen = folders.training_overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
     assert seen is not None
-    assert seen.startswith("100%")
+    assert seen.startswith("100 % ")
     held = folders.training_overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
     assert held is None or "too few to estimate" in held  # the chain repeats itself: some k-mers come by chance
 
@@ -475,5 +475,5 @@ def test_what_was_seen_goes_into_the_folder(tmp_path, genome_path) -> None:
     model, genome = registry.load(tmp_path / "model"), Genome(genome_path)
     seen = folders.training_overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
     assert seen is not None
-    assert seen.startswith("100% of the 31-mers of these were in the training data of m")
+    assert seen.startswith("100 % of the 31-mers of these were in the training data of m")
     assert folders.training_overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_well
 
 import genoformer as gf
 from genoformer.errors import ConfigError
+from genoformer.models.transformer.model import EncoderConfig
+from genoformer.training import pretrain
 from genoformer.training.config import PretrainConfig
 from genoformer.training.pretrained import Pretrained
 
@@ -47,6 +50,16 @@ def fasta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tables_are_those_of_the_file_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(TOML)
     assert PretrainConfig.read(tmp_path / "c.toml") == PretrainConfig.read(TABLES)
+
+
+def test_a_run_without_a_configuration_notes_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fasta: Path) -> None:
+    monkeypatch.setattr(pretrain, "pretrain", lambda *_, **__: None)
+    (tmp_path / "c.toml").write_text(TOML)
+    words = ("pretrain", "-f", fasta, "-o", tmp_path / "m")
+    assert "DNABERT-6, 12 layers of 768, for 10,000 steps" in run_well(*words).stderr
+    assert (EncoderConfig(n_vocab=9).n_layers, EncoderConfig(n_vocab=9).width) == (12, 768)
+    for more in (("-c", tmp_path / "c.toml"), ("-m", "demo")):
+        assert "DNABERT" not in run_well(*words, *more).stderr
 
 
 def test_a_run_has_its_log_and_a_figure(tmp_path: Path) -> None:
