@@ -70,11 +70,14 @@ def posteriors_together(
 ) -> Floats:
     """Return log2 P(A, C, G, T) at several bases of each window, which one pass masks together; [B, L] -> [B, m, 4].
 
-    targets: their positions [B, m], so far apart that no token covers two of them. NaN at an N, which is not masked.
+    targets: their positions [B, m], so far apart that no token covers two of them. NaN at an N, which is not masked. A model
+    whose states do not depend on their own tokens reads the window without masks, so that each is given all other bases.
     """
 
     def run(part: slice) -> Tensor:
         masked = _mask_together(model.tokenizer, codes[part], targets[part])
+        if not model.sees_itself:
+            masked = masked._replace(ids=model.tokenizer.encode(codes[part]).ids)
         ids, rows, candidates, valid = (to_device(model, field) for field in masked)
         return base_posteriors(model, ids, rows, candidates, valid, model.keep(ids))
 

@@ -209,7 +209,7 @@ def open_reader(
         return SingleMasks(model, length, both_strands=both_strands)
     if tokenizer is None:
         raise OptionError("stride", "masks tokens, and this model reads none; leave it out.")
-    if not least <= stride <= length // 2:
-        expected = f"expected {least} to {length // 2:,} bases, half of the window"
+    if not (nearest := least if model.sees_itself else 1) <= stride <= length // 2:
+        expected = f"expected {nearest} to {length // 2:,} bases, half of the window"
         raise OptionError("stride", f"is {stride}, {expected}; give one of these.")
     return SeveralMasks(model, length, stride, both_strands=both_strands)

@@ -58,6 +58,7 @@ FAMILIES = {
         },
     ),
     "hybrid": Family("genoformer.models.hybrid.model:Hybrid"),
+    "cloze": Family("genoformer.models.cloze.model:Cloze"),
     "classifier": Family(
         "genoformer.models.heads:SequenceClassifier",
         {

@@ -25,14 +25,14 @@ from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
 from genoformer.training.stage_config import DistilConfig, InDomainConfig
 
-TRANSFORMER, HYBRID = "transformer", "hybrid"  # families that are trained from scratch
+TRANSFORMER, HYBRID, CLOZE = "transformer", "hybrid", "cloze"  # families that are trained from scratch
 
 
 @dataclass(frozen=True)
 class TrainingConfig(LoopConfig):
     """Settings for training a language model; the [training] table."""
 
-    objective: str = "masked"  # or "causal"
+    objective: str = "masked"  # "causal"; "cloze": all bases, by the family of this name
     mask_rate: float = 0.15
     span_tokens: int | None = None  # None takes k; a wider span masks more than one base
     both_strands: bool = True  # half of the windows are reverse-complemented
@@ -75,7 +75,7 @@ class GenomeConfig:
 @cache
 def encoder_names() -> frozenset[str]:
     """Return the names of the fields of [model], for an encoder of tokens."""
-    shapes = (model_class(family).config_type for family in (TRANSFORMER, HYBRID))
+    shapes = (model_class(family).config_type for family in (TRANSFORMER, HYBRID, CLOZE))
     return frozenset({"family", *(entry.name for shape in shapes for entry in fields(shape))})
 
 
@@ -270,16 +270,18 @@ def encoder_family(table: Mapping[str, Any]) -> str:
     ('transformer', 'hybrid')
     """
     family = table.get("family", TRANSFORMER)
-    if family not in [TRANSFORMER, HYBRID, *SHAPES]:
-        raise ConfigError(f"[model]: family = {family!r}; from scratch it is {TRANSFORMER}, {HYBRID}, {', '.join(SHAPES)}.")
-    return HYBRID if family == HYBRID else TRANSFORMER
+    if family not in [TRANSFORMER, HYBRID, CLOZE, *SHAPES]:
+        known = ", ".join([TRANSFORMER, HYBRID, CLOZE, *SHAPES])
+        raise ConfigError(f"[model]: family = {family!r}; from scratch it is {known}.")
+    return family if family in (HYBRID, CLOZE) else TRANSFORMER
 
 
 def encoder_fields(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a [model] table for the configuration of its family.
 
-    `family` is "hybrid", or names a published shape of a transformer (`SHAPES`: "modernbert", "llama", ...), whose fields those
-    of the table override. Raises ConfigError for an unknown family or field, and for n_vocab, which follows from the tokenizer.
+    `family` is "hybrid", "cloze", or a published shape of a transformer (`SHAPES`: "modernbert", "llama", ...), whose fields
+    those of the table override. Raises ConfigError for an unknown family or field, and for n_vocab, which follows from the
+    tokenizer.
 
     >>> encoder_fields({"family": "dnabert2", "width": 32})
     {'position': 'alibi', 'activation': 'geglu', 'up_bias': False, 'width': 32}

@@ -21,7 +21,7 @@ from genoformer.tokenizers import BPETokenizer, Encoding, Tokenizer
 from genoformer.training.config import FinetuneConfig, encoder_for_sequences, make_tokenizer, tokenizer_record
 from genoformer.training.language import Batch, language_model_loss, ready_batch
 from genoformer.training.loop import FitResult, Trainable
-from genoformer.training.objectives import MaskedLM
+from genoformer.training.objectives import ClozeLM, MaskedLM
 from genoformer.training.random_streams import RandomStream
 from genoformer.training.recipe import Finished, training_sketch
 from genoformer.training.stage_config import InDomainConfig
@@ -32,9 +32,9 @@ _SKETCHED = 200_000  # approximate number of training k-mers that a sketch keeps
 class MaskedSequences:
     """Batches of sequences with masked tokens by their number: every sequence once per epoch, in an order of (seed, epoch)."""
 
-    def __init__(self, windows: Sequence[Codes], tokenizer: Tokenizer, plan: InDomainConfig) -> None:
+    def __init__(self, windows: Sequence[Codes], tokenizer: Tokenizer, plan: InDomainConfig, objective: Any) -> None:
         self.windows, self.tokenizer, self.plan = windows, tokenizer, plan
-        self.objective = MaskedLM(tokenizer, plan.mask_rate, plan.span_tokens)
+        self.objective = objective
         self.n_batches = math.ceil(len(windows) / plan.batch_size)
         self.epoch, self.order = -1, np.empty(0, dtype=np.int64)
 
@@ -52,7 +52,9 @@ class MaskedSequences:
         spans = np.stack([np.zeros_like(ids), is_base.astype(np.int64)], axis=-1)  # which tokens are bases is all that is read
         example = self.objective(Encoding(ids, spans), RandomStream(self.plan.seed, numbers, stream=1))
         keep = np.ones(ids.shape, dtype=np.bool_) if keep is None else keep
-        return ready_batch(self.tokenizer, example, np.ones(ids.shape, dtype=np.float32), keep, few_labels=True)
+        return ready_batch(
+            self.tokenizer, example, np.ones(ids.shape, dtype=np.float32), keep, few_labels=self.objective.label_rate < 1
+        )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.plan.seed, epoch, 7]).permutation(len(self.windows))
@@ -94,7 +96,9 @@ class InDomainRecipe:
 
     @cached_property
     def trainable(self) -> Trainable:
-        batches = MaskedSequences(self.windows, self.model.tokenizer, self.plan)
+        tokenizer, plan = self.model.tokenizer, self.plan
+        masked = MaskedLM(tokenizer, plan.mask_rate, plan.span_tokens)
+        batches = MaskedSequences(self.windows, tokenizer, plan, masked if self.model.sees_itself else ClozeLM(tokenizer))
         loss = partial(language_model_loss, label_rate=batches.objective.label_rate)
         return Trainable(self.model, batches, loss)
 

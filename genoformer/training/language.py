@@ -52,7 +52,7 @@ class LanguageModelBatches:
         weights = np.ones(labels.shape, dtype=np.float32)
         if lower is not None:
             weights -= (1 - self.soft_masked_weight) * _share(lower, encoding.spans)
-            if self.objective.label_rate == 1:  # a causal label is the next token
+            if self.objective.predicts_next:
                 weights[:, :-1] = weights[:, 1:].copy()
         keep = encoding.ids != self.tokenizer.pad_id  # not of inputs, where a random token may be that of padding
         return ready_batch(self.tokenizer, Example(inputs, labels), weights, keep, few_labels=self.objective.label_rate < 1)

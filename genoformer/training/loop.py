@@ -27,6 +27,7 @@ from genoformer.training.lightning import make_trainer, quiet, stopped
 from genoformer.training.log import LOG, Log
 from genoformer.training.loggers import close_loggers, open_loggers
 from genoformer.training.losses import Loss
+from genoformer.training.make_optimizer import make_optimizer
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
 from genoformer.training.strategies import full_state_dict, make_strategy, shard
@@ -192,19 +193,7 @@ class _Training(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         c = self.config
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                decay = c.weight_decay if parameter.ndim >= 2 else 0.0
-                groups.setdefault((decay, self.rates(name)), []).append(parameter)
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": parameters, "weight_decay": decay, "lr": c.learning_rate * rate}
-                for (decay, rate), parameters in groups.items()
-            ],
-            betas=(0.9, c.beta2),
-            eps=c.epsilon,
-        )
+        optimizer = make_optimizer(self.model, c, self.rates)
         rate = partial(rate_at, n_steps=c.max_steps, warmup=c.warmup_fraction, schedule=c.schedule)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

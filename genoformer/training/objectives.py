@@ -1,4 +1,4 @@
-"""Training objectives of language models: ids -> inputs and labels; masked as in DNABERT, or causal."""
+"""Training objectives of language models: ids -> inputs and labels; masked as in DNABERT, causal, or cloze."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.models.token_model import TokenModel
 from genoformer.tokenizers import Encoding, Tokenizer
 
 IGNORED = -100  # torch's cross-entropy ignores these labels
@@ -35,6 +36,8 @@ class MaskedLM:
     tokenizer: Tokenizer
     mask_rate: float = 0.15  # Devlin et al. 2019; DNABERT has 0.141, from p = 0.025 at k = 6
     span_tokens: int | None = None  # None: k, the shortest run that masks a base completely
+
+    predicts_next = False
 
     def __post_init__(self) -> None:
         if not 0 < self.mask_rate < 1:
@@ -76,12 +79,27 @@ class CausalLM:
     tokenizer: Tokenizer
 
     label_rate = 1.0
+    predicts_next = True  # the label of a token is the next one
 
     def __call__(self, encoding: Encoding, uniform: Uniform) -> Example:
         ids = encoding.ids
         labels = np.full_like(ids, IGNORED)
         labels[:, :-1] = np.where(self.tokenizer.names_bases(ids[:, 1:]), ids[:, 1:], IGNORED)
         return Example(ids, labels)
+
+
+@dataclass(frozen=True)
+class ClozeLM:
+    """Prediction of each token from all others, by a model that does not see the token itself (Baevski et al. 2019)."""
+
+    tokenizer: Tokenizer
+
+    label_rate = 1.0
+    predicts_next = False
+
+    def __call__(self, encoding: Encoding, uniform: Uniform) -> Example:
+        ids = encoding.ids
+        return Example(ids, np.where(self.tokenizer.names_bases(ids), ids, IGNORED))
 
 
 def _shifted(marks: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
@@ -96,4 +114,11 @@ def _shifted(marks: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     return moved
 
 
-OBJECTIVES = {"masked": MaskedLM, "causal": CausalLM}
+def objective_of(model: TokenModel) -> str:
+    """Return the name of the objective that a model is trained with."""
+    if model.causal:
+        return "causal"
+    return "masked" if model.sees_itself else "cloze"
+
+
+OBJECTIVES = {"masked": MaskedLM, "causal": CausalLM, "cloze": ClozeLM}

@@ -12,6 +12,7 @@ from genoformer.errors import ConfigError
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
 AUTO = "auto"
 SCHEDULES = ("linear", "cosine")
+OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class OptimizerConfig:
 
     batch_size: int = 32  # windows per process and backward pass; DNABERT: 2,000 in total
     grad_accumulation: int = 1  # backward passes per step
+    optimizer: str = "adamw"  # "muon": for the matrices of the layers (Jordan et al. 2024), with AdamW for all others
     learning_rate: float = 4e-4
+    muon_learning_rate: float = 0.02  # of the matrices that Muon steps
     warmup_fraction: float = 0.05  # fraction of the steps with a rising rate; it then falls to 0
     schedule: str = "linear"  # fall of the learning rate after the warm-up; "cosine": Loshchilov and Hutter 2017
     weight_decay: float = 0.01  # not on biases and norms
@@ -46,6 +49,12 @@ class OptimizerConfig:
             raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}, {AUTO}.")
         if self.schedule not in SCHEDULES:
             raise ConfigError(f"schedule = {self.schedule!r}: allowed are {', '.join(SCHEDULES)}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(f"optimizer = {self.optimizer!r}: allowed are {', '.join(OPTIMIZERS)}.")
+        if self.muon_learning_rate <= 0:
+            raise ConfigError(f"muon_learning_rate = {self.muon_learning_rate}: give a number above 0, such as 0.02.")
+        if self.optimizer == "muon" and self.strategy == "fsdp":
+            raise ConfigError("optimizer = 'muon' with strategy fsdp: Muon needs whole matrices; set strategy to auto or ddp.")
         if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.max_grad_norm <= 0 or self.workers < 0:
             raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and max_grad_norm be above 0.")
         if not 0 <= self.warmup_fraction < 1 or self.learning_rate <= 0:

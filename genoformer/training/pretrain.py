@@ -21,6 +21,7 @@ from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
 from genoformer.training.bits_per_base import VALIDATION_BASES, queried_bases, true_base_bits, why_no_bits
 from genoformer.training.config import (
+    CLOZE,
     TRANSFORMER,
     PretrainConfig,
     encoder_family,
@@ -33,7 +34,7 @@ from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import FitResult, Trainable
-from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
+from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM, objective_of
 from genoformer.training.optimizer import windows_per_step
 from genoformer.training.recipe import Finished, Run, load_start, run_recipe, start_record, training_sketch
 from genoformer.training.windows import RandomWindows, iter_unmasked
@@ -181,17 +182,25 @@ def _checked_shape(config: PretrainConfig, begun: TokenModel | None, start: str 
     """Return the fields of [model]; raise ConfigError if they or the objective do not fit the start model."""
     if begun and (config.model or config.tokenizer != PretrainConfig().tokenizer):
         raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [model] and [tokenizer].")
-    if begun and begun.causal != (config.training.objective == "causal"):
-        kind = "causal" if begun.causal else "masked"
+    if begun and objective_of(begun) != config.training.objective:
+        kind = objective_of(begun)
         raise ConfigError(f'{start} is a {kind} model; set objective = "{kind}" in [training].')
     if begun and not begun.predicts_tokens:
         raise ConfigError(f"{start} has no head that predicts tokens, which pretrain trains; start from a model with one.")
     if set(config.model) & {"n_vocab", "causal"}:
         raise ConfigError("[model]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
-    table, causal = encoder_fields(config.model), config.training.objective == "causal"
-    if causal and encoder_family(config.model) != TRANSFORMER:
+    table, objective, family = encoder_fields(config.model), config.training.objective, encoder_family(config.model)
+    if begun is None and family == CLOZE and objective != "cloze":
+        raise ConfigError(
+            '[model]: a cloze model does not see the base that it predicts; set objective = "cloze" in [training].'
+        )
+    if begun is None and family != CLOZE and objective == "cloze":
+        raise ConfigError(f'objective = "cloze" needs family = "cloze" in [model], found {family!r}; change one of them.')
+    causal = objective == "causal"
+    if causal and family != TRANSFORMER:
         raise ConfigError('[model]: a hybrid model sees both sides of a base; set objective = "masked" in [training].')
     if table.pop("causal", False) and not causal:
-        family = config.model["family"]
-        raise ConfigError(f'[model]: {family} is a causal model; set objective = "causal" in [training], or change family.')
+        raise ConfigError(
+            f'[model]: {config.model["family"]} is a causal model; set objective = "causal" in [training], or change family.'
+        )
     return table

@@ -16,7 +16,7 @@ from genoformer.tokenizers import BaseTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.in_domain import InDomainRecipe, MaskedSequences
 from genoformer.training.log import LOG, read_log
-from genoformer.training.objectives import IGNORED
+from genoformer.training.objectives import IGNORED, MaskedLM
 from genoformer.training.recipe import Run, run_recipe
 from genoformer.training.stage_config import InDomainConfig
 
@@ -36,7 +36,8 @@ def repeats(n: int) -> list[np.ndarray]:
 def test_every_sequence_comes_once_an_epoch_on_either_strand() -> None:
     random = np.random.default_rng(0)
     windows = [random.integers(0, 4, n).astype(np.uint8) for n in random.integers(5, 12, 23)]
-    drawn = MaskedSequences(windows, BaseTokenizer(), InDomainConfig(batch_size=5, mask_rate=0.3))
+    tokenizer = BaseTokenizer()
+    drawn = MaskedSequences(windows, tokenizer, InDomainConfig(batch_size=5), MaskedLM(tokenizer, 0.3))
     forward, backward, masked, n_bases = 0, 0, 0, 0
     for epoch in range(2):
         left = {codes.tobytes(): codes for codes in windows}

@@ -108,6 +108,22 @@ def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None
     assert saved["genomes"][0]["fasta"]["sha256"] == sha256_of(genome_path)
 
 
+def test_a_cloze_model_learns_a_known_source_to_its_entropy(tmp_path, genome_path) -> None:
+    """From all bases at once, with Muon; the saved model has the same bits, and training goes on from it."""
+    config = {
+        "tokenizer": {"tokenizer": "base"},
+        "model": {"family": "cloze", "width": 32, "n_layers": 1, "n_heads": 2, "ffn_width": 64, "context_length": 48},
+        "training": {"max_steps": 70, "batch_size": 16, "learning_rate": 5e-3, "objective": "cloze", "optimizer": "muon"},
+        "genome": {"fasta": str(genome_path)},
+    }
+    manifest = pretrain(PretrainConfig.read(config), tmp_path / "model")
+    assert manifest is not None
+    assert manifest["notes"] == []
+    assert manifest["metrics"]["valid_bits_per_base"] == pytest.approx(hidden_entropy(), abs=0.08)
+    longer = {"training": {**config["training"], "max_steps": 2}, "genome": config["genome"]}
+    assert pretrain(PretrainConfig.read(longer), tmp_path / "more", start=tmp_path / "model") is not None
+
+
 def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
     """Two rounds of 60 steps know the source better than the first alone; shape and tokenizer are the model's."""
     run(tmp_path, genome_path, steps=60)
@@ -194,6 +210,12 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
         ("[training]\nwidth = 8\n", r"width is a field of \[model\]; move it there"),
         ("[training]\nmax_steps = 0\n", "at least 1"),
         ('[training]\nobjective = "x"\n', "masked, causal"),
+        ('[training]\nobjective = "cloze"\n', r'objective = "cloze" needs family = "cloze" in \[model\], found .transformer.'),
+        (
+            '[tokenizer]\ntokenizer = "base"\n[model]\nfamily = "cloze"\n',
+            "does not see the base that it predicts; set objective",
+        ),
+        ('[tokenizer]\ntokenizer = "kmer"\n[model]\nfamily = "cloze"\n[training]\nobjective = "cloze"\n', "reads single bases"),
         ("[training\n", "cannot be read as TOML"),
         ("[model]\nlayers = 2\n", "unknown fields layers"),
         ('[tokenizer]\ntokenizer = "words"\n', "blocks, bpe, kmer, base"),
