@@ -26,7 +26,7 @@ class MuonAdamW(torch.optim.Optimizer):
     def _share_groups(self) -> None:
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step of both; closure: computes the loss and its gradients."""
         loss = None
         if closure is not None:
