@@ -15,6 +15,7 @@ from genoformer.datasets.request import MANIFEST
 from genoformer.datasets.track_set import DTYPE, TrackSet, Window, new_track_set, read_tracks
 from genoformer.errors import ConfigError
 from genoformer.files import sha256_of
+from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import join_names
 from genoformer.genome.minhash import Sketch
@@ -39,7 +40,8 @@ Values = NDArray[np.float32]
 class TrackTeacher(NamedTuple):
     """Models whose mean predictions become part of the tracks, with a weight; loss: that of the training on them.
 
-    composition: part of ridge regression on GC and CpG in the mean; the models share the other part evenly.
+    composition: part of ridge regression on composition in the mean; the models share the other part evenly. motifs: of the
+    regression.
     """
 
     models: Sequence[TrackModel]
@@ -47,6 +49,7 @@ class TrackTeacher(NamedTuple):
     loss: str
     both_strands: bool = True
     composition: float = 0.0
+    motifs: Sequence[Matrix] = ()
 
     def mean(self, data: TrackSet, sequences: Iterable[Codes]) -> Iterator[Values]:
         """Yield the mean prediction [K, N] for sequences as long as the windows of a set, on the scale of the loss."""
@@ -56,7 +59,7 @@ class TrackTeacher(NamedTuple):
             for model, copy in zip(self.models, copies, strict=True)
         ]
         to_scale, from_scale = scale_of(self.loss)
-        ridge = CompositionRidge.fit(data, to_scale) if self.composition else None
+        ridge = CompositionRidge.fit(data, to_scale, self.motifs) if self.composition else None
         for codes, *predicted in zip(own, *readers, strict=True):
             mean = np.mean([to_scale(one) for one in predicted], axis=0, dtype=np.float32)
             if ridge is not None:
@@ -159,6 +162,7 @@ def soft_track_set(
         "set": data.manifest.get("files"),
         "sha256": [model.sha256 for model in teacher.models],
         **{name: getattr(teacher, name) for name in ("weight", "loss", "both_strands", "composition")},
+        "motifs": [motif.name for motif in teacher.motifs],
         "unlabelled": unlabelled.record if unlabelled is not None else None,
     }
     if (folder / MANIFEST).is_file() and (before := read_tracks(folder)).manifest.get(RECORD) == record:

@@ -61,7 +61,8 @@ class TrackDistilConfig(DistilConfig):
     epochs: float = 0.0  # of the models that are trained first; 0: those of [tracks]
     contigs: tuple[str, ...] = ()  # of the FASTA, with unlabelled windows; () takes all
     windows: int = 0  # largest number of unlabelled windows, evenly spaced; 0: all that fit between stretches of N
-    composition: float = 0.0  # part of ridge regression on GC and CpG around each bin in the mean of the teachers
+    composition: float = 0.0  # part of ridge regression on GC, CpG and 4-mers around each bin in the mean of the teachers
+    motifs: str = ""  # file of motifs for that regression; the path is relative to the configuration file
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +70,8 @@ class TrackDistilConfig(DistilConfig):
             raise ConfigError("epochs and windows must be at least 0; change the [distil] table.")
         if not 0 <= self.composition < 1:
             raise ConfigError(f"composition = {self.composition}: give a number from 0 up to, not including, 1.")
+        if self.motifs and not self.composition:
+            raise ConfigError("[distil] motifs are for the regression on composition; give composition, such as 0.5, too.")
 
 
 def runs_of_teachers(folder: Path, seed: int, n: int) -> list[tuple[Path, int]]:

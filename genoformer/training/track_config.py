@@ -88,12 +88,13 @@ class TracksConfig:
         shapes = (model_class(family).config_type for family in FROM_SCRATCH)
         of_model = {"family", "preset", *(entry.name for shape in shapes for entry in fields(shape))}
         tables = tables_with(cls, source, "tracks", TrackTuningConfig, changed, of_model)
-        tracks = tables["tracks"]
-        if isinstance(source, Path) and tracks.motifs and "motifs" not in changed:
-            tables["tracks"] = replace(tracks, motifs=str(source.parent / tracks.motifs))
         if tables.get("distil") is not None:
             path = source if isinstance(source, Path) else "config"
             tables["distil"] = TrackDistilConfig(**checked(TrackDistilConfig, tables["distil"], f"{path}, [distil]"))
+        if isinstance(source, Path):
+            for name in ("distil",) if "motifs" in changed else ("tracks", "distil"):
+                if motifs := getattr(tables.get(name), "motifs", ""):
+                    tables[name] = replace(tables[name], motifs=str(source.parent / motifs))
         return cls(**tables)
 
 

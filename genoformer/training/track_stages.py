@@ -10,6 +10,7 @@ from pathlib import Path
 
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, write_text
+from genoformer.formats.motif_files import read_matrices
 from genoformer.genome.contigs import counted
 from genoformer.genome.reference import Genome
 from genoformer.models import folders
@@ -35,6 +36,7 @@ def prepare(
     if plan is None:
         return job
     _check(job, folder)
+    motifs = read_matrices(plan.motifs) if plan.motifs else []
     opened: AbstractContextManager[Genome | None] = Genome(job.fasta) if job.fasta is not None else nullcontext()
     with opened as genome:
         unlabelled = None
@@ -48,7 +50,7 @@ def prepare(
             )
             names = _teachers(job, plan, folder / TEACHERS, progress)
         models = load_teachers(names, job.data)
-        teacher = TrackTeacher(models, plan.weight, tracks.loss, tracks.both_strands, plan.composition)
+        teacher = TrackTeacher(models, plan.weight, tracks.loss, tracks.both_strands, plan.composition, motifs)
         return replace(job, data=soft_track_set(folder / SOFT, job.data, teacher, unlabelled, progress))
 
 

@@ -56,7 +56,7 @@ class Setting:
     distil: dict[str, Any] = field(default_factory=dict)
 
 
-MIXED = {"composition": 0.3}
+MIXED = {"composition": 0.5}
 SETTINGS = {
     "recipe": Setting(),
     "motifs": Setting(motifs=True),
@@ -68,8 +68,8 @@ SETTINGS = {
     "shorter": Setting(tracks={"epochs": 6.0}),
     "student": Setting(teacher="recipe", tracks={"epochs": 4.0}),
     "student-mixed": Setting(teacher="recipe", tracks={"epochs": 4.0}, distil=MIXED),
+    "student-motifs": Setting(teacher="recipe", motifs=True, tracks={"epochs": 4.0}, distil=MIXED),
     "student-motifs-mixed": Setting(teacher="motifs", motifs=True, tracks={"epochs": 4.0}, distil=MIXED),
-    "student-composed-mixed": Setting(teacher="composed", start="composed", tracks={"epochs": 4.0}, distil=MIXED),
 }
 
 
@@ -243,7 +243,7 @@ def trained(data: TrackSet, setting: Setting, seed: int, out: Path, teacher: Pat
         config = replace(config, model={}, tracks=replace(config.tracks, motifs=""))
     job = TrackTrainingJob(data, out, config, start)
     if teacher is not None:
-        distil = TrackDistilConfig(contigs=UNLABELLED, **setting.distil)
+        distil = TrackDistilConfig(contigs=UNLABELLED, motifs=str(motif_file()) if setting.motifs else "", **setting.distil)
         fasta = data_folder() / "hg38" / "hg38.sparse.fa.gz"
         job = replace(job, config=replace(config, distil=distil), teacher=teacher, fasta=fasta)
     train_tracks(job)
@@ -301,10 +301,11 @@ def saved_logs(name: str, data: TrackSet, n_folds: int, fold: int, held_out: Seq
         parts = [saved_logs(part, data, n_folds, fold, held_out) for part in name.split("+")]
         kept = [part for part in parts if part is not None]
         return np.mean(kept, axis=0) if len(kept) == len(parts) else None
-    if name == "ridge":
+    if name in ("ridge", "motif-ridge"):
+        from genoformer.formats.motif_files import read_matrices
         from genoformer.training.composition import CompositionRidge
 
-        ridge = CompositionRidge.fit(without(data, held_out), np.log1p)
+        ridge = CompositionRidge.fit(without(data, held_out), np.log1p, read_matrices(motif_file()) if "motif" in name else ())
         return np.stack([ridge.predict(np.asarray(data.sequence[row]), data) for row in held_out])
     name, _, seed = name.partition(":")
     paths = sorted((CV / name / f"fold-{fold}-of-{n_folds}").glob(f"seed-{seed or '*'}.npy"))

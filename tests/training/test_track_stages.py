@@ -84,6 +84,11 @@ def test_one_command_trains_teachers_and_a_student_and_its_repetition_reuses_the
         (TABLES + "[distil]\nsize = 2\n", {}, r"\[distil\]: unknown fields size; known are weight, members, epochs, contigs"),
         (TABLES + "[distil]\nepochs = -1.0\n", {}, r"epochs and windows must be at least 0; change the \[distil\] table"),
         (TABLES + "[distil]\ncomposition = 1.0\n", {}, r"composition = 1\.0: give a number from 0 up to, not including, 1"),
+        (
+            TABLES + '[distil]\nmotifs = "x.meme"\n',
+            {},
+            r"\[distil\] motifs are for the regression on composition; give composition",
+        ),
         (TABLES, {"distil": "mini-tracks"}, r"mini-tracks predicts tracks that a set of 2 in bins of 8 does not have"),
     ],
 )
