@@ -17,7 +17,7 @@ from genoformer.errors import ConfigError
 from genoformer.files import sha256_of
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes
-from genoformer.genome.contigs import join_names
+from genoformer.genome.contigs import counted, join_names
 from genoformer.genome.minhash import Sketch
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import runs_of_bases
@@ -144,8 +144,8 @@ def unlabelled_windows(genome: Genome, data: TrackSet, plan: TrackDistilConfig) 
             f"{n_fitting:,} without N); give a FASTA with longer sequences, or leave it out."
         )
     left_out = len(windows) - len(kept)
-    note = f"{genome.name}: {len(kept):,} unlabelled windows of {data.length:,} bases" + (
-        f"; {left_out:,} share sequence with validation or test windows, and are left out." if left_out else "."
+    note = f"{genome.name}: {counted(len(kept), 'unlabelled window')} of {data.length:,} bases" + (
+        f"; left out for sequence of validation or test windows: {left_out:,}." if left_out else "."
     )
     return Unlabelled(genome, kept), note
 

@@ -69,6 +69,7 @@ SETTINGS = {
     "student": Setting(teacher="recipe", tracks={"epochs": 4.0}),
     "student-mixed": Setting(teacher="recipe", tracks={"epochs": 4.0}, distil=MIXED),
     "student-motifs": Setting(teacher="recipe", motifs=True, tracks={"epochs": 4.0}, distil=MIXED),
+    "student-longer": Setting(teacher="recipe", motifs=True, tracks={"epochs": 9.0}, distil=MIXED),
     "student-motifs-mixed": Setting(teacher="motifs", motifs=True, tracks={"epochs": 4.0}, distil=MIXED),
 }
 

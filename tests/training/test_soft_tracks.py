@@ -100,9 +100,7 @@ def test_windows_lie_between_stretches_of_n_and_outside_of_the_validation_data(d
     with Genome(path) as genome:
         found, note = unlabelled_windows(genome, data, TrackDistilConfig(contigs=("one", "two")))
         assert [window[:3] for window in found.windows] == [("one", 3, 67), ("one", 35, 99)]
-        assert note == (
-            "genome.fa: 2 unlabelled windows of 64 bases; 1 share sequence with validation or test windows, and are left out."
-        )
+        assert note == ("genome.fa: 2 unlabelled windows of 64 bases; left out for sequence of validation or test windows: 1.")
         assert found.record["windows"] == {"one": 2}
         spread, _ = unlabelled_windows(genome, data, TrackDistilConfig(windows=2))
         assert [window[:2] for window in spread.windows] == [("one", 3), ("three", 64)]
