@@ -24,7 +24,12 @@ from .verbosity import Command, print_note
     help="Kind of target: classes, values or tracks.",
 )
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate on; without it, a tenth of DATA is held out.")
-@shared.genome_of_bed
+@click.option(
+    "-f",
+    "--fasta",
+    type=click.Path(),
+    help="Reference genome (FASTA) of a BED; with --task tracks and [distil], genome of unlabelled windows.",
+)
 @shared.label
 @click.option(
     "--multi-label",
@@ -51,7 +56,7 @@ from .verbosity import Command, print_note
 @click.option(
     "--distil",
     type=shared.MODEL,
-    help="Fine-tuned model, or run of several, whose predictions become part of the labels, by [distil] weight.",
+    help="Trained model, or run of several, whose predictions become part of the labels or tracks, by [distil] weight.",
 )
 @click.option(
     "--tune",
@@ -99,8 +104,9 @@ def finetune(train: str, output: str | None, task: str, plan: bool, as_json: boo
     the sequences trains a model from scratch.
 
     With --task tracks, DATA is a folder written by `genoformer data tracks`, which defines the validation windows. -m is a
-    track model to start from, and the TOML has [tracks] and, from scratch, [model]. The command prints Pearson's r of
-    each group of tracks on the validation windows, over positions and over windows.
+    track model to start from, and the TOML has [tracks], from scratch [model], and [distil] to learn from the mean of
+    several models. The command prints Pearson's r of each group of tracks on the validation windows, over positions and
+    over windows.
 
     \b
     genoformer finetune train.tsv --valid valid.tsv -m mini-human -o promoters
@@ -180,7 +186,7 @@ def _tracks(data: str, output: str | None, options: dict[str, Any], *, as_json: 
         click.echo(plan_tracks(job).text())
         return
     with logged_to(loggers), training_bar(output) as listen:
-        done = train_tracks(job, progress=listen)
+        done = train_tracks(job, progress=listen, on_note=print_note)
     if done is None:  # with several processes, only the first reports
         return
     for note in done.notes:

@@ -1,4 +1,4 @@
-"""Windows of a set with tracks -> tracks that a model predicts for them, in windows of its own length as in `predict`."""
+"""Windows of a set with tracks, or sequences of their length -> tracks that a model predicts, as in `predict`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ def predict_windows(
 
     both_strands: average both strands. A window with more bins than the model predicts at once is read in parts.
     """
+    return predict_sequences(model, data, (data.sequence[row] for row in rows), both_strands=both_strands)
+
+
+def predict_sequences(
+    model: TrackModel, data: TrackSet, sequences: Iterable[Codes], *, both_strands: bool = True
+) -> Iterator[Floats]:
+    """Yield the predicted tracks [K, N] of the middle of sequences [L], which are as long as the windows of a set.
+
+    The rules are those of `predict_windows`.
+    """
     length, bins = model.config.context_length, model.bins_of(model.config.context_length)
     reader = TrackPredictor(model)
     places = sorted({min(place, max(0, data.n_bins - bins.n)) for place in range(0, data.n_bins, bins.n)})
-    for row in rows:
+    for sequence in sequences:
         found = np.empty((len(data.targets), data.n_bins), dtype=np.float32)
         for place in places:
-            codes = crop_padded(data.sequence[row], (data.first_bin + place - bins.first) * data.bin_size, length)[None]
+            codes = crop_padded(sequence, (data.first_bin + place - bins.first) * data.bin_size, length)[None]
             part = reader.both_strands(codes, data.targets.strand_pairs) if both_strands else reader(codes)
             found[:, place : place + bins.n] = part[0, :, : data.n_bins - place]
         yield found

@@ -22,15 +22,13 @@ from genoformer.training.config import FinetuneConfig, TuningConfig
 from genoformer.training.loop import STATE
 from genoformer.training.recipe import refuse_finished
 from genoformer.training.recipes import Recipe, fitting_recipe, recipe_named
-from genoformer.training.stage_config import DistilConfig
+from genoformer.training.stage_config import DistilConfig, TrackDistilConfig
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig
 
 ModelNames = str | Path | Sequence[str | Path]
 _NOT_OF_TRACKS = {
     "valid": "the set names the validation windows",
-    "fasta": "the set holds its sequence",
     "recipe": "recipes are for labelled sequences",
-    "distil": "distillation is for labelled sequences",
     "label": "the tracks are what is predicted",
     "multi_label": "the tracks are what is predicted",
     "seeds": "one model is trained; run it again with another seed",
@@ -46,9 +44,9 @@ class LabelOptions:
 
     config: str | Path | Mapping[str, Any] | None = None  # TOML with [finetune] (from scratch [model] ...), or its tables
     recipe: str | None = None  # name of a bundled configuration, in place of config; `recipes.recipe_names()`
-    distil: str | Path | None = None  # fine-tuned model or run whose predictions become part of the labels
+    distil: str | Path | None = None  # model or run whose predictions become part of the labels, or of the tracks
     valid: str | Path | None = None  # file of labelled sequences; None: a tenth of the training data
-    fasta: str | Path | None = None  # genome of a BED
+    fasta: str | Path | None = None  # genome of a BED, or of the unlabelled windows of [distil] for tracks
     label: str | Sequence[str] | None = None  # label columns; None: all whose name begins with "label"
     multi_label: bool | None = None  # None: inferred from the labels
     seeds: int = 1  # number of models from each start
@@ -160,7 +158,9 @@ class TrackTrainingJob:
     tower and transformer) is reused with a new head; None trains from scratch with [model]. head: name of the new head.
     command: as typed, for the manifest. contexts: the new head predicts the tracks of these contexts, such as cell types, from
     their vectors, and later those of others; context_head: a kind of `models.track_heads.CONTEXT_HEADS`. organism: of the
-    tracks, such as mouse, for AlphaGenome; by default the model's first one.
+    tracks, such as mouse, for AlphaGenome; by default the model's first one. teacher: model, or run of several, whose
+    predictions become part of the tracks; None: those that [distil] trains, if there is that table. fasta: genome with
+    unlabelled windows, whose tracks the teachers predict.
     """
 
     data: TrackSet
@@ -172,6 +172,8 @@ class TrackTrainingJob:
     contexts: ContextTable | None = None
     context_head: str = "linear"
     organism: str = ""
+    teacher: str | Path | None = None
+    fasta: Path | None = None
 
     @classmethod
     def from_names(
@@ -189,7 +191,8 @@ class TrackTrainingJob:
         """Build a job from names, paths and text, as `genoformer finetune --task tracks` takes them.
 
         data: folder of a set of windows. contexts (a table, or its path), context_head, organism: see the class. options:
-        `config`, the path of a TOML or a dict of its tables, and fields of [tracks], which override it; None is the default.
+        `config`, the path of a TOML or a dict of its tables, fields of [tracks], which override it, `distil` (a teacher) and
+        `fasta` (of unlabelled windows); None is the default.
         Raises ConfigError for values that are not allowed and for options of labelled sequences, TypeError for unknown
         options, and the errors of `read_tracks` and `read_contexts`.
         """
@@ -207,6 +210,15 @@ class TrackTrainingJob:
         applicable = {name: value for name, value in options.items() if name not in _NOT_OF_TRACKS}
         named, changed = _split(with_strand(applicable), TrackTuningConfig)
         settings = TracksConfig.read(_config(named.get("config")), **changed)
+        teacher, fasta = named.get("distil"), named.get("fasta")
+        if teacher is not None and settings.distil is None:
+            settings = replace(settings, distil=TrackDistilConfig())
+        if fasta is not None and settings.distil is None:
+            raise OptionError(
+                "fasta",
+                "is not for training on tracks: the set holds its sequence, and only [distil] reads unlabelled windows; "
+                "leave it out, or add [distil].",
+            )
         return cls(
             read_tracks(data),
             Path(folder) if folder is not None else None,
@@ -216,6 +228,8 @@ class TrackTrainingJob:
             contexts=open_contexts(contexts),
             context_head=context_head or "linear",
             organism=organism or "",
+            teacher=teacher,
+            fasta=Path(fasta) if fasta is not None else None,
         )
 
 

@@ -83,6 +83,22 @@ def run_recipe(build: Callable[[], Recipe[R]], run: Run, progress: ProgressCallb
     return finished.report
 
 
+def run_once(build: Callable[[], Recipe[R]], run: Run, progress: ProgressCallback = None, *, kind: str) -> None:
+    """Train the model of a recipe, or keep the one that the folder holds if it was trained with the same settings.
+
+    kind: noun for messages, such as "an encoder". Raises ConfigError for a model with other settings, and as `run_recipe`.
+    """
+    if not (run.folder / "config.json").is_file():
+        run_recipe(build, run, progress)
+        return
+    settings: dict[str, Any] = seeded(build, run.seed).settings
+    manifest = folders.read_manifest(run.folder) or {}
+    if changed := resume.changed_settings({name: manifest.get(name) for name in settings}, settings):
+        raise ConfigError(
+            f"{run.folder} holds {kind} that was trained in another way ({', '.join(changed[:5])} differ); name another folder."
+        )
+
+
 def refuse_finished(folder: Path) -> None:
     """Refuse, with ConfigError, a folder that holds a finished run."""
     if any((folder / name).exists() for name in ("config.json", folders.ENSEMBLE)):

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import counted
-from genoformer.models import folders
 from genoformer.progress import ProgressCallback
 from genoformer.training.classifier_recipe import ClassifierRecipe, MemberResult, TrainingData
 from genoformer.training.in_domain import InDomainRecipe
 from genoformer.training.jobs import FinetuneJob, is_finetuned
-from genoformer.training.recipe import Run, run_recipe, seeded
-from genoformer.training.resume import changed_settings
+from genoformer.training.recipe import Run, run_once, run_recipe, seeded
 from genoformer.training.soft_targets import ask_teacher
+from genoformer.training.stage_config import TEACHERS, runs_of_teachers
 
-PRETRAINED, TEACHERS = "pretrained", "teachers"  # folders of stages in that of the run
-_SEEDS_OF_TEACHERS = 1_000  # between the seeds of members and those of their teachers
+PRETRAINED = "pretrained"  # folder of the encoder in that of the run
 
 
 def prepare(
@@ -71,24 +68,15 @@ def _pretrained(job: FinetuneJob, data: TrainingData, folder: Path, progress: Pr
     def build() -> InDomainRecipe:
         return InDomainRecipe(job.config, data.train.sequences, data.record)
 
-    if not (folder / "config.json").is_file():
-        run_recipe(build, Run(folder, seed, job.command), progress)
-        return folder
-    settings: dict[str, Any] = seeded(build, seed).settings
-    manifest = folders.read_manifest(folder) or {}
-    if changed := changed_settings({name: manifest.get(name) for name in settings}, settings):
-        raise ConfigError(
-            f"{folder} holds an encoder that was trained in another way ({', '.join(changed[:5])} differ); name another folder."
-        )
+    run_once(build, Run(folder, seed, job.command), progress, kind="an encoder")
     return folder
 
 
 def _teachers(job: FinetuneJob, data: TrainingData, folder: Path, progress: ProgressCallback) -> list[Path]:
     """Train the members that teach, or reuse them, and return their folders."""
     assert job.config.distil is not None
-    first, start = job.config.finetune.seed + _SEEDS_OF_TEACHERS, job.starts[0] if job.starts else None
-    members = []
-    for seed in range(first, first + job.config.distil.members):
-        members.append(folder / f"seed-{seed}")
-        train_member(job, data, members[-1], start, seed, progress)
-    return members
+    start = job.starts[0] if job.starts else None
+    runs = runs_of_teachers(folder, job.config.finetune.seed, job.config.distil.members)
+    for member, seed in runs:
+        train_member(job, data, member, start, seed, progress)
+    return [member for member, _ in runs]

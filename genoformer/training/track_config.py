@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from genoformer.config import checked
 from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
 from genoformer.models.alphagenome import config as alphagenome
@@ -19,6 +20,7 @@ from genoformer.models.tuning import TUNE
 from genoformer.training.config import model_fields, tables_with
 from genoformer.training.losses import TRACK_LOSSES
 from genoformer.training.optimizer import EpochsConfig, at_least_one
+from genoformer.training.stage_config import TrackDistilConfig
 from genoformer.training.track_batches import Crop
 
 # Families that are trained from scratch -> their presets, and the function that makes a configuration of one.
@@ -44,6 +46,7 @@ class TrackTuningConfig(EpochsConfig):
     crop_bins: int = 0  # with targets in a training crop; 0: all bins of the window
     context_bins: int = 0  # input-only bins on each side of a crop; 0: as many as the window has
     max_shift: int = 3  # largest shift of a crop in bases; its targets stay
+    motifs: str = ""  # file of motifs, the initial filters of the first convolution; paths are relative to the configuration
     both_strands: bool = True  # train on either strand, average both in validation; exchange strand pairs
     tune: str = "full"  # trained with the head: "last": the last blocks; "norms"; "frozen": nothing; "lora": low-rank adapters
     last_blocks: int = 2
@@ -67,10 +70,14 @@ class TrackTuningConfig(EpochsConfig):
 
 @dataclass(frozen=True)
 class TracksConfig:
-    """Configuration file: [tracks], and to train from scratch [model] with a preset and changes to it."""
+    """Configuration file: [tracks], to train from scratch [model] with a preset and changes to it, and [distil].
+
+    [distil] trains other models on the same data, whose predictions become part of the tracks.
+    """
 
     model: Mapping[str, Any] = field(default_factory=dict)
     tracks: TrackTuningConfig = field(default_factory=TrackTuningConfig)
+    distil: TrackDistilConfig | None = None
 
     @classmethod
     def read(cls, source: Path | Mapping[str, Any] | None, **changed: Any) -> TracksConfig:
@@ -80,7 +87,15 @@ class TracksConfig:
         """
         shapes = (model_class(family).config_type for family in FROM_SCRATCH)
         of_model = {"family", "preset", *(entry.name for shape in shapes for entry in fields(shape))}
-        return cls(**tables_with(cls, source, "tracks", TrackTuningConfig, changed, of_model))
+        tables = tables_with(cls, source, "tracks", TrackTuningConfig, changed, of_model)
+        if tables.get("distil") is not None:
+            path = source if isinstance(source, Path) else "config"
+            tables["distil"] = TrackDistilConfig(**checked(TrackDistilConfig, tables["distil"], f"{path}, [distil]"))
+        if isinstance(source, Path):
+            for name in ("distil",) if "motifs" in changed else ("tracks", "distil"):
+                if motifs := getattr(tables.get(name), "motifs", ""):
+                    tables[name] = replace(tables[name], motifs=str(source.parent / motifs))
+        return cls(**tables)
 
 
 def shape_of(

@@ -16,6 +16,8 @@ from torch import nn
 from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
 from genoformer.evaluation.tracks import TrackFit
+from genoformer.files import sha256_of
+from genoformer.formats.motif_files import read_matrices
 from genoformer.genome.minhash import GENOME_SCALE
 from genoformer.models import registry
 from genoformer.models.base import PredictsTracks
@@ -27,6 +29,7 @@ from genoformer.progress import ProgressCallback
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.loop import FitResult, Monitor, Trainable
 from genoformer.training.losses import track_loss_named
+from genoformer.training.motif_filters import start_at_motifs
 from genoformer.training.recipe import Finished, training_sketch
 from genoformer.training.strategies import full_state_dict
 from genoformer.training.track_batches import TrackBatches, track_loss
@@ -119,9 +122,17 @@ class TrackRecipe:
                 "manifest": data.manifest,
             },
             "model": dict(self.config.model),
-            "tracks": asdict(self.config.tracks),
+            "tracks": asdict(self.config.tracks) | {"motifs": Path(self.config.tracks.motifs).name},
+            **self._motif_record(),
             **self._context_record(),
         }
+
+    def _motif_record(self) -> dict[str, Any]:
+        """Return the record of the file of motifs for the manifest; empty without one."""
+        if not self.config.tracks.motifs:
+            return {}
+        path = Path(self.config.tracks.motifs)
+        return {"motifs": {"name": path.name, "sha256": sha256_of(path)}}
 
     def _context_record(self) -> dict[str, Any]:
         """Return the record of the contexts for the manifest; empty without contexts."""
@@ -194,6 +205,10 @@ def _model(job: TrackTrainingJob, tracking: ContextTracking | None) -> TrackMode
     model: Any = class_of(shape)(shape)
     if tracking is not None:
         model.vectors.copy_(torch.from_numpy(tracking.contexts.vectors))
+    if motifs := job.config.tracks.motifs:
+        if old is not None:
+            raise ConfigError(f"motifs = {Path(motifs).name!r} is for training from scratch; leave them out, or the model.")
+        start_at_motifs(model.trunk_model(), read_matrices(motifs))
     if old is not None:
         origin, old = old.origin, old.trunk_model()
         own = {id(p) for part in old.output_parts() for p in ([part] if isinstance(part, nn.Parameter) else part.parameters())}

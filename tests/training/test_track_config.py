@@ -26,3 +26,14 @@ def test_the_right_tables_are_read(tmp_path) -> None:
     (tmp_path / "tracks.toml").write_text('[model]\nfamily = "borzoi"\n[tracks]\nepochs = 2\n')
     config = TracksConfig.read(tmp_path / "tracks.toml", seed=3)
     assert (config.model, config.tracks.epochs, config.tracks.seed) == ({"family": "borzoi"}, 2, 3)
+
+
+def test_files_of_motifs_lie_next_to_the_configuration(tmp_path) -> None:
+    """A file that is named in a call is relative to the current folder."""
+    text = '[tracks]\nmotifs = "a.meme"\n[distil]\ncomposition = 0.5\nmotifs = "b.meme"\n'
+    (tmp_path / "tracks.toml").write_text(text)
+    config = TracksConfig.read(tmp_path / "tracks.toml")
+    assert config.distil is not None
+    assert (config.tracks.motifs, config.distil.motifs) == (str(tmp_path / "a.meme"), str(tmp_path / "b.meme"))
+    assert TracksConfig.read(tmp_path / "tracks.toml", motifs="c.meme").tracks.motifs == "c.meme"
+    assert TracksConfig.read({"tracks": {"motifs": "d.meme"}}).tracks.motifs == "d.meme"
