@@ -386,7 +386,7 @@ def test_batches_are_masked_windows_of_the_genome() -> None:
     assert not torch.equal(first["labels"], second["labels"])
     causal = next(gf.language_batches(FASTA, tokenizer, 40, batch_size=2, objective="causal"))
     assert torch.equal(causal["labels"][:, 1:39], causal["input_ids"][:, 2:40])
-    with pytest.raises(gf.errors.ConfigError, match="option objective is 'mask', expected masked or causal"):
+    with pytest.raises(gf.errors.ConfigError, match="option objective is 'mask', expected masked, causal or cloze"):
         next(gf.language_batches(FASTA, tokenizer, 40, objective="mask"))
     with pytest.raises(gf.errors.ConfigError, match="has 9000000 bases; choose a shorter window"):
         next(gf.language_batches(FASTA, tokenizer, 9_000_000))

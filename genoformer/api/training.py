@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genoformer.evaluation.scored_variants import ScoredEvaluation
     from genoformer.tokenizers import Tokenizer
     from genoformer.training.finetune import Finetuned
-    from genoformer.training.objectives import CausalLM, MaskedLM
+    from genoformer.training.objectives import CausalLM, ClozeLM, MaskedLM
     from genoformer.training.pretrained import Pretrained
     from genoformer.training.track_recipe import TrainedTracks
 
@@ -77,13 +77,14 @@ def language_batches(
     batch_size: int = 32,
     n_batches: int | None = None,
     contigs: Sequence[str] = (),
-    objective: str | MaskedLM | CausalLM = "masked",
+    objective: str | MaskedLM | CausalLM | ClozeLM = "masked",
     seed: int = 0,
 ) -> Iterator[dict[str, Tensor]]:
     """Yield batches of random windows of a genome for a training loop of your own, as `genoformer pretrain` draws them.
 
     length: bases of a window; windows with many N are left out, and half are reverse-complemented. contigs: by default all.
-    objective: "masked" (15 % of the tokens, in runs that mask whole bases), "causal", or an object of `training.objectives`.
+    objective: "masked" (15 % of the tokens, in runs that mask whole bases), "causal", "cloze" (all, none masked), or an object of
+    `training.objectives`.
     n_batches: None yields batches without end. Batch i depends only on the seed and i.
 
     Each batch has input_ids and labels, int64 [B, T], where -100 is ignored by cross-entropy, and attention_mask, 1 for tokens

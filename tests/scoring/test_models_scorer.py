@@ -181,7 +181,7 @@ def test_the_overlap_with_training_data_is_of_each_model(folder: Path, tmp_path:
             Sketch.from_sequences(seen).save(tmp_path / name / folders.SKETCH)
     words = [word for name in ("none", "some", "all") for word in ("-m", tmp_path / name)]
     stderr = run_well("score", folder / "v.vcf", "-f", folder / "g.fa", *words, *RUN, *more, "-o", tmp_path / "o.vcf").stderr
-    notes = [re.match(r"(\d+)% of the 31-mers .* in the training data of (\S+) ", line) for line in stderr.splitlines()]
+    notes = [re.match(r"(\d+) % of the 31-mers .* in the training data of (\S+) ", line) for line in stderr.splitlines()]
     shares = {note[2]: int(note[1]) for note in notes if note}
     assert shares == {"some": pytest.approx(26, abs=12), "all": 100}
 

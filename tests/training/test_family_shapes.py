@@ -237,7 +237,7 @@ def test_a_hybrid_model_cannot_be_causal(genome: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"family": "bart"}, r"family = 'bart'; from scratch it is transformer, hybrid, bert, dnabert2, .*, qwen3"),
+        ({"family": "bart"}, r"family = 'bart'; from scratch it is transformer, hybrid, cloze, bert, dnabert2, .*, qwen3"),
         ({"family": ["llama"]}, "family = .'llama'."),
         ({"family": "llama", "n_vocab": 3}, "n_vocab follows from the tokenizer"),
         ({"family": "llama", "layers": 3}, "unknown fields layers"),
