@@ -83,8 +83,8 @@ def language_batches(
     """Yield batches of random windows of a genome for a training loop of your own, as `genoformer pretrain` draws them.
 
     length: bases of a window; windows with many N are left out, and half are reverse-complemented. contigs: by default all.
-    objective: "masked" (15 % of the tokens, in runs that mask whole bases), "causal", "cloze" (all, none masked), or an object of
-    `training.objectives`.
+    objective: "masked" (15 % of the tokens, in runs that mask whole bases), "causal", "cloze" (all, none masked), or an object
+    of `training.objectives`.
     n_batches: None yields batches without end. Batch i depends only on the seed and i.
 
     Each batch has input_ids and labels, int64 [B, T], where -100 is ignored by cross-entropy, and attention_mask, 1 for tokens
