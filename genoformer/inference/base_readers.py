@@ -209,7 +209,8 @@ def open_reader(
         return SingleMasks(model, length, both_strands=both_strands)
     if tokenizer is None:
         raise OptionError("stride", "masks tokens, and this model reads none; leave it out.")
-    if not (nearest := least if model.sees_itself else 1) <= stride <= length // 2:
+    nearest = least if model.sees_itself else 1  # a model that does not see itself masks no base, and needs no distance
+    if not nearest <= stride <= length // 2:
         expected = f"expected {nearest} to {length // 2:,} bases, half of the window"
         raise OptionError("stride", f"is {stride}, {expected}; give one of these.")
     return SeveralMasks(model, length, stride, both_strands=both_strands)

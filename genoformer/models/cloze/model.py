@@ -1,8 +1,8 @@
 """Cloze model: token ids -> states of both strands -> state of each token from all other tokens -> logits.
 
-One causal transformer, the tower, reads the sequence and its reverse complement. The state of a token joins what the first
-reading knows before the token and what the second one knows before it, that is behind it in the sequence: all tokens but
-itself (Baevski et al. 2019, "Cloze-driven pretraining of self-attention networks"; there the two directions have weights of
+One causal transformer, the tower, reads the sequence and its reverse complement. The first reading reaches a token from its
+left, the second one from its right. The state of a token joins what both know before they reach it, so all tokens but itself
+(Baevski et al. 2019, "Cloze-driven pretraining of self-attention networks"; there the two directions have weights of
 their own). So every base is a label of each training step, no base has to be masked, and one pass predicts all bases of a
 window. The reverse complement of a sequence has the same probabilities, exactly.
 """
