@@ -1,4 +1,4 @@
-"""Faster forms of two operations on a CPU: a matrix product as a convolution, and attention one window at a time."""
+"""Faster forms of two operations on a CPU: a matrix product as a convolution, and attention by parts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from torch import Tensor
 
 _IMAGES, _PIXELS = 16, 4  # least images for which torch gives a 1 x 1 convolution to oneDNN; with fewer pixels it is slow
 
+_BLOCK = 192  # queries of a block of causal attention
+_LOGITS = 1 << 26  # of a layer; they are kept for the backward pass
 _CHANCES = 1 << 16  # dropout is drawn with 16 bits: a rate of 0.1 is 6554 / 65536
 
 
@@ -92,6 +94,33 @@ def attend_window_by_window(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None
             logits += bias[i if bias.shape[0] > 1 else 0]
         out[i] = torch.matmul(logits.softmax(-1), v[i])
     return out
+
+
+def causal_blocks_pay_off(shape: torch.Size, dtype: torch.dtype) -> bool:
+    """Return True if `attend_causal_blocks` is faster than SDPA, for queries [B, H, T, K]: in training, and in bfloat16.
+
+    In training only for few logits, which are kept for the backward pass.
+    """
+    if not torch.is_grad_enabled():
+        return windows_pay_off(dtype)
+    n_windows, n_heads, n_tokens, _ = shape
+    return n_windows * n_heads * n_tokens**2 <= _LOGITS
+
+
+def attend_causal_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Compute causal attention by matrix products of a block of queries with the keys up to its end; all [B, H, T, K].
+
+    Training of a cloze model with windows of 512 bases takes 0.6 of the time: half of it was SDPA and its backward pass.
+    """
+    hidden = torch.full((_BLOCK, _BLOCK), -torch.inf, dtype=q.dtype).triu(1)
+    q = q * q.shape[-1] ** -0.5
+    parts = []
+    for first in range(0, q.shape[2], _BLOCK):
+        end = min(first + _BLOCK, q.shape[2])
+        logits = q[:, :, first:end] @ k[:, :, :end].transpose(-1, -2)
+        own = hidden[: end - first, : end - first]
+        parts.append((logits + F.pad(own, (first, 0))).softmax(-1) @ v[:, :, :end])
+    return torch.cat(parts, dim=2)
 
 
 class AttentionWithDropout(torch.autograd.Function):

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from genoformer.models.cpu_kernels import (
     AttentionWithDropout,
+    attend_causal_blocks,
     attend_window_by_window,
+    causal_blocks_pay_off,
     convolution_pays_off,
     linear_as_convolution,
     windows_pay_off,
@@ -37,11 +39,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool
 
     k and v are [B, G, T, K]; where G < H, each head of them is read by H / G heads of queries.
 
-    This is torch's SDPA, except on a CPU in two cases. With dropout, SDPA there switches from its fast kernel to one that
+    This is torch's SDPA, except on a CPU in three cases. With dropout, SDPA there switches from its fast kernel to one that
     stores the logits of the whole batch several times (three times as slow as `AttentionWithDropout`). In bfloat16 inference
     on a processor without a matrix unit SDPA runs at the speed of float32; two matrix products for one window at a time take
-    half the time.
+    half the time. Causal training goes by blocks of queries (`attend_causal_blocks`).
     """
+    if q.device.type == "cpu" and causal and not dropout and causal_blocks_pay_off(q.shape, v.dtype):
+        k, v = for_each_query(k, q.shape[1]), for_each_query(v, q.shape[1])
+        with torch.autocast("cpu", enabled=False):
+            return attend_causal_blocks(q.to(v.dtype), k.to(v.dtype), v)
     if q.device.type == "cpu" and not causal:
         if dropout:
             k, v = for_each_query(k, q.shape[1]), for_each_query(v, q.shape[1])

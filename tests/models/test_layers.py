@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genoformer.models import cpu_kernels
+from genoformer.models import cpu_kernels, layers
 from genoformer.models.layers import FirstConv, Linear, RMSNorm, attend, attend_few_keys, for_each_query, linear
 
 SMALL = [(1, 5, 12), (2, 8, 12), (16, 3, 12), (17, 5, 12), (33, 1, 12), (4, 12), (48, 12)]
@@ -199,3 +199,34 @@ def test_attention_to_few_keys_has_the_values_and_gradients_of_the_other(biased:
         found.append((y.detach(), q.grad, k.grad, v.grad))
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_tokens", [1, 192, 500])
+def test_causal_attention_by_blocks_has_the_values_and_gradients_of_sdpa(n_tokens: int) -> None:
+    torch.manual_seed(0)
+    tensors, found = [torch.randn(2, n, n_tokens, 6, dtype=torch.float64) for n in (4, 2, 2)], []
+    for blocks in (True, False):
+        q, k, v = (x.clone().requires_grad_() for x in tensors)
+        if blocks:
+            y = attend(q, k, v, None, causal=True, dropout=0.0)
+        else:
+            y = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        y.square().sum().backward()
+        found.append((y.detach(), q.grad, k.grad, v.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-10)
+
+
+def test_causal_attention_goes_by_blocks_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In training, and for few logits; else SDPA, which is as fast in float32 and keeps no logits."""
+    calls = []
+    monkeypatch.setattr(layers, "attend_causal_blocks", lambda q, k, v: calls.append(q.shape) or v)
+    q = torch.randn(1, 2, 8, 4)
+    attend(q, q, q, None, causal=True, dropout=0.0)
+    assert calls == [q.shape]
+    with torch.no_grad():
+        attend(q, q, q, None, causal=True, dropout=0.0)
+    many = torch.empty(1, 1, 1, 4).expand(1, 1, 9000, 4)
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", lambda q, k, v, **_: v)
+    attend(many, many, many, None, causal=True, dropout=0.0)
+    assert len(calls) == 1

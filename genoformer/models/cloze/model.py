@@ -27,6 +27,7 @@ from genoformer.models.transformer.attention import Shared, gather_positions
 from genoformer.models.transformer.model import Layer
 
 _COMPLEMENT = (0, 1, 3, 2, 4, 6, 5, 8, 7)  # of [PAD] [UNK] [CLS] [SEP] [MASK] A T C G; the ends change places
+_FEW = 0.125  # fraction of the tokens up to which the last layer is computed for the requested ones alone
 
 
 class Readings:
@@ -42,12 +43,9 @@ class Readings:
         """Return rows of [B, T, D] in the order of the second reading."""
         return gather_positions(x, self.places.expand(len(x), -1))
 
-    def neighbours(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the states [B, M, D] before each of the rows [B, M] of both readings x [2 B, T, D]; 0 where there is none."""
-        first, second = x.chunk(2)
-        before = gather_positions(first, (rows - 1).clamp(min=0)) * (rows > 0)[..., None]
-        behind = gather_positions(second, (self.n - 2 - rows).clamp(min=0)) * (rows < self.n - 1)[..., None]
-        return before, behind
+    def before(self, rows: Tensor) -> Tensor:
+        """Return the places [2 B, M] of the tokens that both readings reach just before the rows [B, M]; -1: none."""
+        return torch.cat([rows - 1, self.n - 2 - rows])
 
 
 class Cloze(TokenModel):
@@ -113,15 +111,22 @@ class Cloze(TokenModel):
         readings = Readings(keep, ids.shape[1], ids.device)
         x = self._read(ids, readings)
         shared: Shared = {}
-        for block in self.layers[:n_layers]:
-            x = block(x, shared=shared)  # causal: no token sees the padding behind it
         if n_layers < len(self.layers):
+            for block in self.layers[:n_layers]:
+                x = block(x, shared=shared)  # causal: no token sees the padding behind it
             first, second = x.chunk(2)
             states = first + readings.turned(second)
             return states if rows is None else gather_positions(states, rows)
         if rows is None:
             rows = torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1)
-        before, behind = readings.neighbours(self.norm(x), rows)
+        at = readings.before(rows)
+        known, at = (at >= 0)[..., None], at.clamp(min=0)
+        x = x[:, : int(at.max()) + 1]  # causal: no reading has to go on behind the last state that is read
+        *earlier, last = self.layers
+        for block in earlier:
+            x = block(x, shared=shared)
+        x = last(x, rows=at) if at.shape[1] <= x.shape[1] * _FEW else gather_positions(last(x, shared=shared), at)
+        before, behind = (self.norm(x) * known).chunk(2)
         both = torch.stack([torch.cat([before, behind], -1), torch.cat([behind, before], -1)])  # [2, B, M, 2 D]
         joined = self.norm_joined(F.gelu(self.narrow(F.gelu(self.join(both)))))
         return torch.cat([joined[0], joined[1]], dim=-1)
