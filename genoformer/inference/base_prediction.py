@@ -81,10 +81,11 @@ class BasePrediction:
 
     def cost(self) -> str:
         """Return parameters, windows, passes and time of the prediction as text; the rate is measured."""
-        runtime, n_strands = self.request.runtime, 1 + self._both_strands
+        runtime = self.request.runtime
+        n_strands = 1 + (self._both_strands and not all(model.strands_agree for model in self.models))
         with self.on_device() as models:
             windows = self.windows(models, self.request.stride)
-            n_passes, rate = windows.n_passes(), _passes_per_second(windows)
+            n_passes, rate = windows.n_passes(), _passes_per_second(windows, n_strands)
         seconds = n_strands * n_passes / rate
         n_parameters = sum(map(cost.count_parameters, self.models))
         rows = {"parameters": f"{n_parameters:,}", "window": f"{windows.reader.window:,} bases"}
@@ -251,8 +252,8 @@ class BaseTask:
             yield lambda part: windows.compute(*part)
 
 
-def _passes_per_second(windows: BaseWindows) -> float:
-    """Return the passes of the network per second, measured on windows of random bases."""
+def _passes_per_second(windows: BaseWindows, n_strands: int) -> float:
+    """Return the passes of the network per second, measured on windows of random bases, of which it reads so many strands."""
     reader: BaseReader = windows.reader
     codes = np.random.default_rng(0).integers(0, N, (_SAMPLE, reader.grid.window), dtype=np.uint8)
     wanted = np.zeros((_SAMPLE, reader.grid.step), dtype=bool)
@@ -260,8 +261,8 @@ def _passes_per_second(windows: BaseWindows) -> float:
     seconds = []
     for n in (8, _SAMPLE):  # the first run is slower
         begun = time.perf_counter()
-        strands = reader.read(codes[:n], wanted[:n], windows.batch_size)
-        seconds.append((time.perf_counter() - begun) / n / len(strands))
+        reader.read(codes[:n], wanted[:n], windows.batch_size)
+        seconds.append((time.perf_counter() - begun) / n / n_strands)
     return 1 / seconds[-1]
 
 

@@ -112,7 +112,7 @@ def predict_bases(
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)[start - centre + length : end - centre + length]
     at = np.full(len(windows), centre)
     forward = posteriors(model, windows, at)
-    if not both_strands:
+    if not both_strands or model.strands_agree:
         return forward
     backward = posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
     mean = (forward + backward) / 2

@@ -63,7 +63,7 @@ class SingleMasks:
         def posterior(windows: Codes, targets: Ints) -> Floats:
             return sliding_posteriors(self.model, windows, targets[:, 0], batch_size=batch_size)[:, None]
 
-        strands = _strands(codes, rows, np.full((len(rows), 1), target), posterior, both=self.both_strands)
+        strands = _strands(codes, rows, np.full((len(rows), 1), target), posterior, self)
         return [_placed(log2_p[:, 0], (rows, 0), wanted.shape) for log2_p in strands]
 
 
@@ -138,15 +138,16 @@ class SeveralMasks:
         def posterior(windows: Codes, at: Ints) -> Floats:
             return posteriors_together(self.model, windows, at, batch_size=batch_size)
 
-        strands = _strands(codes, rows, targets, posterior, both=self.both_strands)
+        strands = _strands(codes, rows, targets, posterior, self)
         placed = [_placed(log2_p, (rows[:, None], in_cell), wanted.shape) for log2_p in strands]
         for log2_p in placed:
             log2_p[~wanted] = np.nan
         return placed
 
 
-def _strands(codes: Codes, rows: Ints, targets: Ints, posterior: Any, *, both: bool) -> list[Floats]:
-    """Return log2 P [P, m, 4] at targets [P, m] of the windows in these rows, on the forward strand and the other one."""
+def _strands(codes: Codes, rows: Ints, targets: Ints, posterior: Any, reader: SingleMasks | SeveralMasks) -> list[Floats]:
+    """Return log2 P [P, m, 4] at targets [P, m] of the windows in these rows, on each strand that the reader reads."""
+    both = reader.both_strands and not reader.model.strands_agree
     length, n = codes.shape[1], len(rows)
     strands = [np.empty((*targets.shape, 4), dtype=np.float32) for _ in range(1 + both)]
     size = max(1, _BYTES // length // 64) * 64  # whole batches
@@ -157,7 +158,7 @@ def _strands(codes: Codes, rows: Ints, targets: Ints, posterior: Any, *, both: b
         if both:  # from the last window on, so that the windows of this strand follow each other, too
             other = posterior(reverse_complement(windows[::-1]), length - 1 - targets[part][::-1])
             strands[1][part] = other[::-1, :, ::-1]  # A C G T read backwards is the complement
-    return strands
+    return strands * (1 + (reader.both_strands and not both))  # equal on both strands
 
 
 def _placed(values: Floats, index: Any, shape: tuple[int, ...]) -> Floats:

@@ -31,6 +31,7 @@ class TokenModel(Model):
 
     purpose: ClassVar[str] = "is a language model, which predicts bases"
     sees_itself: ClassVar[bool] = True  # False: the state of a token does not depend on the token, and no token is masked
+    strands_agree: ClassVar[bool] = False  # True: a base has the same probabilities in the reverse complement of its window
     tokenizer: Any = None  # set by the code that builds or loads the model; saved with it
 
     def embed(self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None) -> Tensor:

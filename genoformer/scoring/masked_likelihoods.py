@@ -5,9 +5,10 @@ A query masks [target, end) of a window and asks for P(base) at `target`. An SNV
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations, zip_longest
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from genoformer.scoring.variant_windows import FLANK, CentredWindows, VariantWin
 from genoformer.writers import Floats
 
 _SNVS = {(ref, alt): (0, ref, alt) for ref, alt in permutations("ACGT", 2)}  # what `trim` returns for nearly all variants
+_T = TypeVar("_T")
 GROUP = 64  # insertions and deletions per batch: each needs dozens of windows
 
 
@@ -68,8 +70,8 @@ class MaskedLikelihoods:
             alt = encode("".join(changes[i][2] or variants[i].ref[0] for i in snvs))
             rows = np.arange(len(snvs))
             same = np.flatnonzero(equal)
-            for strand, pair, posterior in zip(self.windows.strands, alleles, posteriors, strict=True):
-                log2_p = self._centre_log_probs(windows, strand)[windows.which]
+            of_strands = self._on_strands(lambda strand: self._centre_log_probs(windows, strand)[windows.which])
+            for log2_p, pair, posterior in zip(of_strands, alleles, posteriors, strict=True):
                 posterior[snvs], pair.ref[snvs], pair.alt[snvs] = log2_p, log2_p[rows, ref], log2_p[rows, alt]
                 pair.ref[same] = pair.alt[same] = 0  # also next to N
         others = np.flatnonzero(~single).tolist()
@@ -97,14 +99,23 @@ class MaskedLikelihoods:
         pairs = [
             AllelePair(np.zeros(len(variants), np.float32), np.zeros(len(variants), np.float32)) for _ in self.windows.strands
         ]
+
+        def sums(placed: Sequence[Alleles], strand: str) -> tuple[Floats, Floats]:
+            asked = [self._each_base(a, strand) for a in placed]
+            return self._sum_log_probs([ref for ref, _ in asked]), self._sum_log_probs([alt for _, alt in asked])
+
         for i0 in range(0, len(variants), GROUP):
             group = slice(i0, min(i0 + GROUP, len(variants)))
             placed = [self.windows.place(self.windows.shortest(v)) for v in variants[group]]
-            for strand, pair in zip(self.windows.strands, pairs, strict=True):
-                asked = [self._each_base(a, strand) for a in placed]
-                pair.ref[group] = self._sum_log_probs([ref for ref, _ in asked])
-                pair.alt[group] = self._sum_log_probs([alt for _, alt in asked])
+            for pair, found in zip(pairs, self._on_strands(partial(sums, placed)), strict=True):
+                pair.ref[group], pair.alt[group] = found
         return pairs
+
+    def _on_strands(self, of_strand: Callable[[str], _T]) -> list[_T]:
+        """Return a result for each strand; where single bases have the same probabilities on both, it is computed once."""
+        if self.model.strands_agree:
+            return [of_strand("+")] * len(self.windows.strands)
+        return [of_strand(strand) for strand in self.windows.strands]
 
     # Queries
 

@@ -53,7 +53,8 @@ class SequenceScorer:
         self.longest_allele = min(reader.longest_allele for reader in self.readers)
         self.flops_per_variant = 0.0
         for model, reader in zip(self.models, self.readers, strict=True):
-            n_tokens = typical_tokens(model, reader.length) * len(reader.windows.strands) * len(reader.phases)
+            n_strands = 1 if model.strands_agree else len(reader.windows.strands)
+            n_tokens = typical_tokens(model, reader.length) * n_strands * len(reader.phases)
             self.flops_per_variant += 2.0 * cost.count_parameters(model) * n_tokens
         self.columns: list[Column] = [score.column for score in self.scores]
         self.sharing_distance, self.n_matrix, self.layout, self.matrix_layout = 0, 0, None, None

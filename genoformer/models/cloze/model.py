@@ -58,6 +58,7 @@ class Cloze(TokenModel):
 
     config_type = ClozeConfig
     sees_itself = False
+    strands_agree = True
 
     def __init__(self, config: ClozeConfig) -> None:
         super().__init__()

@@ -15,7 +15,9 @@ from torch import Tensor
 from genoformer import inference
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import encode, reverse_complement
-from genoformer.inference.base_probabilities import posteriors, posteriors_together
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
+from genoformer.inference.base_probabilities import posteriors, posteriors_together, predict_bases
 from genoformer.inference.base_readers import open_reader
 from genoformer.models import registry
 from genoformer.models.base import Attends, PredictsBases, SequenceLikelihood, has
@@ -24,6 +26,9 @@ from genoformer.models.cloze.model import Cloze
 from genoformer.models.families import family_of
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.onehot import OneHotModel
+from genoformer.scoring.scores import SCORES
+from genoformer.scoring.sequence_scorer import SequenceScorer
+from genoformer.scoring.settings import Scoring
 from genoformer.tokenizers import BaseTokenizer
 
 SMALL: dict[str, Any] = {"width": 12, "n_layers": 2, "n_heads": 2, "ffn_width": 10, "join_width": 14, "context_length": 32}
@@ -137,15 +142,25 @@ def test_padding_changes_no_state() -> None:
                 torch.testing.assert_close(found[i, :length], alone, atol=2e-5, rtol=2e-5)
 
 
-def test_states_of_some_positions_are_those_of_all() -> None:
-    model, ids = small_cloze(), random_ids(2, 19)
-    rows = torch.tensor([[0, 20, 7], [3, 4, 5]])
+@pytest.mark.parametrize("n_bases", [19, 60])  # many of the tokens, or so few that the last layer is computed for them alone
+def test_states_of_some_positions_are_those_of_all(n_bases: int) -> None:
+    model, ids = small_cloze(), random_ids(2, n_bases)
+    rows = torch.tensor([[0, n_bases + 1, 7], [3, 4, 5]])
     for layer in (None, 0, 1, 2):
         with torch.no_grad():
             everything, some = model.embed(ids, layer=layer), model.embed(ids, rows=rows, layer=layer)
         torch.testing.assert_close(some, everything.gather(1, rows[..., None].expand(-1, -1, 12)), atol=1e-5, rtol=1e-5)
     with pytest.raises(ConfigError, match=r"layer 3: this model has layers 0 \(the embeddings\) to 2"):
         model.embed(ids, layer=3)
+
+
+def test_no_reading_goes_on_behind_the_requested_tokens() -> None:
+    """The states of tokens 20 to 22 of 41 need the 22 tokens before the last of them, and the 20 behind the first."""
+    model, lengths = small_cloze(), []
+    model.layers[0].register_forward_hook(lambda layer, inputs, output: lengths.append(inputs[0].shape[1]))
+    with torch.no_grad():
+        model.embed(random_ids(1, 39), rows=torch.tensor([[20, 21, 22]]))
+    assert lengths == [22]
 
 
 # --- all that takes an encoder
@@ -231,3 +246,46 @@ def test_one_pass_gives_the_probabilities_of_all_bases() -> None:
     assert (reader.grid.step, reader.n_passes(np.ones((5, 16), bool))) == (16, 5)
     with pytest.raises(OptionError, match="stride is 0, expected 1 to 16 bases"):
         open_reader(model, 32, 0, both_strands=False)
+
+
+@pytest.mark.parametrize("name", ["LLR", "PLL"])
+def test_scores_of_both_strands_come_from_one_reading(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SNVs and indels, as if each strand were read; alleles of several bases are read in the order of each strand."""
+    path = tmp_path / "g.fa"
+    bases = "".join(np.random.default_rng(3).choice(list("ACGT"), 200))
+    path.write_text(f">c\n{bases}\n")
+    ref = bases[100:102]
+    other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+    variants = [
+        Variant("c", 101, ref[0], other[ref[0]]),
+        Variant("c", 101, ref[0], ref[0] + "GA"),
+        Variant("c", 101, ref, ref[0]),
+    ]
+    pair = Variant("c", 101, ref, other[ref[0]] + other[ref[1]])
+    model, found, read = small_cloze(), [], []
+    embed = Cloze.embed
+    monkeypatch.setattr(
+        Cloze, "embed", lambda self, ids, *rest, **more: read.append(len(ids)) or embed(self, ids, *rest, **more)
+    )
+    for agree in (True, False):
+        monkeypatch.setattr(Cloze, "strands_agree", agree)
+        scorer = SequenceScorer(Genome(path), Scoring((model,), (SCORES[name],)))
+        found.append((scorer.score(variants).values, sum(read), scorer.score([pair]).values))
+        read.clear()
+    np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-5)
+    assert found[1][1] == 2 * found[0][1]
+    np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-5)
+
+
+def test_tracks_of_both_strands_come_from_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, found = small_cloze(), []
+    codes, wanted = np.random.default_rng(5).integers(0, 4, (3, 32)).astype(np.uint8), np.ones((3, 16), bool)
+    sequence = np.random.default_rng(6).integers(0, 4, 70).astype(np.uint8)
+    for agree in (True, False):
+        monkeypatch.setattr(Cloze, "strands_agree", agree)
+        found.append(
+            (open_reader(model, 32, 1, both_strands=True).read(codes, wanted, None), predict_bases(model, sequence, 5, 9))
+        )
+    assert len(found[0][0]) == 2
+    np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-5)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-5)
