@@ -30,7 +30,7 @@ _TIMED, _TIMINGS = 4, 3  # windows on which the time of a pass is measured, and 
 
 
 class Points(NamedTuple):
-    """Bases at which the entropy is predicted: every `step`-th; `stride` as of `predict --track`, None for a causal model."""
+    """Bases at which the entropy is predicted: every `step`-th; `stride` as of `predict`, None for a causal model."""
 
     step: int
     stride: int | None
@@ -59,7 +59,7 @@ class EntropyTrack:
     def row(self, place: Place, progress: ProgressCallback = None) -> tuple[list[Row], str]:
         """Return the track of a region and a sentence on its points; no track if there is none, or if it takes too long.
 
-        The values are those of `predict --track entropy` with the stride in the sentence, at these bases.
+        The values are those of `predict` with track entropy and the stride in the sentence, at these bases.
         """
         try:
             points, prediction = self._points(place)
@@ -81,10 +81,11 @@ class EntropyTrack:
         return [row], f"{self._sentence(points)} {limit}"
 
     def _sentence(self, points: Points) -> str:
-        command = "predict --track entropy" + (f" --stride {points.stride}" if points.stride is not None else "")
+        stride = f" and stride {points.stride}" if points.stride is not None else ""
         bases = "every base" if points.step == 1 else f"one base in {points.step}"
         given = "" if has(self.opened.model, PredictsBases) else ", given the bases before it on either strand"
-        return f"Entropy of {bases}{given}, as {command} computes it: 0 where one base is certain, 2 bits where all are equal."
+        computed = f"as predict computes it with track entropy{stride}"
+        return f"Entropy of {bases}{given}, {computed}: 0 where one base is certain, 2 bits where all are equal."
 
     def _points(self, place: Place) -> tuple[Points | None, BasePrediction]:
         """Return the points of a region and their prediction: coarser ones if time is short, None if there are none."""

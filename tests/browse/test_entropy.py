@@ -72,9 +72,8 @@ def test_the_points_have_the_values_of_predict(
     np.testing.assert_allclose(row.ref, table.loc[at, "entropy"], atol=1e-5)
     assert row.ref.std() > 0.01
     (text,) = view.texts
-    command = "predict --track entropy" + ("" if stride is None else f" --stride {stride}")
     assert text.startswith(f"Entropy of {'every base' if step == 1 else f'one base in {step}'}")
-    assert f", as {command} computes it" in text
+    assert f"as predict computes it with track entropy{'' if stride is None else f' and stride {stride}'}: " in text
     assert ("given the bases before it" in text) == (model == "causal")
     assert view.scene.view == (100, 1_700)
 
