@@ -42,9 +42,10 @@ def browse(fasta: str, opens: bool, **options: Any) -> None:
 
     The command loads MODEL and prints the address of the page, which this machine alone can open; Ctrl-C ends it. Type a region
     (chr20:1,000,001-1,100,000), a variant (chr20:1050100:A:G) or, with --gtf, a gene. A track model shows its tracks, of a
-    variant those of both alleles and their difference; every model shows logos of both alleles, and on request ISM and
-    attention. The numbers are those of `score`, `predict` and `interpret`. SCORED, an output of `score`, adds a list of its
-    strongest variants; windows, strands, head and tracks are then those in its header.
+    variant those of both alleles and their difference; a language model shows the entropy of its prediction along a region;
+    every model shows logos of both alleles, and on request ISM and attention. The numbers are those of `score`, `predict` and
+    `interpret`. SCORED, an output of `score`, adds a list of its strongest variants; windows, strands, head and tracks are
+    then those in its header.
 
     It needs the extra browse: pip install 'genoformer[browse]'.
     """

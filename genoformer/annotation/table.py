@@ -14,6 +14,7 @@ from genoformer.annotation.run import run_annotation
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.option_checks import names_unknown_options
+from genoformer.progress_bar import shown_progress
 from genoformer.writers.variants import variants_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def annotate(
     motifs: str | Path | None = None,
     motif_p: float = P_VALUE,
     region: Regions | None = None,
+    progress: bool | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Return the variants with the values of annotation files: a row for each ALT, as `genoformer annotate -o x.tsv` writes it.
@@ -40,7 +42,8 @@ def annotate(
     fasta: reference, which aligns insertions and deletions of files that are looked up by allele, and has the bases around
     motifs. motifs: a file of motifs; each ALT gets the motif that it gains most and the one that it loses most. motif_p:
     the largest P of a hit. region: "chr1:1-200,000", 1-based, or the path of a BED, or several: only records whose REF overlaps
-    one are read. options: columns, gtf, tss, promoter and flank, see `read_annotations`.
+    one are read. options: columns, gtf, tss, promoter and flank, see `read_annotations`. progress: True shows a bar, False
+    none, None one if stderr is a terminal.
 
     Values per ALT are numbers or texts, others are joined by commas; a dot of the VCF and a missing value are missing.
 
@@ -61,7 +64,9 @@ def annotate(
         out = Path(folder, "out.tsv")
         try:
             changes = None if motifs is None else motif_annotation(motifs, genome, motif_p)
-            run_annotation(AnnotationRequest(source, annotations, out, genome=genome, motifs=changes, region=region))
+            request = AnnotationRequest(source, annotations, out, genome=genome, motifs=changes, region=region)
+            with shown_progress(progress, "records") as report:
+                run_annotation(request, progress=report)
         finally:
             if genome is not None and genome is not fasta:
                 genome.close()

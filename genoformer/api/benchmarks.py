@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genoformer.option_checks import names_unknown_options
+from genoformer.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from genoformer.benchmarking.result import BenchmarkResult
@@ -18,6 +19,8 @@ def benchmark(
     data: str | Path | None = None,
     model: str | Path | Sequence[str | Path] = (),
     fasta: str | Path | None = None,
+    *,
+    progress: bool | None = None,
     **options: Any,
 ) -> BenchmarkResult:
     """Return the published metrics of a benchmark for models, files of scores and baselines, as `genoformer benchmark run`.
@@ -26,7 +29,8 @@ def benchmark(
     eqtl-pairs, caqtl, dsqtl, cagi5 or crispri. data: the folder or file that the authors publish. model: one or several; for
     sequences, folders of fine-tuned models, in which {task} stands for the name of a task. fasta: genome, to score variants
     with models. options: scores, score_files (name -> file), tasks, baselines, ensemble, sign, motifs, out, resamplings, seed,
-    device, and options (those of `score`); see `benchmarking.request.BenchmarkRequest`.
+    device, and options (those of `score`); see `benchmarking.request.BenchmarkRequest`. progress: True shows a bar,
+    False none, None one if stderr is a terminal.
 
     The result has `.rows`, `.differences` (paired bootstrap), `.notes`, `.to_frame()` and `.to_dict()`.
 
@@ -47,4 +51,5 @@ def benchmark(
     from genoformer.benchmarking.run import run_benchmark
 
     models = [str(one) for one in ([model] if isinstance(model, str | Path) else model)]
-    return run_benchmark(BenchmarkRequest(name, data, models, fasta, **options))
+    with shown_progress(progress, "items") as report:
+        return run_benchmark(BenchmarkRequest(name, data, models, fasta, **options), progress=report)

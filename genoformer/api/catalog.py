@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from genoformer.api.inputs import Fasta, opened
 from genoformer.option_checks import names_unknown_options
+from genoformer.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +34,11 @@ def models() -> pd.DataFrame:
     return list_models()
 
 
-def pull(name: str) -> list[Path]:
+def pull(name: str, *, progress: bool | None = None) -> list[Path]:
     """Download a dataset of the catalog, unless it is present, and return the paths of its files; for a model, its folder.
 
-    The published tables of a model's tracks are downloaded with it.
+    The published tables of a model's tracks are downloaded with it. progress: True shows a bar, False none, None
+    one if stderr is a terminal.
 
     Raises CatalogError for a name that is not in the catalog, DownloadError if the download fails or its content is not the
     expected one. `genoformer.data()` and `genoformer.models()` have the names, their content and licence.
@@ -52,9 +54,10 @@ def pull(name: str) -> list[Path]:
     near = get_close_matches(name, [*entries["models"], *entries["data"]], n=1)
     kind: Literal["models", "data"] = "models" if (near or [name])[0] in entries["models"] else "data"
     entry = catalog.entry_named(name, kind)
-    download = catalog.pull(entry)
-    for tables in catalog.with_tables(entry)[1:]:
-        catalog.pull(tables)
+    with shown_progress(progress, "MB") as report:
+        download = catalog.pull(entry, progress=report)
+        for tables in catalog.with_tables(entry)[1:]:
+            catalog.pull(tables, progress=report)
     return [download.folder] if entry.is_model else download.paths
 
 
@@ -81,9 +84,9 @@ class Data:
             ".pull, .build, .tracks, .simulate, .audit."
         )
 
-    def pull(self, name: str) -> list[Path]:
+    def pull(self, name: str, *, progress: bool | None = None) -> list[Path]:
         """Download a dataset of the catalog, unless it is present, and return its paths; see `genoformer.pull`."""
-        return pull(name)
+        return pull(name, progress=progress)
 
     @names_unknown_options("data.build")
     def build(self, out: str | Path, fasta: Fasta, positives: Mapping[str, str | Path], **options: Any) -> BuildSummary:
@@ -110,17 +113,20 @@ class Data:
             return build_dataset(DatasetRequest(out, genome, dict(positives), **_contigs(options)))
 
     @names_unknown_options("data.tracks")
-    def tracks(self, out: str | Path, fasta: Fasta, targets: str | Path, **options: Any) -> BuiltTracks:
+    def tracks(
+        self, out: str | Path, fasta: Fasta, targets: str | Path, *, progress: bool | None = None, **options: Any
+    ) -> BuiltTracks:
         """Build windows with the tracks of a table in the folder `out`, as `genoformer data tracks`.
 
         options: tracks (a part of the table, such as "CAGE"), windows, length, stride, bin_size, target_bins, valid and test
-        (names of contigs), blacklist, max_n; see `TrackSetRequest`.
+        (names of contigs), blacklist, max_n; see `TrackSetRequest`. progress: True shows a bar, False none, None one if
+        stderr is a terminal.
         """
         from genoformer.datasets.request import TrackSetRequest
         from genoformer.datasets.track_build import build_track_set
 
-        with opened(fasta) as genome:
-            return build_track_set(TrackSetRequest(out, genome, targets, **_contigs(options)))
+        with opened(fasta) as genome, shown_progress(progress, "windows") as report:
+            return build_track_set(TrackSetRequest(out, genome, targets, **_contigs(options)), progress=report)
 
     @names_unknown_options("data.simulate")
     def simulate(self, folder: str | Path, **options: Any) -> World:
@@ -130,11 +136,11 @@ class Data:
         return simulate(folder, **options)
 
     @names_unknown_options("data.audit")
-    def audit(self, data: str | Path | Sequence[str | Path], **options: Any) -> Audit:
+    def audit(self, data: str | Path | Sequence[str | Path], *, progress: bool | None = None, **options: Any) -> Audit:
         """Look for leaks and shortcuts in a labelled set, as `genoformer data audit`, and return the checks.
 
         data: the folder of a set, or the files of its splits, the training sequences first. options: fasta, label, seed,
-        n_kmer; see `AuditRequest`. The result has `.verdict`, `.checks` and `.to_frame()`.
+        n_kmer; see `AuditRequest`. progress: as in `genoformer.pull`. The result has `.verdict`, `.checks` and `.to_frame()`.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +152,8 @@ class Data:
         """
         from genoformer.audit import AuditRequest, audit_set
 
-        return audit_set(AuditRequest(data, **options))
+        with shown_progress(progress, "sequences") as report:
+            return audit_set(AuditRequest(data, **options), progress=report)
 
 
 data = Data()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from genoformer.api.inputs import Fasta, Source, loaded_model, opened
 from genoformer.option_checks import names_unknown_options
+from genoformer.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from genoformer.genome.variants import Variant
@@ -24,6 +25,7 @@ def mutagenesis(
     fasta: Fasta | None = None,
     gtf: str | Path | None = None,
     device: str = "auto",
+    progress: bool | None = None,
     **options: Any,
 ) -> Any:
     """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
@@ -35,6 +37,7 @@ def mutagenesis(
     score: a name of `SCORES`; by default LLR, SAD for a track model (the sum over tracks), and for a fine-tuned model the
     change of the logit of a class (`output`) for the region alone. gtf: genes, for scores of genes. options: the other fields
     of `IsmOptions`, such as tracks, output, strand, context, shifts and tile, as in `genoformer interpret ism`.
+    progress: True shows a bar, False none, None one if stderr is a terminal.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
@@ -55,7 +58,8 @@ def mutagenesis(
         genes = Path(gtf) if gtf is not None else None
         request = InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device)
         session, ism = open_ism(open_session(request, with_ensembles=True), IsmOptions(score, **options))
-        results: list[Mutagenesis] = ism.maps(session.model, session.loci)
+        with shown_progress(progress, "bases" if ism.counts_bases(session.loci) else "regions") as report:
+            results: list[Mutagenesis] = ism.maps(session.model, session.loci, report)
     return results[0] if source.is_one else results
 
 
@@ -68,6 +72,7 @@ def attention(
     fasta: Fasta | None = None,
     gtf: str | Path | None = None,
     device: str = "auto",
+    progress: bool | None = None,
     **options: Any,
 ) -> Any:
     """Return attention profiles over the bases of DNA, as `genoformer interpret attention` maps them.
@@ -80,7 +85,7 @@ def attention(
     track model), attention from [CLS] or the middle bin; "received", attention to a base; "rollout", attention rollout through
     all layers; "entropy", entropy of the attention from a base. layers: numbers from 0, negative numbers count from the last.
     heads: numbers from 0, all by default. query: the query token or bin, or "tss", the bin of the nearest TSS of `gtf`.
-    context: bases that a track model reads.
+    context: bases that a track model reads. progress: True shows a bar, False none, None one if stderr is a terminal.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
@@ -96,7 +101,8 @@ def attention(
         genes = Path(gtf) if gtf is not None else None
         request = InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device)
         session = open_attention(request, chosen)
-        values = compute_attention(session, chosen, session.loci)
+        with shown_progress(progress, "regions") as report:
+            values = compute_attention(session, chosen, session.loci, progress=report)
     label = f"attention ({profile_of(chosen, session.model)})"
     maps = [BaseMap(of.chrom, of.start, of.codes, x, label) for of, x in zip(session.loci, values, strict=True)]
     return maps[0] if source.is_one else maps
@@ -111,6 +117,7 @@ def attribution(
     fasta: Fasta | None = None,
     gtf: str | Path | None = None,
     device: str = "auto",
+    progress: bool | None = None,
     **options: Any,
 ) -> Any:
     """Return how much each base adds to an output of a fine-tuned or track model, as `genoformer interpret attribution`.
@@ -123,7 +130,8 @@ def attribution(
     "integrated" (integrated gradients; needs the extra "interpret"). output: class of a fine-tuned model, by default the last.
     tracks and head: tracks to sum, by default all. bins: bins to sum, by default all that the model predicts; "region" those of
     the region, or an interval such as "chr20:1,050,001-1,050,200". gene: sum the bins of the exons of a gene of `gtf`. context:
-    bases that a track model reads. n_steps: of integrated gradients.
+    bases that a track model reads. n_steps: of integrated gradients. progress: True shows a bar, False none, None one if stderr
+    is a terminal.
 
     Raises CheckpointError for a language model, which has no single output, and ConfigError for unknown outputs.
 
@@ -143,7 +151,9 @@ def attribution(
     with source.open() as (genome, loci):
         genes = Path(gtf) if gtf is not None else None
         session = open_session(InterpretationRequest(loci, loaded, fasta=genome, gtf=genes, device=device))
-        found = compute_attributions(session, chosen, session.loci, explained_outputs(session, chosen))
+        outputs = explained_outputs(session, chosen)
+        with shown_progress(progress, "regions") as report:
+            found = compute_attributions(session, chosen, session.loci, outputs, progress=report)
     label = f"attribution ({chosen.method})"
     maps = [
         BaseMap(of.chrom, of.start, of.codes, x.values[0].sum(-1), label, x.hypothetical[0])

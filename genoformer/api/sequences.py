@@ -17,6 +17,8 @@ import numpy as np
 from genoformer.api.inputs import Fasta, Source, loaded_model, named_or_loaded, opened, require_model, warn_of_genome
 from genoformer.genome.reference import Genome
 from genoformer.option_checks import names_unknown_options, with_strand
+from genoformer.progress import Stage
+from genoformer.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +29,13 @@ if TYPE_CHECKING:
 
 @names_unknown_options("predict")
 def predict(
-    dna: Any = None, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, **options: Any
+    dna: Any = None,
+    region: Any = None,
+    model: Any = None,
+    *,
+    fasta: Fasta | None = None,
+    progress: bool | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Return the predicted tracks or classes for a region ("chr1:1-200,000", 1-based), or several: a row for each bin.
 
@@ -39,7 +47,7 @@ def predict(
     for a language model track ("entropy", "information", "logprob", "constraint"; bins are bases), stride and phases, also
     of a list of models, whose tracks are averaged; for a fine-tuned model classes, context, step, threshold (returns calls,
     one row each) and data (a file of sequences, one row each); strand, device, precision, batch_size; workers, threads and
-    engine as in the command; see `PredictionRequest`.
+    engine as in the command; see `PredictionRequest`. progress: True shows a bar, False none, None one if stderr is a terminal.
 
     >>> from importlib.resources import files
     >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
@@ -67,7 +75,8 @@ def predict(
         if isinstance(values["fasta"], Genome):
             warn_of_genome(source.model, values["fasta"])
         request = with_runtime(PredictionRequest, **with_strand(options) | values)
-        return stack.enter_context(open_prediction(request)).table()
+        prediction = stack.enter_context(open_prediction(request))
+        return prediction.table(stack.enter_context(shown_progress(progress, prediction.unit)))
 
 
 @names_unknown_options("embed")
@@ -78,6 +87,7 @@ def embed(
     *,
     fasta: Fasta | None = None,
     layer: int | Sequence[int] | None = None,
+    progress: bool | None = None,
     **options: Any,
 ) -> Floats:
     """Return one vector for each DNA sequence: [N, D], as `genoformer embed` writes it to a .npy; for one text or region [D].
@@ -88,13 +98,15 @@ def embed(
     the tokens, "max" or "cls"), window, overlap, strand, device, precision, batch_size, workers, threads, engine; see
     `EmbeddingRequest`. Vectors of a track model are those of its bins, the input of its heads; head names one of several heads.
     Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
+    progress: True shows a bar, False none, None one if stderr is a terminal.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape, embed("ACGTTGCATTAGC", "demo").shape
     ((2, 160), (160,))
     """
     source = Source.of(dna, region, model, fasta)
     embedder = _embedder(source.model, layer, options)
-    values = embedder.vectors_of(source.codes())
+    with shown_progress(progress, "sequences" if embedder.request.compute.is_parallel else "windows") as report:
+        values = embedder.vectors_of(source.codes(), report)
     values = values if isinstance(layer, Sequence) and len(embedder.layers) > 1 else values[:, 0]
     return values[0] if source.is_one else values
 
@@ -107,11 +119,13 @@ def embed_tokens(
     *,
     fasta: Fasta | None = None,
     layer: int | None = None,
+    progress: bool | None = None,
     **options: Any,
 ) -> Any:
     """Return the vectors of the tokens of each DNA sequence: `.values` [T, D], and `.spans` [T, 2], the bases of each token.
 
-    Calls, layer and options: as in `embed`, without pooling. One text or region gives one result, several give a list.
+    Calls, layer, progress and options: as in `embed`, without pooling. One text or region gives one result, several give a
+    list.
 
     >>> found = embed_tokens("ACGTTGC", "demo")
     >>> found.values.shape, found.spans.tolist()[:2]
@@ -119,7 +133,12 @@ def embed_tokens(
     """
     source = Source.of(dna, region, model, fasta)
     embedder = _embedder(source.model, layer, {**options, "pooling": "tokens"})
-    tokens = [of_layer for (of_layer,) in embedder.tokens(source.codes())]
+    tokens, codes = [], source.codes()
+    with shown_progress(progress, "sequences") as report:
+        stage = Stage(report, "embed", len(codes))
+        for (of_layer,) in embedder.tokens(codes):
+            tokens.append(of_layer)
+            stage.add(1)
     return tokens[0] if source.is_one else tokens
 
 

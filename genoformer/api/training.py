@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from genoformer.api.inputs import Fasta, loaded_model, opened, require_model
 from genoformer.errors import ConfigError, OptionError
 from genoformer.option_checks import check_choice, names_unknown_options
+from genoformer.progress_bar import shown_progress
 from genoformer.training.imports import training_imports
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ def pretrain(
     *,
     config: str | Path | Mapping[str, Any] | None = None,
     logger: str | Sequence[str] = (),
+    progress: bool | None = None,
 ) -> Pretrained | None:
     """Train a masked or causal language model on genomes and write its folder, as `genoformer pretrain`.
 
     fasta: a genome or several; () takes those that the configuration names. output: folder of the model. model: to start from;
     its weights, shape and tokenizer are used. config: the path of a TOML with the tables [tokenizer], [model], [training] and
     [genome], or a dict of these tables; the defaults are DNABERT-6 and 10,000 steps. logger: "wandb" or "mlflow", or both;
-    they get the metrics, too, if they are installed. The same call resumes an interrupted run.
+    they get the metrics, too, if they are installed. The same call resumes an interrupted run. progress: True shows a bar,
+    False none, None one if stderr is a terminal.
 
     Return a `Pretrained` with `.metrics`, `.failed`, `.notes`, `.manifest`, `.to_frame()` (the log) and `.plot()` (the loss);
     None in processes other than the first. Needs the extra "train".
@@ -64,8 +67,8 @@ def pretrain(
         from genoformer.training.pretrained import Pretrained
     fastas = [fasta] if isinstance(fasta, str | Path) else list(fasta)
     plan = PretrainConfig.read(Path(config) if isinstance(config, str) else config)
-    with logged_to(logger):
-        manifest = run(plan.with_fastas([Path(path) for path in fastas]), Path(output), start=model)
+    with logged_to(logger), shown_progress(progress, "steps") as report:
+        manifest = run(plan.with_fastas([Path(path) for path in fastas]), Path(output), start=model, progress=report)
     return None if manifest is None else Pretrained(Path(output), manifest)
 
 
@@ -131,6 +134,7 @@ def finetune(
     task: Literal["classify", "regress", "tracks"] = "classify",
     *,
     logger: str | Sequence[str] = (),
+    progress: bool | None = None,
     **options: Any,
 ) -> Finetuned | TrainedTracks | None:
     """Train a model for labelled sequences or tracks, write its folder, and return its metrics, as `genoformer finetune`.
@@ -139,7 +143,8 @@ def finetune(
     none trains from scratch with the tables of `config`, or with a recipe: the one of that name, or the one that fits the data.
     logger: "wandb" or "mlflow", or both; they get the metrics, too, if they are installed. options: those of the command, such
     as config, recipe, distil, valid, label, seeds, epochs, learning_rate and tune; see `FinetuneJob.from_names` and
-    `TrackTrainingJob.from_names`. Needs the extra "train".
+    `TrackTrainingJob.from_names`. progress: True shows a bar, False none, None one if stderr is a terminal.
+    Needs the extra "train".
 
     The result has `.to_frame()`, a row for each model and metric; that of sequences also has `.plot()` and `.failed`.
 
@@ -157,10 +162,10 @@ def finetune(
         from genoformer.training.loggers import logged_to
         from genoformer.training.tracks import train_tracks
     check_choice("task", task, ("classify", "regress", "tracks"))
-    with logged_to(logger):
+    with logged_to(logger), shown_progress(progress, "steps") as report:
         if task == "tracks":
-            return train_tracks(TrackTrainingJob.from_names(data, output, model, **options))
-        return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options))
+            return train_tracks(TrackTrainingJob.from_names(data, output, model, **options), progress=report)
+        return sequences.finetune(FinetuneJob.from_names(data, output, model, task, **options), progress=report)
 
 
 @names_unknown_options("evaluate")

@@ -12,6 +12,7 @@ from genoformer.api.inputs import Fasta, opened, require_model, warn_of_genome
 from genoformer.errors import OptionError
 from genoformer.genome.variants import Variant
 from genoformer.option_checks import names_unknown_options
+from genoformer.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,8 @@ def score(
     fasta: Fasta,
     model: str | Path | Model | Sequence[str | Path | Model] | None = None,
     scores: str | Sequence[str] | None = None,
+    *,
+    progress: bool | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it, scores unrounded.
@@ -40,7 +43,8 @@ def score(
     model: one model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and
     PLL for a language model, SAD and SAR501 for a track model, LOGIT and DIFF for a fine-tuned model. options: those of the
     command, such as region, strand, tracks, gtf, shifts, classes, tile, matrix, noise_places, fix, force, device (see
-    `scoring.options.ScoreOptions`); a file may also be the object read from it.
+    `scoring.options.ScoreOptions`); a file may also be the object read from it. progress: True shows a
+    bar, False none, None one if stderr is a terminal.
 
     The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
     VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA, and
@@ -77,7 +81,8 @@ def score(
         out = Path(folder, "out.tsv")
         job = ScoringJob.from_names(source, genome, model, TSVSink(out, EXACT), scores=scores, **options)
         job = job if source is variants else replace(job, name="the variants given")
-        score_variants(job, on_preflight=warn_of_findings)
+        with shown_progress(progress, "records") as report:
+            score_variants(job, on_preflight=warn_of_findings, progress=report)
         warn_of_genome(model, genome)
         return read_score_table(out)
 
@@ -87,6 +92,8 @@ def enrich(
     variants: str | Path | Iterable[Variant | str] | pd.DataFrame,
     sources: str | Path | Sequence[str | Path] = (),
     fasta: Fasta | None = None,
+    *,
+    progress: bool | None = None,
     **options: Any,
 ) -> Study | SignalShare:
     """Test whether variants lie in annotations more often than matched controls, as `genoformer enrich`.
@@ -95,7 +102,7 @@ def enrich(
     annotations is tested. sources: NAME=FILE of elements, as in `genoformer.annotate`. fasta: genome, for GC and for random
     controls without N. options: those of the command: gtf, tss, promoter, flank and columns (see `read_annotations`),
     background, sizes, exclude, match ("af,tss,gc" or "none"), af_key, trait, score, top, prune, resamplings, seed,
-    controls (see `EnrichmentRequest`).
+    controls (see `EnrichmentRequest`). progress: True shows a bar, False none, None one if stderr is a terminal.
 
     The result has `.to_frame()`, a row for each annotation with observed and expected overlaps, fold with its 95 % interval, P
     and q; `.plot()`, and `.notes`.
@@ -124,7 +131,8 @@ def enrich(
     with ExitStack() as stack:
         genome = None if fasta is None else stack.enter_context(opened(fasta))
         path = stack.enter_context(_variant_path(variants, genome))
-        return run_enrichment(EnrichmentRequest.from_names(path, annotations, genome=genome, **options))
+        request = EnrichmentRequest.from_names(path, annotations, genome=genome, **options)
+        return run_enrichment(request, progress=stack.enter_context(shown_progress(progress, "steps")))
 
 
 @names_unknown_options("report")
@@ -133,6 +141,8 @@ def report(
     output: str | Path,
     model: str | Path | Sequence[str | Path] = (),
     fasta: str | Path | None = None,
+    *,
+    progress: bool | None = None,
     **options: Any,
 ) -> Report:
     """Write the HTML page of scored variants, as `genoformer report`, and return its path and counts.
@@ -140,6 +150,7 @@ def report(
     scored: output of `genoformer score` (VCF, TSV or Parquet). model, with fasta: draws the predictions for both alleles of the
     strongest variants; several models form an ensemble. options: title, top (number of variants to draw), flank (bases on
     either side), most (alleles in the table), gtf (genes of the top variants), elements, contexts; see `ReportRequest`.
+    progress: True shows a bar, False none, None one if stderr is a terminal.
 
     Raises: FileFormatError for a file without scores; ConfigError for a model without a genome, and for a table in memory.
 
@@ -154,7 +165,8 @@ def report(
     """
     from genoformer.report.written import write_report
 
-    return write_report(scored, output, model, fasta, **options)
+    with shown_progress(progress, "variants") as report_step:
+        return write_report(scored, output, model, fasta, progress=report_step, **options)
 
 
 def _refuse_ineffective(options: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import STATUS_MEANING, Status, Variant, allele_status
 
-_LONGEST = 1 << 21  # bases of a region
+LONGEST = 1 << 21  # bases of a region
 
 
 class Place(NamedTuple):
@@ -57,8 +57,8 @@ def read_place(text: str, genome: Genome, genes: GeneMap | None = None) -> Place
             f"{chrom}:{region.start + 1:,} lies beyond its contig, which has {length:,} bases; give another region."
         )
     end = min(end, length)
-    if end - region.start > _LONGEST:
-        raise ConfigError(f"the region has {end - region.start:,} bases, expected {_LONGEST:,} at most; give a shorter one.")
+    if end - region.start > LONGEST:
+        raise ConfigError(f"the region has {end - region.start:,} bases, expected {LONGEST:,} at most; give a shorter one.")
     return Place(chrom, region.start, end)
 
 
@@ -101,5 +101,5 @@ def _gene(text: str, genome: Genome, genes: GeneMap) -> Place | None:
             chrom = None
         if chrom is not None:
             start, end = int(pieces.intervals[rows, 0].min()), int(pieces.intervals[rows, 1].max())
-            return Place(chrom, max(0, start), min(end, start + _LONGEST, genome.contigs[chrom]))
+            return Place(chrom, max(0, start), min(end, start + LONGEST, genome.contigs[chrom]))
     return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from genoformer.browse.entropy import EntropyTrack
 from genoformer.browse.maps import IsmTarget, attention_rows, ism_rows, locus_around
 from genoformer.browse.opened import Opened, open_model
 from genoformer.browse.place import Place, read_place
@@ -62,6 +64,10 @@ class Browser:
     @property
     def genome(self) -> Genome:
         return self.opened.genome
+
+    @cached_property
+    def _entropy(self) -> EntropyTrack:
+        return EntropyTrack(self.opened)
 
     def about(self) -> dict[str, Any]:
         """Return the model, the genome and the listed variants, for the page."""
@@ -140,7 +146,7 @@ class Browser:
         return View(scene, (texts.sentence, of_file, explained.meaning), tuple(texts.columns.items()))
 
     def _region(self, query: Query, place: Place, progress: ProgressCallback) -> View:
-        """Return the predicted tracks or classes of a region, and letters of its middle."""
+        """Return the predicted tracks, classes or entropy of a region, and letters of its middle."""
         scorer, length = self.opened.scorer, place.end - place.start
         rows: list[Row] = []
         notes: list[str] = []
@@ -148,6 +154,9 @@ class Browser:
             rows, notes = self._tracks(scorer, query, place, progress)
         elif self.opened.is_classifier:
             rows, notes = self._classes(place, progress)
+        else:
+            rows, note = self._entropy.row(place, progress)
+            notes = [note]
         is_long = length > _SHORT or isinstance(scorer, TrackScorer)
         bases = min(length, query.bases or (_BASES if is_long else length))
         middle = place._replace(start=max(place.start, place.middle - bases // 2))
@@ -164,7 +173,7 @@ class Browser:
                 [f"Attention reads the middle {size:,} of {length:,} bases, a window of the model."] if size < length else []
             )
         if not rows:
-            notes.append("This model has no tracks: choose ISM or attention to see what it reads in this region.")
+            notes.append("Choose ISM or attention to see what the model reads in this region.")
         has_tracks = any(isinstance(row, TrackRow) for row in rows)
         view = (middle.start, middle.end) if query.ism and not has_tracks else (place.start, place.end)
         return View(self._scene(place.text.replace("{", "").replace("}", ""), place, rows, view), tuple(notes))

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,10 @@ BATCH_BYTES = 1 << 18  # decoded together; they stay in the processor's cache
 DECODE_BYTES = 1 << 17
 
 _CODE = np.frombuffer(codes.TO_CODE_TABLE, dtype=np.uint8)
+_BASES = "genome.fetch(chrom, start, end), 0-based, or genome['chr1:101-200']"
+_INSTEAD = dict.fromkeys(("sequence", "get_sequence", "get_seq", "getSeq", "seq", "subseq"), _BASES) | dict.fromkeys(
+    ("chroms", "chromosomes", "chrom_sizes", "references", "lengths", "keys", "items"), "genome.contigs, name -> length"
+)
 
 Convert = Callable[[NDArray[np.uint8], NDArray[np.uint8]], None]  # letters [n], out [n]
 
@@ -61,6 +65,12 @@ class Genome:
         self._fasta = Fasta(self.path)
         self.notes = self._fasta.notes
         self.contigs = {name: contig.length for name, contig in self._fasta.index.items()}
+
+    if not TYPE_CHECKING:  # type checkers report the names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            instead = f"; write {_INSTEAD[name]}." if name in _INSTEAD else ""
+            raise AttributeError(f"Genome has no {name!r}{instead}", name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"Genome({str(self.path)!r})"

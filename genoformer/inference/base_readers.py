@@ -180,6 +180,21 @@ def open_readers(
     return readers[0] if len(readers) == 1 else SeveralModels(readers)
 
 
+def least_stride(model: Any) -> int | None:
+    """Return the smallest stride of a model, in bases; None for a model without one, such as a causal one.
+
+    A model that does not see the base itself (`cloze`) masks none, needs no distance, and has 1.
+    """
+    if not has(model, PredictsBases) or not has(model, ReadsTokens):
+        return None
+    return _two_tokens(model.tokenizer) if model.sees_itself else 1
+
+
+def _two_tokens(tokenizer: Any) -> int:
+    """Return the bases of two tokens, between which no third one covers both; 2 without a tokenizer."""
+    return 2 if tokenizer is None else 2 * max(tokenizer.min_bases, tokenizer.n_phases)
+
+
 def open_reader(
     model: Any, window: int | None, stride: int | None, phases: Phases | None = None, *, both_strands: bool
 ) -> BaseReader:
@@ -190,7 +205,7 @@ def open_reader(
     """
     length = window or model.config.context_length
     tokenizer = model.tokenizer if has(model, ReadsTokens) else None
-    least = 2 if tokenizer is None else 2 * max(tokenizer.min_bases, tokenizer.n_phases)
+    least = _two_tokens(tokenizer)
     longest = None if tokenizer is None else model.longest_window
     if length < least or (longest is not None and length > longest):
         limit = f"at most {longest:,}" if longest is not None and length > longest else f"at least {least}"
@@ -210,7 +225,8 @@ def open_reader(
         return SingleMasks(model, length, both_strands=both_strands)
     if tokenizer is None:
         raise OptionError("stride", "masks tokens, and this model reads none; leave it out.")
-    nearest = least if model.sees_itself else 1  # a model that does not see itself masks no base, and needs no distance
+    nearest = least_stride(model)
+    assert nearest is not None
     if not nearest <= stride <= length // 2:
         expected = f"expected {nearest} to {length // 2:,} bases, half of the window"
         raise OptionError("stride", f"is {stride}, {expected}; give one of these.")

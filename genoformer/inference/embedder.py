@@ -157,16 +157,19 @@ class Embedder(ABC):
             values, notes = self._write(data, (part for _, part in vectors.results(stage)), keep=keep)
         return Embeddings(self.layers, values, [*self._resumed(store), *notes])
 
-    def vectors_of(self, sequences: Sequence[Codes]) -> Floats:
-        """Return one vector per sequence and layer, [N, n_layers, D], computed by the processes of the request."""
+    def vectors_of(self, sequences: Sequence[Codes], progress: ProgressCallback = None) -> Floats:
+        """Return one vector per sequence and layer, [N, n_layers, D], computed by the processes of the request.
+
+        progress: called after windows; with several processes after parts of the sequences.
+        """
         compute = self.request.compute
         if not compute.is_parallel:
-            return self.vectors(sequences)
+            return self.vectors(sequences, progress)
         compute.refuse_shard("an array in memory")
         names = tuple(map(str, range(1, len(sequences) + 1)))
         data = LabelledSequences(names, tuple(sequences), ((),) * len(names), (), Path("sequences"))
         run = self._vector_run(data, MemoryStore(), VectorTask(self, compute.n_threads(None, n_cores())))
-        return np.concatenate([part for _, part in run.results(Stage(None, "embed"))])
+        return np.concatenate([part for _, part in run.results(Stage(progress, "embed", len(data)))])
 
     def _write(self, data: LabelledSequences, parts: Iterator[Floats], *, keep: bool) -> tuple[Floats | None, list[str]]:
         """Write and draw the vectors of all parts; return the vectors, if they are kept, and notes."""

@@ -18,6 +18,7 @@ from genoformer.models import registry
 from genoformer.models.base import Model, SequenceLikelihood, require
 from genoformer.models.token_model import TokenModel, successors
 from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress_bar import shown_progress
 
 _TOGETHER = 32  # sequences; the drawn bases depend on it, and not on the device
 _LINE = 60  # bases in a line of FASTA
@@ -57,11 +58,12 @@ class SampledSequence(NamedTuple):
     log_likelihood: float
 
 
-def sample(model: str | Path | Model, **options: Any) -> list[SampledSequence]:
+def sample(model: str | Path | Model, *, progress: bool | None = None, **options: Any) -> list[SampledSequence]:
     """Sample sequences from a causal language model; options: number, length, prompt, temperature, seed, device, precision.
 
-    See `SamplingRequest`. The same options give the same sequences. A model has learned nothing of distances beyond its
-    `config.context_length`, in bases. Raises CheckpointError for a masked model.
+    See `SamplingRequest`. progress: True shows a bar, False none, None one if stderr is a terminal. The same options give the
+    same sequences. A model has learned nothing of distances beyond its `config.context_length`, in bases. Raises
+    CheckpointError for a masked model.
 
     >>> from genoformer.models.transformer.model import Encoder, EncoderConfig
     >>> from genoformer.tokenizers import BaseTokenizer
@@ -70,7 +72,9 @@ def sample(model: str | Path | Model, **options: Any) -> list[SampledSequence]:
     >>> [len(sequence.bases) for sequence in sample(untrained, number=2, length=30, prompt="ACG")]
     [30, 30]
     """
-    return list(sample_sequences(with_runtime(SamplingRequest, model=model, **options)))
+    request = with_runtime(SamplingRequest, model=model, **options)
+    with shown_progress(progress, "sequences") as report:
+        return list(sample_sequences(request, progress=report))
 
 
 def sample_sequences(

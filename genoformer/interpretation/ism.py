@@ -138,15 +138,18 @@ def mutagenesis(
 
 
 def mutageneses(
-    scorer: VariantScorer, genome: Genome, loci: Sequence[Locus], *, progress: ProgressCallback = None
+    scorer: VariantScorer, genome: Genome, loci: Sequence[Locus], *, bases: ProgressCallback = None
 ) -> list[Mutagenesis]:
-    """Score every single-base change of each locus on its genome. Raises ConfigError for a sequence without a genome."""
-    maps, stage = [], Stage(progress, "ism", len(loci))
+    """Score every single-base change of each locus on its genome; `bases` receives the finished bases of each locus.
+
+    Raises ConfigError for a sequence without a genome.
+    """
+    maps = []
     for locus in loci:
         if not locus.chrom:
             raise ConfigError(f"{locus.name} has no genome, and ISM needs its surroundings; give a BED and its FASTA.")
-        maps.append(mutagenesis(scorer, genome, locus.chrom, max(0, locus.start), min(locus.end, genome.contigs[locus.chrom])))
-        stage.add(1)
+        start, end = max(0, locus.start), min(locus.end, genome.contigs[locus.chrom])
+        maps.append(mutagenesis(scorer, genome, locus.chrom, start, end, progress=bases))
     return maps
 
 

@@ -45,8 +45,11 @@ class Ism:
     others: tuple[Any, ...] = ()  # the other members of an ensemble, over which the effects are averaged
 
     @contextmanager
-    def reader(self, model: Any) -> Iterator[Callable[[Locus], Mutagenesis]]:
-        """Yield the function from a locus to its map, the sum over tracks, of this model or of a copy with other weights."""
+    def reader(self, model: Any, progress: ProgressCallback = None) -> Iterator[Callable[[Locus], Mutagenesis]]:
+        """Yield the function from a locus to its map, the sum over tracks, of this model or of a copy with other weights.
+
+        progress: receives the finished bases of each locus; without `scoring` it is not called.
+        """
         models, scoring = (model, *self.others), self.scoring
         if scoring is None:
             with ExitStack() as stack:
@@ -57,12 +60,17 @@ class Ism:
             return
         name = scoring.names if scoring.classes is None else f"{scoring.names} of {self.target.name(model)}"
         with open_scorer(self.genome, replace(scoring, models=models), Runtime(self.device)) as scorer:
-            yield lambda locus: mutageneses(scorer, self.genome, [locus])[0].summed(name)
+            yield lambda locus: mutageneses(scorer, self.genome, [locus], bases=progress)[0].summed(name)
+
+    def counts_bases(self, loci: Sequence[Locus]) -> bool:
+        """Return True if the steps of `maps` are bases: those of an only locus."""
+        return len(loci) == 1 and self.scoring is not None
 
     def maps(self, model: Any, loci: Sequence[Locus], progress: ProgressCallback = None) -> list[Mutagenesis]:
         """Return one map of each locus, the sum over tracks, of this model or of a copy of it with other weights."""
-        stage, maps = Stage(progress, "ism", len(loci)), []
-        with self.reader(model) as read:
+        of_bases = progress if self.counts_bases(loci) else None
+        stage, maps = Stage(None if of_bases else progress, "ism", len(loci)), []
+        with self.reader(model, of_bases) as read:
             for locus in loci:
                 maps.append(read(locus))
                 stage.add(1)

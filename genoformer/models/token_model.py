@@ -15,6 +15,7 @@ from torch import Tensor
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Hidden, Ints, Model, PredictsBases, SequenceLikelihood
+from genoformer.models.inputs import check_inputs
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
 
 TOKENIZER = "tokenizer.json"
@@ -220,27 +221,6 @@ class TokenModel(Model):
 
     def _to_device(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(next(self.parameters()).device)
-
-
-def check_inputs(ids: Any, keep: Any = None) -> None:
-    """Raise ConfigError unless ids are whole numbers [B, T], and keep, if there is one, True or False of the same shape.
-
-    >>> check_inputs("ACGT")
-    Traceback (most recent call last):
-    genoformer.errors.ConfigError: ids are a str, expected token ids [B, T]; call tokenizer(text, return_tensors="pt").
-    """
-    if not isinstance(ids, Tensor):
-        of = type(ids).__name__
-        remedy = 'call tokenizer(text, return_tensors="pt")'
-        raise ConfigError(f"ids are a {of}, expected token ids [B, T]; {remedy}.")
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool or ids.dim() != 2:
-        raise ConfigError(
-            f"ids are {ids.dtype} {list(ids.shape)}, expected whole numbers [B, T]; convert them, such as ids[None]."
-        )
-    if keep is not None and (not isinstance(keep, Tensor) or keep.dtype != torch.bool or keep.shape != ids.shape):
-        shown = f"{keep.dtype} {list(keep.shape)}" if isinstance(keep, Tensor) else f"a {type(keep).__name__}"
-        expected = f"torch.bool {list(ids.shape)}, False at padding"
-        raise ConfigError(f"keep is {shown}, expected {expected}; give mask.bool(), or attention_mask=mask.")
 
 
 def check_tokenizer(tokenizer: Any, n_vocab: int, model: str) -> None:

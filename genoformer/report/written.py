@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError
 from genoformer.genome.wording import counted
+from genoformer.progress import ProgressCallback
 from genoformer.report.run import ReportRequest, make_report
 
 
@@ -37,6 +38,8 @@ def write_report(
     model: str | Path | Sequence[str | Path] = (),
     fasta: str | Path | None = None,
     contexts: str | Path | None = None,
+    *,
+    progress: ProgressCallback = None,
     **options: Any,
 ) -> Report:
     """Write the page of a scored VCF; options: other fields of `ReportRequest`. Raises ConfigError for a table in memory."""
@@ -47,4 +50,4 @@ def write_report(
     elements = options.pop("elements", ())
     options["elements"] = (elements,) if isinstance(elements, str) else tuple(map(str, elements))
     request = ReportRequest(Path(scored), Path(output), models=models, fasta=genome, contexts=table, gtf=genes, **options)
-    return Report(request.output, *make_report(request))
+    return Report(request.output, *make_report(request, progress=progress))

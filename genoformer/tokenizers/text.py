@@ -25,12 +25,39 @@ class ReadsText:
     [[2, 5, 6, 3], [2, 5, 3, 0]]
     >>> tokenizer.decode([2, 5, 6, 3]), tokenizer.vocab_size
     ('AAAT', 69)
+    >>> tokenizer.tokenize("AAATN"), tokenizer.get_vocab()["AAT"], tokenizer.mask_token_id
+    (['AAA', 'AAT', '[UNK]'], 6, 4)
     """
 
     @property
     def vocab_size(self: Tokenizer) -> int:
         """Number of tokens, `n_vocab`."""
         return self.n_vocab
+
+    @property
+    def pad_token_id(self: Tokenizer) -> int:
+        """Id of padding, `pad_id`."""
+        return self.pad_id
+
+    @property
+    def mask_token_id(self: Tokenizer) -> int:
+        """Id of the token that masks bases, `mask_id`."""
+        return self.mask_id
+
+    def get_vocab(self: Tokenizer) -> dict[str, int]:
+        """Return the id of each token by its name, `vocab`."""
+        return self.vocab
+
+    def tokenize(self: Tokenizer, text: str) -> list[str]:
+        """Return the names of the tokens of a DNA text, without the special tokens that a call adds at its ends.
+
+        Raises ConfigError for a text that is not DNA or is too short for a token.
+        """
+        if not isinstance(text, str):
+            raise ConfigError(f"text is {text!r}, expected DNA as text; call tokenize for each text.")
+        encoding = self.encode(encode_texts([text])[0][None])
+        names = {i: name for name, i in self.vocab.items()}
+        return [names[i] for i in encoding.ids[encoding.is_base].tolist()]
 
     def __call__(
         self: Tokenizer, text: str | Sequence[str], *, padding: bool = False, return_tensors: Tensors | None = None

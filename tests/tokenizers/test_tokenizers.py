@@ -77,6 +77,21 @@ def test_saved_and_loaded_it_gives_the_same_ids(name, tmp_path) -> None:
     assert again.vocab == EVERY[name].vocab
 
 
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("text", ["ACGTTGCATTAGCAACGT", "ACGTTGCNATTAGCAACGTAC"])
+def test_names_of_tokens_are_those_of_the_ids(name: str, text: str) -> None:
+    """Without the special tokens at the ends; where no token covers an N, the names spell the text."""
+    tokenizer = EVERY[name]
+    names, ids = tokenizer.tokenize(text), tokenizer(text)["input_ids"]
+    n_before = next(i for i, (start, end) in enumerate(tokenizer.encode(encode(text)[None]).spans[0]) if end > start)
+    assert [tokenizer.get_vocab()[name] for name in names] == ids[n_before : n_before + len(names)]
+    assert len(names) == len(ids) - tokenizer.n_added
+    if "N" not in text:
+        spans = tokenizer.encode(encode(text)[None]).spans[0, n_before : n_before + len(names)]
+        assert names == [text[start:end] for start, end in spans]
+    assert (tokenizer.pad_token_id, tokenizer.mask_token_id) == (tokenizer.pad_id, tokenizer.mask_id)
+
+
 @pytest.mark.parametrize(("k", "stride"), [(k, s) for k in range(1, 9) for s in (1, 2, 3) if s <= k])
 def test_kmer_ids_are_those_of_a_naive_loop(k, stride) -> None:
     tokenizer = KmerTokenizer(k, stride)

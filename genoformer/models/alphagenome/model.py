@@ -45,6 +45,7 @@ from genoformer.models.alphagenome.tiles import decode, decoded_bins, encode
 from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
+from genoformer.models.inputs import check_onehot
 from genoformer.models.track_layers import linear_tracks
 from genoformer.models.track_model import NewHead, one_hot, read_track_tables
 
@@ -310,11 +311,7 @@ class AlphaGenome(BinTransformer):
         return x, pairs
 
     def _check_input(self, onehot: Tensor) -> None:
-        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
-            raise ConfigError(
-                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
-                "numbers, as `one_hot` makes it of codes."
-            )
+        check_onehot(onehot)
         self._check_length(onehot.shape[-1])
 
     def _check_length(self, length: int) -> None:

@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.batch_norm import WideBatchNorm, sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.borzoi.attention import RotaryAttention, Rotation, central_mask_features, rotary_angles
 from genoformer.models.borzoi.config import BorzoiConfig
+from genoformer.models.inputs import check_onehot
 from genoformer.models.layers import FirstConv, Linear, linear
 from genoformer.models.row_convolution import held_numbers
 from genoformer.models.track_layers import (
@@ -193,11 +193,7 @@ class Borzoi(BinTransformer):
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of each bin, the input of the heads, [B, D, N]; all heads have the same bins."""
-        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
-            raise ConfigError(
-                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
-                "numbers, as `one_hot` makes it of codes."
-            )
+        check_onehot(onehot)
         bins = self.bins_of(onehot.shape[-1], 0 if isinstance(n_bins, Bins) else n_bins)  # refuses other lengths
         stages = self.convolve_bases(onehot)
         bins = n_bins if isinstance(n_bins, Bins) else bins

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights
 from genoformer.models.cloze.config import ClozeConfig
+from genoformer.models.inputs import checked_layer
 from genoformer.models.layers import Linear
 from genoformer.models.token_model import TokenModel
 from genoformer.models.transformer.attention import Shared, gather_positions
@@ -106,9 +106,7 @@ class Cloze(TokenModel):
         readings, and does. ids: [B, T], or vectors [B, T, D] in place of rows of `tokens` (`models.onehot` mixes them). keep
         [B, T] is False at padding, behind the tokens. With rows [B, M], only these positions are returned.
         """
-        n_layers = len(self.layers) if layer is None else layer
-        if not 0 <= n_layers <= len(self.layers):
-            raise ConfigError(f"layer {layer}: this model has layers 0 (the embeddings) to {len(self.layers)}.")
+        n_layers = checked_layer(ids, layer, len(self.layers))
         readings = Readings(keep, ids.shape[1], ids.device)
         x = self._read(ids, readings)
         shared: Shared = {}

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, Bins, TrackEngine
 from genoformer.models.batch_norm import sync_batch_norm
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.enformer.config import EnformerConfig
+from genoformer.models.inputs import check_onehot
 from genoformer.models.layers import Linear
 from genoformer.models.row_convolution import held_numbers
 from genoformer.models.track_layers import (
@@ -165,11 +165,7 @@ class Enformer(BinTransformer):
 
     def embed(self, onehot: Tensor, n_bins: int | Bins | None = None, head: str | None = None) -> Tensor:
         """Return the embedding of each bin, the input of the heads, [B, 2 C, N]; all heads have the same bins."""
-        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
-            raise ConfigError(
-                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
-                "numbers, as `one_hot` makes it of codes."
-            )
+        check_onehot(onehot)
         bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins)
         return self.crop_and_project(self.attend(self.convolve_bases(onehot)), bins)
 

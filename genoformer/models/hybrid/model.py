@@ -20,6 +20,7 @@ from genoformer.genome.codes import Codes
 from genoformer.models.base import Attends, AttentionWeights
 from genoformer.models.batch_norm import WideBatchNorm, sync_batch_norm
 from genoformer.models.hybrid.config import HybridConfig
+from genoformer.models.inputs import checked_layer
 from genoformer.models.layers import Linear, attend_few_keys
 from genoformer.models.token_model import TokenModel
 from genoformer.models.track_layers import SoftmaxPool, conv1d_as_image
@@ -232,9 +233,7 @@ class Hybrid(TokenModel):
         ids: [B, T], or vectors [B, T, E] in place of rows of `tokens` (`models.onehot` mixes them). keep [B, T] is False at
         padding. With rows [B, M], the last of these layers computes only those positions.
         """
-        n_layers = len(self.layers) if layer is None else layer
-        if not 0 <= n_layers <= len(self.layers):
-            raise ConfigError(f"layer {layer}: this model has layers 0 (the convolutions) to {len(self.layers)}.")
+        n_layers = checked_layer(ids, layer, len(self.layers), "the convolutions")
         states = self._with_groups(self._convolved(ids, keep), n_layers, keep, rows)  # [B, M or T, D]
         return self.norm(states) if n_layers == len(self.layers) else states
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights, Ints, PredictsBases, SequenceLikelihood
+from genoformer.models.inputs import checked_layer
 from genoformer.models.layers import Linear, RMSNorm
 from genoformer.models.token_model import TokenModel, as_candidates, posterior_of_logits
 from genoformer.models.transformer.attention import Attention, KeyValues, Shared, gather_positions, sinusoidal_positions
@@ -212,9 +213,7 @@ class Encoder(TokenModel):
         padding. With rows [B, M], the last of these layers computes only those positions. past: keys and values of earlier
         tokens, one per layer, after which the ids continue (causal models).
         """
-        n_layers = len(self.layers) if layer is None else layer
-        if not 0 <= n_layers <= len(self.layers):
-            raise ConfigError(f"layer {layer}: this model has layers 0 (the embeddings) to {len(self.layers)}.")
+        n_layers = checked_layer(ids, layer, len(self.layers))
         x = self._embed_tokens(ids, keep, None if past is None else past[0])
         if self.stem is not None and n_layers:
             x = self.stem(x, keep)
