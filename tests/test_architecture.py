@@ -16,6 +16,7 @@ BASICS = ["genome." + name for name in ("assemblies", "bins", "codes", "contigs"
 MAY_IMPORT = {
     "errors": [],
     "option_checks": ["errors"],
+    "extras": ["errors"],
     "progress": [],
     "addresses": ["errors"],
     "temporary_paths": [],
@@ -32,9 +33,10 @@ MAY_IMPORT = {
     "catalog": ["errors", "files", "progress"],
     "tokenizers": ["errors", "genome", "formats"],
     "models": ["errors", "tasks", "addresses", "config", "files", "catalog", "genome", "formats", "tokenizers"],
-    "writers": ["errors", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
+    "writers": ["errors", "extras", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
     "inference": [
         "errors",
+        "extras",
         "option_checks",
         "compute",
         "tasks",
@@ -51,6 +53,7 @@ MAY_IMPORT = {
     ],
     "annotation": [
         "errors",
+        "extras",
         "option_checks",
         "compute",
         "addresses",
@@ -65,6 +68,7 @@ MAY_IMPORT = {
     ],
     "scoring": [
         "errors",
+        "extras",
         "option_checks",
         "compute",
         "tasks",
@@ -100,6 +104,7 @@ MAY_IMPORT = {
     ],
     "evaluation": [
         "errors",
+        "extras",
         "option_checks",
         "tasks",
         "files",
@@ -132,6 +137,7 @@ MAY_IMPORT = {
     ],
     "benchmarking": [
         "errors",
+        "extras",
         "option_checks",
         "tasks",
         "catalog",
@@ -187,6 +193,7 @@ MAY_IMPORT = {
     ],
     "browse": [
         "errors",
+        "extras",
         "option_checks",
         "annotation",
         "tables",
@@ -206,6 +213,7 @@ MAY_IMPORT = {
 } | {name: ["errors", *BASICS] for name in BASICS}
 NO_TORCH = [
     "errors",
+    "extras",
     "compute",
     "catalog",
     "genome",
