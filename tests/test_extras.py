@@ -9,12 +9,10 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from genoformer.annotation import element_tables, gene_tables, read_annotations
 from genoformer.annotation.run import annotate_variants
-from genoformer.annotation.text_columns import TextColumn, pair_numbers
 from genoformer.errors import MissingExtraError
 
 DEMO = Path(str(files("genoformer_data"))) / "demo"
@@ -93,8 +91,8 @@ def test_the_demo_works_without_pyarrow_and_kipoiseq(tmp_path: Path) -> None:
         ("predict", "-f", FASTA, "-m", "mini-tracks", "-r", REGION, "-o", "x.parquet"),
         ("embed", "-f", FASTA, "-m", "demo", "-r", REGION, "-o", "x.parquet"),
         ("report", "old.parquet", "-o", "x.html"),
-        ("enrich", "old.parquet", "-a", DEMO / "states.bed.gz", "--against", VCF),
-        ("evaluate", "variants", "old.parquet", "--truth", "truth.tsv"),
+        ("enrich", "old.parquet", "-a", DEMO / "states.bed.gz"),
+        ("evaluate", "variants", "old.parquet", "truth.tsv"),
         ("calibrate", VCF, "-f", FASTA, "-m", "demo", "-o", "x.npz"),
     ],
     ids=lambda words: f"{words[0]} {words[-1] if words[0] == 'score' else ''}".strip(),
@@ -159,18 +157,3 @@ def test_annotations_are_the_same_without_pyarrow(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert annotated("careful.tsv") == fast
     assert len(calls) == n_fast == 4
-
-
-@pytest.mark.parametrize("texts", [[], ["a"], ["b", "a", "", "b", "ü", "a"], [str(i * 7 % 5) for i in range(40)]])
-def test_a_text_column_is_the_list_of_its_texts(texts: list[str]) -> None:
-    column = TextColumn.from_texts(texts)
-    assert column.tolist() == texts
-    assert column.distinct() == list(dict.fromkeys(texts))
-    assert len(column) == len(texts)
-    rows = np.arange(len(texts))[::-2]
-    assert column[rows].tolist() == texts[::-2]
-    assert set(column[rows].distinct()) == set(texts[::-2])
-    assert column.is_only("b", "a", "", "ü") == (not set(texts) - {"b", "a", "", "ü"})
-    pairs = list(zip(texts, texts[::-1], strict=True))
-    numbers = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
-    assert pair_numbers(column, TextColumn.from_texts(texts[::-1])).tolist() == [numbers[pair] for pair in pairs]
