@@ -92,7 +92,6 @@ def test_the_demo_works_without_pyarrow_and_kipoiseq(tmp_path: Path) -> None:
         ("embed", "-f", FASTA, "-m", "demo", "-r", REGION, "-o", "x.parquet"),
         ("report", "old.parquet", "-o", "x.html"),
         ("enrich", "old.parquet", "-a", DEMO / "states.bed.gz"),
-        ("evaluate", "variants", "old.parquet", "truth.tsv"),
         ("calibrate", VCF, "-f", FASTA, "-m", "demo", "-o", "x.npz"),
     ],
     ids=lambda words: f"{words[0]} {words[-1] if words[0] == 'score' else ''}".strip(),
@@ -105,7 +104,6 @@ def test_a_command_names_the_extra_that_parquet_needs(
 
     monkeypatch.chdir(tmp_path)
     Path("old.parquet").write_bytes(b"PAR1")
-    Path("truth.tsv").write_text("chrom\tpos\tref\talt\tlabel\nchrS1\t5\tA\tC\t1\n")
     before = sorted(tmp_path.iterdir())
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert_refused(run(*arguments), SENTENCE)
