@@ -58,6 +58,8 @@ def calibrate(
     `score` with the same settings then adds the empirical quantile of each score: the fraction of the background whose absolute
     score on the same track is not larger. The folder keeps a calibration for each head and set of scores. A new calibration of
     the same head and scores replaces the old one.
+
+    It needs the extra parquet: pip install 'genoformer[parquet]'.
     """
     import sys
     from dataclasses import replace

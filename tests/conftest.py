@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import random
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.nodeid.endswith(DEFERRED) or item.nodeid.partition("[")[0].endswith(DEFERRED):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    if find_spec("pyarrow") is None:
+        for item in items:
+            if isinstance(item, pytest.Function) and "parquet" in inspect.getsource(item.function).lower():
+                item.add_marker(pytest.mark.skip(reason="Parquet is an extra: pip install genoformer[parquet]"))
     items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.path.as_posix().endswith(name)), len(LONG)))
 
 

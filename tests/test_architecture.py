@@ -16,6 +16,7 @@ BASICS = ["genome." + name for name in ("assemblies", "bins", "codes", "contigs"
 MAY_IMPORT = {
     "errors": [],
     "option_checks": ["errors"],
+    "extras": ["errors"],
     "progress": [],
     "progress_bar": ["errors", "progress"],
     "addresses": ["errors"],
@@ -33,9 +34,10 @@ MAY_IMPORT = {
     "catalog": ["errors", "files", "progress"],
     "tokenizers": ["errors", "genome", "formats"],
     "models": ["errors", "tasks", "addresses", "config", "files", "catalog", "genome", "formats", "tokenizers"],
-    "writers": ["errors", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
+    "writers": ["errors", "extras", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
     "inference": [
         "errors",
+        "extras",
         "option_checks",
         "compute",
         "tasks",
@@ -53,6 +55,7 @@ MAY_IMPORT = {
     ],
     "annotation": [
         "errors",
+        "extras",
         "option_checks",
         "compute",
         "addresses",
@@ -68,6 +71,7 @@ MAY_IMPORT = {
     ],
     "scoring": [
         "errors",
+        "extras",
         "option_checks",
         "compute",
         "tasks",
@@ -103,6 +107,7 @@ MAY_IMPORT = {
     ],
     "evaluation": [
         "errors",
+        "extras",
         "option_checks",
         "tasks",
         "files",
@@ -135,6 +140,7 @@ MAY_IMPORT = {
     ],
     "benchmarking": [
         "errors",
+        "extras",
         "option_checks",
         "tasks",
         "catalog",
@@ -192,6 +198,7 @@ MAY_IMPORT = {
     ],
     "browse": [
         "errors",
+        "extras",
         "option_checks",
         "annotation",
         "tables",
@@ -211,6 +218,7 @@ MAY_IMPORT = {
 } | {name: ["errors", *BASICS] for name in BASICS}
 NO_TORCH = [
     "errors",
+    "extras",
     "compute",
     "catalog",
     "genome",

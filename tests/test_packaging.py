@@ -181,7 +181,7 @@ def test_an_editable_install_is_found_in_the_folder_above_a_clone_of_the_same_na
 def test_current_jupyterlab_installs_beside_it() -> None:
     """As pip resolves it in this environment, of which no package is changed to an older version."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-input", "--report", "-"]
-    done = subprocess.run([*command, "genoformer", "jupyterlab>=4.4"], capture_output=True, text=True)
+    done = subprocess.run([*command, "genoformer[kipoi]", "jupyterlab>=4.4"], capture_output=True, text=True)
     if done.returncode and (
         "from versions: none" in done.stderr or "No matching distribution found for jupyterlab" in done.stderr
     ):
@@ -197,23 +197,39 @@ def test_current_jupyterlab_installs_beside_it() -> None:
         assert Version(version) >= Version(installed), f"{name} {installed} would become {version}"
 
 
-def test_no_requirement_keeps_current_jupyter_out() -> None:
-    """JupyterLab 4 needs attrs from 22.2 and jsonschema from 4.18; kipoi 0.8.6 asked for attrs 21.4 and no later one."""
-    current = {"attrs": "26.1.0", "jsonschema": "4.26.0", "jupyter-core": "5.9.1", "tornado": "6.5", "traitlets": "5.14.3"}
-    waiting, seen = ["genoformer"], set()
+def requirements(extra: str = "") -> dict[str, list[Requirement]]:
+    """What an installation of genoformer with one extra brings: each package, and what it requires."""
+    waiting, packages = ["genoformer"], dict[str, list[Requirement]]()
     while waiting:
         name = waiting.pop()
-        if name in seen:
+        if name in packages:
             continue
-        seen.add(name)
         try:
             needs = [Requirement(text) for text in metadata.requires(name) or ()]
         except metadata.PackageNotFoundError:  # of another platform
-            continue
+            needs = []
+        extras = ("", extra) if name == "genoformer" else ("",)
+        packages[name] = [need for need in needs if not need.marker or any(need.marker.evaluate({"extra": e}) for e in extras)]
+        waiting += [canonicalize_name(need.name) for need in packages[name]]
+    return packages
+
+
+def test_no_requirement_keeps_current_jupyter_out() -> None:
+    """JupyterLab 4 needs attrs from 22.2 and jsonschema from 4.18; kipoi 0.8.6 asked for attrs 21.4 and no later one."""
+    current = {"attrs": "26.1.0", "jsonschema": "4.26.0", "jupyter-core": "5.9.1", "tornado": "6.5", "traitlets": "5.14.3"}
+    packages = requirements("kipoi")
+    for name, needs in packages.items():
         for need in needs:
-            if need.marker is None or need.marker.evaluate({"extra": ""}):
-                other = canonicalize_name(need.name)
-                assert other not in current or need.specifier.contains(current[other]), f"{name} needs {need}"
-                waiting.append(other)
-    assert {"kipoi", "kipoiseq", "attrs"} <= seen
+            other = canonicalize_name(need.name)
+            assert other not in current or need.specifier.contains(current[other]), f"{name} needs {need}"
+    assert {"kipoi", "kipoiseq"} <= set(packages)
     assert "kipoi==0.8.6" not in (ROOT / "constraints.txt").read_text().split()
+
+
+def test_the_core_is_light() -> None:
+    """docs/install.md has the number of packages; pip comes on top, and PyTorch for CUDA brings more."""
+    core = {name for name in requirements() if not name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert not core & {"kipoi", "kipoiseq", "pyarrow", "pyfaidx", "pyranges", "sorted-nearest", "h5py", "lightning"}
+    assert {"kipoi", "kipoiseq", "six"} <= set(requirements("kipoi"))
+    assert "pyarrow" in requirements("parquet")
+    assert len(core) <= 50

@@ -1,4 +1,4 @@
-"""Element file -> columns, with pyarrow if the file is regular, else line by line; both give the same result."""
+"""Element file -> columns, with pyarrow if it is installed and the file is regular, else line by line, with the same result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.annotation.text_columns import TextColumn
 from genoformer.errors import FileFormatError
+from genoformer.extras import is_installed
 from genoformer.formats.bed import bed_rows, parse_blocks, row_region, text_in
 from genoformer.formats.bed_layout import KIND, NARROW, Layout, is_comment
 from genoformer.formats.text import opened
@@ -27,16 +29,16 @@ class Table(NamedTuple):
     starts: Integers
     ends: Integers
     summits: Integers  # positions, -1 for none
-    names: Any  # of pyarrow
-    scores: Any
-    signals: Any
-    colours: Any
+    names: TextColumn | None
+    scores: TextColumn | None
+    signals: TextColumn | None
+    colours: TextColumn | None
     rows: Integers | None
 
 
 def read_table(path: Path, layout: Layout) -> Table:
     """Read the rows of a file; FileFormatError with the line number."""
-    return read_fast(path, layout) or read_carefully(path, layout)
+    return (read_fast(path, layout) if is_installed("pyarrow") else None) or read_carefully(path, layout)
 
 
 def read_fast(path: Path, layout: Layout) -> Table | None:
@@ -86,11 +88,14 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
             return None
         summits = np.where(offsets >= 0, starts + offsets, -1)
 
-    def text(at: int | None, *, empty: bool = False) -> Any:
-        if at is None or at >= n:
+    def text(at: int | None) -> Any:
+        return None if at is None or at >= n else table[f"{at}"].cast(pa.string()).combine_chunks()
+
+    def coded(at: int | None, *, empty: bool = False) -> TextColumn | None:
+        column = text(at)
+        if column is None:
             return None
-        column = table[f"{at}"].cast(pa.string()).combine_chunks()
-        return compute.if_else(compute.equal(column, "."), "", column) if empty else column
+        return TextColumn.from_arrow(compute.if_else(compute.equal(column, "."), "", column) if empty else column)
 
     rows_of_file = Table(
         tuple(chroms.dictionary.to_pylist()),
@@ -98,10 +103,10 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
         starts,
         ends,
         summits,
-        text(layout.name, empty=True),
-        text(layout.score, empty=True),
-        text(layout.signal),
-        text(layout.colour),
+        coded(layout.name, empty=True),
+        coded(layout.score, empty=True),
+        coded(layout.signal),
+        coded(layout.colour),
         None,
     )
     if layout.blocks is None:
@@ -154,14 +159,12 @@ def _in_blocks(table: Table, counts: Any, sizes: Any, starts: Any) -> Table | No
 
 def _taken(table: Table, rows: Integers, starts: Integers, ends: Integers) -> Table:
     """Return a table with new intervals; `rows` are their rows in the old table."""
-    names, scores, signals, colours = (None if column is None else column.take(rows) for column in table[5:9])
+    names, scores, signals, colours = (None if column is None else column[rows] for column in table[5:9])
     return Table(table.contigs, table.contig[rows], starts, ends, table.summits[rows], names, scores, signals, colours, rows)
 
 
 def read_carefully(path: Path, layout: Layout) -> Table:
     """Read a file line by line; FileFormatError with the number of a malformed line."""
-    import pyarrow as pa
-
     numbers: dict[str, int] = {}
     contig, summits = [], []
     starts, ends, rows = list[int](), list[int](), list[int]()
@@ -182,7 +185,7 @@ def read_carefully(path: Path, layout: Layout) -> Table:
         raise FileFormatError(f"{path} has no rows; give {KIND}, or leave it out.")
     columns = (layout.name, layout.score, layout.signal, layout.colour)
     names, scores, signals, colours = (
-        None if at is None else pa.array(column, pa.string()) for at, column in zip(columns, texts, strict=True)
+        None if at is None else TextColumn.from_texts(column) for at, column in zip(columns, texts, strict=True)
     )
     of = [np.array(column, dtype=np.int64) for column in (starts, ends, summits)]
     rows_of_file = Table(

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from genoformer.addresses import refuse_address
 from genoformer.annotation.element_labels import kind_labels, label_colours
 from genoformer.annotation.element_tables import read_table
+from genoformer.annotation.text_columns import TextColumn
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import sha256_of
 from genoformer.formats.bed import bed_rows, named_file
@@ -54,9 +54,9 @@ class Elements:
     starts: Integers  # [n]
     ends: Integers  # [n]
     summits: Integers  # [n], positions; -1 for none
-    names: Any  # pyarrow array of text [n]
-    scores: Any
-    signals: Any
+    names: TextColumn | None  # [n]
+    scores: TextColumn | None
+    signals: TextColumn | None
     colours: dict[str, str]  # label -> #RRGGBB
     notes: tuple[str, ...]
     layout: Layout = field(default_factory=Layout)  # columns of the file
@@ -122,7 +122,7 @@ class Elements:
         texts = [self._named(rows)]
         for column in (self.scores, self.signals):
             if column is not None:
-                texts.append([text or "." for text in column.take(rows).to_pylist()])
+                texts.append([text or "." for text in column[rows].tolist()])
         if (self.summits >= 0).any():
             summit = self.summits[rows]
             away = np.where(summit < starts, starts - summit, np.minimum(ends - 1 - summit, 0))
@@ -132,7 +132,7 @@ class Elements:
         return texts
 
     def _named(self, rows: Integers) -> list[str]:
-        names = self.names.take(rows).to_pylist() if self.names is not None else [""] * len(rows)
+        names = self.names[rows].tolist() if self.names is not None else [""] * len(rows)
         if "" in names or "." in names:
             places = zip((self.starts[rows] + 1).tolist(), self.ends[rows].tolist(), strict=True)
             names = [f"{a}-{b}" if name in ("", ".") else name for name, (a, b) in zip(names, places, strict=True)]
@@ -210,9 +210,9 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
         table.rows,
     )
     if signals is not None and not _is_numeric(signals):
-        wrong = (i for i, text in enumerate(signals.to_pylist()) if not re.fullmatch(rf"\.?|{_NUMBER}", text, re.ASCII))
+        wrong = (i for i, text in enumerate(signals.tolist()) if not re.fullmatch(rf"\.?|{_NUMBER}", text, re.ASCII))
         row = next(wrong)
-        signal = signals[row].as_py()[:30]
+        signal = signals.tolist()[row][:30]
         where = f"{path}, line {elements.line_of(row)}"
         raise FileFormatError(f"{where}: the signal ({_column(layout.signal)}) is {signal!r}; give a number.")
     if len(empty) > len(elements) / 2 and not layout.base:
@@ -245,24 +245,14 @@ def _column(at: int | None) -> str:
     return f"column {(at or 0) + 1}"
 
 
-def _is_of(column: Any, *words: str) -> bool:
+def _is_of(column: TextColumn | None, *words: str) -> bool:
     """True if a column is missing, empty, or holds only these words."""
-    from pyarrow import compute
-
-    return column is None or not len(column) or bool(compute.all(compute.is_in(column, value_set=_texts(*words))).as_py())
+    return column is None or column.is_only(*words)
 
 
-def _is_numeric(column: Any) -> bool:
+def _is_numeric(column: TextColumn) -> bool:
     """True if a column holds only numbers, "." and empty texts."""
-    from pyarrow import compute
-
-    return bool(compute.all(compute.match_substring_regex(column, rf"^(\.?|{_NUMBER})$")).as_py())
-
-
-def _texts(*words: str) -> Any:
-    import pyarrow as pa
-
-    return pa.array(words, pa.string())
+    return all(map(re.compile(rf"\.?|{_NUMBER}", re.ASCII).fullmatch, column.distinct()))
 
 
 def _if_from_1(elements: Elements) -> list[str]:

@@ -1,4 +1,4 @@
-"""GTF or GFF3 -> exons, CDS and stop codons as columns, with pyarrow if the file is regular, else line by line.
+"""GTF or GFF3 -> exons, CDS and stop codons as columns, with pyarrow if it is there and the file is regular, else line by line.
 
 Both ways give the same result: quoted attributes may hold any text, and the first value of a repeated key counts.
 """
@@ -13,14 +13,17 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from genoformer.annotation.element_tables import whole_numbers
+from genoformer.annotation.text_columns import TextColumn, pair_numbers
 from genoformer.errors import FileFormatError
+from genoformer.extras import is_installed
 from genoformer.formats import gff, gtf
 from genoformer.formats.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, gene_rows, has_strand, transcript_of
 from genoformer.formats.text import opened
 from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_gene, is_transcript, is_utr, made_exons, widen
 
 KEYS = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript", "made", "stranded")
-Columns = dict[str, Any]  # KEYS -> pyarrow arrays [n]; start is 1-based, `made` marks exons that have no line
+TEXTS = ("contig", "gene", "name", "transcript")
+Columns = dict[str, Any]  # KEYS -> TextColumn of TEXTS, else array [n]; start is 1-based, `made` marks exons that have no line
 
 
 _BLOCK = 8 << 20  # bytes of a file per block
@@ -30,7 +33,7 @@ _ALL_PLAIN = rf"^(?:[ \t]*{_PLAIN};)*[ \t]*(?:{_PLAIN})?$"
 
 def read_gene_table(path: Path) -> Columns:
     """Read the gene lines of a file. Raises: MissingFileError; FileFormatError with the line number."""
-    table = read_fast(path) if path.is_file() else None
+    table = read_fast(path) if path.is_file() and is_installed("pyarrow") else None
     return read_carefully(path) if table is None else table
 
 
@@ -39,23 +42,19 @@ def with_strand(path: Path, columns: Columns) -> tuple[Columns, int]:
 
     Raises: FileFormatError if no transcript has a strand.
     """
-    import pyarrow as pa
-
-    stranded = np.asarray(columns["stranded"])
+    stranded = columns["stranded"]
     if stranded.all():
         return columns, 0
-    numbers = np.asarray(_transcripts(columns).indices)
+    numbers = pair_numbers(columns["contig"], columns["transcript"])
     without = np.unique(numbers[~stranded])
     kept = ~np.isin(numbers, without)
     if not kept.any():
         raise FileFormatError(f"{path}: no transcript has a strand, + or - in column 7; give a file of genes with strands.")
-    return {key: column.filter(pa.array(kept)) for key, column in columns.items()}, len(without)
+    return {key: column[kept] for key, column in columns.items()}, len(without)
 
 
 def read_carefully(path: Path) -> Columns:
     """Read a file line by line; FileFormatError with the number of a malformed line."""
-    import pyarrow as pa
-
     rows: list[tuple[Any, ...]] = []
     for row in gene_rows(path):
         stranded, exon, forward = has_strand(path, row.line, row.strand), row.is_exon, row.strand == "+"
@@ -63,7 +62,8 @@ def read_carefully(path: Path) -> Columns:
         rows.append((*at, row.name, row.transcript, row.made, stranded))
     if not rows:
         raise gtf.without_exons(path)
-    return {key: pa.array(column) for key, column in zip(KEYS, zip(*rows, strict=True), strict=True)}
+    columns = zip(KEYS, zip(*rows, strict=True), strict=True)
+    return {key: TextColumn.from_texts(column) if key in TEXTS else np.array(column) for key, column in columns}
 
 
 def read_fast(path: Path) -> Columns | None:
@@ -95,7 +95,7 @@ def read_fast(path: Path) -> Columns | None:
     if resolved is None or compute.any(compute.equal(resolved["gene"], "")).as_py():
         return None
     resolved = lines.with_exons(resolved)
-    return {key: resolved[key].combine_chunks() for key in KEYS}
+    return {key: TextColumn.from_arrow(resolved[key]) if key in TEXTS else resolved[key].to_numpy() for key in KEYS}
 
 
 def _batches(path: Path) -> Iterator[Any]:

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
 from genoformer.annotation.gene_tables import read_gene_table, with_strand
+from genoformer.annotation.text_columns import pair_numbers
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.files import sha256_of
 from genoformer.formats.bed import read_regions
@@ -127,22 +128,22 @@ def read_gene_map(path: str | os.PathLike[str], *, promoter: tuple[int, int] = P
     refuse_address(path)
     path = Path(path)
     rows, n_without_strand = with_strand(path, read_gene_table(path))
-    genes, transcripts = (_numbered(rows["contig"], rows[of]) for of in ("gene", "transcript"))
+    genes, transcripts = (pair_numbers(rows["contig"], rows[of]) for of in ("gene", "transcript"))
     first_of_gene, first_of_transcript = (np.unique(of, return_index=True)[1] for of in (genes, transcripts))
-    forward = np.asarray(rows["forward"])[first_of_transcript]
-    contigs = rows["contig"].take(first_of_gene).to_pylist()
-    table = np.stack([genes, transcripts, np.asarray(rows["start"]) - 1, np.asarray(rows["end"])], axis=1)
+    forward = rows["forward"][first_of_transcript]
+    contigs = rows["contig"][first_of_gene].tolist()
+    table = np.stack([genes, transcripts, rows["start"] - 1, rows["end"]], axis=1)
     if (largest := int(table[:, 2:].max())) > _LONGEST:
         raise FileFormatError(
             f"{path} has the position {largest:,}, but no contig is longer than {_LONGEST:,}; correct that line."
         )
-    exon, made = np.asarray(rows["exon"]), np.asarray(rows["made"])
+    exon, made = rows["exon"], rows["made"]
     pieces, spans = _pieces(table[exon], table[~exon], forward, promoter, flank)
     sites = _sites(spans, forward)
     return GeneMap(
         path.name,
         sha256_of(path),
-        tuple(rows["name"].take(first_of_gene).to_pylist()),
+        tuple(rows["name"][first_of_gene].tolist()),
         {c: pieces.take(of) for c, of in _by_contig(contigs, pieces.gene)},
         {c: sites.take(of) for c, of in _by_contig(contigs, sites.gene)},
         tuple(_notes(path, len(np.unique(transcripts[made])), len(forward), n_without_strand)),
@@ -160,14 +161,6 @@ def _notes(path: Path, n_without: int, n: int, n_without_strand: int) -> Iterato
         )
     if n_without_strand:
         yield strand_note(path, n_without_strand)
-
-
-def _numbered(contig: Any, name: Any) -> Integers:
-    """Return a number for each pair (contig, name), in order of first appearance."""
-    from pyarrow import compute
-
-    pairs = compute.binary_join_element_wise(contig, name, "\t")
-    return np.asarray(pairs.dictionary_encode().indices).astype(np.int64)
 
 
 def read_sites(path: str | os.PathLike[str]) -> GeneMap:

@@ -148,7 +148,7 @@ def _elements(annotations: Annotations, stretches: Mapping[str, Intervals]) -> t
     for each in annotations.elements:
         kinds: list[tuple[str, str | None]] = [(f"{each.name}:{label}", label) for label in each.labels]
         kinds = kinds or [(each.name, None)]
-        texts = np.array(each.names.to_pylist()) if each.labels else None
+        texts = np.array(each.names.tolist()) if each.names is not None and each.labels else None
         for name, label in kinds:
             labels.append(name)
             parts = [np.zeros((0, 2), dtype=np.int64)]

@@ -230,6 +230,6 @@ def _columns_of_rows(elements: Elements, first: int, labels: Mapping[str, int]) 
     """Return the column of each row of an element file; -1 for none."""
     if not labels:
         return np.full(len(elements), first)
-    coded = elements.names.dictionary_encode()
-    of = np.array([labels.get(name, -1) for name in coded.dictionary.to_pylist()])
-    return of[np.asarray(coded.indices)]
+    assert elements.names is not None
+    of = np.array([labels.get(name, -1) for name in elements.names.values])
+    return of[elements.names.codes]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.extras import require_parquet
 from genoformer.formats.text import long_fields, numbered_lines
 from genoformer.genome.contigs import join_names
 
@@ -98,6 +99,7 @@ def _rows(path: Path) -> Iterator[str]:
 
 
 def _parquet(path: Path) -> dict[str, list[str]]:
+    require_parquet(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 

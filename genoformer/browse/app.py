@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from genoformer import extras
 from genoformer.browse.jobs import Jobs
 from genoformer.browse.request import Query
 from genoformer.browse.views import Browser
-from genoformer.errors import GenoformerError, MissingExtraError
+from genoformer.errors import GenoformerError
 from genoformer.report.canvas import canvas_files
 
 if TYPE_CHECKING:
@@ -37,15 +38,7 @@ def new_token() -> str:
 
 def require_extra() -> None:
     """Raise MissingExtraError if the packages of the extra are not installed."""
-    try:
-        import starlette
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "genoformer browse needs starlette and uvicorn, which are not installed; install the extra: "
-            "pip install 'genoformer[browse]'."
-        ) from error
-    del starlette
+    extras.require_extra("browse", "genoformer browse", "starlette", "uvicorn")
 
 
 class Guard:

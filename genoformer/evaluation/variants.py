@@ -15,6 +15,7 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 from genoformer.evaluation.truth import Key, Truth, number_in, table_rows, variant_key
+from genoformer.extras import require_parquet
 from genoformer.files import check_overwrite, make_folder, save_figures, write_text
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
@@ -210,6 +211,7 @@ _COLUMNS_OF_VCF = {"chrom", "pos", "id", "ref", "alt", "qual", "filter", "info",
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
+    require_parquet(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 

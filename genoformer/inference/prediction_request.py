@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 from genoformer import __version__
 from genoformer.compute import IN_PROCESS, THREADS, Compute, resumed_threads
 from genoformer.errors import OptionError
+from genoformer.extras import require_parquet
 from genoformer.formats.bed import Intervals
 from genoformer.formats.context_table import ContextTable
 from genoformer.formats.squashed_scale import TRACK_SCALES, Scale
@@ -137,6 +138,9 @@ class PredictionFiles:
     gtf: str | Path | None = None  # genes above the tracks of a figure
     elements: Sequence[str] = ()  # [NAME=]BED, drawn there, too
     force: bool = False  # replace existing outputs
+
+    def __post_init__(self) -> None:
+        require_parquet(self.output)  # fails before the model is loaded
 
 
 def request_fingerprint(

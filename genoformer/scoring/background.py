@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genoformer import __version__
 from genoformer.errors import ConfigError
+from genoformer.extras import require_extra
 from genoformer.files import sha256_of
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.calibration import Calibration, compared_options, quantile_grids
@@ -21,8 +22,9 @@ def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tupl
 
     A shard computes its parts only, and returns no calibration.
 
-    Raises ConfigError if no allele of the background has a score.
+    Raises ConfigError if no allele of the background has a score, and MissingExtraError without pyarrow (extra `parquet`).
     """
+    require_extra("parquet", "calibrate", "pyarrow")  # its table of the background's scores is Parquet
     path, scoring = job.output, job.scoring.of_all_outputs()
     scorer = make_scorer(job.genome, scoring)
     folder = path.with_name(f".{path.name}.work")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.extras import require_parquet
 from genoformer.files import atomic_write
 from genoformer.formats.vcf import Record
 from genoformer.scoring.track_scores import TrackColumns
@@ -46,13 +47,15 @@ class MatrixWriter:
 class MatrixFile:
     """Matrix that is written as Parquet or AnnData, by the suffix of its path.
 
-    Raises ConfigError for another suffix, for a missing folder, and if AnnData is not installed.
+    Raises ConfigError for another suffix, for a missing folder, and if AnnData is not installed; MissingExtraError for
+    Parquet without pyarrow.
     """
 
     def __init__(self, path: str | Path, layout: TrackColumns) -> None:
         self.path, self.layout = Path(path), layout
         if self.path.suffix not in _FORMATS:
             raise ConfigError(f"{path}: a matrix is written as Parquet or AnnData; end its name in .parquet or .h5ad.")
+        require_parquet(self.path)
         if self.path.suffix == ".h5ad":
             try:
                 import anndata  # noqa: F401  # fails before hours of work, not after

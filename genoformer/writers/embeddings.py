@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError
+from genoformer.extras import require_parquet
 from genoformer.files import atomic_write
 from genoformer.writers.parquet import ParquetRows
 
@@ -26,11 +27,15 @@ Spans = NDArray[np.int64]
 
 
 def check_output(path: Path, suffixes: Sequence[str]) -> None:
-    """Raise ConfigError, before anything is computed, for an unknown output format and a missing folder."""
+    """Raise ConfigError, before anything is computed, for an unknown output format and a missing folder.
+
+    Raises MissingExtraError for Parquet without pyarrow.
+    """
     if path.suffix not in suffixes:
         raise ConfigError(f"{path}: the suffix names no known format; end the name in {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: the folder {path.parent} does not exist; create it first.")
+    require_parquet(path)
 
 
 def write_vectors(

@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.extras import require_extra
+
 Row = tuple[Any, ...]
 
 
@@ -25,6 +27,8 @@ class ParquetRows:
     exact: rows beyond `n_group` begin the next row group; else they belong to this one.
     dictionary: columns with dictionary encoding; None: all.
     metadata: text by key, for the schema.
+
+    Raises MissingExtraError without pyarrow (extra `parquet`).
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class ParquetRows:
         dictionary: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
+        require_extra("parquet", "Parquet", "pyarrow")
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genoformer.errors import FileFormatError
+from genoformer.extras import require_parquet
 from genoformer.formats.text import long_fields, numbered_lines
 from genoformer.formats.vcf_text import ENCODING, ERRORS, escaped
 from genoformer.writers.base import STATUS_KEY, Column, info_key, quoted
@@ -113,6 +114,7 @@ def _tsv_rows(path: Path) -> Iterator[Row]:
 
 
 def _open_parquet(path: Path) -> _Table:
+    require_parquet(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.errors import ConfigError
+from genoformer.extras import require_parquet
 from genoformer.formats.input_columns import InputColumn, input_values, read_input_columns
 from genoformer.formats.vcf import Record
 from genoformer.genome.variants import Status
@@ -172,6 +173,10 @@ class ParquetWriter(RecordWriter):
 
 class ParquetSink(Sink):
     """Parquet table, one row per ALT, with the columns of the TSV; scores are float32; a missing score or QUAL is null."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        require_parquet(path)
 
     def check(self, header: Header) -> None:
         if self.path is None:

@@ -161,7 +161,7 @@ def test_the_fast_reader_reads_what_the_slow_one_does(tmp_path_factory, rows: li
         assert one.tolist() == other.tolist()
     for column, others in zip(fast[5:9], slow[5:9], strict=True):
         if column is not None:
-            assert column.to_pylist() == others.to_pylist()
+            assert column.tolist() == others.tolist()
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def plain_table(table: Any) -> Any:
     if isinstance(table, str):
         return table
     numbers = [[table.contigs[i] for i in table.contig], *(column.tolist() for column in table[2:5])]
-    texts = [column.to_pylist() if column is not None else [""] * len(table.starts) for column in table[5:9]]
+    texts = [column.tolist() if column is not None else [""] * len(table.starts) for column in table[5:9]]
     return [*numbers, *texts, None if table.rows is None else table.rows.tolist()]
 
 
@@ -177,7 +177,7 @@ def test_genes_are_the_same_by_both_readers(tmp_path_factory: pytest.TempPathFac
     if isinstance(careful, str):
         assert fast is None or fast == careful
     elif fast is not None:
-        assert {key: fast[key].to_pylist() for key in careful} == {key: column.to_pylist() for key, column in careful.items()}
+        assert {key: fast[key].tolist() for key in careful} == {key: column.tolist() for key, column in careful.items()}
 
 
 NAMES = st.sampled_from(["A", "B.1", "x-y", "G_2", "ENSG0001.4"])
@@ -214,7 +214,7 @@ def test_regular_genes_are_read_by_the_fast_reader(tmp_path_factory: pytest.Temp
     path.write_bytes(content)
     fast, careful = gene_tables.read_fast(path), gene_tables.read_carefully(path)
     assert fast is not None
-    assert {key: fast[key].to_pylist() for key in careful} == {key: column.to_pylist() for key, column in careful.items()}
+    assert {key: fast[key].tolist() for key in careful} == {key: column.tolist() for key, column in careful.items()}
 
 
 @settings(max_examples=50)

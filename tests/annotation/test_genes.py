@@ -121,7 +121,7 @@ def test_parts_are_those_of_a_loop_over_bases(tmp_path_factory, drawn) -> None:
     path = write(tmp_path_factory.mktemp("gtf"), "\n".join(lines))
     fast, slow = module.read_fast(path), module.read_carefully(path)
     assert fast is not None
-    assert {key: fast[key].to_pylist() for key in slow} == {key: column.to_pylist() for key, column in slow.items()}
+    assert {key: fast[key].tolist() for key in slow} == {key: column.tolist() for key, column in slow.items()}
     found = read_gene_map(path, promoter=(20, 5), flank=30)
     bases = np.arange(900, 1_800)
     index, part, gene = Annotations([], found).parts("c", bases, bases + 1)

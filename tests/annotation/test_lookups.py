@@ -13,7 +13,6 @@ from pathlib import Path
 
 import genoformer_data
 import numpy as np
-import pyarrow.parquet as pq
 import pysam
 import pytest
 from commands import assert_refused, run, run_well
@@ -29,6 +28,8 @@ from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_records import parse_info
 from genoformer.genome.reference import Genome
 from genoformer.writers import UnfitRecordError
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 HEAD = """\
 ##fileformat=VCFv4.2

@@ -10,7 +10,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pysam
 import pytest
 from hypothesis import given
@@ -24,6 +23,8 @@ from genoformer.annotation.run import annotate_variants
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import iter_blocks
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 HEAD = """\
 ##fileformat=VCFv4.2

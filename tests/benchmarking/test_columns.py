@@ -6,12 +6,13 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from genoformer.benchmarking.columns import file_in, read_table
 from genoformer.errors import FileFormatError, MissingFileError
+
+pa = pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install genoformer[parquet]")
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 
 def test_comments_before_the_header_are_skipped_and_its_mark_is_removed(tmp_path: Path) -> None:

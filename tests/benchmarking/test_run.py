@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 
@@ -17,6 +15,9 @@ from genoformer.benchmarking.run import run_benchmark
 from genoformer.benchmarking.texts import list_benchmarks
 from genoformer.errors import ConfigError, GenoformerError, MissingFileError, OptionError
 from genoformer.progress import Progress
+
+pa = pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install genoformer[parquet]")
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 N = 400
 random = np.random.default_rng(0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from genoformer.benchmarking.assay_readers import read_cagi5, read_crispri, read_mpra, read_pair_scores
@@ -14,6 +12,9 @@ from genoformer.benchmarking.truth_set import Allele, oriented, variant_set
 from genoformer.benchmarking.variant_readers import read_clinvar, read_pairs, read_qtl, read_traitgym
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.reference import Genome
+
+pa = pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install genoformer[parquet]")
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 GENOME = "ACGTACGTACGTACGTACGT"  # position 1 is A, 2 is C ...
 

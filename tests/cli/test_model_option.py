@@ -6,9 +6,10 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from commands import run, run_well
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 VCF, FASTA = DEMO / "variants.vcf.gz", DEMO / "genome.fa.gz"

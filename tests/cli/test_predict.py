@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from commands import run
 from small_models import small_enformer
@@ -13,6 +12,8 @@ from small_models import small_enformer
 from genoformer.formats.bigwig import BigWig
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models import cost, registry
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 
 @pytest.fixture

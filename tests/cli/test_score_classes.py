@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 import torch
 from commands import assert_refused, rows_of, run, run_well, with_five_digits
@@ -22,6 +21,8 @@ from genoformer.genome.codes import decode
 from genoformer.models import registry
 from genoformer.scoring import class_scorer
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 TEXT = decode(np.random.default_rng(21).integers(0, 4, 600, dtype=np.uint8))
 HEADER = ["##fileformat=VCFv4.2", "##contig=<ID=c1,length=600>"]

@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
@@ -21,6 +19,9 @@ import genoformer as gf
 from genoformer.errors import ConfigError
 from genoformer.evaluation.truth import Truth
 from genoformer.evaluation.variants import draw_curves, evaluate_variants, read_scores, write_evaluation
+
+pa = pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install genoformer[parquet]")
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 N = 60
 random = np.random.default_rng(1)

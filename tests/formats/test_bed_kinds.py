@@ -330,7 +330,7 @@ def test_blocks_are_intervals_and_rows_are_places(tmp_path: Path) -> None:
     assert [(region.start, region.end) for region in read_regions(path)] == [(100, 400), (0, 9)]
     assert read_bed(path, "blocks=none")["chr1"].tolist() == [[0, 9], [100, 400]]
     found = read_elements(path, "T")
-    assert list(zip(found.starts.tolist(), found.ends.tolist(), found.names.to_pylist(), strict=True)) == [
+    assert list(zip(found.starts.tolist(), found.ends.tolist(), found.names.tolist(), strict=True)) == [
         (100, 110, "t"),
         (350, 400, "t"),
         (0, 9, "u"),

@@ -85,6 +85,7 @@ def as_one_where_both_begin(variants: list[Variant]) -> list[Variant]:
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.filterwarnings("ignore")
 def test_it_is_kipoiseqs_sequence(path, genome, case) -> None:
+    pytest.importorskip("kipoiseq", reason="kipoiseq is an extra: pip install genoformer[kipoi]")
     from kipoiseq.dataclasses import Interval
     from kipoiseq.dataclasses import Variant as Theirs
     from kipoiseq.extractors import VariantSeqExtractor

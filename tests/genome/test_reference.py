@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyfaidx
 import pysam
 import pytest
 from amounts import examples
@@ -26,6 +25,8 @@ from readings import some_windows
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome import codes
 from genoformer.genome.reference import Genome, _to_codes, require_bases
+
+pyfaidx = pytest.importorskip("pyfaidx", reason="the second opinion on every base: pip install pyfaidx")
 
 
 def naive(sequence: str, start: int, length: int) -> str:
@@ -304,6 +305,7 @@ def test_bases_as_text_are_those_of_pyfaidx(tmp_path: Path) -> None:
 def test_plugs_into_kipoiseq(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its dependencies' deprecations
+        pytest.importorskip("kipoiseq", reason="kipoiseq is an extra: pip install genoformer[kipoi]")
         from kipoiseq import Interval, Variant
         from kipoiseq.extractors import FastaStringExtractor, VariantSeqExtractor
 

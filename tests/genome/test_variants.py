@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,12 +32,6 @@ from genoformer.genome.variants import (
     place_alleles,
     place_snvs,
 )
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of pyranges, pkg_resources ...
-    from kipoiseq import Interval
-    from kipoiseq import Variant as KipoiVariant
-    from kipoiseq.extractors import VariantSeqExtractor
 
 ALIGNS: tuple[Align, ...] = ("left", "right", "symmetric")
 TINY = "ACGTNacgtRTTTTACACACGG"  # chrT; index 4 is N, 9 is an IUPAC code
@@ -349,6 +344,14 @@ def test_place_snvs_is_place_alleles(tiny: Genome) -> None:
 # A second opinion
 
 
+def kipoiseq_module() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pyranges, pkg_resources ...
+        pytest.importorskip("kipoiseq.extractors", reason="kipoiseq is an extra: pip install genoformer[kipoi]")
+        import kipoiseq
+    return kipoiseq
+
+
 def test_kipoiseq_agrees_where_it_is_right(tmp_path: Path) -> None:
     """VariantSeqExtractor's anchor is an ABSOLUTE coordinate, clamped into the interval: what lies there stays.
 
@@ -358,32 +361,35 @@ def test_kipoiseq_agrees_where_it_is_right(tmp_path: Path) -> None:
     test), which is nobody's allele. With its own FASTA reader it also fails where a window leaves the contig; here it
     reads through our Genome, N beyond the ends.
     """
+    kipoiseq = kipoiseq_module()
     rng = np.random.default_rng(4)
     text = random_bases(rng, 400)
     genome = make_genome(tmp_path, c=text)
-    kipoiseq = VariantSeqExtractor(reference_sequence=genome)
+    extractor = kipoiseq.extractors.VariantSeqExtractor(reference_sequence=genome)
     n_compared: Counter[str] = Counter()
     for _ in range(1500):
         start, length = int(rng.integers(-10, 390)), int(rng.integers(5, 60))
         v_start = int(rng.integers(max(0, start - 20), min(399, start + length + 20)))
         ref = text[v_start : v_start + int(rng.integers(1, 12))]
         v = Variant("c", v_start + 1, ref, random_bases(rng, int(rng.integers(1, 12))))
-        interval = Interval("c", start, start + length)
+        interval = kipoiseq.Interval("c", start, start + length)
         for align, anchor, is_right in (
             ("left", start, v.start >= start),
             ("right", start + length, v.end <= start + length),
         ):
             if is_right:
-                theirs = kipoiseq.extract(interval, [KipoiVariant(*v)], anchor=anchor)
+                theirs = extractor.extract(interval, [kipoiseq.Variant(*v)], anchor=anchor)
                 assert theirs == decode(place_alleles(genome, v, start, length, align).alt), (v, start, length, align)
                 n_compared[align] += 1
     assert min(n_compared.values()) > 700
 
 
 def test_kipoiseq_splits_a_variant_at_the_anchor(tmp_path: Path) -> None:
+    kipoiseq = kipoiseq_module()
     genome = make_genome(tmp_path, c="AACCGGTTAACCGGTT")
     v = Variant("c", 3, "CCGG", "T")  # the changed contig is AATTTAACCGGTT
-    theirs = VariantSeqExtractor(reference_sequence=genome).extract(Interval("c", 4, 10), [KipoiVariant(*v)], anchor=4)
+    extractor = kipoiseq.extractors.VariantSeqExtractor(reference_sequence=genome)
+    theirs = extractor.extract(kipoiseq.Interval("c", 4, 10), [kipoiseq.Variant(*v)], anchor=4)
     assert theirs == "TTAACC"
     assert decode(place_alleles(genome, v, 4, 6, "left").alt) == "TAACCG"
 

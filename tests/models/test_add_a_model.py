@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from processes import quick_command
 
@@ -23,6 +22,8 @@ from genoformer.models.base import PredictsTracks
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig
 from genoformer.training.tracks import train_tracks
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "add_a_model.md").read_text()
 FILES = re.findall(r"`([\w./]+)`:\n\n```\w+\n(.*?)```", PAGE, re.S)

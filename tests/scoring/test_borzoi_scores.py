@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from borzoi_models import small_borzoi
@@ -22,6 +21,8 @@ from genoformer.models import registry
 from genoformer.models.track_model import one_hot
 from genoformer.scoring.formulas import coverage_ratio, usage_ratio
 from genoformer.scoring.track_scorer import TrackScorer
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 LENGTH, SIZE = 2048, 32
 random = np.random.default_rng(11)

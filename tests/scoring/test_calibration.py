@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from commands import run_well
@@ -24,6 +23,8 @@ from genoformer.scoring.background import calibrate
 from genoformer.scoring.calibration import GRID, Calibration, calibrations_in
 from genoformer.scoring.job import CalibrationJob, Checks
 from genoformer.tokenizers import BaseTokenizer
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pysam
 import pytest
 import torch
@@ -39,6 +38,8 @@ from genoformer.scoring.settings import AlleleComparison
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.track_scores import Item
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 BIN, LENGTH = 8, 256
 random = np.random.default_rng(5)

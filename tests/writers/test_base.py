@@ -10,9 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 import pysam
 import pytest
 from hypothesis import given
@@ -25,6 +22,10 @@ from genoformer.formats.vcf_text import ENCODING, ERRORS
 from genoformer.genome.variants import Status
 from genoformer.scoring.scores import parse_scores
 from genoformer.writers import SINKS, Header, Provenance, RecordWriter, Sink, number, open_sink
+
+pa = pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install genoformer[parquet]")
+csv_of_arrow = pytest.importorskip("pyarrow.csv", reason="Parquet is an extra: pip install genoformer[parquet]")
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 NAN = float("nan")
 SCORES = [score.column for score in parse_scores("LLR,PLL")]
@@ -244,7 +245,7 @@ def test_numbers_of_a_tsv_are_read_as_numbers(tmp_path: Path, read: str) -> None
         assert [frame.schema[name].is_float() for name in ("qual", "LLR")] == [True, True]
         columns = frame.to_dict(as_series=False)
     else:
-        frame = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(delimiter="\t"))
+        frame = csv_of_arrow.read_csv(path, parse_options=csv_of_arrow.ParseOptions(delimiter="\t"))
         assert [str(frame.schema.field(name).type) for name in ("qual", "LLR")] == ["double"] * 2
         columns = frame.to_pydict()
     assert columns["LLR"] == wanted

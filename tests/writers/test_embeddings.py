@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from genoformer.datasets.sequence_rows import LabelledSequences
@@ -14,6 +13,8 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.inference import TokenEmbeddings
 from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 2, 2)  # of 3 sequences after 2 layers, 2 wide
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from genoformer.writers.parquet import ParquetRows
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 COLUMNS = [("name", "string"), ("start", "int64")]
 

@@ -6,7 +6,6 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pysam
 import pytest
 
@@ -25,6 +24,8 @@ from genoformer.writers.tracks import (
     new_sink,
     parquet_rows,
 )
+
+pq = pytest.importorskip("pyarrow.parquet", reason="Parquet is an extra: pip install genoformer[parquet]")
 
 CONTIGS = {"chr1": 1000, "chr2": 50}
 TRACKS = [Track(3, "CAGE:liver/1", group="CAGE"), Track(5, "dnase", description="DNASE:K562", group="DNASE")]
