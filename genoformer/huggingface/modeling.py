@@ -14,8 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, Maske
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.huggingface.configuration import GenoformerConfig
 from genoformer.models import families, registry
-from genoformer.models.base import Classifies, has
-from genoformer.models.export import OWN_CLASSES
+from genoformer.models.export import OWN_CLASSES, own_classes_layout
 from genoformer.models.heads import SequenceClassifier
 
 
@@ -49,9 +48,8 @@ class GenoformerPreTrainedModel(PreTrainedModel):
         if not is_other:
             return super().from_pretrained(name, *args, **options)
         loaded = registry.load(name)
-        kind = OWN_CLASSES[has(loaded, Classifies)]
         with TemporaryDirectory() as folder:
-            registry.save(loaded, folder, layout=kind)
+            registry.save(loaded, folder, layout=own_classes_layout(loaded))
             model = super().from_pretrained(folder, *args, **options)
         (model[0] if isinstance(model, tuple) else model).config._name_or_path = str(name)
         return model
@@ -139,7 +137,10 @@ class GenoformerModel(GenoformerPreTrainedModel):
         want_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         want_attentions = self.config.output_attentions if output_attentions is None else output_attentions
         states: list[Tensor] = []
-        hooks = [layer.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0])) for layer in self.encoder.layers]
+        if want_states and self.config.family != "transformer":  # the inputs of the layers of others are not the states
+            states = [self.encoder.embed(ids, keep, layer=layer) for layer in range(len(self.encoder.layers))]
+        hooked = self.encoder.layers if want_states and not states else []
+        hooks = [layer.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0])) for layer in hooked]
         try:
             last = self.encoder.embed(ids, keep)
         finally:

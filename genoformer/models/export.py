@@ -13,11 +13,13 @@ import numpy as np
 
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.models.base import Model
+from genoformer.models.families import families, family_of
 from genoformer.models.formats import WeightFormat
 
 HF = "hf"  # stands for the layout that `fitting_layout` returns
 
-OWN_CLASSES = ("genoformer-hf", "genoformer-hf-classifier")  # layouts of the classes of genoformer.huggingface
+# Layouts of the classes of genoformer.huggingface
+OWN_CLASSES = ("genoformer-hf", "genoformer-hf-hybrid", "genoformer-hf-cloze", "genoformer-hf-classifier")
 
 # Fields without a part in the network's outputs: defaults of genoformer's commands, and settings of training.
 _SETTINGS = ("window", "overlap", "both_strands", "context_length", "dropout", "init_std")
@@ -36,6 +38,11 @@ def fitting_layout(model: Model, layouts: Mapping[str, WeightFormat]) -> str:
         f"the model {model.describe()}, expected a transformer of tokens, which transformers "
         "can read; convert it to another layout."
     )
+
+
+def own_classes_layout(model: Model) -> str:
+    """Return the layout of the classes of genoformer.huggingface for a language model or a fine-tuned model."""
+    return next(name for name in families()[family_of(model)].formats if name in OWN_CLASSES)
 
 
 def notes(layout: str, before: Any, after: Any) -> list[str]:

@@ -57,8 +57,10 @@ FAMILIES = {
             "genoformer-hf": Layout(f"{_WEIGHTS}.own:LANGUAGE", _OWN_HF),  # last: takes what no other layout holds
         },
     ),
-    "hybrid": Family("genoformer.models.hybrid.model:Hybrid"),
-    "cloze": Family("genoformer.models.cloze.model:Cloze"),
+    "hybrid": Family(
+        "genoformer.models.hybrid.model:Hybrid", {"genoformer-hf-hybrid": Layout(f"{_WEIGHTS}.own:HYBRID", _OWN_HF)}
+    ),
+    "cloze": Family("genoformer.models.cloze.model:Cloze", {"genoformer-hf-cloze": Layout(f"{_WEIGHTS}.own:CLOZE", _OWN_HF)}),
     "classifier": Family(
         "genoformer.models.heads:SequenceClassifier",
         {

@@ -168,7 +168,7 @@ def write_tokenizer(tokenizer: Any, folder: Path, limit: int = _NO_LIMIT) -> Non
 
 def longest_input(shape: Any) -> int:
     """Return the number of tokens after which a tokenizer truncates; models without learned positions have no limit."""
-    return shape.max_tokens if getattr(shape, "position", "learned") == "learned" else int(1e30)
+    return shape.n_positions or int(1e30)
 
 
 def tokenizer_for(shape: EncoderConfig, folder: Path) -> Tokenizer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from genoformer.models.families import model_class
 from genoformer.models.formats import NameMap, WeightFormat
 from genoformer.models.heads import ClassifierConfig
 from genoformer.models.token_model import read_tokenizer
-from genoformer.models.transformer.config import EncoderConfig
 from genoformer.models.transformer.weights.classifiers import output_fields, read_task
 from genoformer.models.transformer.weights.huggingface import classifies, longest_input
 from genoformer.tasks import make_task
@@ -30,6 +30,7 @@ from genoformer.tokenizers.huggingface import TOKENIZER_CONFIG
 
 MODEL_TYPE = "genoformer"
 VOCABULARY = "genoformer_tokenizer.json"
+_TRANSFORMER, _OTHERS = "transformer", ("hybrid", "cloze")  # families of language models
 _ELSEWHERE = ("encoder", "family", "task", "classes")  # fields of ClassifierConfig that are not in "head"
 
 
@@ -129,11 +130,14 @@ def language_architecture(shape: Any) -> str:
     return "GenoformerForCausalLM" if getattr(shape, "causal", False) else "GenoformerForMaskedLM"
 
 
-def _language_config(model: Any) -> dict[str, Any]:
+def _language_config(family: str, model: Any) -> dict[str, Any]:
     shape = model.config
-    if not isinstance(shape, EncoderConfig):
-        raise ConfigError(f"this layout holds language models, this one {model.describe()}; take genoformer's layout instead.")
-    return _config(model, [language_architecture(shape)], language_fields(shape, "transformer"))
+    if not isinstance(shape, model_class(family).config_type):
+        raise ConfigError(
+            f"this layout holds language models of the family {family}, this one {model.describe()}; take genoformer's layout "
+            "instead."
+        )
+    return _config(model, [language_architecture(shape)], language_fields(shape, family))
 
 
 def _classifier_config(model: Any) -> dict[str, Any]:
@@ -147,8 +151,10 @@ def _config(model: Any, architectures: list[str], more: dict[str, Any]) -> dict[
     return {"architectures": architectures, "model_type": MODEL_TYPE, **more, **special_fields(model.tokenizer), **tied}
 
 
-def _detect_language(config: dict[str, Any]) -> bool:
-    return config.get("model_type") == MODEL_TYPE and not classifies(config)
+def _detect_language(family: str, config: dict[str, Any]) -> bool:
+    named = config.get("family", _TRANSFORMER)
+    is_own = named == family or (family == _TRANSFORMER and named not in _OTHERS)  # that layout refuses an unknown family
+    return config.get("model_type") == MODEL_TYPE and not classifies(config) and is_own
 
 
 def _detect_classifier(config: dict[str, Any]) -> bool:
@@ -156,12 +162,7 @@ def _detect_classifier(config: dict[str, Any]) -> bool:
 
 
 def _to_language(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> Any:
-    shape = language_shape(config, folder)
-    if (family := config.get("family", "transformer")) != "transformer":
-        raise CheckpointError(
-            f"{folder / 'config.json'} names the family {family!r}, expected transformer; take another folder."
-        )
-    return shape
+    return language_shape(config, folder)
 
 
 def _to_classifier(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> ClassifierConfig:
@@ -193,16 +194,21 @@ def _always(shape: Any) -> bool:
     return True
 
 
-LANGUAGE = WeightFormat(
-    _detect_language,
-    _to_language,
-    _language_config,
-    PrefixedNames({"model.encoder.": ""}, tied=_TIED),
-    _check,
-    _read_assets,
-    _write_assets,
-    _always,
-)
+def _language(family: str, tied: Mapping[str, str]) -> WeightFormat:
+    return WeightFormat(
+        partial(_detect_language, family),
+        _to_language,
+        partial(_language_config, family),
+        PrefixedNames({"model.encoder.": ""}, tied=tied),
+        _check,
+        _read_assets,
+        _write_assets,
+        _always,
+    )
+
+
+LANGUAGE = _language(_TRANSFORMER, _TIED)
+HYBRID, CLOZE = (_language(family, {}) for family in _OTHERS)
 CLASSIFIER = LANGUAGE._replace(
     detect=_detect_classifier,
     to_config=_to_classifier,
