@@ -59,7 +59,7 @@ def measured(model: TokenModel) -> Iterator[Measured]:
     from genoformer.genome.reference import Genome
     from genoformer.genome.regions import on_reference
     from genoformer.models import folders
-    from genoformer.training.bits_per_base import queried_bases, true_base_bits
+    from genoformer.training.bits_per_base import QueriedBases, queried_bases, true_base_bits
     from genoformer.training.kmer_baseline import CountModels, count_kmers
     from genoformer.training.windows import RandomWindows, Source, iter_unmasked
 
@@ -75,6 +75,8 @@ def measured(model: TokenModel) -> Iterator[Measured]:
     held = [(genome, contig) for genome, g in sources for contig in g["valid"]]
     for i, (genome, contig) in enumerate(held):
         queried = queried_bases(RandomWindows([Source(genome, [contig])], length, 64, seed=19 + i), N_BASES)
+        nearest = np.argsort(np.abs(queried.target - length // 2), kind="stable")  # as far as a cloze model reads
+        queried = QueriedBases(queried.codes[nearest], queried.target[nearest])
         bits = np.vstack([true_base_bits(model, queried, 64)[None], counts.bits(queried.codes, queried.target)])
         yield Measured(contig, [MODEL, *counts.names], bits, in_repeats(queried.codes, queried.target, copies))
 
