@@ -157,7 +157,8 @@ def _reads(model: Any) -> dict[str, Any]:
     help="Layout of the files to write: hf, which transformers reads (that of one of its own classes if one fits, "
     "else that of the classes of genoformer.huggingface); genoformer; or one by name: dnabert, gena-lm, dnabert2, esm, "
     "modernbert, decoder-only, genoformer-hf, each also with -classifier for a fine-tuned model, genoformer-hf-hybrid, "
-    "genoformer-hf-cloze, enformer, alphagenome-pt, alphagenome-pytorch, borzoi, flashzoi, borzoi-prime, or one that an installed package adds.",
+    "genoformer-hf-cloze, enformer, alphagenome-pt, alphagenome-pytorch, borzoi, flashzoi, borzoi-prime, or one that an "
+    "installed package adds.",
 )
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 @click.option(
