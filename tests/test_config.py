@@ -49,7 +49,7 @@ def test_old_spellings_of_saved_configurations_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["demo", "mini-human", "mini-tracks"])
+@pytest.mark.parametrize("name", ["demo", "mini-tracks"])
 def test_bundled_models_hold_old_spellings_and_load(name: str) -> None:
     saved = json.loads((shipped()[name] / "config.json").read_text())["config"]
     model = registry.load(name)

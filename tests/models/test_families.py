@@ -55,6 +55,8 @@ def test_a_layout_names_the_model_types_that_it_detects(name: str) -> None:
         {"hidden_size": 8, "pre_layer_norm": True},
         {"alibi_starting_size": 9},
         {"flashed": True},
+        {"family": "hybrid"},
+        {"family": "cloze"},
     ]
     more = [*language, *({**fields, **CLASSIFIER} for fields in language), {"model_name": "AlphaGenome", "num_channels": 8}]
     configs = [{"model_type": kind, **fields} for kind in [*sorted(types), "gpt2", None] for fields in more] + more
