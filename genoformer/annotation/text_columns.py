@@ -1,4 +1,4 @@
-"""Text of many rows as numbers: each distinct text is stored once."""
+"""Text of many rows: as numbers, with each distinct text once, or as pyarrow has read it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 
 
 class TextColumn:
-    """Texts of n rows, each distinct text stored once; an index as of a NumPy array gives the column of those rows.
+    """Texts of n rows; an index as of a NumPy array gives the column of those rows.
 
-    codes: [n], index in `values`. values: [k], distinct texts, in the order in which they first appear.
+    codes: [n], index in `values`. values: [k], distinct texts, in the order in which they first appear. A column that pyarrow
+    has read stays as it is until they are asked for: names of rows are mostly different, and a Python object for each is slow.
 
     >>> column = TextColumn.from_texts(["b", "a", "b"])
     >>> column[np.array([1, 2])].tolist(), column[1:].distinct(), column.is_only("a", "b")
     (['a', 'b'], ['b', 'a'], True)
     """
 
-    __slots__ = ("codes", "values")
+    __slots__ = ("_arrow", "_coded")
 
     def __init__(self, codes: NDArray[np.int32], values: NDArray[np.object_]) -> None:
-        self.codes, self.values = codes, values
+        self._coded: tuple[NDArray[np.int32], NDArray[np.object_]] | None = (codes, values)
+        self._arrow: Any = None
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> TextColumn:
@@ -32,22 +34,44 @@ class TextColumn:
 
     @classmethod
     def from_arrow(cls, column: Any) -> TextColumn:
-        """Convert a text column of pyarrow without missing values."""
-        chunks = column.combine_chunks() if hasattr(column, "combine_chunks") else column
-        coded = chunks.dictionary_encode()
-        return cls(np.asarray(coded.indices, dtype=np.int32), coded.dictionary.to_numpy(zero_copy_only=False))
+        """Take a text column of pyarrow without missing values."""
+        made = cls.__new__(cls)
+        made._arrow, made._coded = column.combine_chunks() if hasattr(column, "combine_chunks") else column, None
+        return made
+
+    def _codes_and_values(self) -> tuple[NDArray[np.int32], NDArray[np.object_]]:
+        if self._coded is None:
+            coded = self._arrow.dictionary_encode()
+            self._coded = np.asarray(coded.indices, dtype=np.int32), coded.dictionary.to_numpy(zero_copy_only=False)
+        return self._coded
+
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        """Index of each row in `values`, [n]."""
+        return self._codes_and_values()[0]
+
+    @property
+    def values(self) -> NDArray[np.object_]:
+        """Distinct texts, [k]."""
+        return self._codes_and_values()[1]
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self.codes) if self._arrow is None else len(self._arrow)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> TextColumn:
-        return TextColumn(self.codes[rows], self.values)
+        if self._arrow is None:
+            return TextColumn(self.codes[rows], self.values)
+        if isinstance(rows, slice):
+            return TextColumn.from_arrow(self._arrow[rows])
+        return TextColumn.from_arrow(self._arrow.take(np.flatnonzero(rows) if rows.dtype == bool else rows))
 
     def tolist(self) -> list[str]:
-        return self.values[self.codes].tolist()
+        return self.values[self.codes].tolist() if self._arrow is None else self._arrow.to_pylist()
 
     def distinct(self) -> list[str]:
         """Return the distinct texts of these rows, in the order of `values`."""
+        if self._arrow is not None:
+            return self._arrow.unique().to_pylist()
         used = np.zeros(len(self.values), dtype=bool)
         used[self.codes] = True
         return self.values[used].tolist()
