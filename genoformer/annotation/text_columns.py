@@ -13,7 +13,7 @@ class TextColumn:
     """Texts of n rows; an index as of a NumPy array gives the column of those rows.
 
     codes: [n], index in `values`. values: [k], distinct texts, in the order in which they first appear. A column that pyarrow
-    has read stays as it is until they are asked for: names of rows are mostly different, and a Python object for each is slow.
+    has read stays as it is until they are read: names of rows are mostly different, and a Python object for each is slow.
 
     >>> column = TextColumn.from_texts(["b", "a", "b"])
     >>> column[np.array([1, 2])].tolist(), column[1:].distinct(), column.is_only("a", "b")
