@@ -198,7 +198,7 @@ def test_current_jupyterlab_installs_beside_it() -> None:
 
 
 def requirements(extra: str = "") -> dict[str, list[Requirement]]:
-    """What an installation of genoformer with one extra brings: each package, and what it requires."""
+    """Return each package that an installation of genoformer with one extra brings, and the packages that it requires."""
     waiting, packages = ["genoformer"], dict[str, list[Requirement]]()
     while waiting:
         name = waiting.pop()

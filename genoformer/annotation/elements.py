@@ -252,7 +252,7 @@ def _is_of(column: TextColumn | None, *words: str) -> bool:
 
 def _is_numeric(column: TextColumn) -> bool:
     """True if a column holds only numbers, "." and empty texts."""
-    return all(map(re.compile(rf"\.?|{_NUMBER}", re.ASCII).fullmatch, column.distinct()))
+    return column.matches(rf"\.?|{_NUMBER}")
 
 
 def _if_from_1(elements: Elements) -> list[str]:

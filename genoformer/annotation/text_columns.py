@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,8 +17,8 @@ class TextColumn:
     has read stays as it is until they are read: names of rows are mostly different, and a Python object for each is slow.
 
     >>> column = TextColumn.from_texts(["b", "a", "b"])
-    >>> column[np.array([1, 2])].tolist(), column[1:].distinct(), column.is_only("a", "b")
-    (['a', 'b'], ['b', 'a'], True)
+    >>> column[np.array([1, 2])].tolist(), column[1:].distinct(), column.is_only("a", "b"), column.matches("[0-9]")
+    (['a', 'b'], ['b', 'a'], True, False)
     """
 
     __slots__ = ("_arrow", "_coded")
@@ -78,7 +79,16 @@ class TextColumn:
 
     def is_only(self, *words: str) -> bool:
         """True if there are no rows, or if each holds one of these words."""
-        return set(self.distinct()) <= set(words)
+        return self.matches("|".join(map(re.escape, words)))
+
+    def matches(self, pattern: str) -> bool:
+        """True if there are no rows, or if a regular expression of ASCII matches the whole text of each."""
+        if self._arrow is None:
+            return all(map(re.compile(pattern, re.ASCII).fullmatch, self.distinct()))
+        from pyarrow import compute
+
+        found = compute.match_substring_regex(self._arrow, rf"\A(?:{pattern})\z")
+        return bool(compute.all(found, min_count=0).as_py())
 
 
 def pair_numbers(one: TextColumn, other: TextColumn) -> NDArray[np.int64]:

@@ -71,7 +71,7 @@ class EntropyTrack:
             too_long = f"The entropy of {n:,} bases takes more than {SECONDS:g} s on this machine"
             return [], f"{too_long}; choose a region of up to {longest:,} bases." if longest else f"{too_long}."
         n_phases = max(1, (points.stride or 1) // points.step)
-        n_cells = max(1, int(_REPORT / (self.seconds_per_pass * self._n_strands * n_phases)))
+        n_cells = max(1, int(_REPORT / (self.seconds_per_pass * self._n_read * n_phases)))
         prediction = replace(prediction, request=replace(prediction.request, part_size=n_cells * cell))
         values = prediction.table(progress)["entropy"].to_numpy(dtype=np.float32)
         start = int(prediction.intervals[place.chrom][0, 0])
@@ -96,7 +96,7 @@ class EntropyTrack:
         while True:
             points = Points(step, self._stride(step))
             prediction = self._prediction(place, points)
-            n_passes = self._n_strands * prediction.windows(prediction.models, points.stride).n_passes()
+            n_passes = self._n_read * prediction.windows(prediction.models, points.stride).n_passes()
             if n_passes * self.seconds_per_pass <= SECONDS:
                 return points, prediction
             step *= 2
@@ -125,6 +125,11 @@ class EntropyTrack:
     def _n_strands(self) -> int:
         return 2 if self.opened.scorer.options["strands"] == "both" else 1
 
+    @property
+    def _n_read(self) -> int:
+        """Strands that the model reads for the requested ones."""
+        return 1 if self.opened.model.strands_agree else self._n_strands
+
     @cached_property
     def _least(self) -> int | None:
         return least_stride(self.opened.model)
@@ -150,7 +155,7 @@ class EntropyTrack:
     @property
     def _longest(self) -> int:
         """Length of the longest region in time: a pass on each strand for the cell of each window; 0 if there is none."""
-        n_passes = int(SECONDS / self._n_strands / self.seconds_per_pass)
+        n_passes = int(SECONDS / self._n_read / self.seconds_per_pass)
         longest = min((n_passes - 1) * self._coarsest.grid.step, LONGEST)  # both ends can be in the middle of a cell
         unit = 10 ** (len(str(longest)) - 1)
         return max(0, longest // unit * unit)

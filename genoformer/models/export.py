@@ -34,15 +34,25 @@ def fitting_layout(model: Model, layouts: Mapping[str, WeightFormat]) -> str:
     for name, layout in layouts.items():
         if _holds(layout, model):
             return name
-    raise ConfigError(
-        f"the model {model.describe()}, expected a transformer of tokens, which transformers "
-        "can read; convert it to another layout."
-    )
+    raise _unreadable(model)
 
 
 def own_classes_layout(model: Model) -> str:
-    """Return the layout of the classes of genoformer.huggingface for a language model or a fine-tuned model."""
-    return next(name for name in families()[family_of(model)].formats if name in OWN_CLASSES)
+    """Return the layout of the classes of genoformer.huggingface for a language model or a fine-tuned model.
+
+    Raises ConfigError for another model.
+    """
+    for name in families()[family_of(model)].formats:
+        if name in OWN_CLASSES:
+            return name
+    raise _unreadable(model)
+
+
+def _unreadable(model: Model) -> ConfigError:
+    return ConfigError(
+        f"the model {model.describe()}, expected a transformer of tokens, which transformers "
+        "can read; convert it to another layout."
+    )
 
 
 def notes(layout: str, before: Any, after: Any) -> list[str]:

@@ -42,7 +42,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool
     This is torch's SDPA, except on a CPU in three cases. With dropout, SDPA there switches from its fast kernel to one that
     stores the logits of the whole batch several times (three times as slow as `AttentionWithDropout`). In bfloat16 inference
     on a processor without a matrix unit SDPA runs at the speed of float32; two matrix products for one window at a time take
-    half the time. Causal training goes by blocks of queries (`attend_causal_blocks`).
+    half the time. Causal attention goes by blocks of queries in training and in bfloat16 (`attend_causal_blocks`).
     """
     if q.device.type == "cpu" and causal and not dropout and causal_blocks_pay_off(q.shape, v.dtype):
         k, v = for_each_query(k, q.shape[1]), for_each_query(v, q.shape[1])

@@ -143,6 +143,11 @@ def test_hidden_states_and_attention_are_those_of_the_encoder(both, tmp_path) ->
         base()
 
 
+def test_a_track_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected a transformer of tokens"):
+        GenoformerModel.from_pretrained("mini-tracks")
+
+
 def test_labels_give_the_cross_entropy_of_the_tokens_that_have_one(both) -> None:
     ours, theirs, _ = both
     ids = torch.from_numpy(ours.tokenizer.encode(CODES).ids)
