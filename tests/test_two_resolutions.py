@@ -27,7 +27,7 @@ from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models import families, registry
 from genoformer.models.base import Bins, Head
 from genoformer.models.families import Family
-from genoformer.models.track_model import PlainEngine, one_hot
+from genoformer.models.plain_engine import PlainEngine, one_hot
 
 MODEL = two_resolutions()
 BINS = {"coarse": 32, "fine": 8}

@@ -13,7 +13,8 @@ import torch
 from genoformer.inference.runtime import PRECISIONS, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import cost
-from genoformer.models.track_model import TrackModel, one_hot
+from genoformer.models.plain_engine import one_hot
+from genoformer.models.track_model import TrackModel
 
 _MULTIPLY_ADDS = {"cpu": 2e9}  # of the timed forward pass
 _MULTIPLY_ADDS_OF_GPU = 2e11

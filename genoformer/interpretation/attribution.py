@@ -16,7 +16,7 @@ from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.request import N_STEPS, Method
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import Model
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.progress import ProgressCallback, Stage
 
 _LARGEST_BATCH = 1 << 18  # bases whose gradients are computed together

@@ -9,7 +9,7 @@ from torch import nn
 from genoformer.errors import ConfigError
 from genoformer.formats.motif_matrix import Matrix
 from genoformer.genome.codes import Codes, N
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 MIN_SITES = 10  # minimum number of positions of a filter with a motif
 

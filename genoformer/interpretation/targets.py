@@ -18,7 +18,8 @@ from genoformer.inference.track_prediction import head_tracks
 from genoformer.inference.tracks import TrackPredictor, WindowRequest
 from genoformer.models.base import Bins, Classifies, Head, PredictsPairs, PredictsTracks, has
 from genoformer.models.onehot import OneHotModel, TrackSum
-from genoformer.models.track_model import named_heads, one_hot
+from genoformer.models.plain_engine import one_hot
+from genoformer.models.track_model import named_heads
 
 _MAX_VALUES = 1 << 21  # maximum number of attention weights of a head, or trunk values, in memory
 LONG = 4_096  # minimum number of bases of a long sequence

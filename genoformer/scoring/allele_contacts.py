@@ -14,7 +14,7 @@ from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.runtime import batches
 from genoformer.inference.tracks import TrackPrediction, WindowRequest
 from genoformer.models.base import Bins
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, Alleles, Grid, WindowEvidence, extent_of
 from genoformer.scoring.score_inputs import AllelePair
 

@@ -20,7 +20,7 @@ from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.genome.genes import Gene
 from genoformer.models import cost
 from genoformer.models.base import Bins, PredictsPairs, TrackEngine
-from genoformer.models.track_model import PlainEngine
+from genoformer.models.plain_engine import PlainEngine
 from genoformer.scoring.allele_tracks import AllelePredictor, AlleleRequest, Grid, WindowEvidence, extent_of
 from genoformer.scoring.score_inputs import AllelePair
 from genoformer.scoring.windows import Job

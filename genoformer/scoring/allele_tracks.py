@@ -22,7 +22,8 @@ from genoformer.genome.reference import Genome
 from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest
 from genoformer.models import cost
 from genoformer.models.base import Bins
-from genoformer.models.track_model import PlainEngine, TrackModel
+from genoformer.models.plain_engine import PlainEngine
+from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import AlignedChange, Indels, align_alternate, pushed_out, stitch
 from genoformer.scoring.score_inputs import AllelePair, ScoreInput, VariantPlace
 from genoformer.scoring.windows import Job, Windows

@@ -13,7 +13,8 @@ from torch import Tensor
 from genoformer.datasets.track_set import TrackSet
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.set_windows import crop_padded
-from genoformer.models.track_model import TrackModel, one_hot
+from genoformer.models.plain_engine import one_hot
+from genoformer.models.track_model import TrackModel
 from genoformer.training.losses import Loss, TrackLoss
 from genoformer.training.random_streams import RandomStream
 

@@ -25,7 +25,7 @@ def main() -> list[Row]:
     import torch
 
     from genoformer.models.base import Bins
-    from genoformer.models.track_model import PlainEngine
+    from genoformer.models.plain_engine import PlainEngine
 
     peer = theirs()
     mine = ours(peer)

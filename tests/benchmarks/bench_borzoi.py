@@ -75,7 +75,7 @@ def windows() -> list[Row]:
     import torch
 
     from genoformer.inference.tracks import TrackPredictor
-    from genoformer.models.track_model import PlainEngine, one_hot
+    from genoformer.models.plain_engine import PlainEngine, one_hot
 
     peer = theirs()
     onehot = one_hot(torch.from_numpy(codes()))
@@ -157,7 +157,7 @@ def settled(model: Any, onehot: Any) -> None:
 def peak(name: str) -> None:
     import torch
 
-    from genoformer.models.track_model import one_hot
+    from genoformer.models.plain_engine import one_hot
 
     if name == "ours":
         from genoformer.inference.tracks import TrackPredictor

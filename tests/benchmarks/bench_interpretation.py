@@ -80,7 +80,7 @@ def speed() -> list[Row]:
     from genoformer.models.enformer.config import EnformerConfig, preset
     from genoformer.models.enformer.model import Enformer
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-    from genoformer.models.track_model import one_hot
+    from genoformer.models.plain_engine import one_hot
     from genoformer.models.transformer.config import EncoderConfig
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 

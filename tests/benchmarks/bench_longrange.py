@@ -59,7 +59,7 @@ def windows() -> list[Row]:
     import torch
 
     from genoformer.inference.tracks import TrackPredictor
-    from genoformer.models.track_model import one_hot
+    from genoformer.models.plain_engine import one_hot
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
     mine = ours(peer)
@@ -119,7 +119,7 @@ def windows() -> list[Row]:
 def training() -> list[Row]:
     import torch
 
-    from genoformer.models.track_model import one_hot
+    from genoformer.models.plain_engine import one_hot
     from genoformer.training.losses import poisson
 
     peer = theirs(**SMALL).train()
@@ -155,7 +155,7 @@ def peak(name: str) -> None:
 
         TrackPredictor(Enformer(EnformerConfig()).eval(), "human", N_BINS)(codes(N_BASES))
     else:
-        from genoformer.models.track_model import one_hot
+        from genoformer.models.plain_engine import one_hot
 
         model = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
         with torch.inference_mode():

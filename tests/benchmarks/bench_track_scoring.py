@@ -33,7 +33,7 @@ def main() -> list[Row]:
 
     from genoformer.genome.reference import Genome
     from genoformer.genome.variants import Variant
-    from genoformer.models.track_model import one_hot
+    from genoformer.models.plain_engine import one_hot
     from genoformer.scoring.scores import SCORES
     from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
     from genoformer.scoring.track_scorer import TrackScorer

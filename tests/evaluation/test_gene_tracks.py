@@ -71,7 +71,7 @@ def naive(made, row: int) -> np.ndarray:
     """Tracks [3, 24] of a window, the mean of both strands, from the model itself."""
     import torch
 
-    from genoformer.models.track_model import one_hot
+    from genoformer.models.plain_engine import one_hot
 
     with torch.inference_mode():
         both = [

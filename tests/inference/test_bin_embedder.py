@@ -20,7 +20,7 @@ from genoformer.genome.codes import decode, reverse_complement
 from genoformer.inference.bin_embedder import BinEmbedder
 from genoformer.inference.embedder import EmbeddingRequest
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 MODELS = {  # name -> the model, the head, bases of a bin, bases of a window
     "enformer": (small_enformer, None, 8, 256),

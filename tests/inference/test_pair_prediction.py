@@ -17,7 +17,7 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.inference.pair_prediction import PairWindow, pair_windows
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 CONTIG = decode(np.random.default_rng(2).integers(0, 4, 30_000, dtype=np.uint8))
 MODEL = small_alphagenome(context_length=8192)

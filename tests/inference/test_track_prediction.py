@@ -18,7 +18,7 @@ from genoformer.inference.regions import resolve_regions
 from genoformer.inference.runtime import Runtime
 from genoformer.inference.track_prediction import TrackSelection, head_tracks, kept_bins, predict_tracks
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 LENGTHS = {"chr1": 1000, "chr2": 203, "chr3": 5}
 

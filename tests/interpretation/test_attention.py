@@ -13,8 +13,8 @@ from small_models import small_encoder, small_enformer
 
 from genoformer.errors import ConfigError
 from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
+from genoformer.models.plain_engine import one_hot
 from genoformer.models.registry import load
-from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 4, (3, 40), dtype=np.uint8)

@@ -12,7 +12,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.interpretation.attribution import gradient_times_input, integrated_gradients
 from genoformer.models.onehot import OneHotModel, TrackSum
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.tokenizers import BaseTokenizer, BlockTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 5, (3, 30), dtype=np.uint8)

@@ -19,7 +19,7 @@ from genoformer.interpretation.input_windows import InputWindows, batches_of_win
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.request import AttributionOptions, InterpretationRequest
 from genoformer.interpretation.session import open_session
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 TEXT = decode(np.random.default_rng(8).integers(0, 4, 5000, dtype=np.uint8))
 CONTEXT, SIZE = 1024, 32

@@ -14,7 +14,7 @@ from small_models import small_classifier, small_enformer
 from genoformer.genome.codes import encode
 from genoformer.interpretation.sanity_checks import largest_changes
 from genoformer.models.onehot import OneHotModel, TrackSum
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 pytest.importorskip("tangermeme", reason="tangermeme is a peer of the tests: pip install tangermeme")

@@ -13,7 +13,7 @@ from genoformer.genome.codes import N, reverse_complement
 from genoformer.interpretation.ism import sequence_mutageneses, substitutions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 RNG = np.random.default_rng(4)

@@ -19,7 +19,7 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode, reverse_complement
 from genoformer.interpretation.filters import filter_matrices, first_convolution
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 6000))
 START = 1024  # of the region, 0-based

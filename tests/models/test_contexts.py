@@ -17,9 +17,9 @@ from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import registry
 from genoformer.models.base import Attends, PredictsTracks, has
 from genoformer.models.contexts import ContextConfig, ContextTracks
+from genoformer.models.plain_engine import PlainEngine
 from genoformer.models.takes_contexts import TakesContexts, with_contexts
 from genoformer.models.track_heads import CONTEXT_HEADS
-from genoformer.models.track_model import PlainEngine
 from genoformer.models.tuning import trained_names
 
 NAMES = [f"{cell}:{measurement}" for cell in CELLS.names for measurement in ("dnase", "cage.plus", "cage.minus")]

@@ -9,7 +9,7 @@ from small_models import small_enformer
 
 from genoformer.genome.codes import reverse_complement
 from genoformer.inference.tracks import TrackPredictor, WindowRequest
-from genoformer.models.track_model import PlainEngine, one_hot
+from genoformer.models.plain_engine import PlainEngine, one_hot
 
 MODEL = small_enformer(seed=2, heads={"human": 5})
 CODES = np.random.default_rng(4).integers(0, 5, 1024, dtype=np.uint8)

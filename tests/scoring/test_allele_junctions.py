@@ -32,7 +32,7 @@ from genoformer.genome.genes import Gene
 from genoformer.genome.haplotypes import Change
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.scoring.alignment import AlignedChange, align_alternate
 from genoformer.scoring.allele_junctions import JunctionEvidence, annotated_sites, take_aligned
 from genoformer.scoring.allele_tracks import Grid

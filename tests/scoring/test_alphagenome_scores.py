@@ -20,7 +20,7 @@ from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.scoring.alphagenome_scores import AGGREGATIONS, ALPHAGENOME_SCORES
 from genoformer.scoring.calibration import Calibration
 from genoformer.scoring.noise import flag_columns, measure

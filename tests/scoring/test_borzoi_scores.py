@@ -18,7 +18,7 @@ from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.scoring.formulas import coverage_ratio, usage_ratio
 from genoformer.scoring.track_scorer import TrackScorer
 

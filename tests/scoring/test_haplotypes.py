@@ -22,7 +22,7 @@ from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.resume_folder import JobError
 from genoformer.scoring.effect_table import HaplotypeSummary
 from genoformer.scoring.noise import measure

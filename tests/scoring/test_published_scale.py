@@ -18,7 +18,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models import registry
 from genoformer.models.borzoi.model import Borzoi
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.scoring.scores import SCORES
 from genoformer.scoring.track_scorer import TrackScorer
 

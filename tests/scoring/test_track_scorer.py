@@ -26,7 +26,7 @@ from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.scoring import allele_tracks
 from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.alphagenome_scores import ALPHAGENOME_SCORES

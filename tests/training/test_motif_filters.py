@@ -19,7 +19,7 @@ from genoformer.formats.motif_matrix import Matrix
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode, reverse_complement
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.training.motif_filters import motif_filter, start_at_motifs
 
 

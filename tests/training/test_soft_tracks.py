@@ -16,7 +16,7 @@ from genoformer.genome.codes import decode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.models.enformer.model import Enformer
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.training.composition import CompositionRidge
 from genoformer.training.losses import TRACK_LOSSES
 from genoformer.training.soft_tracks import (

@@ -17,7 +17,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models.enformer.config import preset
 from genoformer.models.enformer.model import Enformer
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.log import read_log
 from genoformer.training.track_config import TracksConfig, TrackTuningConfig, shape_of, training_crop

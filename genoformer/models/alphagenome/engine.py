@@ -33,7 +33,7 @@ from genoformer.models.alphagenome.tiles import (
     tiles,
 )
 from genoformer.models.base import Bins
-from genoformer.models.track_model import PlainEngine, one_hot
+from genoformer.models.plain_engine import PlainEngine, one_hot
 
 
 class AlphaGenomeEngine(PlainEngine):

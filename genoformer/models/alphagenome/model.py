@@ -46,8 +46,9 @@ from genoformer.models.alphagenome.tower import Block
 from genoformer.models.base import AttentionWeights, Bins, Head, TrackEngine
 from genoformer.models.bin_transformer import BinTransformer
 from genoformer.models.inputs import check_onehot
+from genoformer.models.plain_engine import one_hot
 from genoformer.models.track_layers import linear_tracks
-from genoformer.models.track_model import NewHead, one_hot, read_track_tables
+from genoformer.models.track_model import NewHead, read_track_tables
 
 if TYPE_CHECKING:
     from genoformer.models.alphagenome.engine import AlphaGenomeEngine

@@ -20,7 +20,7 @@ from genoformer.models.base import Bins, TrackStretch, TrackWindow
 from genoformer.models.borzoi.after_tower import AfterTower, stage_image
 from genoformer.models.borzoi.model import Borzoi
 from genoformer.models.borzoi.tiled_tower import TILE_BYTES, Rows, Tower
-from genoformer.models.track_model import PlainEngine, PlainWindow, one_hot
+from genoformer.models.plain_engine import PlainEngine, PlainWindow, one_hot
 
 
 class BorzoiEngine:

@@ -26,6 +26,7 @@ from genoformer.models.borzoi.attention import RotaryAttention, Rotation, centra
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.inputs import check_onehot
 from genoformer.models.layers import FirstConv, Linear, linear
+from genoformer.models.plain_engine import one_hot
 from genoformer.models.row_convolution import held_numbers
 from genoformer.models.track_layers import (
     AttentionShape,
@@ -36,7 +37,7 @@ from genoformer.models.track_layers import (
     scaled_normal,
     softplus,
 )
-from genoformer.models.track_model import NewHead, one_hot
+from genoformer.models.track_model import NewHead
 
 _EPSILON = 1e-3  # of all norms; TensorFlow's default
 

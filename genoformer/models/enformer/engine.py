@@ -19,7 +19,7 @@ from genoformer.models.base import Bins
 from genoformer.models.enformer.model import Enformer
 from genoformer.models.enformer.shared_windows import SharedTrunk, StripWindow
 from genoformer.models.enformer.tiled_trunk import Edit, Trunk
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 _TOGETHER = 64  # largest distance in bases between two differences that form one edit
 

@@ -17,7 +17,7 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.models.track_model import one_hot
+from genoformer.models.plain_engine import one_hot
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 9000))
 HEADS = ["human_dnase_1bp", "mouse_chip_tf_128bp"]

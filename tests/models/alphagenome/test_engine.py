@@ -13,7 +13,7 @@ from genoformer.models.alphagenome.engine import AlphaGenomeEngine
 from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.alphagenome.tiles import encode_bins
 from genoformer.models.base import Bins
-from genoformer.models.track_model import PlainEngine
+from genoformer.models.plain_engine import PlainEngine
 
 MODEL = small_alphagenome()
 HEADS = ["human_dnase_1bp", "mouse_chip_tf_128bp"]

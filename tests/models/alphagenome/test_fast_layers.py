@@ -16,8 +16,8 @@ from genoformer.models.alphagenome.fast_layers import FastBlock, FastLayers
 from genoformer.models.alphagenome.layers import image
 from genoformer.models.alphagenome.model import AlphaGenome
 from genoformer.models.base import Bins
+from genoformer.models.plain_engine import PlainEngine
 from genoformer.models.row_convolution import FastConvolution
-from genoformer.models.track_model import PlainEngine
 
 SMALL = small_alphagenome()
 WIDE = small_alphagenome(3, width=34, width_step=2)  # wide enough for convolutions with fewer products

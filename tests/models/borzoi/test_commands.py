@@ -21,7 +21,8 @@ from genoformer.genome.variants import Variant
 from genoformer.models import registry
 from genoformer.models.borzoi.config import BorzoiConfig
 from genoformer.models.borzoi.model import Borzoi
-from genoformer.models.track_model import NewHead, one_hot
+from genoformer.models.plain_engine import one_hot
+from genoformer.models.track_model import NewHead
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 3000))
 WINDOW = {"context_length": 1024, "target_bins": 16}

@@ -12,7 +12,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models.base import Bins
 from genoformer.models.borzoi.engine import BorzoiEngine, BorzoiWindow
-from genoformer.models.track_model import PlainEngine, PlainWindow
+from genoformer.models.plain_engine import PlainEngine, PlainWindow
 
 
 def assert_same(found: torch.Tensor, expected: torch.Tensor) -> None:

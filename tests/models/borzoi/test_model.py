@@ -16,7 +16,7 @@ from genoformer.models import registry
 from genoformer.models.base import Attends, Bins, PredictsTracks, has
 from genoformer.models.borzoi.config import BorzoiConfig, preset
 from genoformer.models.borzoi.model import Borzoi
-from genoformer.models.track_model import PlainEngine
+from genoformer.models.plain_engine import PlainEngine
 
 
 def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
