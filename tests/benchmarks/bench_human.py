@@ -65,10 +65,13 @@ def measured(model: TokenModel) -> Iterator[Measured]:
 
     data, manifest = data_folder(), folders.read_manifest(MODEL)
     assert manifest is not None
-    genomes = {path.name: path for path in data.glob("hg*/*.fa.gz")}
+    genomes = {path.name: path for path in (*data.glob("hg*/*.fa.gz"), *data.glob("seq2track/*.fa.gz"))}
     sources = [(Genome(genomes[g["fasta"]["name"]]), g) for g in manifest["genomes"]]
     black = {path.name: read_bed(path) for path in data.glob("hg*/annotation/*blacklist*.bed")}
-    train = [Source(genome, list(g["train"]), on_reference(black[g["blacklist"]["name"]], genome)) for genome, g in sources]
+    train = [
+        Source(genome, list(g["train"]), on_reference(black[g["blacklist"]["name"]], genome) if "blacklist" in g else {})
+        for genome, g in sources
+    ]
     length = model.config.context_length
     counts = CountModels.fit(iter_unmasked(train, length))
     copies = count_kmers(iter_unmasked(train, length), [KMER], both_strands=True)[KMER]
