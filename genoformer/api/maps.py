@@ -180,8 +180,8 @@ def explain(
     variant: "chr20:1050100:A:G", or a `Variant`. score: a name of `SCORES`; by default the first of `genoformer.score`. flank:
     bases on either side. logos: "ism", minus the mean score of the three changes of each base of either allele; "gradient",
     gradient x input, which is much faster for a large model; "auto", ISM where it is quick. progress: True shows a bar, False
-    none, None one if stderr is a terminal. options: those of `genoformer.score` that its windows depend on, such as context, strand, tracks,
-    head, gtf, shifts and device; see `ScorerOptions`.
+    none, None one if stderr is a terminal. options: those of `genoformer.score` that its windows depend on, such as context,
+    strand, tracks, head, gtf, shifts and device; see `ScorerOptions`.
 
     The result has `.ref` and `.alt` (heights of the letters, [L, 4]), `.label` (their unit), `.meaning` (in words), `.locus`,
     `.tracks` and `.windows` of a track model, and `.plot()`.
