@@ -221,7 +221,7 @@ def evaluate(
         if not isinstance(name, str | Path):
             raise ConfigError(f"model is a {type(name).__name__}; give the name of a model or its folder.")
     job = EvaluationJob(data, [str(name) for name in models], **options)
-    with shown_progress(progress, "sequences") as report:
+    with shown_progress(progress, "windows") as report:
         return Evaluation(evaluate_models(job, progress=report))
 
 

@@ -93,8 +93,8 @@ def evaluate_models(
 ) -> dict[str, Any]:
     """Evaluate the averaged prediction of models, and each model, with `report.evaluate`; ready for `json.dumps`.
 
-    on_note: receives notes on the data and progress messages. progress receives the finished sequences of a model, or their
-    windows, and the baseline that is trained. Additional entries of the result: with several models "members",
+    on_note: receives notes on the data and progress messages. progress receives the finished windows of a model, and the
+    baseline that is trained. Additional entries of the result: with several models "members",
     a row of metrics for each model, and "over_members", their mean with Student's interval; "windowed", for each model the
     number of sequences longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin
     with the choices made in its training.
