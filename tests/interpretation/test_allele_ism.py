@@ -132,9 +132,9 @@ def test_progress_counts_the_bases_of_both_alleles(tmp_path: Path) -> None:
 
 def test_ism_is_automatic_where_it_is_quick() -> None:
     mini_tracks, enformer = (SimpleNamespace(flops_per_variant=flops) for flops in (5.7e9, 2e12))
-    assert uses_ism("auto", mini_tracks, 51)  # type: ignore[arg-type]
-    assert not uses_ism("auto", enformer, 51)  # type: ignore[arg-type]
-    assert uses_ism("ism", enformer, 51)  # type: ignore[arg-type]
-    assert not uses_ism("gradient", mini_tracks, 51)  # type: ignore[arg-type]
+    assert uses_ism("auto", mini_tracks, 51)
+    assert not uses_ism("auto", enformer, 51)
+    assert uses_ism("ism", enformer, 51)
+    assert not uses_ism("gradient", mini_tracks, 51)
     with pytest.raises(OptionError, match="logos is 'logo', expected auto, ism or gradient"):
-        uses_ism("logo", mini_tracks, 51)  # type: ignore[arg-type]
+        uses_ism("logo", mini_tracks, 51)
