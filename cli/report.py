@@ -36,6 +36,14 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Bases to draw on either side of a variant.",
 )
+@click.option(
+    "--logos",
+    type=click.Choice(["auto", "ism", "gradient"]),
+    default="auto",
+    show_default=True,
+    help="Logos of both alleles: ISM, gradient x input (much faster), or ISM where it is quick.",
+)
+@shared.device
 @json_option
 def report(
     scored: str,
@@ -58,6 +66,9 @@ def report(
     include the INFO keys that most records have. The figures of the cards use the windows, strands, shifts and tracks of the
     scores, as given in the header. Track scores below the noise floor are grey, and have cards only if no score is above it.
     --contexts names the contexts with which the scores were made.
+
+    The logos of a card show ISM of both alleles: minus the mean score of the three changes of each base. A large track or
+    fine-tuned model has gradient x input instead, unless --logos ism is given; a GPU makes ISM quick (--device).
 
     The card of a track model has a canvas with the predicted tracks of REF and ALT in the whole window, the scored track first,
     below genes (--gtf) and elements. It zooms and pans with the wheel, by dragging, with buttons and with keys.

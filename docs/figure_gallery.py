@@ -61,7 +61,7 @@ def _allele_logos(axes: Sequence[Axes]) -> None:
     ref = plots.letters(_codes(24), _random(5).normal(0.4, 0.5, 24))
     alt = ref.copy()
     alt[12] = [0, 0, 1.4, 0]
-    plots.allele_logos(axes, ref, alt, first=1_000_001, changed=(12, 1, 1), label="log-odds (bits)")
+    plots.allele_logos(axes, ref, alt, first=1_000_001, changed=(12, 1, 1), label="ISM of LLR (bits)")
     plots.allele_coordinates(axes, 1_000_001, 24, (12, 1, 1), "chr20")
 
 

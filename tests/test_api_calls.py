@@ -263,14 +263,14 @@ def test_what_is_read_has_a_short_repr(names: dict[str, Any], tmp_path: Path) ->
 
 
 def test_an_explanation_is_drawn_with_the_track_of_a_track_model(names: dict[str, Any]) -> None:
-    by_track = gf.explain("chrS1:6000:G:A", FASTA, "mini-tracks", flank=5)
+    by_track = gf.explain("chrS1:6000:G:A", FASTA, "mini-tracks", flank=5, logos="gradient")
     _, change, *logos = by_track.plot()
     assert change.get_ylabel() == "ALT − REF"
     assert [ax.get_ylabel() for ax in logos] == ["gradient x input"] * 2
     assert len(by_track.plot(logos)) == 2
     html = gf.explain("chrS1:6000:G:A", FASTA, "demo", flank=5)._repr_html_()
     assert "data:image/png;base64," in html
-    assert "Logos: how much the model expects each base" in html
+    assert "Logos: ISM of each allele, minus the mean LLR" in html
 
 
 def test_models_and_tokenizers_are_one_line(tmp_path: Path) -> None:

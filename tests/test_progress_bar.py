@@ -123,11 +123,22 @@ def test_lines_of_stages_name_their_steps() -> None:
         ("embed_tokens", {"embed": "3 sequences"}),
         ("mutagenesis", {"ism": "20 bases"}),
         ("attention", {"attention": "3 regions"}),
+        ("expected", {"predict": "20 bases"}),
+        ("classify", {"predict": "6 windows"}),
+        ("evaluate", {"predict": "6 windows"}),
+        ("explain", {"ism": "22 bases"}),
     ],
 )
-def test_calls_count_their_steps(call: str, steps: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_calls_count_their_steps(call: str, steps: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="models need torch")
-    region = "chrS1:6001-6020"
+    from small_models import small_classifier
+
+    from genoformer.models import registry
+    from genoformer.tokenizers import BaseTokenizer
+
+    region, classes, table = "chrS1:6001-6020", small_classifier(BaseTokenizer()), tmp_path / "test.csv"
+    registry.save(classes, tmp_path / "classes")
+    table.write_text("sequence,label\n" + "".join(f"{text},{name}\n" for text, name in zip(TEXTS, "abc", strict=True)))
     calls: dict[str, Any] = {
         "score": lambda show: gf.score("chrS1:6000:G:A", FASTA, "demo", progress=show),
         "predict": lambda show: gf.predict(FASTA, region, "demo", track="entropy", progress=show),
@@ -135,6 +146,10 @@ def test_calls_count_their_steps(call: str, steps: dict[str, str], capsys: pytes
         "embed_tokens": lambda show: gf.embed_tokens(TEXTS, "demo", progress=show),
         "mutagenesis": lambda show: gf.mutagenesis(FASTA, region, "demo", progress=show),
         "attention": lambda show: gf.attention(TEXTS, "demo", progress=show),
+        "expected": lambda show: gf.expected(FASTA, region, "demo", progress=show),
+        "classify": lambda show: gf.classify(TEXTS, classes, progress=show),
+        "evaluate": lambda show: gf.evaluate(table, tmp_path / "classes", progress=show),
+        "explain": lambda show: gf.explain("chrS1:6000:G:A", FASTA, classes, flank=5, logos="ism", progress=show),
     }
     calls[call](False)
     calls[call](None)

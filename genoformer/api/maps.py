@@ -11,6 +11,7 @@ from genoformer.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from genoformer.genome.variants import Variant
+    from genoformer.interpretation.allele_ism import Logos
     from genoformer.interpretation.explanation import VariantExplanation
     from genoformer.interpretation.ism import Mutagenesis
 
@@ -164,13 +165,23 @@ def attribution(
 
 @names_unknown_options("explain")
 def explain(
-    variant: str | Variant, fasta: Fasta, model: Any = None, score: str | None = None, *, flank: int = 25, **options: Any
+    variant: str | Variant,
+    fasta: Fasta,
+    model: Any = None,
+    score: str | None = None,
+    *,
+    flank: int = 25,
+    logos: Logos = "auto",
+    progress: bool | None = None,
+    **options: Any,
 ) -> VariantExplanation:
     """Explain a variant by logos of both alleles and, with a track model, by its strongest track, as `genoformer report` does.
 
     variant: "chr20:1050100:A:G", or a `Variant`. score: a name of `SCORES`; by default the first of `genoformer.score`. flank:
-    bases on either side. options: those of `genoformer.score` that its windows depend on, such as context, strand, tracks,
-    head, gtf, shifts and device; see `ScorerOptions`.
+    bases on either side. logos: "ism", minus the mean score of the three changes of each base of either allele; "gradient",
+    gradient x input, which is much faster for a large model; "auto", ISM where it is quick. progress: True shows a bar, False
+    none, None one if stderr is a terminal. options: those of `genoformer.score` that its windows depend on, such as context,
+    strand, tracks, head, gtf, shifts and device; see `ScorerOptions`.
 
     The result has `.ref` and `.alt` (heights of the letters, [L, 4]), `.label` (their unit), `.meaning` (in words), `.locus`,
     `.tracks` and `.windows` of a track model, and `.plot()`.
@@ -180,7 +191,7 @@ def explain(
 
     >>> from importlib.resources import files
     >>> explain("chrS1:6000:G:A", files("genoformer_data") / "demo" / "genome.fa.gz", "demo", flank=5)
-    VariantExplanation(chrS1:6000:G>A, log-odds (bits): 11 bases)
+    VariantExplanation(chrS1:6000:G>A, ISM of LLR (bits): 11 bases)
     """
     from genoformer.browse.place import read_variant
     from genoformer.inference.runtime import evaluating, resolve_device
@@ -196,4 +207,6 @@ def explain(
         one = read_variant(variant if isinstance(variant, str) else ":".join(map(str, variant)), genome)
         given = parse_options(ScorerOptions, {"scores": score} | options, [loaded])
         with evaluating(loaded, resolve_device(given.device)) as ready:
-            return explained(make_scorer(genome, read_scoring(genome, [ready], given)), one, flank=flank)
+            scorer = make_scorer(genome, read_scoring(genome, [ready], given))
+            with shown_progress(progress, "bases") as report:
+                return explained(scorer, one, flank=flank, logos=logos, progress=report)

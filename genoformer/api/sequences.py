@@ -143,12 +143,19 @@ def embed_tokens(
 
 
 def classify(
-    dna: Any = None, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, device: str = "auto"
+    dna: Any = None,
+    region: Any = None,
+    model: Any = None,
+    *,
+    fasta: Fasta | None = None,
+    device: str = "auto",
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
     Call it as classify(texts, model), classify(fasta, region, model) or classify(region, model, fasta=fasta). A row for each
-    text, or for each region, whose names are the index.
+    text, or for each region, whose names are the index. progress: True shows a bar, False none, None one if stderr is a
+    terminal.
 
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
@@ -169,19 +176,27 @@ def classify(
     is_named = isinstance(source.model, str | Path)
     members = load_ensemble(source.model) if is_named else [loaded_model(source.model, Classifies)]
     codes, values = source.codes(), []
-    for member in members:
-        with evaluating(member, resolve_device(device)) as lent:
-            values.append(predictions(lent, codes).values)
+    with shown_progress(progress, "windows") as report:
+        for member in members:
+            with evaluating(member, resolve_device(device)) as lent:
+                values.append(predictions(lent, codes, progress=report).values)
     return pd.DataFrame(np.mean(values, axis=0), columns=list(members[0].config.classes), index=source.names())
 
 
 def expected(
-    dna: Any = None, region: Any = None, model: Any = None, *, fasta: Fasta | None = None, device: str = "auto"
+    dna: Any = None,
+    region: Any = None,
+    model: Any = None,
+    *,
+    fasta: Fasta | None = None,
+    device: str = "auto",
+    progress: bool | None = None,
 ) -> Any:
     """Return log2 P(A, C, G, T) of each base of a region, masked, given the bases around it, mean of both strands: [L, 4].
 
     Call it as expected(fasta, region, model), expected(region, model, fasta=fasta) or expected(texts, model); several regions
-    or texts give a list. `plots.information` converts them to the heights of a logo.
+    or texts give a list. `plots.information` converts them to the heights of a logo. progress: True shows a bar, False none,
+    None one if stderr is a terminal.
 
     Raises ConfigError for a region that is not in the FASTA.
 
@@ -197,8 +212,10 @@ def expected(
     source = Source.of(dna, region, model, fasta)
     with source.open(on_genome=True) as (genome, loci):
         assert genome is not None
-        with evaluating(loaded_model(source.model, Embeds), resolve_device(device)) as ready:
-            values = [posteriors_in(ready, genome, locus.chrom, locus.start, locus.end) for locus in loci]
+        loaded = loaded_model(source.model, Embeds)
+        with evaluating(loaded, resolve_device(device)) as ready, shown_progress(progress, "bases") as report:
+            stage = Stage(report, "predict", sum(locus.end - locus.start for locus in loci))
+            values = [posteriors_in(ready, genome, locus.chrom, locus.start, locus.end, stage) for locus in loci]
     return values[0] if source.is_one else values
 
 

@@ -170,7 +170,11 @@ def finetune(
 
 @names_unknown_options("evaluate")
 def evaluate(
-    data: str | Path, model: str | Path | Sequence[str | Path] | None = None, **options: Any
+    data: str | Path,
+    model: str | Path | Sequence[str | Path] | None = None,
+    *,
+    progress: bool | None = None,
+    **options: Any,
 ) -> Evaluation | ScoredEvaluation:
     """Return metrics, each with its 95 % interval, of a fine-tuned model on labelled sequences, or of scored variants.
 
@@ -180,7 +184,8 @@ def evaluate(
     Sequences: data is a CSV, TSV, FASTA, or a BED with `fasta`. model: the name of a model or its folder, or several, whose
     predictions are averaged. options: those of the command: fasta, label, train, baselines, out, device, precision, seed. With
     train, the training sequences of the model, the baselines are trained on them and compared with the model; by default these
-    are "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`.
+    are "kmer_regression", "cnn" and "lstm_attention". See `evaluation.run.EvaluationJob`. progress, of sequences: True shows a
+    bar, False none, None one if stderr is a terminal.
 
     The result is a dict, ready for `json.dumps`, with `.to_frame()`, a row for each model (or score) and metric, and `.plot()`.
 
@@ -215,17 +220,27 @@ def evaluate(
     for name in models:
         if not isinstance(name, str | Path):
             raise ConfigError(f"model is a {type(name).__name__}; give the name of a model or its folder.")
-    return Evaluation(evaluate_models(EvaluationJob(data, [str(name) for name in models], **options)))
+    job = EvaluationJob(data, [str(name) for name in models], **options)
+    with shown_progress(progress, "windows") as report:
+        return Evaluation(evaluate_models(job, progress=report))
 
 
 def gene_tracks(
-    data: str | Path | TrackSet, model: Any, gtf: str | Path, *, split: str = "test", around: int = 1, device: str = "auto"
+    data: str | Path | TrackSet,
+    model: Any,
+    gtf: str | Path,
+    *,
+    split: str = "test",
+    around: int = 1,
+    device: str = "auto",
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Return the tracks of windows around each TSS, measured and as a model predicts them: a row for each gene and track.
 
     data: a set of windows with tracks (`genoformer.data.tracks`), or its folder. model: trained on these tracks; a folder, or
     loaded. gtf: GTF or GFF3; the TSS of a gene is the first base of its transcripts. split: train, valid or test. around: bins
-    on each side of that of the TSS. Predictions are averaged over both strands.
+    on each side of that of the TSS. Predictions are averaged over both strands. progress: True shows a bar, False none, None
+    one if stderr is a terminal.
 
     Columns: gene, chrom, tss (0-based), strand, track (its identifier), measured and predicted (sums over 2 x around + 1 bins).
     A gene without its bins in any window has no row. `genoformer.correlate` compares the columns.
@@ -250,5 +265,6 @@ def gene_tracks(
     from genoformer.models.base import PredictsTracks
 
     windows = data if isinstance(data, TrackSet) else read_tracks(data)
-    with evaluating(loaded_model(model, PredictsTracks), resolve_device(device)) as ready:
-        return genes.gene_tracks(ready, windows, gtf, split=split, around=around)
+    loaded = loaded_model(model, PredictsTracks)
+    with evaluating(loaded, resolve_device(device)) as ready, shown_progress(progress, "windows") as report:
+        return genes.gene_tracks(ready, windows, gtf, split=split, around=around, progress=report)

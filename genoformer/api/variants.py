@@ -149,7 +149,8 @@ def report(
 
     scored: output of `genoformer score` (VCF, TSV or Parquet). model, with fasta: draws the predictions for both alleles of the
     strongest variants; several models form an ensemble. options: title, top (number of variants to draw), flank (bases on
-    either side), most (alleles in the table), gtf (genes of the top variants), elements, contexts; see `ReportRequest`.
+    either side), logos, device, most (alleles in the table), gtf (genes of the top variants), elements, contexts; see
+    `ReportRequest`.
     progress: True shows a bar, False none, None one if stderr is a terminal.
 
     Raises: FileFormatError for a file without scores; ConfigError for a model without a genome, and for a table in memory.

@@ -124,7 +124,8 @@ class Browser:
         _report(progress, "scores and tracks of both alleles")
         texts = score_texts(scorer, variant)
         listed = next((one for one in self.opened.listed if one.variant == variant), None)
-        explained = explain(scorer, variant, flank=bases // 2, printed=None if listed is None else listed.printed)
+        printed = None if listed is None else listed.printed
+        explained = explain(scorer, variant, flank=bases // 2, printed=printed, logos="gradient")  # ISM has rows of its own
         locus, alleles = explained.locus, explained.locus.alleles
         assert alleles is not None
         change = Change.of_alleles(alleles)

@@ -16,6 +16,7 @@ from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.inference.set_windows import predict_windows
 from genoformer.models.track_model import TrackModel
 from genoformer.option_checks import check_number
+from genoformer.progress import ProgressCallback, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,13 @@ class Start(NamedTuple):
 
 
 def gene_tracks(
-    model: TrackModel, data: TrackSet, gtf: str | os.PathLike[str], *, split: str = "test", around: int = 1
+    model: TrackModel,
+    data: TrackSet,
+    gtf: str | os.PathLike[str],
+    *,
+    split: str = "test",
+    around: int = 1,
+    progress: ProgressCallback = None,
 ) -> pd.DataFrame:
     """Return the tracks of a split of a set around each TSS, measured and predicted; see `genoformer.gene_tracks`."""
     import pandas as pd
@@ -41,7 +48,9 @@ def gene_tracks(
     rows = data.rows(split)
     rows_of_starts: list[tuple[Start, NDArray[np.float64]]] = []
     seen: set[Start] = set()
+    stage = Stage(progress, "predict", len(rows))
     for row, predicted in zip(rows, predict_windows(model, data, rows), strict=True):
+        stage.add(1)
         window = data.windows[row]
         begin = window.start + data.first_bin * data.bin_size
         for start in starts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.models import folders, registry
 from genoformer.models.heads import SequenceClassifier
 from genoformer.option_checks import check_choice, check_kind, check_names, check_number
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.tasks import Task
 
 
@@ -86,10 +88,13 @@ class EvaluationJob:
         return read_labelled(self.data, fasta=self.fasta, label=columns, multi_label=multi_label, n_labels=n_labels), train
 
 
-def evaluate_models(job: EvaluationJob, on_note: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+def evaluate_models(
+    job: EvaluationJob, on_note: Callable[[str], None] = lambda text: None, *, progress: ProgressCallback = None
+) -> dict[str, Any]:
     """Evaluate the averaged prediction of models, and each model, with `report.evaluate`; ready for `json.dumps`.
 
-    on_note: receives notes on the data and progress messages. Additional entries of the result: with several models "members",
+    on_note: receives notes on the data and progress messages. progress receives the finished windows of a model, and the
+    baseline that is trained. Additional entries of the result: with several models "members",
     a row of metrics for each model, and "over_members", their mean with Student's interval; "windowed", for each model the
     number of sequences longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin
     with the choices made in its training.
@@ -111,10 +116,10 @@ def evaluate_models(job: EvaluationJob, on_note: Callable[[str], None] = lambda 
         if overlap := folders.training_overlap_note(model, name, data.sequences, data.path.name):
             warnings.append(overlap)
         with inference.evaluating(model, inference.resolve_device(job.device), job.precision) as ready:
-            predicted = inference.predictions(ready, data.sequences)
+            predicted = inference.predictions(ready, data.sequences, progress=progress)
         values.append(predicted.values)
         windowed[name] = predicted.n_windowed
-    trained = _train_baselines(job, task, train, on_note)
+    trained = _train_baselines(job, task, train, partial(_tell, on_note, progress))
     out = Path(job.out) if job.out is not None else None
     others = {name: baseline.predict(data.sequences) for name, baseline in trained.items()}
     result = evaluate(task, truth.values, np.mean(values, axis=0), baselines=others, out=out, seed=job.seed)
@@ -125,6 +130,13 @@ def evaluate_models(job: EvaluationJob, on_note: Callable[[str], None] = lambda 
     if out is not None:  # the returned dict, with the entries that `report.evaluate` lacks
         write_json(out, result)
     return result
+
+
+def _tell(on_note: Callable[[str], None], progress: ProgressCallback, text: str) -> None:
+    """Report a stage of unknown length."""
+    on_note(text)
+    if progress is not None:
+        progress(Progress(text, 0, None))
 
 
 def _train_baselines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from genoformer.inference.runtime import Floats, choose_batch_size, run_batched,
 from genoformer.models.base import has
 from genoformer.models.predicts_sliding import PredictsSliding
 from genoformer.models.token_model import TokenModel, base_posteriors
+from genoformer.progress import Stage
 from genoformer.tokenizers.base import MaskedWindows, Tokenizer
 
 _BATCHES = 8  # of windows whose shared work is done together on a CPU
@@ -28,12 +30,19 @@ def posteriors(
     end: NDArray[np.int64] | None = None,
     *,
     batch_size: int | None = None,
+    on_windows: Callable[[int], None] | None = None,
 ) -> Floats:
-    """Return log2 P(A), P(C), P(G), P(T) at base `target` of each window with [target, end) masked; [B, L] -> [B, 4]."""
+    """Return log2 P(A), P(C), P(G), P(T) at base `target` of each window with [target, end) masked; [B, L] -> [B, 4].
+
+    on_windows: receives the number of windows of each batch.
+    """
     end = target + 1 if end is None else end
 
     def run(part: slice) -> Tensor:
-        return model.base_log2_probs(codes[part], target[part], end[part])
+        log2_p = model.base_log2_probs(codes[part], target[part], end[part])
+        if on_windows is not None:
+            on_windows(len(log2_p))
+        return log2_p
 
     return run_batched(run, len(codes), choose_batch_size(model, codes, batch_size), (4,))
 
@@ -99,32 +108,44 @@ def _mask_together(tokenizer: Tokenizer, codes: Codes, targets: NDArray[np.int64
 
 
 def predict_bases(
-    model: TokenModel, codes: Codes, start: int, end: int, *, window: int | None = None, both_strands: bool = True
+    model: TokenModel,
+    codes: Codes,
+    start: int,
+    end: int,
+    *,
+    window: int | None = None,
+    both_strands: bool = True,
+    stage: Stage | None = None,
 ) -> Floats:
     """Return log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
 
     The result is the mean over strands, or the forward strand if both_strands is False. Each base is in the middle of a window
-    of the model's length, or of `window` bases; the window has N beyond the ends of the sequence.
+    of the model's length, or of `window` bases; the window has N beyond the ends of the sequence. stage: receives the finished
+    bases.
     """
     length = window or model.config.context_length
     centre = length // 2
     padded = np.pad(codes, length, constant_values=N)
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)[start - centre + length : end - centre + length]
     at = np.full(len(windows), centre)
-    forward = posteriors(model, windows, at)
-    if not both_strands or model.strands_agree:
+    is_single = not both_strands or model.strands_agree
+    forward = posteriors(model, windows, at, on_windows=stage.add if stage is not None and is_single else None)
+    if is_single:
         return forward
-    backward = posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
+    backward = posteriors(
+        model, reverse_complement(windows), length - 1 - at, on_windows=stage.add if stage is not None else None
+    )[:, ::-1]
     mean = (forward + backward) / 2
     with np.errstate(invalid="ignore"):  # of NaN: a base without a token of known bases, such as in a block with an N
         total = np.logaddexp2.reduce(mean, axis=1, keepdims=True)
     return np.asarray(mean - total, dtype=np.float32)
 
 
-def posteriors_in(model: TokenModel, genome: Genome, chrom: str, start: int, end: int) -> Floats:
+def posteriors_in(model: TokenModel, genome: Genome, chrom: str, start: int, end: int, stage: Stage | None = None) -> Floats:
     """Run `predict_bases` on the bases [start, end) of a contig, each with the full context length of the model."""
     flank = model.config.context_length
-    return predict_bases(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
+    codes = genome.window(chrom, start - flank, end - start + 2 * flank)
+    return predict_bases(model, codes, flank, flank + end - start, stage=stage)
 
 
 def likelihoods(model: TokenModel, codes: Codes, *, batch_size: int | None = None) -> Floats:

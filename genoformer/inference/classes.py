@@ -13,6 +13,7 @@ from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once, typical_tokens
 from genoformer.inference.windows import Tokens, cut_windows, tokenize_windows
 from genoformer.models.heads import SequenceClassifier
+from genoformer.progress import ProgressCallback, Stage
 
 
 class Predictions(NamedTuple):
@@ -28,12 +29,13 @@ def predictions(
     *,
     both_strands: bool | None = None,
     batch_size: int | None = None,
+    progress: ProgressCallback = None,
 ) -> Predictions:
     """Return the predictions of a fine-tuned model for sequences of any length, in their order.
 
     A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; logits of both strands
     are averaged too, if the model was trained with both strands, or as `both_strands` requires. batch_size: windows in a batch,
-    chosen automatically if None.
+    chosen automatically if None. progress receives the finished windows.
     """
     config, tokenizer = model.config, model.tokenizer
     windows = cut_windows(sequences, config.window, config.overlap, shortest=tokenizer.min_bases)
@@ -43,6 +45,7 @@ def predictions(
     at_once = batch_size or max(1, tokens_at_once(model) // n_tokens)
     both = config.both_strands if both_strands is None else both_strands
     strands = (False, True) if both else (False,)
+    stage = Stage(progress, "predict", len(order))
     for first in range(0, len(order), at_once):
         rows = order[first : first + at_once]
         for backward in strands:
@@ -55,6 +58,7 @@ def predictions(
 
             logits = run_batched(run, len(rows), at_once, (len(config.classes),))
             np.add.at(total, windows.owner[rows], logits)
+        stage.add(len(rows))
     n_windows = np.bincount(windows.owner, minlength=len(sequences))
     mean = torch.from_numpy((total / (n_windows * len(strands))[:, None]).astype(np.float32))
     return Predictions(model.task.values(mean).numpy(), int((n_windows > 1).sum()))

@@ -10,10 +10,12 @@ from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.variants import Align, Alleles, Variant, place_alleles
 from genoformer.genome.wording import without_empty_items
 from genoformer.inference.runtime import Floats
+from genoformer.interpretation.allele_ism import AlleleLogos, Logos, tracks_ism, uses_ism
 from genoformer.interpretation.attribution import attributions
 from genoformer.interpretation.explanation import AlleleTracks, Printed, VariantExplanation, allele_locus, difference
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
+from genoformer.progress import ProgressCallback
 from genoformer.scoring.track_scorer import Compared, TrackScorer
 from genoformer.tables import rounded
 
@@ -22,29 +24,39 @@ _N_TRACKS = 4  # tracks of the whole window: the scored one, and those with the 
 
 
 def explain_tracks(
-    scorer: TrackScorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None
+    scorer: TrackScorer,
+    variant: Variant,
+    *,
+    flank: int = 25,
+    printed: Printed | None = None,
+    logos: Logos = "auto",
+    progress: ProgressCallback = None,
 ) -> VariantExplanation:
     """Explain a variant by a track model, as `explain.explain` describes it."""
     compared = min(scorer.compared(variant), key=lambda one: abs(one.shift))
     drawn = _choose_track(scorer, variant, compared, printed)
     low, high = _bins_shown(scorer, compared, variant)
     ref, alt = (side[drawn.track, low:high] for side in (compared.ref, compared.alt))
-    by_model = [_attributed(scorer, i, compared, drawn.track, low, high) for i in range(len(scorer.models))]
-    logos = np.mean(by_model, axis=0)
     start = compared.job.start
     alleles = _aligned_alleles(scorer, variant, start)
     inside = variant.start - flank - start
     length = 2 * flank + max(len(variant.ref), len(variant.alt))
-    cut = slice(inside, inside + length)
+    locus = allele_locus(variant, variant.start - flank, alleles, inside, length)
+    if uses_ism(logos, scorer, length):
+        seen = tracks_ism(scorer, locus, drawn.track, scorer.scores[drawn.score], progress)
+    else:
+        by_model = [_attributed(scorer, i, compared, drawn.track, low, high) for i in range(len(scorer.models))]
+        first, second = np.mean(by_model, axis=0)[:, inside : inside + length]
+        meaning = "Logos: contribution of each base to the sum over these bins, on the forward strand."
+        seen = AlleleLogos(first, second, "gradient x input", meaning)
     text = _describe_score(scorer, variant, compared, printed, drawn)
     return VariantExplanation(
-        allele_locus(variant, variant.start - flank, alleles, inside, length),
-        logos[0][cut],
-        logos[1][cut],
-        "gradient x input",
+        locus,
+        seen.ref,
+        seen.alt,
+        seen.label,
         f"{_track_name(scorer, drawn.track)}: {drawn.reason}. {text} In {high - low:,} of the {scorer.bins.n:,} bins around "
-        f"the variant the sum of alt - ref is {float((alt - ref).sum()):.3g}. Logos: contribution of each base to the sum over "
-        "these bins, on the forward strand.",
+        f"the variant the sum of alt - ref is {float((alt - ref).sum()):.3g}. {seen.meaning}",
         _allele_tracks(scorer, compared, drawn.track, (low, high)),
         tuple(_allele_tracks(scorer, compared, track, _bins_on_contig(scorer, compared, variant)) for track in drawn.order),
     )

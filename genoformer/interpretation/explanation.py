@@ -129,4 +129,4 @@ def allele_locus(variant: Variant, start: int, alleles: Alleles, first: int, len
         ref_start=alleles.ref_start - first,
         alt_start=alleles.alt_start - first,
     )
-    return Locus(str(variant), variant.chrom, start, shown.ref, shown)
+    return Locus(str(variant), variant.chrom, start, shown.ref, shown, variant)

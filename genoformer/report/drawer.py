@@ -6,23 +6,26 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genoformer.formats.context_table import open_contexts
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.wording import without_empty_items
 from genoformer.inference import evaluating
+from genoformer.inference.runtime import resolve_device
+from genoformer.interpretation.allele_ism import Logos
 from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
 from genoformer.models import registry
 from genoformer.models.base import SCORES_VARIANTS
 from genoformer.models.folders import cautions, training_overlap_note
 from genoformer.models.takes_contexts import with_contexts
+from genoformer.progress import ProgressCallback
 from genoformer.report.canvas import explained_scene
 from genoformer.report.cards import Figure
 from genoformer.report.landmarks import Landmarks
-from genoformer.report.remade import remade
+from genoformer.report.remade import Remade, remade
 from genoformer.report.scored import FIXED, Scored
 from genoformer.scoring.class_scorer import only_class
 from genoformer.scoring.scores import SCORES
@@ -30,33 +33,56 @@ from genoformer.scoring.scores import SCORES
 _SAMPLED = 200  # alleles around which the training overlap is measured
 
 
+class Drawing(NamedTuple):
+    """Bases on either side of a variant, the kind of logos, and the device of the models."""
+
+    flank: int = 25
+    logos: Logos = "auto"
+    device: str = "cpu"
+
+
 class Drawer:
     """Figures of both alleles of a variant, by the reconstructed scorer of a scored file."""
 
-    def __init__(self, names: Sequence[str | Path], contexts: Path | None, scored: Scored, genome: Genome) -> None:
+    def __init__(
+        self, names: Sequence[str | Path], contexts: Path | None, scored: Scored, genome: Genome, drawing: Drawing
+    ) -> None:
         """Load the models. contexts: table of the contexts of the scores; None: those of the training."""
         loaded = [(Path(name).name, model) for name in names for model in registry.load_members(name, SCORES_VARIANTS)]
         table = open_contexts(contexts)
         self._member_names = [name for name, _ in loaded]
         self.models = [with_contexts(model, table) for _, model in loaded]
-        self.names, self.scored, self.genome = tuple(names), scored, genome
-        made_by = dict(scored.made_by).get("model", "")
-        self.of = remade(scored.options, made_by, self.models, "+".join(map(str, names)), genome)
+        self.names, self.scored, self.genome, self.drawing = tuple(names), scored, genome, drawing
+        self.of = self._remade(self.models)
+
+    def _remade(self, models: Sequence[Any]) -> Remade:
+        made_by = dict(self.scored.made_by).get("model", "")
+        return remade(self.scored.options, made_by, models, "+".join(map(str, self.names)), self.genome)
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Keep the models in evaluation mode inside the block."""
+        """Keep the models in evaluation mode, on their device, inside the block."""
+        device, before = resolve_device(self.drawing.device), self.of
         with ExitStack() as stack:
-            for model in self.models:
-                stack.enter_context(evaluating(model))
-            yield
+            models = [stack.enter_context(evaluating(model, device)) for model in self.models]
+            if device != "cpu":
+                self.of = self._remade(models)
+            try:
+                yield
+            finally:
+                self.of = before
 
-    def draw(self, variant: Variant, row: Sequence[Any], which: int, flank: int, landmarks: Landmarks) -> Figure:
+    def draw(
+        self, variant: Variant, row: Sequence[Any], which: int, landmarks: Landmarks, *, progress: ProgressCallback = None
+    ) -> Figure:
         """Return the figure of a variant; the tracks of a track model are on a canvas, with the genes and elements there.
 
-        which: index of the score of its row.
+        which: index of the score of its row. progress receives the mutated bases of ISM.
         """
-        explained = explain(self.of.scorer, variant, flank=flank, printed=self._printed(row, which))
+        drawing, printed = self.drawing, self._printed(row, which)
+        explained = explain(
+            self.of.scorer, variant, flank=drawing.flank, printed=printed, logos=drawing.logos, progress=progress
+        )
         scene = None
         if explained.windows:
             low, *_, high = explained.windows[0].edges.astype(int).tolist()

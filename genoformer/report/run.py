@@ -12,9 +12,11 @@ from genoformer.errors import OptionError
 from genoformer.formats.remote import local_copy
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
+from genoformer.interpretation.allele_ism import LOGOS, Logos
+from genoformer.option_checks import check_choice
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.report.cards import Card, CardMaker
-from genoformer.report.drawer import Drawer
+from genoformer.report.drawer import Drawer, Drawing
 from genoformer.report.landmarks import Landmarks
 from genoformer.report.links import human_build
 from genoformer.report.meant import Meant
@@ -40,6 +42,8 @@ class ReportRequest:
     most: int = MOST  # maximum number of alleles in the table
     gtf: Path | None = None  # genes (GTF or GFF3): the top variants get their gene and nearest TSS
     elements: tuple[str, ...] = ()  # BED files, or NAME=FILE, of the elements on the canvas of a track model
+    logos: Logos = "auto"  # "ism", "gradient" (gradient x input, much faster), or ISM where it is quick
+    device: str = "auto"  # of the models that draw figures
     contexts: Path | None = None  # table of the contexts of the scores, for models with contexts; None: those of their training
 
 
@@ -65,6 +69,7 @@ def make_report(request: ReportRequest, *, progress: ProgressCallback = None) ->
         raise OptionError("contexts", "needs a model that draws figures; give it, or leave the contexts out.")
     if request.elements and not request.models:
         raise OptionError("elements", "needs a track model that draws figures; give it, or leave the elements out.")
+    check_choice("logos", request.logos, LOGOS)
     meanings = {name: score.meaning for name, score in SCORES.items()}
     with local_copy(request.scored) as path, scored_vcf(path, meanings) as vcf:
         return _make_report(replace(request, scored=vcf, title=request.title or path.name), progress)
@@ -80,7 +85,8 @@ def _make_report(request: ReportRequest, progress: ProgressCallback) -> ReportSu
     if genome is not None:
         table = preflight(request.scored, genome, max_length=sys.maxsize, fix=_fixes(scored)).table()
     if genome is not None and request.models:
-        drawer = Drawer(request.models, request.contexts, scored, genome)
+        drawing = Drawing(request.flank, request.logos, request.device)
+        drawer = Drawer(request.models, request.contexts, scored, genome, drawing)
         cards = _drawn_cards(request, maker, drawer, Landmarks.read(genome, genes, request.elements), progress)
         warnings += drawer.warnings()
     else:
@@ -124,11 +130,19 @@ def _drawn_cards(
             variant = meant.variant(row, word)
             if place in cards or variant is None or not _drawable(variant.ref, variant.alt):
                 continue
-            figure = drawer.draw(variant, row, which, request.flank, landmarks)
+            watch = _within_figures(progress, len(cards), request.top)
+            figure = drawer.draw(variant, row, which, landmarks, progress=watch)
             cards[place] = maker.card(row, which, variant, word, figure)
             if progress:
                 progress(Progress("figures", len(cards), request.top))
     return list(cards.values())
+
+
+def _within_figures(progress: ProgressCallback, n_drawn: int, n: int) -> ProgressCallback:
+    """Return a callback that shows the bases of ISM as a note of the figures; None without a callback."""
+    if progress is None:
+        return None
+    return lambda event: progress(Progress("figures", n_drawn, n, f"ISM, base {event.done:,} of {event.total:,}"))
 
 
 def _fixes(scored: Scored) -> tuple[str, ...]:

@@ -218,7 +218,7 @@ def test_the_strongest_are_drawn_with_both_alleles(tmp_path: Path, kind: str) ->
     assert f"1:500 {sequence[499:502]}&gt;{sequence[499]}, {scores}" in text
     assert "REF agrees" in text  # the preflight
     assert "did not make these scores" not in text
-    texts = {"language": "prediction of each base", "tracks": "the track with the largest SAD"}
+    texts = {"language": "minus the mean LLR of the three changes", "tracks": "the track with the largest SAD"}
     assert texts.get(kind, " the model predicts promoter ") in text
 
 
