@@ -16,6 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.files import write_text
 
 IDS = "loggers.json"  # ids of the runs at the services, so that a resumed run continues there
+_SERVER = "MLFLOW_TRACKING_URI"  # variable with the address of a server
 PROJECT = "genoformer"  # project of Weights & Biases, experiment of MLflow
 
 
@@ -37,11 +38,20 @@ def _wandb(folder: Path, run: str | None) -> Any:
 def _mlflow(folder: Path, run: str | None) -> Any:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    place: dict[str, Any] = {}
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        here = folder.resolve()  # a database, because MLflow 3 refuses to write runs as a folder of files
+    server, here = os.environ.get(_SERVER), folder.resolve()
+    place = {"tracking_uri": server}
+    if not server:  # a database, because MLflow 3 refuses to write runs as a folder of files
         place = {"tracking_uri": f"sqlite:///{here / 'mlflow.db'}", "artifact_location": (here / "mlruns").as_uri()}
-    return MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, run_id=run, **place)
+    logger = MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, run_id=run, **place)
+    try:
+        _ = (
+            logger.experiment
+        )  # creates the run, and sets the variable to the address of this run, which is not that of the next
+    finally:
+        os.environ.pop(_SERVER, None)
+        if server is not None:
+            os.environ[_SERVER] = server
+    return logger
 
 
 SERVICES: dict[str, Service] = {"wandb": Service("wandb", _wandb), "mlflow": Service("mlflow", _mlflow)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +115,25 @@ def test_calls_in_python_log_to_a_service_too(service: list[Fake], tmp_path: Pat
 def test_mlflow_writes_to_a_database_in_the_folder_or_to_its_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """MLflow 3 refuses to write runs as a folder of files."""
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr("lightning.pytorch.loggers.MLFlowLogger", lambda **settings: calls.append(settings))
+
+    class MLflow:
+        def __init__(self, **settings: Any) -> None:
+            calls.append(settings)
+
+        @property
+        def experiment(self) -> None:
+            os.environ["MLFLOW_TRACKING_URI"] = calls[-1]["tracking_uri"]  # as mlflow.set_tracking_uri
+
+    monkeypatch.setattr("lightning.pytorch.loggers.MLFlowLogger", MLflow)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     SERVICES["mlflow"].make(tmp_path / "run", None)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     SERVICES["mlflow"].make(tmp_path / "run", "7")
+    assert os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
     names = {"experiment_name": "genoformer", "run_name": "run"}
     place = {"tracking_uri": f"sqlite:///{tmp_path}/run/mlflow.db", "artifact_location": f"file://{tmp_path}/run/mlruns"}
-    assert calls == [names | place | {"run_id": None}, names | {"run_id": "7"}]
+    assert calls == [names | place | {"run_id": None}, names | {"run_id": "7", "tracking_uri": "http://127.0.0.1:5000"}]
 
 
 @pytest.mark.filterwarnings("ignore")  # of the services
