@@ -248,13 +248,12 @@ def _print_outputs(table: Any, given: Mapping[str, Any]) -> None:
 
 def _print_summary(summary: Any) -> None:
     """Print the numbers of alleles that were scored, not scored, and scored after a correction."""
-    from genoformer.genome.wording import counted
+    from genoformer.genome.wording import counted, rate_text
 
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
-    rate = summary.scored / max(summary.seconds, 1e-9)
+    rate = rate_text(summary.scored, summary.seconds)
     print_note(
-        f"scored {counted(summary.scored, 'allele')} of {counted(summary.records, 'record')} ({rate:,.0f} per second); "
-        f"not scored: {skipped}"
+        f"scored {counted(summary.scored, 'allele')} of {counted(summary.records, 'record')} ({rate}); not scored: {skipped}"
     )
     if summary.fixed:
         print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))

@@ -39,14 +39,12 @@ def _mlflow(folder: Path, run: str | None) -> Any:
     from lightning.pytorch.loggers import MLFlowLogger
 
     server, here = os.environ.get(_SERVER), folder.resolve()
-    place = {"tracking_uri": server}
+    place: dict[str, Any] = {"tracking_uri": server}
     if not server:  # a database, because MLflow 3 refuses to write runs as a folder of files
         place = {"tracking_uri": f"sqlite:///{here / 'mlflow.db'}", "artifact_location": (here / "mlruns").as_uri()}
     logger = MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, run_id=run, **place)
-    try:
-        _ = (
-            logger.experiment
-        )  # creates the run, and sets the variable to the address of this run, which is not that of the next
+    try:  # MLflow sets the variable to the address of this run, which is not that of the next
+        _ = logger.experiment
     finally:
         os.environ.pop(_SERVER, None)
         if server is not None:
