@@ -166,6 +166,6 @@ def annotate(
     rate = summary.records / max(summary.seconds, 1e-9)
     print_note(f"annotated {counted(summary.records, 'record')} ({rate:,.0f} per second)")
     for name, n in (summary.overlapping | summary.parts).items():
-        print_note(f"  {name:24} {n:>10,} {n / max(summary.records, 1):>7.1%}")
+        print_note(f"  {name:24} {n:>10,} {100 * n / max(summary.records, 1):>6.1f} %")
     for sentence in summary.found:
         print_note(f"  {sentence}")

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from . import options as shared
+from .model_option import model_argument
 from .verbosity import Command, print_note
 
 
 @click.command(cls=Command, short_help="Browse predictions of regions and variants on a local page.")
-@click.argument("model", type=shared.MODEL)
+@model_argument
 @click.argument("scored", type=shared.PathOrAddress(), required=False)
 @shared.reference
 @shared.option_group(*shared.drawn_genes)

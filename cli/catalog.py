@@ -68,9 +68,22 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
             continue
         size = _size_text(row["size"]) if row.get("size") else ""
         address = f"; huggingface.co/{row['hub']}" if "hub" in row else ""
-        about = f" [{row['family']}; {row['use']}; {row['licence']}{address}]" if "family" in row else ""
+        facts = [row[key] for key in ("family", "use", "licence") if row.get(key)] if row.get("use") else []
+        about = f" [{'; '.join(facts)}{address}]" if facts else ""
         others = f"; replicates {', '.join(row['replicates'])}" if row.get("replicates") else ""
-        click.echo(f"{row['name']:<22}{row['state']:<12}{size:>9}  {row['title']}{about}{others}")
+        click.echo(line_shown(f"{row['name']:<22}{row['state']:<12}{size:>9}  {row['title']}{about}{others}"))
+
+
+def line_shown(line: str) -> str:
+    """Return a line of the list: as it is for a program, and with an indent after each line break for a terminal."""
+    import shutil
+    import sys
+    import textwrap
+
+    if not sys.stdout.isatty():
+        return line
+    width = max(60, shutil.get_terminal_size().columns)
+    return textwrap.fill(line, width, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
 
 
 def _size_text(size: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .json_output import json_option, print_json
-from .verbosity import Command, print_note
+from .verbosity import Command, print_note, program_name
 
 
 @click.command(cls=Command, short_help="Run the full pipeline on bundled data.")
@@ -36,7 +36,7 @@ def demo(output: str, as_json: bool) -> None:
     click.echo(result.text())
     print_note(
         f"next: {report_command(result.folder / 'scored.vcf.gz')}\n"
-        "then your variants: genoformer score YOUR.vcf.gz -f YOUR_GENOME.fa    # lists the models to choose with -m"
+        f"then your variants: {program_name()} score YOUR.vcf.gz -f YOUR_GENOME.fa    # lists the models to choose with -m"
     )
 
 
@@ -46,4 +46,4 @@ def report_command(scored: Path) -> str:
 
     fasta, here = (Path(str(files("genoformer_data"))) / "demo" / "genome.fa.gz").resolve(), Path.cwd()
     shown = fasta.relative_to(here) if fasta.is_relative_to(here) else fasta
-    return shlex.join(["genoformer", "report", str(scored), "-f", str(shown), "-m", "demo", "-o", "report.html"])
+    return shlex.join([program_name(), "report", str(scored), "-f", str(shown), "-m", "demo", "-o", "report.html"])

@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
+from .json_output import json_option
 from .verbosity import Command, print_note
 
 
 @click.command(cls=Command, short_help="Merge the parts of runs with --shard.")
 @click.argument("output", type=click.Path())
+@json_option
 @click.pass_context
-def merge(ctx: click.Context, output: str) -> None:
+def merge(ctx: click.Context, output: str, as_json: bool) -> None:
     """Write OUTPUT from the parts that a command with --shard saved next to it, with the options of that command.
 
     \b
@@ -38,8 +40,13 @@ def merge(ctx: click.Context, output: str) -> None:
     while isinstance(command, click.Group):  # options of a group may stand before the name of its command
         group = command
         command = next(group.commands[word] for word in words if word in group.commands)
+    options = [*words, "--assemble"]
+    if as_json and "--json" not in options:
+        if not any("--json" in parameter.opts for parameter in command.params):
+            raise ConfigError(f"{command.name} has no numbers at its end; leave --json out.")
+        options.append("--json")
     try:
-        with chdir(folder), command.make_context(command.name, [*words, "--assemble"], parent=ctx.parent) as inner:
+        with chdir(folder), command.make_context(command.name, options, parent=ctx.parent) as inner:
             command.invoke(inner)
     except MissingPartsError as error:
         raise error.with_command(folder, keep, shard) from error

@@ -1,4 +1,4 @@
-"""Define -m, which lists the models that are here where it is missing, and print the cautions of a model's card."""
+"""Define -m and MODEL, which list the models that are here where they are missing, and print the cautions of a model's card."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class MissingModelError(click.ClickException):
 
     exit_code = 2
 
-    def __init__(self) -> None:
+    def __init__(self, by: str = "with -m: ") -> None:
         from genoformer.catalog import models_here
 
         super().__init__(
             "\n".join(
                 [
-                    "no model is named; give one with -m: its folder, or a name.",
+                    f"no model is named; give one {by}its folder, or a name.",
                     *(f"  {name:<{_WIDTH}} {use}" for name, use in models_here()),
-                    "  others, for effects of variants on tracks: genoformer models pull borzoi; all: genoformer models list",
+                    "  for effects of variants: genoformer models pull borzoi; all models: genoformer models list",
                 ]
             )
         )
@@ -41,6 +41,19 @@ class _ModelOption(click.Option):
             return super().process_value(ctx, value)
         except click.MissingParameter as error:
             raise MissingModelError from error
+
+
+class _ModelArgument(click.Argument):
+    """Required argument whose absence lists the models that are here."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().process_value(ctx, value)
+        except click.MissingParameter as error:
+            raise MissingModelError("as MODEL: ") from error
+
+
+model_argument = click.argument("model", cls=_ModelArgument, type=MODEL)
 
 
 def model_option(help_text: str, *names: str, **settings: Any) -> Any:

@@ -9,6 +9,7 @@ import click
 
 from . import options as shared
 from .catalog import catalog_option, json_option, pull_named, pull_options, show_table
+from .model_option import model_argument
 from .verbosity import Group, print_note
 
 
@@ -47,7 +48,7 @@ def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalo
 
 
 @models.command(short_help="Describe a model.")
-@click.argument("model", type=shared.MODEL)
+@model_argument
 @click.option("--json", "as_json", is_flag=True, help="Print only JSON, with the card as a field.")
 @catalog_option
 def info(model: str, as_json: bool, catalog: Path | None) -> None:

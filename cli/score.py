@@ -18,7 +18,7 @@ from .explain import ExplainsModels, explain
 from .merge import print_reused, print_shard
 from .model_option import MissingModelError, model_option
 from .track_options import class_options, given_options, options_of_heads
-from .verbosity import print_note
+from .verbosity import print_note, program_name
 
 
 @click.command(cls=ExplainsModels, short_help="Score the variants of a VCF, a table or the command line.")
@@ -243,18 +243,17 @@ def _print_outputs(table: Any, given: Mapping[str, Any]) -> None:
     has_figures = len(models) == 1 and not (given["targets"] or given["contexts"])
     figures = ["-f", given["fasta"], "-m", models[0]] if has_figures else []
     genes = ["--gtf", given["gtf"]] if given["gtf"] else []
-    print_note(f"wrote {files}; next: {shlex.join(['genoformer', 'report', output, *figures, *genes, '-o', str(page)])}")
+    print_note(f"wrote {files}; next: {shlex.join([program_name(), 'report', output, *figures, *genes, '-o', str(page)])}")
 
 
 def _print_summary(summary: Any) -> None:
     """Print the numbers of alleles that were scored, not scored, and scored after a correction."""
-    from genoformer.genome.wording import counted
+    from genoformer.genome.wording import counted, rate_text
 
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
-    rate = summary.scored / max(summary.seconds, 1e-9)
+    rate = rate_text(summary.scored, summary.seconds)
     print_note(
-        f"scored {counted(summary.scored, 'allele')} of {counted(summary.records, 'record')} ({rate:,.0f} per second); "
-        f"not scored: {skipped}"
+        f"scored {counted(summary.scored, 'allele')} of {counted(summary.records, 'record')} ({rate}); not scored: {skipped}"
     )
     if summary.fixed:
         print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))

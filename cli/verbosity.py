@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import time
 import warnings
@@ -24,6 +25,12 @@ _LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its c
 _DEBUG = "genoformer.debug"
 _LINE = "genoformer.line"  # key in the context's meta: prints a line above the progress bar, while there is one
 COMMON_FLAGS = ("--quiet", "--verbose", "--log", "--debug")
+
+
+def program_name() -> str:
+    """Return the program as the next command has it: genoformer, or the path that started it while PATH does not have it."""
+    started = Path(sys.argv[0])
+    return sys.argv[0] if started.name == "genoformer" and shutil.which("genoformer") is None else "genoformer"
 
 
 def _set(key: str, value: int) -> Any:

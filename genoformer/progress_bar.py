@@ -19,6 +19,7 @@ Report = Callable[[Progress], None]
 
 _PATIENCE = 0.5  # seconds; an automatic bar of a shorter call would only flicker
 _SIGN_OF_LIFE = 60.0  # seconds between the lines of a long stage
+_RATE_OVER = 600.0  # seconds whose steps give rate and time left; a step of a large model takes minutes on a CPU
 _REDRAW = 0.25  # seconds between two updates in a notebook, each of which is a message to the browser
 
 
@@ -158,7 +159,7 @@ def _new_bar(console: Console, **options: Any) -> Bar:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    return Bar(*columns, console=console, **options)
+    return Bar(*columns, console=console, speed_estimate_period=_RATE_OVER, **options)
 
 
 def _tasks_of(bar: Bar, unit: str) -> Report:
@@ -174,7 +175,8 @@ def _tasks_of(bar: Bar, unit: str) -> Report:
         task = tasks[event.stage]
         bar.update(task, completed=event.done, note=event.note)
         speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
-        bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+        rate = f"{speed:,.0f} {unit}/s" if (speed or 0) >= 1 else f"{60 * (speed or 0):,.1f} {unit}/min"
+        bar.update(task, rate=rate if speed else "")
 
     return show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -17,7 +18,7 @@ from processes import read_terminal
 import genoformer as gf
 from genoformer.errors import OptionError
 from genoformer.progress import RESUMED, Progress
-from genoformer.progress_bar import StageLines, shown_progress
+from genoformer.progress_bar import StageLines, _new_bar, _tasks_of, shown_progress
 
 FASTA = Path(str(files("genoformer_data"))) / "demo" / "genome.fa.gz"
 TEXTS = ["ACGTTGCATTAGC" * 4] * 3
@@ -169,3 +170,18 @@ def test_training_counts_its_steps(tmp_path: Path, capsys: pytest.CaptureFixture
     }
     gf.pretrain(tmp_path / "g.fa", tmp_path / "run", config=tables, progress=True)
     assert "2 steps in " in capsys.readouterr().err
+
+
+def test_slow_steps_have_a_rate_and_a_time_left() -> None:
+    """One record in 50 seconds, as with a large model: seen over more than the half minute that rich takes."""
+    from rich.console import Console
+
+    now = 0.0
+    bar = _new_bar(Console(file=io.StringIO()), auto_refresh=False, get_time=lambda: now)
+    report = _tasks_of(bar, "records")
+    for done in range(4):
+        now = 50.0 * done
+        report(Progress("score", done, 10))
+    (task,) = bar.tasks
+    assert task.fields["rate"] == "1.2 records/min"
+    assert task.time_remaining == pytest.approx(350)

@@ -85,8 +85,8 @@ def write_mass(folder: Path, mass: SignalShare, track: str) -> list[Path]:
     figure = plots.new_figure(plots.PAGE, 1.5 + 0.3 * len(kept))
     ax = figure.subplots()
     notes = {
-        "signal": [f"{mass.share[i]:.1%}" for i in kept],
-        "bases": [f"{mass.expected[i]:.1%}" for i in kept],
+        "signal": [f"{100 * mass.share[i]:.1f} %" for i in kept],
+        "bases": [f"{100 * mass.expected[i]:.1f} %" for i in kept],
         "P": [_p(mass.p[i], mass.controls.shape[1]) for i in kept],
     }
     relative = [mass.controls[i] / mass.expected[i] for i in kept]

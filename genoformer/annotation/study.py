@@ -90,7 +90,7 @@ def run_enrichment(request: EnrichmentRequest, *, progress: ProgressCallback = N
     regions = unique_regions(records)
     if len(regions) < len(records):
         n, best = len(records) - len(regions), ", with the largest score" if request.score is not None else ""
-        notes.append(f"{n:,} of {len(records):,} records lie where another does; each place counts once{best}.")
+        notes.append(f"{n:,} of {len(records):,} records repeat the position of another; each position counts once{best}.")
     names, variants = _group(request, regions, matched_on)
     _, controls = _group(request, unique_regions(pool), matched_on)
     report(Progress("overlaps", len(controls.regions), None))

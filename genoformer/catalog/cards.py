@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import NamedTuple
 
 from genoformer.catalog.cache import is_here, shipped
@@ -61,5 +62,10 @@ def models_here() -> Iterator[tuple[str, str]]:
         if is_here(entry):
             yield name, entry.use
     for name, folder in shipped().items():
-        card = folder / CARD
-        yield name, card_lines(card.read_text(encoding="utf-8")).use if card.is_file() else ""
+        yield name, use_in(folder)
+
+
+def use_in(folder: Path) -> str:
+    """Return the line `* Use: ...` of the card in a model folder; empty without a card or the line."""
+    card = folder / CARD
+    return card_lines(card.read_text(encoding="utf-8")).use if card.is_file() else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genoformer.catalog.cache import folder_of, is_here
+from genoformer.catalog.cards import use_in
 from genoformer.catalog.entries import Entry, Kind, read_catalog
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def list_entries(
     'bundled'
     """
     rows: list[dict[str, Any]] = [
-        {"name": name, "state": BUNDLED, "folder": str(folder), "title": title}
+        {"name": name, "state": BUNDLED, "folder": str(folder), "title": title.removeprefix(f"{name}: "), "use": use_in(folder)}
         for name, (folder, title) in (bundled or {}).items()
     ]
     for entry in read_catalog(catalog)[kind].values():

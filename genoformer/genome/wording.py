@@ -32,6 +32,16 @@ def counted_with(n: int, noun: str, one: str, several: str) -> str:
     return f"{counted(n, noun)} {one if n == 1 else several}"
 
 
+def rate_text(n: int, seconds: float) -> str:
+    """Return a rate, per minute if it is below one per second.
+
+    >>> rate_text(30, 2.0), rate_text(6, 20.0)
+    ('15 per second', '18 per minute')
+    """
+    rate = n / max(seconds, 1e-9)
+    return f"{rate:,.0f} per second" if rate >= 1 else f"{60 * rate:,.0f} per minute"
+
+
 def percent(part: int, total: int) -> str:
     """Return a percentage, rounded down, so that 89.99 % is not shown as 90 %.
 

@@ -11,6 +11,7 @@ import numpy as np
 from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError, OptionError
 from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.wording import counted
 from genoformer.inference.embedder import Embedder, EmbeddingRequest
 from genoformer.inference.embeddings import TokenEmbeddings
 from genoformer.inference.runtime import Floats, evaluating, run_batched
@@ -103,7 +104,7 @@ class BinEmbedder(Embedder):
         cut = f", cut into windows that share {self.overlap:,}" if n_windowed else ""
         pooled = {"mean": "mean over bins", "max": "maximum over bins", "tokens": "each bin"}[self.request.pooling]
         return [
-            f"{data.path.name}: {len(data):,} sequences, width {self.width}, {pooled} of {self.bin_size} bases"
+            f"{data.path.name}: {counted(len(data), 'sequence')}, width {self.width}, {pooled} of {self.bin_size} bases"
             f"{', both strands' * self.request.both_strands}; {n_windowed:,} longer than the window of {self.window:,} bases"
             f"{cut}"
         ]

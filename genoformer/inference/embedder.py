@@ -19,15 +19,10 @@ from genoformer.datasets.sequence_rows import LabelledSequences
 from genoformer.errors import ConfigError, OptionError
 from genoformer.files import save_figure
 from genoformer.genome.codes import Codes
+from genoformer.genome.wording import counted
 from genoformer.inference.class_windows import ValueFolder
 from genoformer.inference.embedding_parts import TokenFolder, TokenPart, TokenTask, VectorTask, sequence_parts
-from genoformer.inference.embeddings import (
-    TokenEmbeddings,
-    WindowSize,
-    embedding_window,
-    sequence_embeddings,
-    token_embeddings,
-)
+from genoformer.inference.embeddings import TokenEmbeddings, WindowSize, embedding_window, sequence_embeddings, token_embeddings
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating, n_cores, sha256_of_arrays
 from genoformer.models.base import Classifies, Model, has
 from genoformer.models.token_model import TokenModel
@@ -180,7 +175,7 @@ class Embedder(ABC):
             parts = iter([values])
         if request.output:
             write_vectors(Path(request.output), data, parts, self.layers, self.width)
-            notes.append(f"{request.output}: {len(data):,} sequences, {n_layers} x {self.width} numbers each")
+            notes.append(f"{request.output}: {counted(len(data), 'sequence')}, {n_layers} x {self.width} numbers each")
         if request.pca:
             assert values is not None
             draw_components(Path(request.pca), values, data, self.layers)
@@ -320,8 +315,8 @@ class TokenEmbedder(Embedder):
         n_windowed = sum(len(codes) > window for codes in data.sequences)
         cut = f", cut into windows that share {self.overlap:,}" if n_windowed else ""
         notes = [
-            f"{data.path.name}: {len(data):,} sequences, width {self.model.config.width}, {_MEANING[request.pooling]} after "
-            f"layer {', '.join(map(str, self.layers))} of {len(self.model.layers)}"
+            f"{data.path.name}: {counted(len(data), 'sequence')}, width {self.model.config.width}, {_MEANING[request.pooling]} "
+            f"after layer {', '.join(map(str, self.layers))} of {len(self.model.layers)}"
             f"{', both strands' * request.both_strands}; {n_windowed:,} longer than the window of {window:,} bases{cut}"
         ]
         longest = min(window, max(map(len, data.sequences)))

@@ -132,7 +132,7 @@ def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], d
     if found.n_sampled < _ENOUGH and found.n_found:
         return (
             f"{found.n_found} of the {found.n_sampled} sampled {model.training_sketch.k}-mers of {data_name} were in the "
-            f"training data of {name}, too few to estimate the overlap."
+            f"training data of {name}; this sample is too small to estimate the overlap."
         )
     if not found.n_sampled or found.share < _MUCH:
         return None

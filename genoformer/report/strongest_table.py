@@ -80,9 +80,9 @@ class StrongestSink(Sink):
 
     def _caption(self, n: int, n_below: int) -> str:
         names = [f"|{self.columns[i].name}|" for i in self.ranking]
-        by = names[0] + (f"; indels, by {names[1]}, alternate" if len(names) > 1 else "")
+        by = f": SNVs by {names[0]}, indels by {names[1]}, in turn" if len(names) > 1 else f", by {names[0]}"
         noise = f"; below the noise floor: {'all' if n_below == n else f'the last {n_below:,}'}" if n_below else ""
-        return f"{n:,} strongest of {self.n_scored:,} scored alleles, by {by}{noise}"
+        return f"{n:,} strongest of {self.n_scored:,} scored alleles{by}{noise}"
 
 
 class _StrongestWriter(RecordWriter):

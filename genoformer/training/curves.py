@@ -168,7 +168,7 @@ def _draw_loss(
     if len(axes) > 1:
         plots.loss_with_trend(axes[1], validation[0] * unit, validation[1], ylabel="validation\n(bits per base)", points=True)
         best = int(np.argmin(validation[1]))
-        lowest = f"lowest: {validation[1][best]:.3f}, on {VALIDATION_BASES} bases"
+        lowest = f"minimum {validation[1][best]:.3f}, n = {VALIDATION_BASES} bases"
         axes[1].set_title(lowest, loc="right", fontsize="small", color=plots.GREY)
     axes[-1].set_xlabel("tokens" if tokens_per_step else "step")
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -16,6 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.files import write_text
 
 IDS = "loggers.json"  # ids of the runs at the services, so that a resumed run continues there
+_SERVER = "MLFLOW_TRACKING_URI"  # variable with the address of a server
 PROJECT = "genoformer"  # project of Weights & Biases, experiment of MLflow
 
 
@@ -37,8 +38,18 @@ def _wandb(folder: Path, run: str | None) -> Any:
 def _mlflow(folder: Path, run: str | None) -> Any:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    place: dict[str, Any] = {} if os.environ.get("MLFLOW_TRACKING_URI") else {"save_dir": str(folder / "mlruns")}
-    return MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, run_id=run, **place)
+    server, here = os.environ.get(_SERVER), folder.resolve()
+    place: dict[str, Any] = {"tracking_uri": server}
+    if not server:  # a database, because MLflow 3 refuses to write runs as a folder of files
+        place = {"tracking_uri": f"sqlite:///{here / 'mlflow.db'}", "artifact_location": (here / "mlruns").as_uri()}
+    logger = MLFlowLogger(experiment_name=PROJECT, run_name=folder.name, run_id=run, **place)
+    try:  # MLflow sets the variable to the address of this run, which is not that of the next
+        _ = logger.experiment
+    finally:
+        os.environ.pop(_SERVER, None)
+        if server is not None:
+            os.environ[_SERVER] = server
+    return logger
 
 
 SERVICES: dict[str, Service] = {"wandb": Service("wandb", _wandb), "mlflow": Service("mlflow", _mlflow)}
@@ -68,7 +79,8 @@ def logged_to(names: str | Iterable[str]) -> Iterator[None]:
 def open_loggers(folder: Path, step: int, settings: Mapping[str, Any]) -> list[Any]:
     """Return Lightning's loggers for the run in a folder: TensorBoard, and the chosen services, whose ids the folder keeps.
 
-    step: that from which the run resumes. settings: hyperparameters for the services.
+    step: that from which the run resumes. settings: hyperparameters for the services. Raises ConfigError for a service that
+    cannot start.
     """
     from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -79,13 +91,23 @@ def open_loggers(folder: Path, step: int, settings: Mapping[str, Any]) -> list[A
     ids: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if names and path.is_file() else {}
     loggers: list[Any] = [board]
     for name in names:
-        logger = SERVICES[name].make(folder, ids.get(name))
-        logger.log_hyperparams(dict(settings))
+        logger = _started(name, folder, ids.get(name), settings)
         ids[name] = str(logger.version)
         loggers.append(logger)
     if names:
         write_text(path, json.dumps(ids, indent=1) + "\n")
     return loggers
+
+
+def _started(name: str, folder: Path, run: str | None, settings: Mapping[str, Any]) -> Any:
+    """Return the logger of a service with the settings of the run; ConfigError with the reason of the service if it fails."""
+    try:
+        logger = SERVICES[name].make(folder, run)
+        logger.log_hyperparams(dict(settings))
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ConfigError(f"the logger {name} cannot start ({reason}); change its settings, or leave it out.") from error
+    return logger
 
 
 def close_loggers(loggers: Iterable[Any], status: str) -> None:

@@ -24,7 +24,6 @@ NO_NUMBERS = {  # at their end: they write files, or print text that is no resul
     ("embed",),  # its --probe prints JSON
     ("predict",),
     ("sample",),
-    ("merge",),
     ("browse",),
 }
 
@@ -127,6 +126,18 @@ def test_tables_of_effects_and_calibrations_tell_their_counts(tmp_path: Path) ->
     paired = json.loads(run_well("pairs", *common, "-m", "mini-tracks", "-o", tmp_path / "p.tsv").stdout)
     assert paired["n_rows"] == len((tmp_path / "p.tsv").read_text().splitlines()) - 1
     assert set(paired) >= {"output", "n_sequences", "left_out", "notes"}
+
+
+def test_merge_prints_the_numbers_of_the_command_that_it_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["annotate", str(VCF), "-a", f"STATE={DEMO / 'states.bed.gz'}", "-o", str(tmp_path / "o.vcf")]
+    for i in (1, 2):
+        shard = [*words, "--shard", f"{i}/2"]
+        monkeypatch.setattr("sys.argv", ["genoformer", *shard])
+        run_well(*shard)
+    numbers = json.loads(run_well("merge", tmp_path / "o.vcf", "--json").stdout)
+    whole = json.loads(run_well(*words[:5], tmp_path / "whole.vcf", "--json").stdout)
+    other = dict.fromkeys(("output", "seconds"))
+    assert numbers | other == whole | other
 
 
 def test_refused_commands_print_no_json(tmp_path: Path) -> None:

@@ -49,6 +49,15 @@ def test_without_a_model_the_models_are_listed_in_five_lines(words: tuple[str, .
     assert max(map(len, lines)) <= 110
 
 
+@pytest.mark.parametrize("words", [("browse", "-f", "g.fa"), ("models", "info")], ids=" ".join)
+def test_without_the_argument_model_they_are_listed_too(words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    first, *models = result.stderr.splitlines()
+    assert first == "Error: no model is named; give one as MODEL: its folder, or a name."
+    assert [line.split()[0] for line in models[:3]] == ["demo", "mini-human", "mini-tracks"]
+
+
 def test_the_input_check_needs_no_model() -> None:
     assert run("score", VCF, "-f", FASTA, "--preflight").exit_code == 0
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from commands import run
+from commands import run, run_well
+from genoformer_cli.catalog import line_shown
 from genoformer_cli.models import convert
 from small_models import small_enformer
 
@@ -48,6 +50,27 @@ def test_info_reads_another_catalog(tmp_path) -> None:
     found = json.loads(run("models", "info", "theirs", "--catalog", catalog).stdout)
     assert (found["state"], found["licence"]) == (f"to download: genoformer models pull theirs --catalog {catalog}", "MIT")
     assert "theirs                to download      6 kB  A\n" in run("models", "list", "--catalog", catalog).stdout
+
+
+def test_the_list_says_for_what_each_bundled_model_is() -> None:
+    lines = {line.split()[0]: line for line in run_well("models", "list").stdout.splitlines()}
+    uses = {row["name"]: row["use"] for row in json.loads(run_well("models", "list", "--json").stdout) if "use" in row}
+    for name in ("demo", "mini-human", "mini-tracks"):
+        assert lines[name].endswith(f"[{uses[name]}]")
+        assert f"{name}: " not in lines[name]
+
+
+def test_a_line_of_the_list_is_wrapped_on_a_terminal_alone(monkeypatch) -> None:
+    line = f"{'dnabert6':<22}{'to download':<12}{'360 MB':>9}  DNABERT-6: {'a long title of many words ' * 8}".rstrip()
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert line_shown(line) == line
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    first, *others = line_shown(line).splitlines()
+    assert first.startswith("dnabert6              to download    360 MB  DNABERT-6: ")
+    assert others
+    assert all(other.startswith("      ") and len(other) <= 80 for other in others)
+    assert " ".join(line_shown(line).split()) == " ".join(line.split())
 
 
 def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:

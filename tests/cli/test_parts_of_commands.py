@@ -136,6 +136,8 @@ def _check_shards(
     parts = ("shard 2/3 has not finished: ", f" parts are missing; run `{again}`; then merge again")
     assert_refused(run("merge", place / output), *parts)
     assert shard_words(command("shards", "--shard=2/3"), monkeypatch).exit_code == 0
+    if command("shards")[0] in ("embed", "predict"):
+        assert_refused(run("merge", place / output, "--json"), "has no numbers at its end; leave --json out")
     monkeypatch.chdir(place)  # `merge` returns to the folder of the shards
     result = run_well("merge", place / output)
     assert re.search(r"\b[1-9][0-9]* parts of the shards were joined", result.stderr)

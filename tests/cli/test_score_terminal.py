@@ -80,6 +80,18 @@ def test_the_demo_ends_with_a_report_that_has_figures(tmp_path: Path, monkeypatc
     assert f"-f {(DEMO / 'genome.fa.gz').resolve()} " in report_command(Path("out/scored.vcf.gz"))
 
 
+def test_the_next_command_has_the_path_of_a_program_that_is_not_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `make demo`, before the environment is activated."""
+    monkeypatch.setattr(sys, "argv", [".venv/bin/genoformer", "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert report_command(Path("out/scored.vcf.gz")).startswith(".venv/bin/genoformer report out/scored.vcf.gz ")
+    (tmp_path / "genoformer").write_text("#!/bin/sh\n")
+    (tmp_path / "genoformer").chmod(0o755)
+    assert report_command(Path("out/scored.vcf.gz")).startswith("genoformer report ")
+
+
 @pytest.mark.parametrize("suffix", ["tsv", "parquet"])
 def test_the_next_command_reads_tables_too(vcf: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"o.{suffix}"

@@ -220,7 +220,7 @@ def test_few_kmers_that_were_seen_are_said_to_be_few(tmp_path) -> None:
     n_found, n_looked_at = note.split()[0], note.split()[3]
     assert n_found == n_looked_at
     assert 1 <= int(n_found) <= 10
-    assert note.endswith("were in the training data of m, too few to estimate the overlap.")
+    assert note.endswith("were in the training data of m; this sample is too small to estimate the overlap.")
 
 
 def test_nothing_is_said_of_what_is_new_little_or_unknown(tmp_path) -> None:

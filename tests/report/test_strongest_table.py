@@ -35,7 +35,7 @@ def test_the_largest_come_first_and_insertions_alternate() -> None:
         (4_000, ".", "A", "T", [[1.0, NAN]]),
     ]
     assert filled([LLR, PLL], rows).lines() == [
-        "4 strongest of 4 scored alleles, by |LLR|; indels, by |PLL|, alternate",
+        "4 strongest of 4 scored alleles: SNVs by |LLR|, indels by |PLL|, in turn",
         "variant          id   LLR    PLL",
         "chr1:1,000 A>G   rs1  -3.25",
         "chr1:2,000 A>AT  .           90",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,58 @@ def test_calls_in_python_log_to_a_service_too(service: list[Fake], tmp_path: Pat
         with pytest.raises(ConfigError, match="logger 'comet' is unknown"):
             call(tmp_path / "g.fa", tmp_path / "other", logger=["comet"])
         assert not (tmp_path / "other").exists()
+
+
+def test_mlflow_writes_to_a_database_in_the_folder_or_to_its_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """MLflow 3 refuses to write runs as a folder of files."""
+    calls: list[dict[str, Any]] = []
+
+    class MLflow:
+        def __init__(self, **settings: Any) -> None:
+            calls.append(settings)
+
+        @property
+        def experiment(self) -> None:
+            os.environ["MLFLOW_TRACKING_URI"] = calls[-1]["tracking_uri"]  # as mlflow.set_tracking_uri
+
+    monkeypatch.setattr("lightning.pytorch.loggers.MLFlowLogger", MLflow)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    SERVICES["mlflow"].make(tmp_path / "run", None)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    SERVICES["mlflow"].make(tmp_path / "run", "7")
+    assert os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
+    names = {"experiment_name": "genoformer", "run_name": "run"}
+    place = {"tracking_uri": f"sqlite:///{tmp_path}/run/mlflow.db", "artifact_location": f"file://{tmp_path}/run/mlruns"}
+    assert calls == [names | place | {"run_id": None}, names | {"run_id": "7", "tracking_uri": "http://127.0.0.1:5000"}]
+
+
+@pytest.mark.filterwarnings("ignore")  # of the services
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_the_service_itself_keeps_a_run_without_a_network(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = pytest.importorskip(name, reason=f"{name} is no dependency: pip install {name}")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with logged_to([name]):
+        fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path / "run", CONFIG)
+    run_id = json.loads((tmp_path / "run" / IDS).read_text())[name]
+    if name == "wandb":
+        (record,) = (tmp_path / "run" / "wandb").glob(f"offline-run-*-{run_id}/*.wandb")
+        assert b"train_loss" in record.read_bytes()
+        return
+    client = package.tracking.MlflowClient(f"sqlite:///{tmp_path}/run/mlflow.db")
+    assert [metric.step for metric in client.get_metric_history(run_id, "train_loss")] == [4, 8, 12]
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_service_that_cannot_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(folder: Path, run: str | None) -> None:
+        raise RuntimeError("No API key:\n  log in.")
+
+    monkeypatch.setitem(SERVICES, "wandb", Service("json", refuse))
+    sentence = r"the logger wandb cannot start \(No API key: log in\); change its settings, or leave it out\.$"
+    with pytest.raises(ConfigError, match=sentence), logged_to(["wandb"]):
+        fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path / "run", CONFIG)
 
 
 def test_an_absent_package_and_an_unknown_service_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -348,7 +348,7 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
     assert seen is not None
     assert seen.startswith("100 % ")
     held = folders.training_overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
-    assert held is None or "too few to estimate" in held  # the chain repeats itself: some k-mers come by chance
+    assert held is None or "too small to estimate" in held  # the chain repeats itself: some k-mers come by chance
 
 
 def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
