@@ -118,7 +118,7 @@ def test_three_lines_for_a_vcf_print_what_the_readme_shows(tmp_path, command_pat
     assert len(expected) > 5
     remaining = iter(lines)
     assert [line for line in expected if line not in remaining] == []
-    assert "GF_LLR=-4.24" in gzip.decompress((tmp_path / "scored.vcf.gz").read_bytes()).decode()
+    assert "GF_LLR=-4.02" in gzip.decompress((tmp_path / "scored.vcf.gz").read_bytes()).decode()
 
 
 def test_the_readme_has_at_most_two_hundred_lines() -> None:
