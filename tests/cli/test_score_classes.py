@@ -414,7 +414,7 @@ def test_the_page_draws_the_strongest_variants(folder, tmp_path, words) -> None:
     run_well("report", tmp_path / "o.vcf", "-o", tmp_path / "page.html", *models)
     page = (tmp_path / "page.html").read_text()
     assert "Strongest variants" in page
-    assert "to the logit of" in page
+    assert "Logos: ISM of each allele, minus the mean LOGIT of the three changes of each base" in page
     assert page.count("data:image/png") == 2
     assert "Recomputed here" not in page
     assert "noise floor" not in page.split("<script", 1)[0]
