@@ -119,7 +119,7 @@ class BasePrediction:
             stride_notes = self._stride_notes()  # first: later it would raise the memory of a long run at its end
             landmarks = read_landmarks(self.genome, files.gtf, files.elements)
             target = TrackOutput(
-                files.output, self.genome.contigs, self.columns, self.intervals, landmarks, files.force, "track"
+                files.output, self.genome.contigs, self.columns, self.intervals, landmarks, files.force, "track", "bits"
             )
             with new_sink(target) as sink:
                 summary = self._write(run, sink, progress)

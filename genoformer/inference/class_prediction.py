@@ -99,8 +99,9 @@ class ClassPrediction:
                 return [run.compute_shard(files.output, self._stage(progress))]
             genome = self.windows.genome
             landmarks = read_landmarks(genome, files.gtf, files.elements)
+            unit = "predicted value" if self.models[0].task.has_scale else "probability"
             target = TrackOutput(
-                files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "classes"
+                files.output, genome.contigs, self.tracks, self.windows.intervals, landmarks, files.force, "classes", unit
             )
             with new_sink(target) as sink, ExitStack() as stack:
                 calls = stack.enter_context(new_calls(files.calls, rule)) if files.calls and rule else None

@@ -143,7 +143,16 @@ class TrackPrediction:
             raise OptionError("calls", "needs a fine-tuned model, found a track model; leave it out.")
         compute = self.request.compute
         landmarks = read_landmarks(self.genome, files.gtf, files.elements)
-        target = TrackOutput(files.output, self.genome.contigs, self.tracks, self.intervals, landmarks, files.force)
+        size = self.groups[0].head.bin_size  # the only one, unless a folder of bigWigs is written
+        target = TrackOutput(
+            files.output,
+            self.genome.contigs,
+            self.tracks,
+            self.intervals,
+            landmarks,
+            files.force,
+            unit=f"predicted signal of {size:,} bp bins" if size > 1 else "predicted signal of 1 bp",
+        )
         if compute.shard is None and kind_of(files.output) != FOLDER:
             self._refuse_sizes(f"{files.output.name}")
         with new_sink(target) if compute.shard is None else nullcontext() as sink:

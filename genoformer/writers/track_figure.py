@@ -25,8 +25,12 @@ def draw_tracks(
     values: NDArray[np.float32],
     tracks: Sequence[Track],
     landmarks: LocusAnnotation,
+    unit: str = "",
 ) -> None:
-    """Draw the values [K, n] of consecutive bins with the edges [n + 1] of a contig, and write the figure."""
+    """Draw the values [K, n] of consecutive bins with the edges [n + 1] of a contig, and write the figure.
+
+    unit: label of the y axes, which all tracks have in common.
+    """
     first, last = int(edges[0]), int(edges[-1])
     visible = landmarks.over(chrom, first, last)
     above = [0.3 + 0.3 * plots.n_rows(visible.drawn, visible.elements)] if landmarks else []
@@ -43,6 +47,8 @@ def draw_tracks(
     plots.tracks(
         axes, edges, values, labels=_labels(tracks), groups=[track.group for track in tracks], chrom=chrom, minus=minus
     )
+    if unit:
+        figure.supylabel(unit, fontsize="small")
     save_figure(figure, path)
 
 

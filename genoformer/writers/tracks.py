@@ -52,7 +52,7 @@ class TrackOutput(NamedTuple):
 
     contigs: name -> length of all contigs of the genome. tracks: the written tracks, in their order. intervals: the intervals
     of the predictions. landmarks: genes and elements, drawn above a figure. force: replace a folder of an earlier prediction.
-    option: the option that chooses tracks, for messages.
+    option: the option that chooses tracks, for messages. unit: of the values, for a figure.
     """
 
     path: Path
@@ -62,6 +62,7 @@ class TrackOutput(NamedTuple):
     landmarks: LocusAnnotation = LocusAnnotation()
     force: bool = False
     option: str = "tracks"
+    unit: str = ""
 
     def refused(self, problem: str) -> OptionError:
         """Return the error for a number of tracks that the output cannot hold."""
@@ -190,7 +191,7 @@ def _figure(output: TrackOutput) -> Iterator[TrackSink]:
     collected = CollectedTracks(MAX_BINS)
     yield collected
     chroms, starts, ends, values = collected.columns()
-    draw_tracks(output.path, chroms[0], np.append(starts, ends[-1]), values, output.tracks, output.landmarks)
+    draw_tracks(output.path, chroms[0], np.append(starts, ends[-1]), values, output.tracks, output.landmarks, output.unit)
 
 
 def is_folder_of(table: str, folder: Path) -> bool:

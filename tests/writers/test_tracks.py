@@ -13,6 +13,8 @@ from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.formats.bigwig import BigWig
 from genoformer.formats.track_table import Track
+from genoformer.genome.genes import LocusAnnotation
+from genoformer.writers import track_figure
 from genoformer.writers.track_figure import MAX_BINS
 from genoformer.writers.tracks import (
     BinnedTracks,
@@ -123,6 +125,15 @@ def test_what_waits_for_its_row_group_does_not_hold_the_window_it_was_cut_from(t
 def test_a_figure_of_one_region(tmp_path: Path) -> None:
     fill(tmp_path / "a.png", stretches=STRETCHES[:1])
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_names_the_unit_of_its_values(tmp_path: Path, monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr(track_figure, "save_figure", lambda figure, path: drawn.append(figure))
+    edges, values = np.array([0, 8, 16]), np.ones((1, 2), dtype=np.float32)
+    for unit in ("", "probability"):
+        track_figure.draw_tracks(tmp_path / "a.png", "chr1", edges, values, TRACKS[:1], LocusAnnotation(), unit)
+    assert [figure.get_supylabel() for figure in drawn] == ["", "probability"]
 
 
 def test_a_panel_for_each_track_over_the_contigs_coordinates() -> None:
