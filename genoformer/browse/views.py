@@ -20,6 +20,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.genome.wording import signal_of_bins
 from genoformer.inference.class_prediction import ClassPrediction
 from genoformer.inference.predict import TrackPrediction, open_prediction
 from genoformer.inference.prediction_request import PredictionRequest
@@ -208,7 +209,7 @@ class Browser:
         with open_prediction(request) as prediction:
             table = cast(TrackPrediction, prediction).table(progress)
         values = table.iloc[:, 3:].to_numpy(dtype=np.float32).T
-        unit = f"predicted signal of {'1 bp' if size == 1 else f'{size:,} bp bins'}"
+        unit = signal_of_bins(size)
         labels = distinct_labels([of.description or of.identifier for of in shown], [of.identifier for of in shown])
         rows: list[Row] = [
             TrackRow(label, unit, low, size, of, None, place.middle) for label, of in zip(labels, values, strict=True)

@@ -49,3 +49,12 @@ def percent(part: int, total: int) -> str:
     ('89.9 %', '25 %', '0 %')
     """
     return f"{1000 * part // total / 10:g} %" if total else "0 %"
+
+
+def signal_of_bins(size: int) -> str:
+    """Return the unit of predicted tracks in bins of `size` bases.
+
+    >>> signal_of_bins(1), signal_of_bins(128)
+    ('predicted signal of 1 bp', 'predicted signal of 128 bp bins')
+    """
+    return "predicted signal of 1 bp" if size == 1 else f"predicted signal of {size:,} bp bins"

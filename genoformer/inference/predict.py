@@ -18,6 +18,7 @@ from genoformer.formats.squashed_scale import squashed_scale
 from genoformer.formats.track_table import Track, open_targets
 from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
+from genoformer.genome.wording import signal_of_bins
 from genoformer.inference.base_prediction import BasePrediction, refuse_options_of_others, resolve_base_tracks
 from genoformer.inference.base_tracks import BASE_TRACKS
 from genoformer.inference.class_prediction import ClassPrediction, resolve_windows
@@ -151,7 +152,7 @@ class TrackPrediction:
             self.intervals,
             landmarks,
             files.force,
-            unit=f"predicted signal of {size:,} bp bins" if size > 1 else "predicted signal of 1 bp",
+            unit=signal_of_bins(size),
         )
         if compute.shard is None and kind_of(files.output) != FOLDER:
             self._refuse_sizes(f"{files.output.name}")

@@ -82,10 +82,9 @@ def _(
     locus, cut = allele_locus(variant, start, alleles, margin, length), slice(margin, margin + length)
     first, second = (expected_letters(log2_p, codes[cut]) for log2_p, codes in ((ref, alleles.ref), (alt, alleles.alt)))
     is_causal = any(model.causal for model in scorer.models)
-    label, shown = ("log-odds (bits)", _OF_CAUSAL) if is_causal else ("ISM of LLR (bits)", _OF_MASKED)
+    label, meaning = ("log-odds (bits)", _OF_CAUSAL) if is_causal else ("ISM of LLR (bits)", _OF_MASKED)
     if is_causal and uses_ism(logos, scorer, length):
-        first, second, label, shown = sequence_ism(scorer, locus, progress)
-    meaning = shown
+        first, second, label, meaning = sequence_ism(scorer, locus, progress)
     if printed is not None:
         names = [score.name for score in scorer.scores]
         values = scorer.score([variant]).values[0]

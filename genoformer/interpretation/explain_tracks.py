@@ -8,7 +8,7 @@ import numpy as np
 
 from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.variants import Align, Alleles, Variant, place_alleles
-from genoformer.genome.wording import without_empty_items
+from genoformer.genome.wording import signal_of_bins, without_empty_items
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation.allele_ism import AlleleLogos, Logos, tracks_ism, uses_ism
 from genoformer.interpretation.attribution import attributions
@@ -66,12 +66,10 @@ def _allele_tracks(scorer: TrackScorer, compared: Compared, track: int, bins: tu
     """Return a track of both alleles in a half-open range of bins."""
     low, high = bins
     edges = compared.first + np.arange(low, high + 1) * scorer.bin_size
-    unit = "signal of 1 bp" if scorer.bin_size == 1 else f"signal of {scorer.bin_size:,} bp bins"
+    unit = signal_of_bins(scorer.bin_size)
     unit += ", on the scale of the model" if scorer.shown_scale == "model" else ""
     sides = compared.ref[track, low:high], compared.alt[track, low:high]
-    return AlleleTracks(
-        _track_name(scorer, track), edges.astype(float), *sides, f"predicted {unit}", scorer.layout.names[track]
-    )
+    return AlleleTracks(_track_name(scorer, track), edges.astype(float), *sides, unit, scorer.layout.names[track])
 
 
 def _track_name(scorer: TrackScorer, track: int) -> str:

@@ -90,7 +90,7 @@ def test_logos_of_a_language_model(tmp_path: Path, variant: Variant, causal: boo
     ("kind", "name"), [("snv", "SAR"), ("snv", "D2"), ("mnv", "SAD"), ("insertion", "SAD"), ("deletion", "SAD")]
 )
 def test_logos_of_a_track_model(tmp_path: Path, kind: str, name: str) -> None:
-    """Of the track that the score names; a score without a sign has letters of SAD."""
+    """The logos are ISM of the printed score for its track; a score without a sign gives ISM of SAD."""
     variant = VARIANTS[kind]
     model = small_enformer().eval()
     scoring = Scoring((model,), (SCORES[name],), both_strands=False, tracks=TrackOptions("human"))
