@@ -43,7 +43,7 @@ UNLABELLED = ("chr2", "chr10", "chr11")  # slices of hg38 for annotation and unl
 
 @dataclass(frozen=True)
 class Setting:
-    """Changes to the recipe of mini-tracks.
+    """Changes to one network of the recipe of mini-tracks, which has neither motifs nor a teacher.
 
     start: a set that is trained on first. teacher: the setting whose models teach. distil: fields of [distil].
     """
@@ -206,13 +206,12 @@ def _composition(folder: Path, genome: Any, windows: Sequence[Window]) -> list[s
 
 
 def job_config(setting: Setting, seed: int) -> Any:
-    """The recipe of mini-tracks with the changes of a setting."""
+    """One network of the recipe of mini-tracks, without motifs and distillation, with the changes of a setting."""
     from genoformer.training.track_config import TracksConfig
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
-    tracks = replace(recipe.tracks, seed=seed, **setting.tracks)
-    if setting.motifs:
-        tracks = replace(tracks, motifs=str(motif_file()))
+    one = replace(recipe.tracks, epochs=12.0, motifs=str(motif_file()) if setting.motifs else "")
+    tracks = replace(one, seed=seed, **setting.tracks)
     return TracksConfig({**recipe.model, **setting.model}, tracks)
 
 

@@ -28,7 +28,7 @@ BENCHMARKS = {
     "track_scoring": "Scores of tracks at full size",
     "borzoi": "Borzoi at full size",
     "alphagenome": "AlphaGenome at full size",
-    "tracks": "Real tracks, and what each ingredient of mini-tracks gives",
+    "tracks": "Real tracks: mini-tracks and its baselines",
     "distal": "Distal enhancers of a simulated world, with and without attention",
     "interpretation": "Mutagenesis, and the memory of attention",
     "motifs": "Planted motifs found again",
