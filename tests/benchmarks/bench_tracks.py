@@ -37,8 +37,8 @@ def main() -> list[Row]:
     }
     spreads = {name: spread(logs, measured) for name, logs in predicted.items()}
     rows = [row for name, of in spreads.items() for row in rows_of(f"{name}: mean r", *of, goal=name == "mini-tracks")]
-    best_ridge, (found, samples) = list(spreads.values())[1], spreads["mini-tracks"]
-    return [*rows, *rows_of("mini-tracks, r above that regression with means: mean", found - best_ridge[0], samples - best_ridge[1])]
+    more = [own - other for own, other in zip(spreads["mini-tracks"], list(spreads.values())[1], strict=True)]
+    return [*rows, *rows_of("mini-tracks, r above that regression with means: mean", *more)]
 
 
 def track_set() -> TrackSet:
