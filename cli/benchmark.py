@@ -145,6 +145,8 @@ def run(score_files: tuple[str, ...], as_json: bool, **options: Any) -> None:
         label, equals, path = text.partition("=")
         if not (label and equals and path):
             raise click.BadParameter(f"{text!r} is not NAME=FILE, such as CADD=cadd.tsv", param_hint="--score-file")
+        if label in files:
+            raise click.BadParameter(f"{label} names two files, expected a name for each", param_hint="--score-file")
         files[label] = Path(path)
     further = {
         key: value for key, value in (("tracks", options.pop("spec")), ("context", options.pop("context"))) if value is not None

@@ -17,8 +17,9 @@ from genoformer.benchmarking.measures import Draws, Sampling
 from genoformer.benchmarking.registry import Benchmark
 from genoformer.benchmarking.request import BenchmarkRequest
 from genoformer.benchmarking.result import BenchmarkResult, Difference, Row, check_folder
-from genoformer.benchmarking.sequence_run import draws_of_tasks
-from genoformer.benchmarking.truth_set import Floats, TruthSet, oriented
+from genoformer.benchmarking.sequence_run import MEAN_OF_TASKS, draws_of_tasks
+from genoformer.benchmarking.texts import Published
+from genoformer.benchmarking.truth_set import Bools, Floats, TruthSet, oriented
 from genoformer.benchmarking.variant_scores import Column, columns_of, ordering
 from genoformer.errors import ConfigError, OptionError
 from genoformer.evaluation.intervals import Estimate, estimate
@@ -102,7 +103,7 @@ def _of_truth(
     if not whole.any():
         raise ConfigError(f"no item of {request.name} has all of {', '.join(c.name for c in columns)}; name fewer scores.")
     if n_lost := int((~whole).sum()):
-        note(f"{n_lost:,} of {len(truth):,} items lack a score and are left out of all rows.")
+        note(f"{n_lost:,} of {len(truth):,} items lack a score and are left out of all rows.{_broken_groups(truth, whole)}")
     truth = truth.take(whole)
     columns = [Column(c.name, c.score, c.values[whole]) for c in columns]
     sampling = Sampling(request.resamplings, request.seed)
@@ -111,6 +112,13 @@ def _of_truth(
     if ensembles.PROBE in request.ensemble and truth.label is None:
         values |= _probes_of_effects(request, truth, columns[:-1], genome, progress, note)
     return {name: benchmark.measure(truth, of_items, sampling) for name, of_items in values.items()}
+
+
+def _broken_groups(truth: TruthSet, whole: Bools) -> str:
+    """Return a sentence on matched groups of which some items only are left."""
+    kept, lost = ({truth.group[i] for i in np.flatnonzero(rows)} if truth.group else set() for rows in (whole, ~whole))
+    n_broken = len(kept & lost)
+    return f" {n_broken:,} of {len(kept | lost):,} matched groups are incomplete without them." if n_broken else ""
 
 
 def _ensembles(
@@ -158,19 +166,35 @@ def _probes_of_effects(
 def _rows(by_model: ByModel, benchmark: Benchmark) -> tuple[Row, ...]:
     """Return the rows by subset and metric, each followed by the published figures."""
     order = dict.fromkeys((one.subset, one.metric) for draws in by_model.values() for one in draws)
+    missing = float("nan")
     rows = []
     for subset, metric in order:
         for model, draws in by_model.items():
             for one in draws:
                 if (one.subset, one.metric) == (subset, metric):
-                    se = float("nan") if one.se is None else one.se
+                    se = missing if one.se is None else one.se
                     rows.append(Row(subset, metric, model, one.interval, one.n, se))
-        for published in benchmark.published:
-            if (published.subset, published.metric) == (subset, metric):
-                for model, value in published.values.items():
-                    missing = float("nan")
-                    rows.append(Row(subset, metric, model, Estimate(value, missing, missing), source=published.source))
+        published = [of for of in benchmark.published if (of.subset, of.metric) == (subset, metric)]
+        if subset == MEAN_OF_TASKS:
+            published = _published_mean(list(order), benchmark)
+        for of in published:
+            for model, value in of.values.items():
+                rows.append(Row(subset, metric, model, Estimate(value, missing, missing), source=of.source))
     return tuple(rows)
+
+
+def _published_mean(order: Sequence[tuple[str, str]], benchmark: Benchmark) -> list[Published]:
+    """Return the mean of the main metric over the tasks of models with a published figure of each."""
+    first = dict(reversed([(subset, metric) for subset, metric in order if subset != MEAN_OF_TASKS]))  # the main one of a task
+    tasks = {subset for subset, metric in first.items() if metric == benchmark.metric}
+    of_tasks = [of for of in benchmark.published if of.subset in tasks and of.metric == benchmark.metric]
+    values: dict[str, list[float]] = {}
+    for of in of_tasks:
+        for model, value in of.values.items():
+            values.setdefault(model, []).append(value)
+    means = {model: float(np.mean(of)) for model, of in values.items() if len(of) == len(tasks)}
+    sources = "; ".join(dict.fromkeys(of.source for of in of_tasks))
+    return [Published(MEAN_OF_TASKS, benchmark.metric, sources, means)] if means else []
 
 
 def _differences(by_model: ByModel) -> tuple[Difference, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from genoformer.benchmarking.assay_readers import read_pair_scores
 from genoformer.benchmarking.columns import Table, read_table
 from genoformer.benchmarking.registry import Reading
 from genoformer.benchmarking.request import BenchmarkRequest
-from genoformer.benchmarking.truth_set import Floats, TruthSet
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.benchmarking.truth_set import Allele, Floats, TruthSet
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation.variants import read_scores
 from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
@@ -27,7 +27,9 @@ from genoformer.writers.variants import write_variants
 LIKELIHOODS = frozenset({"LLR", "PLL", "TOKEN_LLR"})  # low where an allele is not expected
 BASELINE = "transversion (baseline)"
 _PURINES = frozenset("AG")
-_NO_SCORES = {"chrom", "pos", "id", "ref", "alt", "qual", "filter", "info", "status", "label", "match_group", "start", "end"}
+_CHROM, _POS = ("chrom", "chr", "chromosome", "#chrom"), ("pos", "position")
+_REF, _ALT = ("ref", "reference", "ref_allele"), ("alt", "alternate", "alt_allele")
+_NO_SCORES = {*_CHROM, *_POS, *_REF, *_ALT} | {"id", "qual", "filter", "info", "status", "label", "match_group", "start", "end"}
 
 
 class Column(NamedTuple):
@@ -62,6 +64,9 @@ def columns_of(
     for name, path in request.score_files.items():
         columns += _of_file(name, Path(path), request, truth)
     columns.append(_baseline(truth))
+    names = [column.name for column in columns]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ConfigError(f"{twice[0]} is the name of two scores, expected one each; give a file of scores another name.")
     known = [column for column in columns if np.isfinite(column.values).any()]
     for column in columns:
         if column not in known:
@@ -110,16 +115,30 @@ def _of_file(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) 
     if request.benchmark.kind == "pairs":
         found = read_pair_scores(path)
         return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in _named(found, request, path)]
-    if path.name.endswith((".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")):
-        table = read_table(path)
-        if not table.has("chrom", "pos"):
-            return _in_order(name, path, request, truth)
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise MissingFileError(f"the file of scores {path} {kind}; give a table of scores, or an output of `genoformer score`.")
+    if path.name.endswith((".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz", ".txt", ".txt.gz")):
+        table = read_table(path, fewest=1)
+        if not table.has("chrom", "pos") and not (table.find(*_CHROM) and table.find(*_POS)):
+            return _in_order(name, path, table, request, truth)
         own = [score for score in table.columns if score.lower() not in _NO_SCORES and _are_numbers(table, score)]
+        if not {"chrom", "pos", "ref", "alt"} <= set(table.columns):  # CADD, for example, has #Chrom, Pos, Ref and Alt
+            by_key = _by_key(table, own)
+            return [Column(f"{name} {score}", score, truth.values_of(of)) for score, of in _named(by_key, request, path)]
         by_name = not any(score.isupper() for score in own)  # of another program
         scored = read_scores(path, request.scores or (own if by_name else ()), SCORES)
         return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in scored.items()]
     scored = read_scores(path, request.scores, SCORES)
     return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in scored.items()]
+
+
+def _by_key(table: Table, scores: Sequence[str]) -> dict[str, dict[Any, float]]:
+    """Return scores by variant from a table whose columns of alleles have other names than those of `genoformer score`."""
+    names = [table.find(*of) or of[0] for of in (_CHROM, _POS, _REF, _ALT)]
+    chroms, refs, alts = (table.text(names[i]) for i in (0, 2, 3))
+    keys = [Allele(*row).key for row in zip(chroms, table.whole(names[1]), refs, alts, strict=True)]
+    return {score: dict(zip(keys, table.numbers(score).tolist(), strict=True)) for score in scores}
 
 
 def _named(found: Mapping[str, Mapping], request: BenchmarkRequest, path: Path) -> list[tuple[str, Mapping]]:
@@ -128,20 +147,20 @@ def _named(found: Mapping[str, Mapping], request: BenchmarkRequest, path: Path) 
     return [(score, values) for score, values in found.items() if not request.scores or score in request.scores]
 
 
-def _in_order(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
+def _in_order(name: str, path: Path, table: Table, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
     """Read columns of numbers in the order of the rows of the benchmark's file, as TraitGym publishes features."""
-    table = read_table(path)
     assert truth.row is not None
     if len(table) <= int(truth.row.max()):
         raise FileFormatError(
             f"{path} has {len(table):,} rows and no columns chrom and pos, expected a row for each of the benchmark's "
             f"(more than {int(truth.row.max()):,}); give scores with positions."
         )
-    columns = []
-    for score in request.scores or table.columns:
-        if request.scores or _are_numbers(table, score):
-            columns.append(Column(f"{name} {score}", score, table.numbers(score)[truth.row]))
-    return columns
+    scores = request.scores or [score for score in table.columns if _are_numbers(table, score)]
+    if not scores:
+        raise FileFormatError(
+            f"{path} has no column of numbers, found {join_names(list(table.columns))}; give a table of scores."
+        )
+    return [Column(f"{name} {score}", score, truth.in_order(table.numbers(score))) for score in scores]
 
 
 def _are_numbers(table: Table, name: str) -> bool:
@@ -163,17 +182,18 @@ def _baseline(truth: TruthSet) -> Column:
 def ordering(values: Floats, score: str, reading: Reading, sign: str) -> Floats:
     """Return values that are high for the items that the benchmark ranks first.
 
-    sign: "plus", "minus" or "size"; "auto" follows the reading: by size; or, "harmful", a low likelihood, the size of another
-    score of genoformer, and any other score as it is.
+    sign: "plus", "minus" or "size"; "auto" follows the reading: by size; or, "harmful", low likelihoods and the size of other
+    scores. Scores that are not genoformer's, such as RawScore of CADD, count as they are, because TraitGym ranks them so for
+    both of its sets (CADD.plus.RawScore and phyloP-100v.plus.score in workflow/Snakefile).
 
     >>> ordering(np.array([-3.0, 1.0]), "LLR", "harmful", "auto").tolist()
     [3.0, -1.0]
     >>> ordering(np.array([-3.0, 1.0]), "SAD", "harmful", "auto").tolist()
     [3.0, 1.0]
+    >>> ordering(np.array([-3.0, 1.0]), "RawScore", "size", "auto").tolist()
+    [-3.0, 1.0]
     """
-    if sign == "auto" and score:
-        if reading == "size":
-            sign = "size"
-        elif reading == "harmful":
-            sign = "minus" if score in LIKELIHOODS else "size" if score in SCORES else "plus"
+    name = score.upper()
+    if sign == "auto" and name in SCORES and reading != "signed":
+        sign = "minus" if name in LIKELIHOODS and reading == "harmful" else "size"
     return -values if sign == "minus" else np.abs(values) if sign == "size" and score else values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from sklearn.metrics import average_precision_score, matthews_corrcoef
 
 from genoformer.benchmarking.registry import BENCHMARKS
 from genoformer.benchmarking.request import BenchmarkRequest
+from genoformer.benchmarking.result import BenchmarkResult, Row
 from genoformer.benchmarking.run import run_benchmark
 from genoformer.benchmarking.texts import list_benchmarks
 from genoformer.errors import ConfigError, GenoformerError, MissingFileError, OptionError
+from genoformer.evaluation.intervals import Estimate
 from genoformer.progress import Progress
 
 pa = pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install genoformer[parquet]")
@@ -120,12 +123,41 @@ def test_features_in_the_order_of_the_rows_are_read_as_published(folder: Path) -
         run_benchmark(request(folder, score_files={"CADD": short}))
 
 
+def test_a_score_of_another_program_counts_as_it_is_also_for_complex_traits(folder: Path) -> None:
+    """TraitGym has CADD.plus.RawScore; CADD writes #Chrom, Pos, Ref and Alt below a comment."""
+    path = folder / "cadd.tsv"
+    rows = [f"{c}\t{p}\tA\tG\t{v}\tx" for c, p, v in zip(CHROMS, POS, LLR, strict=True)]
+    path.write_text("\n".join(["## CADD GRCh38-v1.7", "#Chrom\tPos\tRef\tAlt\tRawScore\tName", *rows, ""]))
+    result = run_benchmark(request(folder, "traitgym-complex", score_files={"CADD": path, "t": folder / "tracks.tsv"}))
+    own = values_of(result, "AUPRC by chromosome")
+    assert own["CADD RawScore"] == pytest.approx(weighted(LLR))
+    assert own["t SAD"] == pytest.approx(weighted(abs(SAD)))
+
+
+def test_one_column_in_the_order_of_the_rows_is_enough(folder: Path) -> None:
+    path = folder / "column.tsv"
+    path.write_text("\n".join(["score", *map(str, LLR), ""]))
+    result = run_benchmark(request(folder, score_files={"a": path}))
+    assert values_of(result, "AUPRC by chromosome")["a score"] == pytest.approx(weighted(LLR))
+
+
+def test_files_of_scores_that_cannot_be_read_are_refused(folder: Path) -> None:
+    words = folder / "words.tsv"
+    words.write_text("name\n" + "x\n" * N)
+    for path, message in ((folder, "is a folder"), (folder / "no.tsv", "does not exist"), (words, "no column of numbers")):
+        with pytest.raises(GenoformerError, match=message):
+            run_benchmark(request(folder, score_files={"a": path}))
+
+
 def test_items_without_a_score_are_left_out_of_all_rows(folder: Path) -> None:
     part = folder / "part.tsv"
     part.write_text("\n".join((folder / "lm.tsv").read_text().splitlines()[:301]) + "\n")
     notes: list[str] = []
     result = run_benchmark(request(folder, score_files={"p": part, "t": folder / "tracks.tsv"}), on_note=notes.append)
     assert "100 of 400 items lack a score and are left out of all rows." in notes
+    part.write_text("\n".join((folder / "lm.tsv").read_text().splitlines()[:306]) + "\n")
+    run_benchmark(request(folder, score_files={"p": part}), on_note=notes.append)
+    assert notes[-1].endswith("left out of all rows. 1 of 40 matched groups are incomplete without them.")
     assert {row.n for row in result.rows if row.metric == "AUPRC"} == {300}
 
 
@@ -214,8 +246,17 @@ def test_baselines_of_sequences_have_the_metric_of_each_task_and_their_mean(gue:
     assert own["kmer_regression"] == pytest.approx(np.mean(each))
     assert result.rows[0].subset == "mean of tasks"
     assert values_of(result, "mcc", "tf/0")["DNABERT-2"] == 0.72
+    assert own["DNABERT-2"] == pytest.approx((0.720 + 0.761) / 2)
     one = run_benchmark(BenchmarkRequest("gue", gue, tasks="tf_1", baselines="kmer_regression", resamplings=20))
     assert {row.subset for row in one.rows} == {"tf/1"}
+
+
+def test_the_table_shows_the_metric_that_a_task_publishes() -> None:
+    rows = [("tf/0", "mcc"), ("tf/0", "f1"), ("virus/covid", "f1"), ("virus/covid", "mcc"), ("virus/covid", "auc")]
+    own = [Row(subset, metric, "m", Estimate(0.5, 0.4, 0.6), 9) for subset, metric in rows]
+    published = Row("virus/covid", "f1", "DNABERT-2", Estimate(0.71, math.nan, math.nan), source="table 4")
+    lines = BenchmarkResult("gue", "GUE", "mcc", (*own, published)).lines()
+    assert [line.split()[:3] for line in lines[1:6]] == [[*row, "m"] for row in rows[:4]] + [["virus/covid", "f1", "DNABERT-2"]]
 
 
 def test_the_mcc_of_a_baseline_is_scikit_learns(gue: Path) -> None:
@@ -259,6 +300,7 @@ def test_fine_tuned_models_are_named_by_task(gue: Path, tmp_path: Path) -> None:
         ({"name": "nothing"}, "option name is 'nothing', expected"),
         ({"name": "mpra"}, "expected models, a score file or a baseline"),
         ({"name": "crispri"}, "expected a score file"),
+        ({"name": "crispri", "models": ["demo"]}, "expected score files with chrom, start, end and gene"),
         ({"name": "mpra", "models": ["demo"]}, "option fasta is missing, expected the genome"),
         ({"name": "mpra", "baselines": "cnn"}, "is not for mpra, a benchmark of variants"),
         ({"name": "gue", "score_files": {"a": "b"}}, "option score_files is not for gue"),
