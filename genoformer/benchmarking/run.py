@@ -26,6 +26,7 @@ from genoformer.evaluation.intervals import Estimate, estimate
 from genoformer.files import make_folder
 from genoformer.genome.reference import Genome
 from genoformer.progress import ProgressCallback
+from genoformer.scoring.scores import SCORES
 
 ByModel = dict[str, list[Draws]]
 
@@ -137,8 +138,21 @@ def _ensembles(
     if ensembles.RANKS in request.ensemble:
         found[ensembles.NAMES[ensembles.RANKS]] = ensembles.mean_of_ranks(own)
     if ensembles.PROBE in request.ensemble and truth.label is not None:
-        found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, own)
+        found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, _features(columns))
     return found
+
+
+def _features(columns: Sequence[Column]) -> dict[str, Floats]:
+    """Return the features of a linear probe: each score, and the size of one of genoformer's with negative values.
+
+    TraitGym's sets of features have both, such as GPN-MSA_LLR and GPN-MSA_absLLR (config/config.yaml).
+    """
+    features = {}
+    for column in columns:
+        features[column.name] = column.values
+        if column.score.upper() in SCORES and (column.values < 0).any():
+            features[f"|{column.name}|"] = np.abs(column.values)
+    return features
 
 
 def _probes_of_effects(

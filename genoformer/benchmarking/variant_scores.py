@@ -13,14 +13,15 @@ from genoformer.benchmarking.columns import Table, read_table
 from genoformer.benchmarking.registry import Reading
 from genoformer.benchmarking.request import BenchmarkRequest
 from genoformer.benchmarking.truth_set import Allele, Floats, TruthSet
-from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError, OptionError
 from genoformer.evaluation.variants import read_scores
 from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
 from genoformer.progress import ProgressCallback
+from genoformer.scoring.each_model import choices_of_model
 from genoformer.scoring.job import ScoringJob
 from genoformer.scoring.plan import score_variants
-from genoformer.scoring.scores import SCORES
+from genoformer.scoring.scores import RECOMMENDED, SCORES
 from genoformer.writers.tables import EXACT, TSVSink
 from genoformer.writers.variants import write_variants
 
@@ -30,6 +31,9 @@ _PURINES = frozenset("AG")
 _CHROM, _POS = ("chrom", "chr", "chromosome", "#chrom"), ("pos", "position")
 _REF, _ALT = ("ref", "reference", "ref_allele"), ("alt", "alternate", "alt_allele")
 _NO_SCORES = {*_CHROM, *_POS, *_REF, *_ALT} | {"id", "qual", "filter", "info", "status", "label", "match_group", "start", "end"}
+
+
+Choices = tuple[list[str] | None, dict[str, Any]]  # names of scores (None: the default ones) and options of a model
 
 
 class Column(NamedTuple):
@@ -56,17 +60,20 @@ def columns_of(
     if request.models:
         assert genome is not None
         vcf = _write_vcf(truth, genome, folder)
+        chosen = _choices(request)
         for label, model in _labels(request.models).items():
-            found, reused = _of_model(label, model, vcf, request, truth, genome, progress)
+            if chosen[model][0] == []:
+                continue  # none of the named scores is of this model
+            found, reused = _of_model(label, model, chosen[model], vcf, request, truth, genome, progress)
             columns += found
             if reused:
                 on_note(f"{label}: {reused} parts were there from an interrupted run.")
     for name, path in request.score_files.items():
         columns += _of_file(name, Path(path), request, truth)
+    if lost := [name for name in request.scores if all(not _is_named(column.score, name) for column in columns)]:
+        raise ConfigError(f"no model and no file has the score {lost[0]}; leave it out, or name a model or file with it.")
     columns.append(_baseline(truth))
-    names = [column.name for column in columns]
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise ConfigError(f"{twice[0]} is the name of two scores, expected one each; give a file of scores another name.")
+    check_names(columns)
     known = [column for column in columns if np.isfinite(column.values).any()]
     for column in columns:
         if column not in known:
@@ -76,6 +83,18 @@ def columns_of(
             f"no score has a value for the items of {request.name}; are contigs and assembly those of the benchmark?"
         )
     return known
+
+
+def check_names(columns: Sequence[Column]) -> None:
+    """Refuse two scores of one name with ConfigError."""
+    names = [column.name for column in columns]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ConfigError(f"{twice[0]} is the name of two scores, expected one each; give a file of scores another name.")
+
+
+def _is_named(score: str, name: str) -> bool:
+    """True if a name means the score; recommended scores have other names."""
+    return score.upper() == name.upper().removeprefix("GF_") or name.lower() == RECOMMENDED
 
 
 def _write_vcf(truth: TruthSet, genome: Genome, folder: Path) -> Path:
@@ -94,6 +113,7 @@ def _labels(models: Sequence[str]) -> dict[str, str]:
 def _of_model(
     label: str,
     model: str,
+    choices: Choices,
     vcf: Path,
     request: BenchmarkRequest,
     truth: TruthSet,
@@ -102,12 +122,29 @@ def _of_model(
 ) -> tuple[list[Column], int]:
     """Score the variants with a model; also return how many parts of an interrupted run were there."""
     out = vcf.with_name(f"scores_{label}.tsv")
-    options = dict(request.options) | {"device": request.device}
-    scores = ",".join(request.scores) or None
-    job = ScoringJob.from_names(vcf, genome, model, TSVSink(out, EXACT), scores=scores, **options)
+    names, options = choices
+    scores = ",".join(names or ()) or None
+    job = ScoringJob.from_names(
+        vcf, genome, model, TSVSink(out, EXACT), scores=scores, **(options | {"device": request.device})
+    )
     reused = score_variants(job, progress=progress).reused
-    found = read_scores(out, request.scores, SCORES)
+    found = read_scores(out, names or (), SCORES)
     return [Column(f"{label} {score}", score, truth.values_of(values)) for score, values in found.items()], reused
+
+
+def _choices(request: BenchmarkRequest) -> dict[str, Choices]:
+    """Return the names of the scores and the options of each model; of several models those that it has."""
+    if not _has_several(request):
+        return {model: (list(request.scores), dict(request.options)) for model in request.models}
+    chosen = {model: choices_of_model(model, request.scores, request.options) for model in request.models}
+    if lost := [name for name in request.options if all(name not in options for _, options in chosen.values())]:
+        raise OptionError(lost[0], "is for none of these models; leave it out.")
+    return chosen
+
+
+def _has_several(request: BenchmarkRequest) -> bool:
+    """True for several models and files: each gives those of the named scores that it has."""
+    return len(request.models) + len(request.score_files) > 1
 
 
 def _of_file(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
@@ -127,10 +164,20 @@ def _of_file(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) 
             by_key = _by_key(table, own)
             return [Column(f"{name} {score}", score, truth.values_of(of)) for score, of in _named(by_key, request, path)]
         by_name = not any(score.isupper() for score in own)  # of another program
-        scored = read_scores(path, request.scores or (own if by_name else ()), SCORES)
-        return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in scored.items()]
-    scored = read_scores(path, request.scores, SCORES)
-    return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in scored.items()]
+        return _of_output(name, path, request, truth, own if by_name else ())
+    return _of_output(name, path, request, truth, ())
+
+
+def _of_output(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet, own: Sequence[str]) -> list[Column]:
+    """Read an output of `score`, or a table with its columns of alleles; own: names that are read if none are requested."""
+    names = request.scores
+    if names and _has_several(request):
+        every = {score.upper() for score in read_scores(path, own, SCORES)}
+        names = tuple(score for score in names if score.upper().removeprefix("GF_") in every)
+        if not names:
+            return []
+    found = read_scores(path, names or own, SCORES)
+    return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in found.items()]
 
 
 def _by_key(table: Table, scores: Sequence[str]) -> dict[str, dict[Any, float]]:
@@ -142,7 +189,8 @@ def _by_key(table: Table, scores: Sequence[str]) -> dict[str, dict[Any, float]]:
 
 
 def _named(found: Mapping[str, Mapping], request: BenchmarkRequest, path: Path) -> list[tuple[str, Mapping]]:
-    if missing := [score for score in request.scores if score not in found]:
+    missing = [score for score in request.scores if score not in found]
+    if missing and not _has_several(request):
         raise ConfigError(f"{path} has no score {join_names(missing)}; it has {join_names(list(found)) or 'none'}.")
     return [(score, values) for score, values in found.items() if not request.scores or score in request.scores]
 
@@ -155,8 +203,11 @@ def _in_order(name: str, path: Path, table: Table, request: BenchmarkRequest, tr
             f"{path} has {len(table):,} rows and no columns chrom and pos, expected a row for each of the benchmark's "
             f"(more than {int(truth.row.max()):,}); give scores with positions."
         )
-    scores = request.scores or [score for score in table.columns if _are_numbers(table, score)]
-    if not scores:
+    every = [score for score in table.columns if _are_numbers(table, score)]
+    scores = request.scores or every
+    if request.scores and _has_several(request):
+        scores = [score for score in request.scores if score in every]
+    elif not scores:
         raise FileFormatError(
             f"{path} has no column of numbers, found {join_names(list(table.columns))}; give a table of scores."
         )

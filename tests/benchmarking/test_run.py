@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 
+from genoformer.benchmarking import run as run_module
+from genoformer.benchmarking import variant_scores
+from genoformer.benchmarking.ensembles import linear_probe
 from genoformer.benchmarking.registry import BENCHMARKS
 from genoformer.benchmarking.request import BenchmarkRequest
 from genoformer.benchmarking.result import BenchmarkResult, Row
 from genoformer.benchmarking.run import run_benchmark
 from genoformer.benchmarking.texts import list_benchmarks
+from genoformer.benchmarking.truth_set import Allele, variant_set
+from genoformer.benchmarking.variant_scores import Column
 from genoformer.errors import ConfigError, GenoformerError, MissingFileError, OptionError
 from genoformer.evaluation.intervals import Estimate
 from genoformer.progress import Progress
@@ -114,6 +119,23 @@ def test_ensembles_and_the_probe_are_rows(folder: Path) -> None:
     assert mean["mean of scores"] == pytest.approx(mean["a SAD"])
 
 
+def test_the_probe_reads_a_signed_score_and_its_size(folder: Path) -> None:
+    """TraitGym's features of a language model are LLR and absLLR; a score of another program is read as it is."""
+    ones, llr = np.ones(2), np.array([-2.0, 1.0])
+    columns = [Column("m LLR", "LLR", llr), Column("m L2", "L2", ones), Column("CADD RawScore", "RawScore", llr)]
+    features = run_module._features(columns)
+    assert {name: values.tolist() for name, values in features.items()} == {
+        "m LLR": [-2.0, 1.0],
+        "|m LLR|": [2.0, 1.0],
+        "m L2": [1.0, 1.0],
+        "CADD RawScore": [-2.0, 1.0],
+    }
+    result = values_of(run_benchmark(request(folder, ensemble="probe")), "AUPRC by chromosome")
+    truth = variant_set([Allele(c, p, "A", "G") for c, p in zip(CHROMS, POS, strict=True)], label=LABEL)
+    probed = linear_probe(truth, {"a": LLR, "b": abs(LLR), "c": SAD, "d": abs(SAD)})
+    assert result["linear probe"] == pytest.approx(weighted(probed))
+
+
 def test_features_in_the_order_of_the_rows_are_read_as_published(folder: Path) -> None:
     result = run_benchmark(request(folder, score_files={"CADD": folder / "features.parquet"}, sign="minus"))
     assert values_of(result, "AUPRC by chromosome")["CADD RawScore"] == pytest.approx(weighted(-LLR))
@@ -197,6 +219,49 @@ def test_models_score_the_substitutions_of_an_element(tmp_path: Path) -> None:
     known = [float(row.split("\t")[4]) for row in rows]
     assert values_of(result, "Spearman", "E")["demo LLR"] == pytest.approx(spearmanr(table["LLR"], known).statistic)
     assert (out / "scores_demo.tsv").is_file()
+
+
+def test_each_of_several_models_and_files_gives_the_scores_and_options_that_it_has(tmp_path: Path) -> None:
+    """A language model has LLR and no tracks, the track model SAD, and the file FOREIGN."""
+    pytest.importorskip("torch", reason="models need torch")
+    dna = "".join(random.choice(list("ACGT"), 300))
+    (tmp_path / "e.fa").write_text(f">chrS1\n{dna}\n")
+    rows = [f"chrS1\t{at}\t{dna[at - 1]}\t{'C' if dna[at - 1] != 'C' else 'G'}\t{at % 7}" for at in range(100, 112)]
+    (tmp_path / "m.tsv").write_text(
+        "\n".join(["Chrom\tPos\tRef\tAlt\tCoefficient\tElement", *(f"{row}\tE" for row in rows), ""])
+    )
+    (tmp_path / "f.tsv").write_text("\n".join(["#CHROM\tPOS\tREF\tALT\tFOREIGN", *rows, ""]))
+
+    def models_of(models: list[str], scores: str, **options) -> set[str]:
+        wanted = BenchmarkRequest(
+            "mpra",
+            tmp_path / "m.tsv",
+            models,
+            tmp_path / "e.fa",
+            scores,
+            {"f": tmp_path / "f.tsv"},
+            resamplings=10,
+            device="cpu",
+            options=options,
+        )
+        return set(values_of(run_benchmark(wanted), "Spearman", "E"))
+
+    base = "transversion (baseline)"
+    assert models_of(["demo", "mini-tracks"], "LLR,SAD,FOREIGN", tracks="CAGE") == {
+        *("demo LLR", "mini-tracks SAD", "f FOREIGN", base)
+    }
+    assert models_of(["demo"], "FOREIGN") == {"f FOREIGN", base}
+    with pytest.raises(ConfigError, match="no model and no file has the score RAW"):
+        models_of(["demo"], "LLR,RAW")
+    with pytest.raises(OptionError, match="option tracks is for none of these models"):
+        models_of(["demo"], "LLR", tracks="CAGE")
+
+
+def test_two_scores_of_one_name_are_refused(folder: Path) -> None:
+    """The name of a file is that of a model, and both have LLR."""
+    columns = [Column("a LLR", "LLR", LLR), Column("a LLR", "LLR", LLR)]
+    with pytest.raises(ConfigError, match="a LLR is the name of two scores"):
+        variant_scores.check_names(columns)
 
 
 def test_an_interrupted_run_resumes_from_the_parts_of_a_model(tmp_path: Path) -> None:
