@@ -74,7 +74,13 @@ def list_names(as_json: bool) -> None:
     "name of the task.",
 )
 @click.option("-f", "--fasta", type=click.Path(path_type=Path), help="Reference genome (FASTA), to score variants with models.")
-@click.option("-s", "--scores", metavar="NAMES", help="Scores, separated by commas.  [default: those of the model or the file]")
+@click.option(
+    "-s",
+    "--scores",
+    metavar="NAMES",
+    help="Scores, separated by commas; several models and files each give those that they have.  [default: those of the model "
+    "or the file]",
+)
 @click.option(
     "--score-file",
     "score_files",
