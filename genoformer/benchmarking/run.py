@@ -29,6 +29,7 @@ from genoformer.progress import ProgressCallback
 from genoformer.scoring.scores import SCORES
 
 ByModel = dict[str, list[Draws]]
+MOST_ROWS = 50  # scores in a table; each pair of them is compared
 
 
 def run_benchmark(
@@ -100,6 +101,7 @@ def _of_truth(
     for text in truth.notes:
         note(text)
     columns = columns_of(request, truth, genome, folder, progress, note)
+    has_rows = _have_rows(len(columns) - 1, request, truth, note)
     whole = np.asarray(np.isfinite([column.values for column in columns]).all(0))
     if not whole.any():
         raise ConfigError(f"no item of {request.name} has all of {', '.join(c.name for c in columns)}; name fewer scores.")
@@ -108,11 +110,29 @@ def _of_truth(
     truth = truth.take(whole)
     columns = [Column(c.name, c.score, c.values[whole]) for c in columns]
     sampling = Sampling(request.resamplings, request.seed)
-    values = {c.name: ordering(c.values, c.score, benchmark.reading, request.sign) for c in columns}
-    values |= _ensembles(request, truth, columns[:-1], values)
+    ordered = {c.name: ordering(c.values, c.score, benchmark.reading, request.sign) for c in columns}
+    values = {c.name: ordered[c.name] for c in (columns if has_rows else columns[-1:])}
+    values |= _ensembles(request, truth, columns[:-1], ordered, progress)
     if ensembles.PROBE in request.ensemble and truth.label is None:
         values |= _probes_of_effects(request, truth, columns[:-1], genome, progress, note)
     return {name: benchmark.measure(truth, of_items, sampling) for name, of_items in values.items()}
+
+
+def _have_rows(n_scores: int, request: BenchmarkRequest, truth: TruthSet, note: Callable[[str], None]) -> bool:
+    """False if the scores are features of a linear probe only, such as the thousands of tracks in TraitGym's Borzoi_L2.
+
+    Raises OptionError for too many scores without a probe.
+    """
+    if n_scores <= MOST_ROWS:
+        return True
+    if ensembles.PROBE not in request.ensemble or truth.label is None:
+        raise OptionError(
+            "scores",
+            f"stands for {n_scores:,} columns, expected {MOST_ROWS} or fewer; name some, or add the ensemble probe, which reads "
+            "all of them, for labelled variants.",
+        )
+    note(f"{n_scores:,} scores are features of the linear probe and have no rows of their own.")
+    return False
 
 
 def _broken_groups(truth: TruthSet, whole: Bools) -> str:
@@ -123,7 +143,11 @@ def _broken_groups(truth: TruthSet, whole: Bools) -> str:
 
 
 def _ensembles(
-    request: BenchmarkRequest, truth: TruthSet, columns: Sequence[Column], ordered: dict[str, Floats]
+    request: BenchmarkRequest,
+    truth: TruthSet,
+    columns: Sequence[Column],
+    ordered: dict[str, Floats],
+    progress: ProgressCallback,
 ) -> dict[str, Floats]:
     """Return the requested ensembles of the scores, without the baseline."""
     found = {}
@@ -138,7 +162,7 @@ def _ensembles(
     if ensembles.RANKS in request.ensemble:
         found[ensembles.NAMES[ensembles.RANKS]] = ensembles.mean_of_ranks(own)
     if ensembles.PROBE in request.ensemble and truth.label is not None:
-        found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, _features(columns))
+        found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, _features(columns), progress)
     return found
 
 

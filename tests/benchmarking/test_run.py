@@ -136,6 +136,16 @@ def test_the_probe_reads_a_signed_score_and_its_size(folder: Path) -> None:
     assert result["linear probe"] == pytest.approx(weighted(probed))
 
 
+def test_many_scores_are_features_of_the_probe_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "MOST_ROWS", 1)
+    with pytest.raises(OptionError, match="option scores stands for 2 columns, expected 1 or fewer; name some"):
+        run_benchmark(request(folder))
+    notes: list[str] = []
+    result = run_benchmark(request(folder, ensemble=["probe", "mean"]), on_note=notes.append)
+    assert set(values_of(result, "AUPRC")) == {"linear probe", "mean of scores", "transversion (baseline)"}
+    assert notes == ["2 scores are features of the linear probe and have no rows of their own."]
+
+
 def test_features_in_the_order_of_the_rows_are_read_as_published(folder: Path) -> None:
     result = run_benchmark(request(folder, score_files={"CADD": folder / "features.parquet"}, sign="minus"))
     assert values_of(result, "AUPRC by chromosome")["CADD RawScore"] == pytest.approx(weighted(-LLR))
