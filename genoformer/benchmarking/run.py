@@ -128,8 +128,8 @@ def _have_rows(n_scores: int, request: BenchmarkRequest, truth: TruthSet, note: 
     if ensembles.PROBE not in request.ensemble or truth.label is None:
         raise OptionError(
             "scores",
-            f"stands for {n_scores:,} columns, expected {MOST_ROWS} or fewer; name some, or add the ensemble probe, which reads "
-            "all of them, for labelled variants.",
+            f"stands for {n_scores:,} columns, expected {MOST_ROWS} or fewer; name some, or add the ensemble probe, which "
+            "reads all, for labelled variants.",
         )
     note(f"{n_scores:,} scores are features of the linear probe and have no rows of their own.")
     return False

@@ -160,23 +160,22 @@ def _of_file(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) 
         if not table.has("chrom", "pos") and not (table.find(*_CHROM) and table.find(*_POS)):
             return _in_order(name, path, table, request, truth)
         own = [score for score in table.columns if score.lower() not in _NO_SCORES and _are_numbers(table, score)]
-        if not {"chrom", "pos", "ref", "alt"} <= set(table.columns):  # CADD, for example, has #Chrom, Pos, Ref and Alt
+        by_name = not any(score.isupper() for score in own)  # of another program
+        if by_name or not {"chrom", "pos", "ref", "alt"} <= set(table.columns):  # CADD has #Chrom, Pos, Ref and Alt
             by_key = _by_key(table, own)
             return [Column(f"{name} {score}", score, truth.values_of(of)) for score, of in _named(by_key, request, path)]
-        by_name = not any(score.isupper() for score in own)  # of another program
-        return _of_output(name, path, request, truth, own if by_name else ())
-    return _of_output(name, path, request, truth, ())
+    return _of_output(name, path, request, truth)
 
 
-def _of_output(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet, own: Sequence[str]) -> list[Column]:
-    """Read an output of `score`, or a table with its columns of alleles; own: names that are read if none are requested."""
+def _of_output(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
+    """Read an output of `score`."""
     names = request.scores
     if names and _has_several(request):
-        every = {score.upper() for score in read_scores(path, own, SCORES)}
+        every = {score.upper() for score in read_scores(path, (), SCORES)}
         names = tuple(score for score in names if score.upper().removeprefix("GF_") in every)
         if not names:
             return []
-    found = read_scores(path, names or own, SCORES)
+    found = read_scores(path, names, SCORES)
     return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in found.items()]
 
 
@@ -189,10 +188,11 @@ def _by_key(table: Table, scores: Sequence[str]) -> dict[str, dict[Any, float]]:
 
 
 def _named(found: Mapping[str, Mapping], request: BenchmarkRequest, path: Path) -> list[tuple[str, Mapping]]:
-    missing = [score for score in request.scores if score not in found]
+    wanted = {score.upper() for score in request.scores}
+    missing = [score for score in request.scores if score.upper() not in {name.upper() for name in found}]
     if missing and not _has_several(request):
         raise ConfigError(f"{path} has no score {join_names(missing)}; it has {join_names(list(found)) or 'none'}.")
-    return [(score, values) for score, values in found.items() if not request.scores or score in request.scores]
+    return [(score, values) for score, values in found.items() if not wanted or score.upper() in wanted]
 
 
 def _in_order(name: str, path: Path, table: Table, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
