@@ -24,9 +24,16 @@ from .verbosity import Command, print_note
     show_default=True,
     help="Maximum number of sequences, drawn at random, for the k-mer baseline.",
 )
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Table (TSV) of the leaked sequences: check, split, number and name, and those of the sequence in the earlier split.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=shared.SEED_HELP)
 @json_option
-def audit(data: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def audit(data: tuple[Path, ...], output: Path | None, as_json: bool, **options: Any) -> None:
     """Check a labelled set for leaks between its splits and for shortcuts.
 
     SET is a folder with train, and valid (dev, val) or test, as .csv, .tsv, .fa or .bed; or the files of the splits, the
@@ -35,6 +42,7 @@ def audit(data: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     \b
     genoformer data audit promoters
     genoformer data audit train.csv dev.csv test.csv --json > audit.json
+    genoformer data audit promoters -o leaks.tsv
 
     Leaks are exact copies, reverse complements, shifted and near copies, and overlapping regions of one split in another.
     Shortcuts are properties that tell the classes apart without motifs: length, N, lower case, GC, k-mers, contig and
@@ -44,10 +52,14 @@ def audit(data: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """
     from genoformer.audit import AuditRequest, audit_set
 
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
+    lock_outputs(output)
     with progress_bar("sequences") as watch:
         found = audit_set(AuditRequest(data, **options), progress=watch)
+    if output is not None:
+        found.write_leaks(output)
     for note in found.notes:
         print_note(f"Note: {note}")
     if as_json:

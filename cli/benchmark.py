@@ -74,7 +74,13 @@ def list_names(as_json: bool) -> None:
     "name of the task.",
 )
 @click.option("-f", "--fasta", type=click.Path(path_type=Path), help="Reference genome (FASTA), to score variants with models.")
-@click.option("-s", "--scores", metavar="NAMES", help="Scores, separated by commas.  [default: those of the model or the file]")
+@click.option(
+    "-s",
+    "--scores",
+    metavar="NAMES",
+    help="Scores, separated by commas; several models and files each give those that they have.  [default: those of the model "
+    "or the file]",
+)
 @click.option(
     "--score-file",
     "score_files",
@@ -145,6 +151,8 @@ def run(score_files: tuple[str, ...], as_json: bool, **options: Any) -> None:
         label, equals, path = text.partition("=")
         if not (label and equals and path):
             raise click.BadParameter(f"{text!r} is not NAME=FILE, such as CADD=cadd.tsv", param_hint="--score-file")
+        if label in files:
+            raise click.BadParameter(f"{label} names two files, expected a name for each", param_hint="--score-file")
         files[label] = Path(path)
     further = {
         key: value for key, value in (("tracks", options.pop("spec")), ("context", options.pop("context"))) if value is not None

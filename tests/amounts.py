@@ -18,6 +18,7 @@ def examples(n: int, **options: Any) -> settings:
 
 # Tests of ten seconds to a minute that guard no promise of the README which no other test guards: `make test-long` runs them.
 DEFERRED = (
+    "benchmarking/test_run.py::test_each_of_several_models_and_files_gives_the_scores_and_options_that_it_has",
     "test_readme.py::test_the_blocks_of_the_how_to_pages_run",
     "test_parts_of_commands.py::test_calls_in_python_take_workers",
     "test_notebooks.py::test_it_runs[08_where_variants_fall]",

@@ -120,7 +120,7 @@ MAY_IMPORT = {
         "models",
         "inference",
     ],
-    "audit": ["errors", "option_checks", "progress", "genome", "formats", "datasets"],
+    "audit": ["errors", "option_checks", "files", "progress", "genome", "formats", "datasets"],
     "training": [
         "errors",
         "option_checks",

@@ -38,6 +38,7 @@ class Copies(NamedTuple):
     shifted: Bools  # a half with an identity of 0.95, at another offset or with another rest; either strand
     near: Bools  # identity of 0.8 over 0.8 of the shorter sequence; either strand
     unchecked: Bools  # shorter than a k-mer or without one: only exact copies are found
+    origin: Ints  # number of the sequence of the first set that it is a copy of; -1 for none
 
 
 class _Candidates(NamedTuple):
@@ -81,9 +82,11 @@ def copies(first: Sequence[Codes], second: Sequence[Codes], stage: Stage | None 
     >>> found.exact.tolist(), found.shifted.tolist()
     ([True, False, False], [False, True, False])
     """
-    known = set(digests(first))
-    exact = np.array([digest in known for digest in digests(second)], dtype=bool)
-    turned = np.array([digest in known for digest in digests([reverse_complement(one) for one in second])], dtype=bool)
+    known = {digest: i for i, digest in reversed(list(enumerate(digests(first))))}
+    same = np.array([known.get(digest, -1) for digest in digests(second)], dtype=np.int64)
+    other = np.array([known.get(digest, -1) for digest in digests([reverse_complement(one) for one in second])], dtype=np.int64)
+    exact, turned = same >= 0, other >= 0
+    of_shifted, of_near = np.full(len(second), -1, dtype=np.int64), np.full(len(second), -1, dtype=np.int64)
     target, query = _joined(first), _joined(second)
     index = _index(target)
     shifted, near, checked = (np.zeros(len(second), dtype=bool) for _ in range(3))
@@ -97,13 +100,16 @@ def copies(first: Sequence[Codes], second: Sequence[Codes], stage: Stage | None 
             rows = candidates.query + low
             shifted[rows[is_shifted]] = True
             near[rows[is_near]] = True
+            of_shifted[rows[is_shifted]] = candidates.target[is_shifted]
+            of_near[rows[is_near]] = candidates.target[is_near]
             checked[low:high] |= has_kmer
         if stage is not None:
             stage.add(high - low)
     turned &= ~exact
     shifted &= ~(exact | turned)
     near &= ~(exact | turned | shifted)
-    return Copies(exact, turned, shifted, near, ~checked)
+    origin = np.select([exact, turned, shifted, near], [same, other, of_shifted, of_near], -1)
+    return Copies(exact, turned, shifted, near, ~checked, origin)
 
 
 def _joined(sequences: Sequence[Codes]) -> _Joined:

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genoformer.audit.checks import ORDER, Check, Verdict
+from genoformer.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+class Leak(NamedTuple):
+    """Sequence of a split that an earlier split has too: number in its file, counted from 1, and its name there.
+
+    check: name of the check that found it. of_split, of_sequence, of_name: the sequence of the earlier split.
+    """
+
+    check: str
+    split: str
+    sequence: int
+    name: str
+    of_split: str
+    of_sequence: int
+    of_name: str
+
+
 @dataclass(frozen=True)
 class Audit:
-    """Checks of a labelled set. sizes: number of sequences of each split; notes: sentences of the readers.
+    """Checks of a labelled set. sizes: number of sequences of each split; notes: sentences of the readers; leaks: one by one.
 
     >>> Audit({"train": 9}, (Check("exact copies", "dev in train", 0.0, 9, "0 of 9"),)).verdict
     'PASS'
@@ -22,6 +39,7 @@ class Audit:
     sizes: dict[str, int]
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
+    leaks: tuple[Leak, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -49,6 +67,17 @@ class Audit:
 
         rows = [check.to_dict() for check in self.checks]
         return pd.DataFrame([{**row, **row["value"]} for row in rows]).astype(dict.fromkeys(("value", "low", "high"), float))
+
+    def leak_frame(self) -> pd.DataFrame:
+        """Return a row for each leaked sequence: check, split, sequence, name, of_split, of_sequence and of_name."""
+        import pandas as pd
+
+        return pd.DataFrame(self.leaks, columns=list(Leak._fields))
+
+    def write_leaks(self, path: str | Path) -> None:
+        """Write the leaked sequences to a TSV, with the columns of `leak_frame`."""
+        rows = ["\t".join(map(str, row)) for row in (Leak._fields, *self.leaks)]
+        write_text(Path(path), "\n".join([*rows, ""]))
 
     def lines(self) -> list[str]:
         """Return the checks as a table, the most serious first, and below it the reason for each warning and failure."""

@@ -12,8 +12,8 @@ from genoformer.audit import shortcuts
 from genoformer.audit.checks import Check, skipped
 from genoformer.audit.copies import copies, digests
 from genoformer.audit.request import AuditRequest, Split
-from genoformer.audit.result import Audit
-from genoformer.audit.shortcuts import Floats, Labels
+from genoformer.audit.result import Audit, Leak
+from genoformer.audit.shortcuts import Floats, Ints, Labels
 from genoformer.datasets.sequence_rows import Place
 from genoformer.genome.codes import reverse_complement
 from genoformer.progress import ProgressCallback, Stage
@@ -41,36 +41,45 @@ def audit_set(request: AuditRequest, *, progress: ProgressCallback = None) -> Au
     """
     notes: list[str] = []
     splits = request.read(notes.append)
-    checks = _of_copies(splits, progress)
+    checks, leaks = _of_copies(splits, progress)
     for split in splits:
         checks += _inside(split)
     checks += _of_shortcuts(splits, request, progress)
-    return Audit({split.name: len(split.data) for split in splits}, tuple(checks), tuple(notes))
+    return Audit({split.name: len(split.data) for split in splits}, tuple(checks), tuple(notes), tuple(leaks))
 
 
 # --- copies
 
 
-def _of_copies(splits: Sequence[Split], progress: ProgressCallback) -> list[Check]:
+def _of_copies(splits: Sequence[Split], progress: ProgressCallback) -> tuple[list[Check], list[Leak]]:
     pairs = list(combinations(splits, 2))
     if not pairs:
         why = "the set has one split"
-        return [skipped(name, splits[0].name, len(splits[0].data), why) for name in ("exact copies", "near copies")]
+        return [skipped(name, splits[0].name, len(splits[0].data), why) for name in ("exact copies", "near copies")], []
     stage = Stage(progress, "copies", sum(len(other.data) for _, other in pairs))
-    checks = []
+    checks, leaks = [], []
     for first, other in pairs:
         found = copies(first.data.sequences, other.data.sequences, stage)
         where, n = f"{other.name} in {first.name}", len(other.data)
-        kinds = {"exact copies": found.exact, "reverse complements": found.reversed}
-        checks += [_fraction(name, where, int(rows.sum()), n) for name, rows in kinds.items()]
         n_short = int(found.unchecked.sum())
         short = f"; {n_short:,} too short" if n_short else ""
-        kinds = {"shifted or partial copies": found.shifted, "near copies": found.near}
-        checks += [_fraction(name, where, int(rows.sum()), n, short) for name, rows in kinds.items()]
+        kinds = {"exact copies": found.exact, "reverse complements": found.reversed}
+        kinds |= {"shifted or partial copies": found.shifted, "near copies": found.near}
+        for name, rows in kinds.items():
+            is_exact = name in ("exact copies", "reverse complements")
+            checks.append(_fraction(name, where, int(rows.sum()), n, "" if is_exact else short))
+            leaks += [_leak(name, first, other, i, int(found.origin[i])) for i in np.flatnonzero(rows).tolist()]
         if first.data.places and other.data.places:
-            n_over = _n_overlapping(first.data.places, other.data.places)
-            checks.append(_fraction("overlapping regions", where, n_over, n))
-    return checks
+            origin = _overlapping(first.data.places, other.data.places)
+            checks.append(_fraction("overlapping regions", where, int((origin >= 0).sum()), n))
+            over = np.flatnonzero(origin >= 0).tolist()
+            leaks += [_leak("overlapping regions", first, other, i, int(origin[i])) for i in over]
+    return checks, leaks
+
+
+def _leak(check: str, first: Split, other: Split, i: int, origin: int) -> Leak:
+    """Return sequence i of a split as a leak of a sequence of the first one."""
+    return Leak(check, other.name, i + 1, other.data.names[i], first.name, origin + 1, first.data.names[origin])
 
 
 def _fraction(name: str, where: str, found: int, n: int, more: str = "") -> Check:
@@ -78,21 +87,36 @@ def _fraction(name: str, where: str, found: int, n: int, more: str = "") -> Chec
     return Check(name, where, found / n, n, f"{found:,} of {n:,}{share}{more}")
 
 
-def _n_overlapping(first: Sequence[Place], other: Sequence[Place]) -> int:
-    """Return the number of places of `other` that overlap one of `first`."""
-    by_contig: dict[str, list[Place]] = {}
-    for place in first:
-        by_contig.setdefault(place.contig, []).append(place)
-    sorted_ends = {
-        contig: (np.sort([p.start for p in places]), np.sort([p.end for p in places])) for contig, places in by_contig.items()
-    }
-    n = 0
-    for place in other:
-        if place.contig in sorted_ends and place.end > place.start:
-            starts, ends = sorted_ends[place.contig]
-            begun = np.searchsorted(starts, place.end, side="left")  # those that begin before the end
-            n += bool(begun > np.searchsorted(ends, place.start, side="right"))  # without those that ended before the start
-    return n
+def _overlapping(first: Sequence[Place], other: Sequence[Place]) -> Ints:
+    """Return for each place of `other` the number of a place of `first` that it overlaps, or -1."""
+    by_contig: dict[str, list[int]] = {}
+    for i, place in enumerate(first):
+        if place.end > place.start:
+            by_contig.setdefault(place.contig, []).append(i)
+    index = {}
+    for contig, rows in by_contig.items():
+        rows.sort(key=lambda i: first[i].start)
+        ends = np.array([first[i].end for i in rows])
+        latest = np.maximum.accumulate(ends)  # of all that begin no later
+        index[contig] = np.array(rows), np.array([first[i].start for i in rows]), latest, _places_of_maxima(ends)
+    found = np.full(len(other), -1, dtype=np.int64)
+    for i, place in enumerate(other):
+        if place.contig in index and place.end > place.start:
+            numbers, starts, latest, at = index[place.contig]
+            last = int(np.searchsorted(starts, place.end, side="left")) - 1  # the last that begins before the end
+            if last >= 0 and latest[last] > place.start:
+                found[i] = numbers[at[last]]
+    return found
+
+
+def _places_of_maxima(values: Ints) -> Ints:
+    """Return where the largest of the values up to each one is.
+
+    >>> _places_of_maxima(np.array([3, 9, 4, 9, 12])).tolist()
+    [0, 1, 1, 1, 4]
+    """
+    is_new = np.diff(np.maximum.accumulate(values), prepend=values[:1] - 1) > 0
+    return np.maximum.accumulate(np.where(is_new, np.arange(len(values)), 0))
 
 
 def _inside(split: Split) -> list[Check]:

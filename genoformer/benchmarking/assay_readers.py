@@ -105,7 +105,9 @@ def read_crispri(data: Path, genome: Genome | None = None) -> TruthSet:
     that are no valid connections (ValidConnection) are left out. Scores of pairs are tables with chrom, start, end, gene.
     """
     table = read_table(file_in(data, ["*.tsv.gz", "*.tsv"]))
-    valid = table.flags("ValidConnection") if table.has("ValidConnection") else np.ones(len(table), dtype=bool)
+    valid = (
+        table.flags("ValidConnection", may_be_missing=True) if table.has("ValidConnection") else np.ones(len(table), dtype=bool)
+    )
     rows = np.flatnonzero(valid)
     columns = (table.text("chrom"), table.whole("chromStart"), table.whole("chromEnd"), table.text("measuredGeneSymbol"))
     keys = [(canonical_key(c), s, e, g) for c, s, e, g in zip(*columns, strict=True)]
@@ -115,7 +117,7 @@ def read_crispri(data: Path, genome: Genome | None = None) -> TruthSet:
     return TruthSet(
         tuple(keys[i] for i in once),
         tuple(keys[i][0] for i in once),
-        label=table.flags("Regulated")[once],
+        label=table.take(once).flags("Regulated"),
         distance=distance[once],
         notes=notes if len(once) < len(table) else (),
     )
@@ -124,12 +126,11 @@ def read_crispri(data: Path, genome: Genome | None = None) -> TruthSet:
 def read_pair_scores(path: Path) -> dict[str, dict[tuple[str, int, int, str], float]]:
     """Read scores of enhancer-gene pairs from a table with chrom, start, end, gene and columns of numbers, by score."""
     table = read_table(path)
-    starts = "start" if table.has("start") else "chromStart"
-    ends = "end" if table.has("end") else "chromEnd"
-    genes = "gene" if table.has("gene") else "measuredGeneSymbol"
-    columns = (table.text("chrom"), table.whole(starts), table.whole(ends), table.text(genes))
+    aliases = (("chrom", "chr"), ("start", "chromStart"), ("end", "chromEnd"), ("gene", "measuredGeneSymbol", "TargetGene"))
+    chroms, starts, ends, genes = (table.find(*of) or of[0] for of in aliases)
+    columns = (table.text(chroms), table.whole(starts), table.whole(ends), table.text(genes))
     keys = [(canonical_key(c), s, e, g) for c, s, e, g in zip(*columns, strict=True)]
-    others = [name for name in table.columns if name not in ("chrom", starts, ends, genes)]
+    others = [name for name in table.columns if name not in (chroms, starts, ends, genes)]
     found = {}
     for name in others:
         try:

@@ -15,12 +15,12 @@ from genoformer.extras import require_parquet
 from genoformer.formats.text import long_fields, numbered_lines
 from genoformer.genome.contigs import join_names
 
-_TRUE, _FALSE = {"true", "t", "yes", "1", "1.0"}, {"false", "f", "no", "0", "0.0", "-1", "-1.0", ""}
+_TRUE, _FALSE = {"true", "t", "yes", "1", "1.0"}, {"false", "f", "no", "0", "0.0", "-1", "-1.0"}
 _MISSING = {"", "na", "nan", "none", "null", "."}
 
 
 class Table(NamedTuple):
-    """Columns of a file, as text; missing values are empty."""
+    """Columns of a file, as text; missing values are empty. A name in other case finds a column, if only one fits."""
 
     path: Path
     columns: dict[str, list[str]]
@@ -28,15 +28,34 @@ class Table(NamedTuple):
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
 
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Table:
+        """Return the table with these rows, in this order."""
+        numbers = [int(row) for row in rows]
+        return Table(self.path, {name: [values[i] for i in numbers] for name, values in self.columns.items()})
+
+    def find(self, *names: str) -> str | None:
+        """Return the first column with one of these names, or None."""
+        for name in names:
+            if name in self.columns:
+                return name
+            found = [column for column in self.columns if column.lower() == name.lower()]
+            if len(found) == 1:
+                return found[0]
+        return None
+
     def has(self, *names: str) -> bool:
         """True if the file has all of these columns."""
-        return all(name in self.columns for name in names)
+        return all(self.find(name) for name in names)
 
     def text(self, name: str) -> list[str]:
         """Return a column; raise FileFormatError if the file lacks it."""
-        if name not in self.columns:
-            raise FileFormatError(f"{self.path} has no column {name}; its columns are {join_names(list(self.columns))}.")
-        return self.columns[name]
+        column = self.find(name)
+        if column is None:
+            raise FileFormatError(
+                f"{self.path} has no column {name}; its columns are {join_names(list(self.columns))}; rename one, or give the "
+                "file that the authors publish."
+            )
+        return self.columns[column]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column as numbers, NaN where missing; raise FileFormatError for other text."""
@@ -54,16 +73,27 @@ class Table(NamedTuple):
             raise FileFormatError(f"{self.path}: {name} has values that are no whole numbers; correct them.")
         return numbers.astype(np.int64).tolist()
 
-    def flags(self, name: str) -> NDArray[np.bool_]:
-        """Return a column of True and False, 1 and 0, or 1 and -1."""
+    def flags(self, name: str, *, may_be_missing: bool = False) -> NDArray[np.bool_]:
+        """Return a column of True and False, 1 and 0, or 1 and -1; with `may_be_missing`, missing values are False."""
         values = [text.strip().lower() for text in self.text(name)]
-        if unknown := set(values) - _TRUE - _FALSE:
-            raise FileFormatError(f"{self.path}: {name} is {min(unknown)[:24]!r}, expected True or False; correct it.")
+        missing = [text in _MISSING for text in values]
+        if any(missing) and not may_be_missing:
+            raise FileFormatError(
+                f"{self.path}: {name} is missing in {sum(missing):,} of {len(values):,} rows, expected True or False; "
+                "remove these rows."
+            )
+        if unknown := set(values) - _TRUE - _FALSE - _MISSING:
+            raise FileFormatError(
+                f"{self.path}: {name} is {min(unknown)[:24]!r}, expected True or False, or 1 or 0; correct it."
+            )
         return np.array([text in _TRUE for text in values], dtype=bool)
 
 
-def read_table(path: Path) -> Table:
-    """Read all columns of a table with a header, whose first line may begin with #; lines before it that do are skipped."""
+def read_table(path: Path, fewest: int = 2) -> Table:
+    """Read all columns of a table with a header, whose first line may begin with #; lines before it that do are skipped.
+
+    fewest: smallest number of columns.
+    """
     if not path.is_file():
         raise MissingFileError(f"There is no file {path}; give the file that the authors of the benchmark publish.")
     if path.suffix == ".parquet":
@@ -77,10 +107,16 @@ def read_table(path: Path) -> Table:
             rows = [row for row in reader if row]
     except csv.Error as error:
         raise FileFormatError(f"{path}: {error}; correct the quotes.") from error
-    if not rows or len(header) < 2:
-        raise FileFormatError(f"{path} has no table with a header and rows; give the file that the authors publish.")
-    if short := next((row for row in rows if len(row) != len(header)), None):
-        raise FileFormatError(f"{path}: a row has {len(short)} fields, but the header has {len(header)}; correct it.")
+    if not rows or len(header) < fewest:
+        kind = "commas" if delimiter == "," else "tabs"
+        raise FileFormatError(
+            f"{path} has no table with a header, rows and {kind} between columns; give the file that the authors publish."
+        )
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise FileFormatError(
+                f"{path}: row {number:,} has {len(row)} fields, but the header has {len(header)}; correct it."
+            )
     return Table(path, {name: [row[i].strip() for row in rows] for i, name in enumerate(header)})
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from genoformer.benchmarking.truth_set import Bools, Floats, TruthSet
 from genoformer.errors import ConfigError, OptionError
 from genoformer.evaluation.weighted import ranks
+from genoformer.progress import ProgressCallback, Stage
 
 MEAN, RANKS, PROBE = "mean", "ranks", "probe"
 NAMES = {MEAN: "mean of scores", RANKS: "mean of ranks", PROBE: "linear probe"}
@@ -48,7 +49,7 @@ def _need_several(scores: Mapping[str, Floats]) -> None:
         raise OptionError("ensemble", f"needs two scores or more, found {len(scores)}; name more models or scores.")
 
 
-def linear_probe(truth: TruthSet, scores: Mapping[str, Floats]) -> Floats:
+def linear_probe(truth: TruthSet, scores: Mapping[str, Floats], progress: ProgressCallback = None) -> Floats:
     """Return the probability of a positive label, [N], from a logistic regression that was fitted on the other chromosomes.
 
     As TraitGym (train_logistic_regression in workflow/rules/common.smk): missing scores are the mean of the training rows, each
@@ -64,10 +65,13 @@ def linear_probe(truth: TruthSet, scores: Mapping[str, Floats]) -> Floats:
         raise ConfigError("the positive variants lie on one chromosome, and a probe holds chromosomes out; give more of them.")
     x = np.stack([np.where(np.isfinite(values), values, np.nan) for values in scores.values()], axis=1)
     found = np.full(len(label), np.nan)
-    for chrom in np.unique(chroms):
+    names = np.unique(chroms)
+    stage = Stage(progress, "probe", len(names))
+    for chrom in names:
         train = chroms != chrom
         if label[train].any() and not label[train].all():
             found[~train] = _fit(x[train], label[train], chroms[train])(x[~train])
+        stage.add(1)
     return found
 
 

@@ -87,10 +87,20 @@ def by_chromosome(truth: TruthSet, values: Floats, sampling: Sampling) -> list[D
 
     Its samples draw chromosomes, as those of the authors (get_metric_by_block_weighted_average in workflow/rules/model.smk). A
     chromosome without a positive or without a negative variant does not count. AUPRC and AUROC of all variants follow, of
-    samples within each class.
+    samples within each class, and the first metric of each consequence with ten positive variants or more.
     """
-    label = _label(truth)
-    chroms = np.array(truth.chrom)
+    label, subsets = _label(truth), np.array(truth.subset)
+    draws = _of_blocks(truth, values, ALL, sampling) + _areas(values, label, ALL, sampling, ("AUPRC", "AUROC"))
+    for subset in dict.fromkeys(truth.subset):
+        rows = subsets == subset
+        if min(label[rows].sum(), (~label[rows]).sum()) >= FEWEST:
+            draws += _of_blocks(truth.take(rows), values[rows], str(subset), sampling)
+    return draws
+
+
+def _of_blocks(truth: TruthSet, values: Floats, subset: str, sampling: Sampling) -> list[Draws]:
+    """Return the average precision of each chromosome, weighted by its number of variants."""
+    label, chroms = _label(truth), np.array(truth.chrom)
     sizes, precisions = [], []
     for chrom in np.unique(chroms):
         rows = chroms == chrom
@@ -98,12 +108,11 @@ def by_chromosome(truth: TruthSet, values: Floats, sampling: Sampling) -> list[D
             unit = np.ones((1, int(rows.sum())))
             precisions.append(float(weighted.ranking(unit, label[rows], values[rows])[1][0]))
             sizes.append(float(rows.sum()))
-    draws = []
-    if sizes:
-        n, x = np.array(sizes), np.array(precisions)
-        weights = np.concatenate(list(_blocks(np.zeros(len(n), dtype=np.int64), sampling)))
-        draws.append(Draws("AUPRC by chromosome", ALL, len(truth), (weights * n * x).sum(1) / (weights * n).sum(1)))
-    return draws + _areas(values, label, ALL, sampling, ("AUPRC", "AUROC"))
+    if not sizes:
+        return []
+    n, x = np.array(sizes), np.array(precisions)
+    weights = np.concatenate(list(_blocks(np.zeros(len(n), dtype=np.int64), sampling)))
+    return [Draws("AUPRC by chromosome", subset, len(truth), (weights * n * x).sum(1) / (weights * n).sum(1))]
 
 
 def areas(truth: TruthSet, values: Floats, sampling: Sampling) -> list[Draws]:

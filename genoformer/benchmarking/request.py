@@ -75,8 +75,11 @@ class BenchmarkRequest:
                 )
         else:
             unused = {"tasks": self.tasks, "baselines": self.baselines}
-            if kind == "pairs":
-                unused["models"] = self.models
+            if kind == "pairs" and self.models:
+                raise OptionError(
+                    "models",
+                    "is for variants and sequences, expected score files with chrom, start, end and gene; name those.",
+                )
         if wrong := next((name for name, value in unused.items() if value), None):
             raise OptionError(wrong, f"is not for {self.name}, a benchmark of {kind}; leave it out.")
         has_probe = self.name in EFFECTS and "probe" in self.ensemble

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE, RECORD = "results.tsv", "results.json"
-_MOST_LINES = 60  # of the table in a terminal; the files have all rows
+_MOST_LINES = 200  # all tasks of GUE with a model and the published ones; of the table in a terminal; the files have all rows
 
 
 class Row(NamedTuple):
@@ -93,9 +93,15 @@ class BenchmarkResult:
         write_text(folder / TABLE, "\n".join(lines) + "\n")
 
     def lines(self) -> list[str]:
-        """Return the table for a terminal: the main metric of every subset, and every metric of the first subset."""
+        """Return the table for a terminal.
+
+        It has the main metric of every subset, every metric of the first subset, and metrics with published figures.
+        """
         first = self.rows[0].subset if self.rows else ""
-        shown = [row for row in self.rows if row.metric == self.metric or row.subset == first]
+        compared = {(row.subset, row.metric) for row in self.rows if row.source}
+        shown = [
+            row for row in self.rows if row.metric == self.metric or row.subset == first or (row.subset, row.metric) in compared
+        ]
         cells = [("subset", "metric", "model", "n", "value", "95 % interval")]
         for row in shown[:_MOST_LINES]:
             low, high = row.estimate.low, row.estimate.high
@@ -124,6 +130,7 @@ class BenchmarkResult:
             other = one.second
             if one.second == best.model:
                 (value, low, high), other = (-value, -high, -low), one.first
+            value, low, high = (round(x, 3) + 0.0 for x in (value, low, high))  # no -0.000
             lines.append(f"{best.model} minus {other}: {value:+.3f} ({low:+.3f} to {high:+.3f}), {one.metric}")
         return lines
 

@@ -17,16 +17,19 @@ from genoformer.benchmarking.measures import Draws, Sampling
 from genoformer.benchmarking.registry import Benchmark
 from genoformer.benchmarking.request import BenchmarkRequest
 from genoformer.benchmarking.result import BenchmarkResult, Difference, Row, check_folder
-from genoformer.benchmarking.sequence_run import draws_of_tasks
-from genoformer.benchmarking.truth_set import Floats, TruthSet, oriented
+from genoformer.benchmarking.sequence_run import MEAN_OF_TASKS, draws_of_tasks
+from genoformer.benchmarking.texts import Published
+from genoformer.benchmarking.truth_set import Bools, Floats, TruthSet, oriented
 from genoformer.benchmarking.variant_scores import Column, columns_of, ordering
 from genoformer.errors import ConfigError, OptionError
 from genoformer.evaluation.intervals import Estimate, estimate
 from genoformer.files import make_folder
 from genoformer.genome.reference import Genome
 from genoformer.progress import ProgressCallback
+from genoformer.scoring.scores import SCORES
 
 ByModel = dict[str, list[Draws]]
+MOST_ROWS = 50  # scores in a table; each pair of them is compared
 
 
 def run_benchmark(
@@ -98,23 +101,53 @@ def _of_truth(
     for text in truth.notes:
         note(text)
     columns = columns_of(request, truth, genome, folder, progress, note)
+    has_rows = _have_rows(len(columns) - 1, request, truth, note)
     whole = np.asarray(np.isfinite([column.values for column in columns]).all(0))
     if not whole.any():
         raise ConfigError(f"no item of {request.name} has all of {', '.join(c.name for c in columns)}; name fewer scores.")
     if n_lost := int((~whole).sum()):
-        note(f"{n_lost:,} of {len(truth):,} items lack a score and are left out of all rows.")
+        note(f"{n_lost:,} of {len(truth):,} items lack a score and are left out of all rows.{_broken_groups(truth, whole)}")
     truth = truth.take(whole)
     columns = [Column(c.name, c.score, c.values[whole]) for c in columns]
     sampling = Sampling(request.resamplings, request.seed)
-    values = {c.name: ordering(c.values, c.score, benchmark.reading, request.sign) for c in columns}
-    values |= _ensembles(request, truth, columns[:-1], values)
+    ordered = {c.name: ordering(c.values, c.score, benchmark.reading, request.sign) for c in columns}
+    values = {c.name: ordered[c.name] for c in (columns if has_rows else columns[-1:])}
+    values |= _ensembles(request, truth, columns[:-1], ordered, progress)
     if ensembles.PROBE in request.ensemble and truth.label is None:
         values |= _probes_of_effects(request, truth, columns[:-1], genome, progress, note)
     return {name: benchmark.measure(truth, of_items, sampling) for name, of_items in values.items()}
 
 
+def _have_rows(n_scores: int, request: BenchmarkRequest, truth: TruthSet, note: Callable[[str], None]) -> bool:
+    """False if the scores are features of a linear probe only, such as the thousands of tracks in TraitGym's Borzoi_L2.
+
+    Raises OptionError for too many scores without a probe.
+    """
+    if n_scores <= MOST_ROWS:
+        return True
+    if ensembles.PROBE not in request.ensemble or truth.label is None:
+        raise OptionError(
+            "scores",
+            f"stands for {n_scores:,} columns, expected {MOST_ROWS} or fewer; name some, or add the ensemble probe, which "
+            "reads all, for labelled variants.",
+        )
+    note(f"{n_scores:,} scores are features of the linear probe and have no rows of their own.")
+    return False
+
+
+def _broken_groups(truth: TruthSet, whole: Bools) -> str:
+    """Return a sentence on matched groups of which some items only are left."""
+    kept, lost = ({truth.group[i] for i in np.flatnonzero(rows)} if truth.group else set() for rows in (whole, ~whole))
+    n_broken = len(kept & lost)
+    return f" {n_broken:,} of {len(kept | lost):,} matched groups are incomplete without them." if n_broken else ""
+
+
 def _ensembles(
-    request: BenchmarkRequest, truth: TruthSet, columns: Sequence[Column], ordered: dict[str, Floats]
+    request: BenchmarkRequest,
+    truth: TruthSet,
+    columns: Sequence[Column],
+    ordered: dict[str, Floats],
+    progress: ProgressCallback,
 ) -> dict[str, Floats]:
     """Return the requested ensembles of the scores, without the baseline."""
     found = {}
@@ -129,8 +162,21 @@ def _ensembles(
     if ensembles.RANKS in request.ensemble:
         found[ensembles.NAMES[ensembles.RANKS]] = ensembles.mean_of_ranks(own)
     if ensembles.PROBE in request.ensemble and truth.label is not None:
-        found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, own)
+        found[ensembles.NAMES[ensembles.PROBE]] = ensembles.linear_probe(truth, _features(columns), progress)
     return found
+
+
+def _features(columns: Sequence[Column]) -> dict[str, Floats]:
+    """Return the features of a linear probe: each score, and the size of one of genoformer's with negative values.
+
+    TraitGym's sets of features have both, such as GPN-MSA_LLR and GPN-MSA_absLLR (config/config.yaml).
+    """
+    features = {}
+    for column in columns:
+        features[column.name] = column.values
+        if column.score.upper() in SCORES and (column.values < 0).any():
+            features[f"|{column.name}|"] = np.abs(column.values)
+    return features
 
 
 def _probes_of_effects(
@@ -158,19 +204,35 @@ def _probes_of_effects(
 def _rows(by_model: ByModel, benchmark: Benchmark) -> tuple[Row, ...]:
     """Return the rows by subset and metric, each followed by the published figures."""
     order = dict.fromkeys((one.subset, one.metric) for draws in by_model.values() for one in draws)
+    missing = float("nan")
     rows = []
     for subset, metric in order:
         for model, draws in by_model.items():
             for one in draws:
                 if (one.subset, one.metric) == (subset, metric):
-                    se = float("nan") if one.se is None else one.se
+                    se = missing if one.se is None else one.se
                     rows.append(Row(subset, metric, model, one.interval, one.n, se))
-        for published in benchmark.published:
-            if (published.subset, published.metric) == (subset, metric):
-                for model, value in published.values.items():
-                    missing = float("nan")
-                    rows.append(Row(subset, metric, model, Estimate(value, missing, missing), source=published.source))
+        published = [of for of in benchmark.published if (of.subset, of.metric) == (subset, metric)]
+        if subset == MEAN_OF_TASKS:
+            published = _published_mean(list(order), benchmark)
+        for of in published:
+            for model, value in of.values.items():
+                rows.append(Row(subset, metric, model, Estimate(value, missing, missing), source=of.source))
     return tuple(rows)
+
+
+def _published_mean(order: Sequence[tuple[str, str]], benchmark: Benchmark) -> list[Published]:
+    """Return the mean of the main metric over the tasks of models with a published figure of each."""
+    first = dict(reversed([(subset, metric) for subset, metric in order if subset != MEAN_OF_TASKS]))  # the main one of a task
+    tasks = {subset for subset, metric in first.items() if metric == benchmark.metric}
+    of_tasks = [of for of in benchmark.published if of.subset in tasks and of.metric == benchmark.metric]
+    values: dict[str, list[float]] = {}
+    for of in of_tasks:
+        for model, value in of.values.items():
+            values.setdefault(model, []).append(value)
+    means = {model: float(np.mean(of)) for model, of in values.items() if len(of) == len(tasks)}
+    sources = "; ".join(dict.fromkeys(of.source for of in of_tasks))
+    return [Published(MEAN_OF_TASKS, benchmark.metric, sources, means)] if means else []
 
 
 def _differences(by_model: ByModel) -> tuple[Difference, ...]:

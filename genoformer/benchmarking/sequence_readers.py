@@ -157,5 +157,10 @@ def _intervals(path: Path, genome: Genome | None) -> Iterator[tuple[str, str]]:
         contig = contigs.get(region)
         if contig is None:
             raise ConfigError(f"{path}: {genome.name} has no contig {region}; give the FASTA that metadata.yaml names.")
+        if not 0 <= start < end <= genome.contigs[contig]:
+            raise ConfigError(
+                f"{path}: {region}:{start}-{end} is not within {contig} of {genome.name}, which has {genome.contigs[contig]:,} "
+                "bases; give the FASTA that metadata.yaml names."
+            )
         codes = genome.window(contig, start, end - start)
         yield name, decode(reverse_complement(codes) if strand == "-" else codes)

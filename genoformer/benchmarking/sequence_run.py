@@ -26,7 +26,7 @@ from genoformer.progress import ProgressCallback, Stage
 from genoformer.tasks import Task
 
 _OF_TASK = "{task}"
-_MEAN = "mean of tasks"
+MEAN_OF_TASKS = "mean of tasks"
 _ENSEMBLE = "mean of probabilities"
 
 
@@ -126,4 +126,4 @@ def _mean(draws: Sequence[Draws], main: dict[str, str], metric: str) -> list[Dra
     kept = [one for one in draws if one.metric == metric and main[one.subset] == metric]
     if len(kept) < 2:
         return []
-    return [Draws(metric, _MEAN, sum(one.n for one in kept), np.mean([one.values for one in kept], axis=0))]
+    return [Draws(metric, MEAN_OF_TASKS, sum(one.n for one in kept), np.mean([one.values for one in kept], axis=0))]

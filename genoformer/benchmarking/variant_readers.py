@@ -94,17 +94,23 @@ def read_qtl(data: Path, genome: Genome | None = None) -> TruthSet:
             "yoruban.dsqtls.benchmarking.tsv or ChromBPNet's standardized files; give one of these."
         )
     chrom, pos, first, second, label, used, effect, peaks = columns
-    kept = table.flags(used) & (table.flags(peaks) if peaks else True)
+    kept = table.flags(used, may_be_missing=True)
+    notes = []
+    if peaks:
+        kept &= table.flags(peaks, may_be_missing=True)
+        notes.append("DART-Eval uses variants in peaks; the published figures are of ChromBPNet's file, which has others too.")
     rows = np.flatnonzero(kept)
+    if len(rows) < len(table):
+        notes.append(f"{len(table) - len(rows):,} of {len(table):,} rows are not used by the authors.")
+    table = table.take(rows)
     alleles = _alleles(table, chrom, pos, first, second)
-    notes = (f"{len(table) - len(rows):,} of {len(table):,} rows are not used by the authors.",)
     return variant_set(
-        [alleles[i] for i in rows],
-        label=table.flags(label)[rows],
-        effect=table.numbers(effect)[rows],
+        alleles,
+        label=table.flags(label),
+        effect=table.numbers(effect),
         row=rows,
         oriented=False,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from genoformer.errors import OptionError
 from genoformer.genome.reference import Genome
-from genoformer.models.base import Classifies, Model, PredictsTracks, ReadsTokens, has
-from genoformer.scoring.options import NEEDS, NamedModels, ScorerOptions
-from genoformer.scoring.scores import RECOMMENDED
+from genoformer.models.base import SCORES_VARIANTS, Classifies, Model, PredictsTracks, ReadsTokens, has
+from genoformer.scoring.options import NEEDS, ModelName, NamedModels, ScorerOptions, load_models
+from genoformer.scoring.scores import RECOMMENDED, SCORES
 from genoformer.scoring.scoring_choices import chosen_scores, read_scoring
 from genoformer.scoring.settings import NamedScoring, Scoring
 from genoformer.scoring.support import lacking
@@ -40,6 +40,20 @@ def read_scoring_of_each(genome: Genome, models: NamedModels, options: ScorerOpt
         raise OptionError("scores", f"has {lost[0]}, which none of the models supports; leave it out, or name a model for it.")
     scores = tuple(score for _, one in parts for score in one.scores)
     return Scoring(models.models, scores, options.context, options.strand == "both", of_models=tuple(parts))
+
+
+def choices_of_model(
+    model: ModelName, scores: Sequence[str], options: Mapping[str, Any]
+) -> tuple[list[str] | None, dict[str, Any]]:
+    """Return those of the scores, and of the options of `ScoringJob`, that a model has; None for its default scores.
+
+    Names that are no scores of genoformer are left out, as those of files of another program.
+    """
+    loaded = load_models(model, SCORES_VARIANTS).models[0]
+    known = [name for name in scores if name.upper().removeprefix("GF_") in SCORES or name.lower() == RECOMMENDED]
+    fitting = _fitting(known, loaded) or []
+    kept = {name: value for name, value in options.items() if name not in NEEDS or has(loaded, NEEDS[name])}
+    return (fitting if scores else None), kept
 
 
 def _names(scores: str | Sequence[str] | None) -> list[str]:

@@ -99,6 +99,15 @@ def naive(first: list[Codes], sequence: Codes) -> str:
     return found
 
 
+def test_each_copy_names_the_sequence_that_it_is_a_copy_of() -> None:
+    first, other = sequences(20, 100, 0), sequences(6, 100, 1)
+    first.append(first[3])  # the first of two equal ones is named
+    other[0], other[1] = first[3], reverse_complement(first[7])
+    other[2] = np.concatenate([first[11][30:], other[2][:30]])
+    other[3], other[4] = with_errors(first[15], 0.08, 0), reverse_complement(with_errors(first[19], 0.08, 1))
+    assert copies(first, other).origin.tolist() == [3, 7, 11, 15, 19, -1]
+
+
 @examples(20)
 @given(st.integers(0, 10**6))
 def test_kinds_are_those_of_a_naive_comparison(seed: int) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from genoformer.audit import Audit, AuditRequest, audit_set
+from genoformer.audit.run import _overlapping
+from genoformer.datasets.sequence_rows import Place
 from genoformer.errors import GenoformerError
 from genoformer.progress import Progress
 
@@ -43,6 +45,41 @@ def make(folder: Path, change=lambda train, test: None) -> Audit:
 
 def failed(audit: Audit) -> set[str]:
     return {check.name for check in audit.checks if check.verdict in ("WARN", "FAIL")}
+
+
+def test_leaks_are_listed_with_the_sequence_of_the_earlier_split(tmp_path: Path) -> None:
+    def change(train: Rows, test: Rows) -> None:
+        test.sequences[4], test.sequences[9] = train.sequences[7], train.sequences[2][30:] + "ACGTTGCAAC" * 3
+        test.contigs[11], test.starts[11] = "chr1", train.starts[5] + 119
+
+    audit = make(tmp_path, change)
+    assert [(leak.check, leak.split, leak.sequence, leak.of_split, leak.of_sequence) for leak in audit.leaks] == [
+        ("exact copies", "test", 5, "train", 8),
+        ("shifted or partial copies", "test", 10, "train", 3),
+        ("overlapping regions", "test", 12, "train", 6),
+    ]
+    audit.write_leaks(tmp_path / "leaks.tsv")
+    lines = (tmp_path / "leaks.tsv").read_text().splitlines()
+    assert lines[:2] == [
+        "check\tsplit\tsequence\tname\tof_split\tof_sequence\tof_name",
+        "exact copies\ttest\t5\t5\ttrain\t8\t8",
+    ]
+    assert audit.leak_frame().shape == (3, 7)
+
+
+def test_overlaps_are_those_of_a_comparison_of_all_pairs() -> None:
+    random = np.random.default_rng(0)
+
+    def places(n: int) -> list[Place]:
+        starts, lengths = random.integers(0, 3000, n), random.integers(0, 120, n)
+        return [Place(f"chr{i % 2}", int(at), int(at + k)) for i, (at, k) in enumerate(zip(starts, lengths, strict=True))]
+
+    first, other = places(60), places(200)
+    for place, origin in zip(other, _overlapping(first, other).tolist(), strict=True):
+        meet = {
+            i for i, of in enumerate(first) if of.contig == place.contig and max(of.start, place.start) < min(of.end, place.end)
+        }
+        assert origin in meet if meet else origin == -1
 
 
 def test_a_clean_set_passes_every_check(tmp_path: Path) -> None:

@@ -57,13 +57,31 @@ def test_wrong_values_are_refused_with_the_column(tmp_path: Path, text: str, cal
         call(read_table(path))
 
 
+def test_a_name_in_other_case_finds_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "cadd.tsv"
+    path.write_text("## CADD\n#Chrom\tPos\tRef\tref\n1\t5\tA\tC\n")
+    table = read_table(path)
+    assert (table.find("CHROM"), table.find("chr", "pos"), table.find("x")) == ("Chrom", "Pos", None)
+    assert (table.text("ref"), table.text("Ref")) == (["C"], ["A"])
+    assert not table.has("REF")  # two columns fit
+    assert table.take([0]).columns == table.columns
+
+
+def test_a_missing_flag_is_no_negative_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("a\tlabel\nx\t1\nx\t\nx\tNA\n")
+    with pytest.raises(FileFormatError, match="label is missing in 2 of 3 rows, expected True or False"):
+        read_table(path).flags("label")
+    assert read_table(path).flags("label", may_be_missing=True).tolist() == [True, False, False]
+
+
 def test_a_short_row_no_rows_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("a\tb\n1\n")
-    with pytest.raises(FileFormatError, match="a row has 1 fields, but the header has 2"):
+    with pytest.raises(FileFormatError, match="row 1 has 1 fields, but the header has 2"):
         read_table(path)
     path.write_text("a\tb\n")
-    with pytest.raises(FileFormatError, match="no table with a header and rows"):
+    with pytest.raises(FileFormatError, match="no table with a header, rows and tabs between columns"):
         read_table(path)
     with pytest.raises(MissingFileError, match=r"has no test\.parquet"):
         file_in(tmp_path, ["test.parquet"])

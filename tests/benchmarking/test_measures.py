@@ -54,6 +54,16 @@ def test_a_chromosome_without_a_positive_variant_does_not_count() -> None:
     assert measures.by_chromosome(changed, values, FEW)[0].values[0] == pytest.approx(expected)
 
 
+def test_auprc_by_chromosome_of_each_consequence() -> None:
+    truth, values = labelled()
+    subset = tuple("intron" if i % 2 else "5_prime_UTR" if i % 40 else "rare" for i in range(len(truth)))
+    draws = found(measures.by_chromosome(variant_set(truth.alleles, label=truth.label, subset=subset), values, FEW))
+    rows = np.array(subset) == "intron"
+    alone = found(measures.by_chromosome(truth.take(rows), values[rows], FEW))["AUPRC by chromosome", "all"]
+    assert draws["AUPRC by chromosome", "intron"].values == pytest.approx(alone.values)
+    assert {name for metric, name in draws if metric == "AUPRC by chromosome"} == {"all", "intron", "5_prime_UTR"}
+
+
 def test_samples_of_chromosomes_weight_their_precision() -> None:
     """Each sample is a weighted mean of the chromosomes' precisions, so that it lies between them."""
     truth, values = labelled()

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 
+from genoformer.benchmarking import run as run_module
+from genoformer.benchmarking import variant_scores
+from genoformer.benchmarking.ensembles import linear_probe
 from genoformer.benchmarking.registry import BENCHMARKS
 from genoformer.benchmarking.request import BenchmarkRequest
+from genoformer.benchmarking.result import BenchmarkResult, Row
 from genoformer.benchmarking.run import run_benchmark
 from genoformer.benchmarking.texts import list_benchmarks
+from genoformer.benchmarking.truth_set import Allele, variant_set
+from genoformer.benchmarking.variant_scores import Column
 from genoformer.errors import ConfigError, GenoformerError, MissingFileError, OptionError
+from genoformer.evaluation.intervals import Estimate
 from genoformer.progress import Progress
 
 pa = pytest.importorskip("pyarrow", reason="Parquet is an extra: pip install genoformer[parquet]")
@@ -111,6 +119,33 @@ def test_ensembles_and_the_probe_are_rows(folder: Path) -> None:
     assert mean["mean of scores"] == pytest.approx(mean["a SAD"])
 
 
+def test_the_probe_reads_a_signed_score_and_its_size(folder: Path) -> None:
+    """TraitGym's features of a language model are LLR and absLLR; a score of another program is read as it is."""
+    ones, llr = np.ones(2), np.array([-2.0, 1.0])
+    columns = [Column("m LLR", "LLR", llr), Column("m L2", "L2", ones), Column("CADD RawScore", "RawScore", llr)]
+    features = run_module._features(columns)
+    assert {name: values.tolist() for name, values in features.items()} == {
+        "m LLR": [-2.0, 1.0],
+        "|m LLR|": [2.0, 1.0],
+        "m L2": [1.0, 1.0],
+        "CADD RawScore": [-2.0, 1.0],
+    }
+    result = values_of(run_benchmark(request(folder, ensemble="probe")), "AUPRC by chromosome")
+    truth = variant_set([Allele(c, p, "A", "G") for c, p in zip(CHROMS, POS, strict=True)], label=LABEL)
+    probed = linear_probe(truth, {"a": LLR, "b": abs(LLR), "c": SAD, "d": abs(SAD)})
+    assert result["linear probe"] == pytest.approx(weighted(probed))
+
+
+def test_many_scores_are_features_of_the_probe_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "MOST_ROWS", 1)
+    with pytest.raises(OptionError, match="option scores stands for 2 columns, expected 1 or fewer; name some"):
+        run_benchmark(request(folder))
+    notes: list[str] = []
+    result = run_benchmark(request(folder, ensemble=["probe", "mean"]), on_note=notes.append)
+    assert set(values_of(result, "AUPRC")) == {"linear probe", "mean of scores", "transversion (baseline)"}
+    assert notes == ["2 scores are features of the linear probe and have no rows of their own."]
+
+
 def test_features_in_the_order_of_the_rows_are_read_as_published(folder: Path) -> None:
     result = run_benchmark(request(folder, score_files={"CADD": folder / "features.parquet"}, sign="minus"))
     assert values_of(result, "AUPRC by chromosome")["CADD RawScore"] == pytest.approx(weighted(-LLR))
@@ -120,12 +155,41 @@ def test_features_in_the_order_of_the_rows_are_read_as_published(folder: Path) -
         run_benchmark(request(folder, score_files={"CADD": short}))
 
 
+def test_a_score_of_another_program_counts_as_it_is_also_for_complex_traits(folder: Path) -> None:
+    """TraitGym has CADD.plus.RawScore; CADD writes #Chrom, Pos, Ref and Alt below a comment."""
+    path = folder / "cadd.tsv"
+    rows = [f"{c}\t{p}\tA\tG\t{v}\tx" for c, p, v in zip(CHROMS, POS, LLR, strict=True)]
+    path.write_text("\n".join(["## CADD GRCh38-v1.7", "#Chrom\tPos\tRef\tAlt\tRawScore\tName", *rows, ""]))
+    result = run_benchmark(request(folder, "traitgym-complex", score_files={"CADD": path, "t": folder / "tracks.tsv"}))
+    own = values_of(result, "AUPRC by chromosome")
+    assert own["CADD RawScore"] == pytest.approx(weighted(LLR))
+    assert own["t SAD"] == pytest.approx(weighted(abs(SAD)))
+
+
+def test_one_column_in_the_order_of_the_rows_is_enough(folder: Path) -> None:
+    path = folder / "column.tsv"
+    path.write_text("\n".join(["score", *map(str, LLR), ""]))
+    result = run_benchmark(request(folder, score_files={"a": path}))
+    assert values_of(result, "AUPRC by chromosome")["a score"] == pytest.approx(weighted(LLR))
+
+
+def test_files_of_scores_that_cannot_be_read_are_refused(folder: Path) -> None:
+    words = folder / "words.tsv"
+    words.write_text("name\n" + "x\n" * N)
+    for path, message in ((folder, "is a folder"), (folder / "no.tsv", "does not exist"), (words, "no column of numbers")):
+        with pytest.raises(GenoformerError, match=message):
+            run_benchmark(request(folder, score_files={"a": path}))
+
+
 def test_items_without_a_score_are_left_out_of_all_rows(folder: Path) -> None:
     part = folder / "part.tsv"
     part.write_text("\n".join((folder / "lm.tsv").read_text().splitlines()[:301]) + "\n")
     notes: list[str] = []
     result = run_benchmark(request(folder, score_files={"p": part, "t": folder / "tracks.tsv"}), on_note=notes.append)
     assert "100 of 400 items lack a score and are left out of all rows." in notes
+    part.write_text("\n".join((folder / "lm.tsv").read_text().splitlines()[:306]) + "\n")
+    run_benchmark(request(folder, score_files={"p": part}), on_note=notes.append)
+    assert notes[-1].endswith("left out of all rows. 1 of 40 matched groups are incomplete without them.")
     assert {row.n for row in result.rows if row.metric == "AUPRC"} == {300}
 
 
@@ -165,6 +229,49 @@ def test_models_score_the_substitutions_of_an_element(tmp_path: Path) -> None:
     known = [float(row.split("\t")[4]) for row in rows]
     assert values_of(result, "Spearman", "E")["demo LLR"] == pytest.approx(spearmanr(table["LLR"], known).statistic)
     assert (out / "scores_demo.tsv").is_file()
+
+
+def test_each_of_several_models_and_files_gives_the_scores_and_options_that_it_has(tmp_path: Path) -> None:
+    """A language model has LLR and no tracks, the track model SAD, and the file FOREIGN."""
+    pytest.importorskip("torch", reason="models need torch")
+    dna = "".join(random.choice(list("ACGT"), 300))
+    (tmp_path / "e.fa").write_text(f">chrS1\n{dna}\n")
+    rows = [f"chrS1\t{at}\t{dna[at - 1]}\t{'C' if dna[at - 1] != 'C' else 'G'}\t{at % 7}" for at in range(100, 112)]
+    (tmp_path / "m.tsv").write_text(
+        "\n".join(["Chrom\tPos\tRef\tAlt\tCoefficient\tElement", *(f"{row}\tE" for row in rows), ""])
+    )
+    (tmp_path / "f.tsv").write_text("\n".join(["#CHROM\tPOS\tREF\tALT\tFOREIGN", *rows, ""]))
+
+    def models_of(models: list[str], scores: str, **options) -> set[str]:
+        wanted = BenchmarkRequest(
+            "mpra",
+            tmp_path / "m.tsv",
+            models,
+            tmp_path / "e.fa",
+            scores,
+            {"f": tmp_path / "f.tsv"},
+            resamplings=10,
+            device="cpu",
+            options=options,
+        )
+        return set(values_of(run_benchmark(wanted), "Spearman", "E"))
+
+    base = "transversion (baseline)"
+    assert models_of(["demo", "mini-tracks"], "LLR,SAD,FOREIGN", tracks="CAGE") == {
+        *("demo LLR", "mini-tracks SAD", "f FOREIGN", base)
+    }
+    assert models_of(["demo"], "FOREIGN") == {"f FOREIGN", base}
+    with pytest.raises(ConfigError, match="no model and no file has the score RAW"):
+        models_of(["demo"], "LLR,RAW")
+    with pytest.raises(OptionError, match="option tracks is for none of these models"):
+        models_of(["demo"], "LLR", tracks="CAGE")
+
+
+def test_two_scores_of_one_name_are_refused(folder: Path) -> None:
+    """The name of a file is that of a model, and both have LLR."""
+    columns = [Column("a LLR", "LLR", LLR), Column("a LLR", "LLR", LLR)]
+    with pytest.raises(ConfigError, match="a LLR is the name of two scores"):
+        variant_scores.check_names(columns)
 
 
 def test_an_interrupted_run_resumes_from_the_parts_of_a_model(tmp_path: Path) -> None:
@@ -214,8 +321,17 @@ def test_baselines_of_sequences_have_the_metric_of_each_task_and_their_mean(gue:
     assert own["kmer_regression"] == pytest.approx(np.mean(each))
     assert result.rows[0].subset == "mean of tasks"
     assert values_of(result, "mcc", "tf/0")["DNABERT-2"] == 0.72
+    assert own["DNABERT-2"] == pytest.approx((0.720 + 0.761) / 2)
     one = run_benchmark(BenchmarkRequest("gue", gue, tasks="tf_1", baselines="kmer_regression", resamplings=20))
     assert {row.subset for row in one.rows} == {"tf/1"}
+
+
+def test_the_table_shows_the_metric_that_a_task_publishes() -> None:
+    rows = [("tf/0", "mcc"), ("tf/0", "f1"), ("virus/covid", "f1"), ("virus/covid", "mcc"), ("virus/covid", "auc")]
+    own = [Row(subset, metric, "m", Estimate(0.5, 0.4, 0.6), 9) for subset, metric in rows]
+    published = Row("virus/covid", "f1", "DNABERT-2", Estimate(0.71, math.nan, math.nan), source="table 4")
+    lines = BenchmarkResult("gue", "GUE", "mcc", (*own, published)).lines()
+    assert [line.split()[:3] for line in lines[1:6]] == [[*row, "m"] for row in rows[:4]] + [["virus/covid", "f1", "DNABERT-2"]]
 
 
 def test_the_mcc_of_a_baseline_is_scikit_learns(gue: Path) -> None:
@@ -259,6 +375,7 @@ def test_fine_tuned_models_are_named_by_task(gue: Path, tmp_path: Path) -> None:
         ({"name": "nothing"}, "option name is 'nothing', expected"),
         ({"name": "mpra"}, "expected models, a score file or a baseline"),
         ({"name": "crispri"}, "expected a score file"),
+        ({"name": "crispri", "models": ["demo"]}, "expected score files with chrom, start, end and gene"),
         ({"name": "mpra", "models": ["demo"]}, "option fasta is missing, expected the genome"),
         ({"name": "mpra", "baselines": "cnn"}, "is not for mpra, a benchmark of variants"),
         ({"name": "gue", "score_files": {"a": "b"}}, "option score_files is not for gue"),

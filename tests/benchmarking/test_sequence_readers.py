@@ -85,6 +85,12 @@ def test_genomic_benchmarks_reads_intervals_of_a_genome(tmp_path: Path) -> None:
         data = task.read("test")
     assert [decode(sequence) for sequence in data.sequences] == ["GGTT", "CCGG"]
     assert data.labels == (("negative",), ("positive",))
+    write(tmp_path / "gb" / "s" / "test" / "negative.csv.gz", header + "8,1,6,16,-\n")
+    with (
+        Genome(tmp_path / "g.fa") as genome,
+        pytest.raises(ConfigError, match=r"1:6-16 is not within chr1 of g\.fa, which has 10"),
+    ):
+        read_genomic_benchmarks(tmp_path / "gb", genome)[0].read("test")
     (without,) = read_genomic_benchmarks(tmp_path / "gb")
     with pytest.raises(ConfigError, match="intervals without sequences"):
         without.read("test")

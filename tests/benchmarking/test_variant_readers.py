@@ -79,7 +79,7 @@ def test_qtls_of_three_layouts_keep_used_rows_and_effects(tmp_path: Path, form, 
     path.write_text("\n".join([header, *rows, ""]))
     found = read_qtl(path)
     assert (found.label.tolist(), found.effect.tolist(), found.oriented) == ([True, False], [0.7, 0.1], False)
-    assert found.notes == ("1 of 3 rows are not used by the authors.",)
+    assert found.notes[-1] == "1 of 3 rows are not used by the authors."
 
 
 def test_a_swapped_allele_changes_the_sign_of_the_effect_or_of_the_score(tmp_path: Path, genome: Genome) -> None:
@@ -105,6 +105,33 @@ def test_variants_of_another_assembly_are_refused(genome: Genome) -> None:
     wrong = variant_set([Allele("chr1", i, "T" if GENOME[i - 1] != "T" else "G", "N") for i in range(1, 10)])
     with pytest.raises(ConfigError, match=r"REF of 0 of 9 variants is in g.fa; is it the assembly"):
         oriented(wrong, genome)
+
+
+@pytest.mark.parametrize(
+    ("chrom", "shift", "message"),
+    [
+        ("9", 0, "g.fa has the contigs chr1, chr2, expected those of the benchmark, 9; give"),
+        ("1", 500, "g.fa has no bases at any of the 9 variants"),
+        ("1", -1, "REF of 9 of 9 variants is in g.fa one base after its position, so that positions count from 0"),
+    ],
+)
+def test_a_genome_that_does_not_fit_is_refused_with_the_cause(genome: Genome, chrom: str, shift: int, message: str) -> None:
+    wrong = variant_set([Allele(chrom, i + shift, GENOME[i - 1], "N") for i in range(2, 11)])
+    with pytest.raises(ConfigError, match=message):
+        oriented(wrong, genome)
+
+
+def test_scores_of_turned_alleles_change_their_sign_in_tables_of_every_kind(tmp_path: Path, genome: Genome) -> None:
+    """Position 6 is C, and the file has T first; its scores are of C, its second allele."""
+    header, row = CHROMBPNET
+    rows = [row.format(5, "A", "C", "True", "True", 0.7), row.format(6, "T", "C", "True", "True", 0.4)]
+    path = tmp_path / "q.tsv"
+    path.write_text("\n".join([header, *rows, ""]))
+    found = oriented(read_qtl(path), genome)
+    assert (found.effect.tolist(), found.turned.tolist()) == ([0.7, -0.4], [False, True])
+    assert found.in_order(np.array([2.0, 3.0])).tolist() == [2.0, -3.0]
+    assert found.values_of({("1", 5, "A", "C"): 2.0, ("1", 6, "T", "C"): 3.0}).tolist() == [2.0, -3.0]
+    assert np.isnan(found.values_of({("1", 5, "C", "A"): 2.0})).all()  # this allele was not turned
 
 
 def test_a_variant_that_is_listed_twice_counts_once() -> None:

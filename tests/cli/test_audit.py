@@ -26,6 +26,12 @@ def test_the_exit_status_is_one_for_a_failure_and_the_table_says_why(tmp_path: P
     assert lines[0] == "2 train, 1 dev"
     assert any(line.startswith("FAIL  exact copies") and "1 of 1 (100 %)" in line for line in lines)
     assert any(line.startswith("FAIL exact copies: ") for line in lines)
+    leaks = tmp_path / "leaks.tsv"
+    assert run("data", "audit", tmp_path, "-o", leaks).exit_code == 1
+    assert leaks.read_text().splitlines()[1] == "exact copies\tdev\t1\t1\ttrain\t1\t1"
+    assert_refused(
+        run("data", "audit", train, tmp_path / "dev.csv", "-o", train), "is the input, which the output would replace"
+    )
     write(tmp_path / "dev.csv", [("TTTTTACGGACCCATTAGGACCAGTTTTGACCAAACCCAA", "1")])
     clean = run("data", "audit", train, tmp_path / "dev.csv", "--json")
     assert clean.exit_code == 0

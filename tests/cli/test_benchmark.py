@@ -52,5 +52,9 @@ def test_wrong_words_are_refused(tmp_path: Path) -> None:
     data, scores = pairs(tmp_path)
     assert run("benchmark", "run", "nothing").exit_code == 2
     assert run("benchmark", "run", "eqtl-pairs", data, "--score-file", scores).exit_code == 2
+    twice = ("--score-file", f"a={scores}", "--score-file", f"a={scores}")
+    refused = run("benchmark", "run", "eqtl-pairs", data, *twice)
+    assert refused.exit_code == 2
+    assert "a names two files" in refused.stderr
     assert_refused(run("benchmark", "run", "gue", tmp_path, "--score-file", f"a={scores}"), "--score-file is not for gue")
     assert_refused(run("benchmark", "run", "caqtl", "--score-file", f"a={scores}"), "Synapse: DART-Eval")

@@ -89,6 +89,7 @@ class World:
             "tracks": ["data", "tracks", "{out}", "-f", f, "-t", self.folder / "targets.tsv", "--length", "256"],
             "convert": ["models", "convert", self.tiny, "{out}"],
             "demo": ["demo", "-o", "{out}"],
+            "audit": ["data", "audit", labels, "-o", "{out}.tsv"],
             "benchmark": ["benchmark", "run", "mpra", labels, "-f", f, *tiny, "-o", "{out}"],
         }
 
@@ -113,7 +114,7 @@ NAMES = [
     *("score", "score --matrix", "annotate", "annotate --figures", "haplotypes", "pairs", "predict", "predict to a folder"),
     *("predict --calls", "sample"),
     *("embed", "embed --pca", "enrich", "interpret", "report", "calibrate", "pretrain", "finetune", "finetune --task tracks"),
-    *("evaluate", "evaluate variants", "simulate", "build", "tracks", "convert", "demo", "benchmark"),
+    *("evaluate", "evaluate variants", "simulate", "build", "tracks", "convert", "demo", "benchmark", "audit"),
 ]
 
 
@@ -183,7 +184,7 @@ def test_every_command_that_writes_is_tried_here() -> None:
         *("score", "merge", "calibrate", "haplotypes", "pairs", "pretrain", "finetune", "embed", "predict", "sample"),
         *("evaluate sequences", "evaluate variants", "interpret attention", "interpret ism", "interpret attribution"),
         *("annotate", "enrich", "report", "models convert", "data simulate", "data build", "data tracks", "demo"),
-        "benchmark run",
+        *("benchmark run", "data audit"),
     } | ({"interpret filters"} & found)
 
 

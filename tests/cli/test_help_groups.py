@@ -121,7 +121,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {  # flag -> command with another text o
         (
             *("calibrate", "haplotypes", "pairs", "pretrain", "finetune", "evaluate variants", "evaluate sequences", "embed"),
             *("predict", "sample", "interpret attention", "interpret ism", "interpret attribution", "interpret filters"),
-            *("enrich", "report", "demo", "benchmark run"),
+            *("enrich", "report", "demo", "benchmark run", "data audit"),
         ),
         "writes other files",
     ),
