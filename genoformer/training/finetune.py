@@ -138,7 +138,7 @@ def finetune(
 
 def _training_data(job: FinetuneJob, on_note: Callable[[str], None]) -> tuple[TrainingData, list[str]]:
     """Return checked training and validation data, and notes on both."""
-    train, valid = job.train, job.valid
+    train, valid, selects = job.train, job.valid, job.config.finetune.keep == "best"
     everything = make_targets(train.labels, job.task, columns=train.columns, multi_label=job.multi_label, place=train.place)
     on_note(described(train.path.name, everything, train.columns))
     if hint := hint_at_values(everything):
@@ -149,12 +149,13 @@ def _training_data(job: FinetuneJob, on_note: Callable[[str], None]) -> tuple[Tr
         targets = targets_for(everything.task, valid.labels, columns=valid.columns, place=valid.place)
         on_note(described(valid.path.name, targets, valid.columns))
         checked_on = LabelledSet(valid.sequences, targets)
-        notes += check_validation(targets, valid.path.name, _OTHER_VALID)
+        notes += check_validation(targets, valid.path.name, _OTHER_VALID, selects=selects)
     else:
         fitted, checked_on = held_out(fitted, job.config.finetune.seed)
         n_held = len(checked_on.sequences)
         notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
-        notes += check_validation(checked_on.targets, f"The held-out part of {train.path.name}", _OWN_VALID)
+        name = f"The held-out part of {train.path.name}"
+        notes += check_validation(checked_on.targets, name, _OWN_VALID, selects=selects)
     check_training(fitted.targets, f"The training part of {train.path.name}")
     monitor = choose_monitor(job.config.finetune.monitor, checked_on.targets)
     shared = leakage(fitted.sequences, checked_on.sequences, everything.task.class_names(checked_on.targets.values))

@@ -14,6 +14,7 @@ from genoformer.datasets.targets import Targets
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.contigs import join_names
+from genoformer.genome.wording import counted
 
 KINDS = ("dinucleotide", "segments")
 
@@ -67,7 +68,11 @@ class FreshNegatives:
         """
         task, values = targets
         if not task.one_class or len(task.names) != 2:
-            raise ConfigError(f"[negatives] needs two classes, found the {task.word} of {join_names(task.names)}; remove it.")
+            number = counted(len(task.names), task.word, "classes" if task.one_class else "")
+            raise ConfigError(
+                f"[negatives] needs two classes, found {number} ({join_names(task.names)}); remove the table, or take another "
+                "recipe."
+            )
         if config.negative and config.negative not in task.names:
             raise ConfigError(
                 f"negative = {config.negative!r}: the classes are {join_names(task.names)}; change the [negatives] table."

@@ -11,6 +11,7 @@ import numpy as np
 
 from genoformer.errors import OptionError
 from genoformer.genome.codes import Codes
+from genoformer.genome.wording import counted_with
 
 FEW = 10_000  # sequences; a set with fewer is trained for more epochs, with more regularisation
 LENGTHS = (("short", 128), ("middle", 1_024))  # name of a default recipe -> longest sequence in bases; above: "long"
@@ -64,7 +65,8 @@ def fitting_recipe(sequences: Sequence[Codes]) -> Recipe:
     length = int(np.quantile([len(sequence) for sequence in sequences], 0.9, method="lower"))
     size = next((name for name, longest in LENGTHS if length <= longest), "long")
     n = len(sequences)
-    number = f"{n:,} sequences are fewer than {FEW:,}" if n < FEW else f"there are {n:,} sequences"
+    few = f"{counted_with(n, 'sequence', 'is', 'are')} fewer than {FEW:,}"
+    number = few if n < FEW else f"there are {n:,} sequences"
     return Recipe(size + "-few" * (n < FEW), f"{number}, and most have {length:,} bases or less")
 
 

@@ -116,20 +116,24 @@ def load_teachers(names: Sequence[str | Path], data: TrackSet) -> list[TrackMode
     return models
 
 
+def fitting_windows(genome: Genome, data: TrackSet, plan: TrackDistilConfig) -> list[Window]:
+    """Return all windows of the contigs of a plan that are as long as those of a set and hold no N, with adjacent middles."""
+    names = [genome.resolve(name) for name in plan.contigs] or list(genome.contigs)
+    return [
+        Window(name, start, start + data.length, "train")
+        for name in names
+        for first, last in runs_of_bases(genome, name).tolist()
+        for start in range(first, last - data.length + 1, data.n_bins * data.bin_size)
+    ]
+
+
 def unlabelled_windows(genome: Genome, data: TrackSet, plan: TrackDistilConfig) -> tuple[Unlabelled, str]:
     """Return windows of a genome as long as those of a set, with adjacent middles and without N, and a note on their number.
 
     Windows that share sequence with validation or test windows of the set are left out, under any contig name and in any
     assembly. Raises ConfigError if none is left.
     """
-    step = data.n_bins * data.bin_size
-    names = [genome.resolve(name) for name in plan.contigs] or list(genome.contigs)
-    windows = [
-        Window(name, start, start + data.length, "train")
-        for name in names
-        for first, last in runs_of_bases(genome, name).tolist()
-        for start in range(first, last - data.length + 1, step)
-    ]
+    windows = fitting_windows(genome, data, plan)
     n_fitting = len(windows)
     if 0 < plan.windows < n_fitting:
         windows = [windows[i] for i in np.linspace(0, n_fitting - 1, plan.windows).round().astype(int)]

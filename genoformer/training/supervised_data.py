@@ -18,6 +18,7 @@ from genoformer.evaluation.task_metrics import METRICS
 from genoformer.files import sha256_of
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import join_names
+from genoformer.genome.wording import counted
 
 _HELD_OUT = 0.1  # fraction of the training data, if no validation data is given
 _SCARCE = 10  # fewer validation sequences than this cause a note
@@ -44,25 +45,30 @@ def check_training(targets: Targets, name: str) -> None:
         )
 
 
-def check_validation(targets: Targets, name: str, remedy: str) -> list[str]:
-    """Refuse, with ConfigError, validation data whose targets are all equal, because no step can be selected by it.
+def check_validation(targets: Targets, name: str, remedy: str, *, selects: bool = True) -> list[str]:
+    """Refuse, with ConfigError, validation data whose targets are all equal, because no metric is defined on it.
 
-    name, remedy: name of the data, and what to give instead. Return notes on missing classes and on scarce data.
+    name, remedy: name of the data, and what to give instead. selects: a step is selected by the metric. Return notes on
+    missing classes and on scarce data.
     """
     task, values = targets
     n, constant, absent = len(values), task.constant(values), task.absent(values)
     if not task.varies(values):
+        so = ", so no step can be selected by it" if selects else ""
         raise ConfigError(
             f"{name} has the same {task.word} in all its {n:,} sequences ({join_names(constant)}): "
-            f"{METRICS[type(task)].title} is not defined, so no step can be selected by it; {remedy}."
+            f"{METRICS[type(task)].title} is not defined{so}; {remedy}."
         )
     notes = []
+    use = "not used to select the step" if selects else "no metric is computed for it"
     if constant:
-        notes.append(f"{name} has the same {join_names(constant)} in all its sequences: not used to select the step.")
+        notes.append(f"{name} has the same {join_names(constant)} in all its sequences: {use}.")
     if absent:
-        notes.append(f"{name} has no sequence of class {join_names(absent)}: the step is selected without it.")
+        use = "the step is selected" if selects else "metrics are computed"
+        notes.append(f"{name} has no sequence of class {join_names(absent)}: {use} without it.")
     if n < _SCARCE:
-        notes.append(f"{name} has {n} sequences: too few to select a step better than by chance.")
+        use = "select a step better than by chance" if selects else "measure how well the model predicts"
+        notes.append(f"{name} has {counted(n, 'sequence')}: too few to {use}.")
     return notes
 
 

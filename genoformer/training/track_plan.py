@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
+from genoformer.genome.reference import Genome
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
 from genoformer.models import cost, families, registry
@@ -13,12 +15,16 @@ from genoformer.models.base import PredictsTracks
 from genoformer.models.tuning import set_trainable
 from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.losses import TRACK_LOSSES
+from genoformer.training.soft_tracks import fitting_windows
 from genoformer.training.track_config import training_crop
 from genoformer.training.track_contexts import job_shape
 
 
 class StepPlan(NamedTuple):
-    """Cost of training on one device. memory: bytes by name; multiply_adds: per step; rate: multiply-adds a second."""
+    """Cost of training on one device. memory: bytes by name; multiply_adds: per step; rate: multiply-adds a second.
+
+    n_steps: of all models; n_teaching: of them, those of the models that [distil] trains first.
+    """
 
     shape: Any  # the configuration of the model
     length: int
@@ -31,6 +37,7 @@ class StepPlan(NamedTuple):
     rate: float
     n_steps: int
     device: str
+    n_teaching: int = 0
 
     @property
     def seconds(self) -> float:
@@ -39,6 +46,7 @@ class StepPlan(NamedTuple):
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {cost.gigabytes(n)}" for name, n in self.memory.items())
+        teaching = f", of which {self.n_teaching:,} train the models that teach" if self.n_teaching else ""
         return cost.table(
             {
                 "parameters": f"{self.n_parameters:,}, of which {self.n_trained:,} are trained",
@@ -48,7 +56,7 @@ class StepPlan(NamedTuple):
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
                 "time of a step": f"about {cost.duration(self.seconds)}",
                 "time of the run": f"about {cost.duration(self.seconds * self.n_steps)}, {self.n_steps:,} "
-                "steps without validation",
+                f"steps{teaching}, without validation",
             }
         )
 
@@ -77,7 +85,7 @@ def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan
     step = cost.trace(model, lambda: loss(run().float(), measured), backward=True, boolean_masks=device != "cpu")
     if rate is None:
         rate = measured_rate(family, shape, training=True, device=device, precision="bfloat16" if half else "float32")
-    n_batches = -(-len(data.rows("train")) * max(1, data.n_bins // part.n_bins) // tracks.batch_size)
+    n_steps, n_teaching = _steps(job, max(1, data.n_bins // part.n_bins))
     return StepPlan(
         shape,
         length,
@@ -88,6 +96,22 @@ def plan_tracks(job: TrackTrainingJob, *, rate: float | None = None) -> StepPlan
         memory=cost.step_memory(model, step, autocast=half),
         multiply_adds=tracks.grad_accumulation * step.multiply_adds,
         rate=rate,
-        n_steps=tracks.loop(n_batches).max_steps,
+        n_steps=n_steps,
         device=device,
+        n_teaching=n_teaching,
     )
+
+
+def _steps(job: TrackTrainingJob, n_parts: int) -> tuple[int, int]:
+    """Return the number of steps of all models, and of them that of the models that teach; n_parts: of a window."""
+    data, tracks, plan = job.data, job.config.tracks, job.config.distil
+    n_windows = n_labelled = len(data.rows("train"))
+    n_teaching = 0
+    if plan is not None and job.fasta is not None:
+        with Genome(job.fasta) as genome:
+            n_fitting = len(fitting_windows(genome, data, plan))
+        n_windows += min(plan.windows or n_fitting, n_fitting)
+    if plan is not None and job.teacher is None:
+        teaching = replace(tracks, epochs=plan.epochs or tracks.epochs)
+        n_teaching = plan.members * teaching.loop(-(-n_labelled * n_parts // tracks.batch_size)).max_steps
+    return n_teaching + tracks.loop(-(-n_windows * n_parts // tracks.batch_size)).max_steps, n_teaching

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, OptionError
 from genoformer.files import check_overwrite, write_text
 from genoformer.formats.motif_files import read_matrices
 from genoformer.genome.contigs import counted
@@ -35,7 +35,7 @@ def prepare(
     plan, tracks = job.config.distil, job.config.tracks
     if plan is None:
         return job
-    _check(job, folder)
+    _check(job, plan, folder)
     motifs = read_matrices(plan.motifs) if plan.motifs else []
     opened: AbstractContextManager[Genome | None] = Genome(job.fasta) if job.fasta is not None else nullcontext()
     with opened as genome:
@@ -54,13 +54,18 @@ def prepare(
         return replace(job, data=soft_track_set(folder / SOFT, job.data, teacher, unlabelled, progress))
 
 
-def _check(job: TrackTrainingJob, folder: Path) -> None:
+def _check(job: TrackTrainingJob, plan: TrackDistilConfig, folder: Path) -> None:
     refuse_finished(folder)
     resume.refuse_other_command(folder, resume.TRACKS)
     if not (folder / resume.RUN).is_file():
         check_overwrite(folder, resume.FILES, "manifest.json", lambda manifest: False)
     if job.config.tracks.devices > 1:
         raise ConfigError(f"devices = {job.config.tracks.devices}: the stage [distil] runs in one process; set it to 1.")
+    if job.fasta is None and (named := [name for name in ("contigs", "windows") if getattr(plan, name)]):
+        raise OptionError(
+            "fasta",
+            f"is missing: [distil] {named[0]} names unlabelled windows of a genome; give its FASTA, or remove {named[0]}.",
+        )
     if job.contexts is not None:
         raise ConfigError("[distil] is for the tracks of a set, found a table of contexts, too; leave one of them out.")
 

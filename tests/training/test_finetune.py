@@ -348,6 +348,24 @@ def test_what_validation_data_lacks_is_said(targets, notes) -> None:
     assert check_validation(targets, "v.csv", "give others") == notes
 
 
+@pytest.mark.parametrize(
+    ("targets", "notes"),
+    [
+        (TWO_OF_THREE, ["v.csv has no sequence of class b: metrics are computed without it."]),
+        (
+            Targets(MultiLabel(("a", "b")), np.array([[0, 1], [1, 1]] * 6, dtype=np.float32)),
+            ["v.csv has the same b in all its sequences: no metric is computed for it."],
+        ),
+        (VALUES, ["v.csv has 3 sequences: too few to measure how well the model predicts."]),
+    ],
+)
+def test_a_run_that_keeps_its_last_step_selects_none(targets, notes) -> None:
+    """`keep = "last"`, as in all recipes: validation data is for measuring alone."""
+    assert check_validation(targets, "v.csv", "give others", selects=False) == notes
+    with pytest.raises(ConfigError, match=r"Pearson's r is not defined; give others"):
+        check_validation(A_VALUE, "v.csv", "give others", selects=False)
+
+
 def test_a_run_is_refused_before_it_begins_where_no_step_can_be_chosen(data, tmp_path) -> None:
     """By validation data that is given, whatever is monitored; and by what is held out of 29 sequences of 0 and one of 1."""
     rows = read_labelled(data / "few.csv")

@@ -97,7 +97,10 @@ def test_wrong_settings_are_refused(config: dict[str, Any], message: str) -> Non
         fresh(**config)
 
 
-def test_values_are_refused() -> None:
+def test_values_and_three_classes_are_refused() -> None:
     values = Targets(Regression(("x",)), np.zeros((60, 1), dtype=np.float32))
-    with pytest.raises(ConfigError, match="needs two classes"):
+    with pytest.raises(ConfigError, match=r"needs two classes, found 1 value \(x\); remove the table, or take another recipe"):
         fresh(targets=values)
+    three = Targets(Classification(("a", "b", "c")), np.arange(60) % 3)
+    with pytest.raises(ConfigError, match=r"needs two classes, found 3 classes \(a, b, c\)"):
+        fresh(targets=three)

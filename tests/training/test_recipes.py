@@ -44,6 +44,10 @@ def test_the_default_fits_number_and_length(n: int, length: int, name: str) -> N
     assert found.reason in found.note
 
 
+def test_one_sequence_is_counted_as_one() -> None:
+    assert fitting_recipe([np.zeros(70, dtype=np.uint8)]).reason.startswith("1 sequence is fewer than 10,000")
+
+
 def test_a_few_long_sequences_do_not_decide() -> None:
     lengths = [100] * 95 + [5_000] * 5
     assert fitting_recipe([np.zeros(n, dtype=np.uint8) for n in lengths]).name == "short-few"

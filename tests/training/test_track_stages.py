@@ -18,7 +18,9 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode
 from genoformer.models import registry
 from genoformer.models.base import PredictsTracks
+from genoformer.training.jobs import TrackTrainingJob
 from genoformer.training.track_fit import measure_fit
+from genoformer.training.track_plan import plan_tracks
 
 TABLES = LONG_TABLE + "\n[tracks]\nepochs = 2\nlearning_rate = 1e-2\nevals_per_epoch = 1\n"
 DISTIL = "[distil]\nmembers = 2\nweight = 0.6\nepochs = 1\n"
@@ -52,6 +54,13 @@ def test_one_command_trains_teachers_and_a_student_and_its_repetition_reuses_the
     assert [path.name for path in sorted(teachers.iterdir())] == ["ensemble.json", "seed-1000", "seed-1001"]
     assert manifest(teachers / "seed-1000")["tracks"]["epochs"] == 1.0
     of_student = manifest(out)
+    planned = TrackTrainingJob.from_names(made / "set", config=made / "c.toml", fasta=made / "genome.fa")
+    plan = plan_tracks(planned, rate=1e9)
+    n_taught = sum(manifest(teachers / f"seed-{n}")["best_step"] for n in (1000, 1001))
+    assert (plan.n_teaching, plan.n_steps) == (n_taught, n_taught + 2 * 12)  # twelve windows, two epochs
+    assert f"{n_taught + 24} steps, of which {n_taught} train the models that teach" in plan.text()
+    alone = TrackTrainingJob.from_names(made / "set", config=made / "c.toml", distil=teachers)
+    assert plan_tracks(alone, rate=1e9).n_steps == 2 * 8  # no models to train first, and no unlabelled windows
     assert (of_student["tracks"]["epochs"], of_student["data"]["train"], of_student["data"]["valid"]) == (2.0, 12, 2)
     record = of_student["data"]["manifest"]["distilled"]
     assert record["sha256"] == [registry.load(teachers / f"seed-{n}").sha256 for n in (1000, 1001)]
@@ -89,6 +98,8 @@ def test_one_command_trains_teachers_and_a_student_and_its_repetition_reuses_the
             {},
             r"\[distil\] motifs are for the regression on composition; give composition",
         ),
+        (TABLES + DISTIL + 'contigs = ["chr2"]\n', {}, r"option fasta is missing: \[distil\] contigs names unlabelled windows"),
+        (TABLES + DISTIL + "windows = 3\n", {}, r"option fasta is missing: .* give its FASTA, or remove windows"),
         (TABLES, {"distil": "mini-tracks"}, r"mini-tracks predicts tracks that a set of 2 in bins of 8 does not have"),
     ],
 )
