@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from genoformer import __version__
 from genoformer.evaluation.intervals import Estimate
 from genoformer.files import check_overwrite, make_folder, write_text
 
@@ -70,7 +71,8 @@ class BenchmarkResult:
             for row in self.rows
         ]
         differences = [{**one._asdict(), "estimate": one.estimate.to_dict()} for one in self.differences]
-        texts = {"benchmark": self.name, "title": self.title, "metric": self.metric, "command": self.command}
+        texts = {"benchmark": self.name, "title": self.title, "metric": self.metric}
+        texts |= {"command": self.command, "version": __version__}
         return {**texts, "rows": rows, "differences": differences, "notes": list(self.notes)}
 
     def to_frame(self) -> pd.DataFrame:

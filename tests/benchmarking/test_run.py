@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 
+from genoformer import __version__
 from genoformer.benchmarking import run as run_module
 from genoformer.benchmarking import variant_scores
 from genoformer.benchmarking.ensembles import linear_probe
@@ -199,6 +200,7 @@ def test_the_same_request_gives_the_same_table_in_files_and_json(folder: Path, t
     record = json.loads((out / "results.json").read_text())
     assert record == json.loads(json.dumps(first.to_dict()))
     assert record["command"] == "genoformer benchmark run ..."
+    assert record["version"] == __version__
     table = (out / "results.tsv").read_text()
     run_benchmark(request(folder, out=out))
     assert (out / "results.tsv").read_text() == table
