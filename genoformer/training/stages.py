@@ -10,10 +10,12 @@ from genoformer.errors import ConfigError
 from genoformer.genome.contigs import counted
 from genoformer.progress import ProgressCallback
 from genoformer.training.classifier_recipe import ClassifierRecipe, MemberResult, TrainingData
+from genoformer.training.config import FinetuneConfig
+from genoformer.training.fresh_negatives import FreshNegatives, SoftTargets
 from genoformer.training.in_domain import InDomainRecipe
 from genoformer.training.jobs import FinetuneJob, is_finetuned
 from genoformer.training.recipe import Run, run_once, run_recipe, seeded
-from genoformer.training.soft_targets import ask_teacher
+from genoformer.training.soft_targets import ask_teacher, soft_targets
 from genoformer.training.stage_config import TEACHERS, runs_of_teachers
 
 PRETRAINED = "pretrained"  # folder of the encoder in that of the run
@@ -31,6 +33,7 @@ def prepare(
         raise ConfigError(
             f"devices = {config.finetune.devices}: the stages [pretrain] and [distil] run in one process; set it to 1."
         )
+    _check_targets(config, data)
     if config.pretrain is not None:
         n, folder = len(data.train.sequences), job.folder / PRETRAINED
         on_note(f"{folder}: trains an encoder on masked tokens of the {n:,} training sequences.")
@@ -44,6 +47,14 @@ def prepare(
         asked = ask_teacher(names, data.train.targets.task, data.train.sequences, config.distil.weight, progress)
         data = data._replace(teacher=asked)
     return job, data
+
+
+def _check_targets(config: FinetuneConfig, data: TrainingData) -> None:
+    """Raise ConfigError for settings that do not fit the labels, which would otherwise end the run after its first stages."""
+    train, plan = data.train, config.finetune
+    soft = soft_targets(train.targets, plan)
+    if config.negatives is not None:
+        FreshNegatives(train.sequences, train.targets, SoftTargets(soft, soft), config.negatives, plan.seed)
 
 
 def train_member(

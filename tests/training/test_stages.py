@@ -162,3 +162,14 @@ def test_without_a_configuration_the_recipe_that_fits_is_recorded(data: Path, tm
     named = FinetuneJob.from_names(data / "train.csv", tmp_path / "named", recipe="short-few")
     assert named.config.model == job.config.model
     assert FinetuneJob.from_names(data / "train.csv", tmp_path / "tuned", "demo").recipe is None
+
+
+def test_settings_that_do_not_fit_the_labels_are_refused_before_the_first_stage(data: Path, tmp_path: Path) -> None:
+    values = tmp_path / "values.csv"
+    rows = (data / "train.csv").read_text().splitlines()[1:]
+    values.write_text("sequence,label\n" + "".join(f"{row.partition(',')[0]},{i / 7}\n" for i, row in enumerate(rows)))
+    (tmp_path / "c.toml").write_text(TABLES + "label_smoothing = 0.1\n" + PRETRAIN)
+    job = FinetuneJob.from_names(values, tmp_path / "out", task="regress", config=tmp_path / "c.toml")
+    with pytest.raises(ConfigError, match=r"label_smoothing = 0\.1 is for classes and labels, found values"):
+        finetune(job)
+    assert not (tmp_path / "out").exists()
