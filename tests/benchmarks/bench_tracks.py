@@ -8,6 +8,8 @@ recipe were chosen without these windows (`cross_validate_tracks.py`). Half a mi
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +34,16 @@ def main() -> list[Row]:
     measured = np.log1p(data.tracks[valid].astype(np.float64))
     predicted = {
         "ridge regression on GC, CpG, their product and CpG squared": ridge(data, ()),
-        "the same with their means over 3, 5, 9, 17 and 65 bins": ridge(data, (1, 2, 4, 8, 32)),
+        "ridge regression on these and their means over 3, 5, 9, 17 and 65 bins": ridge(data, (1, 2, 4, 8, 32)),
+        "one of its teachers, regression on GC, CpG, 4-mers and motifs": teacher_ridge(data),
         "mini-tracks": of_model(data, "mini-tracks"),
     }
     spreads = {name: spread(logs, measured) for name, logs in predicted.items()}
     rows = [row for name, of in spreads.items() for row in rows_of(f"{name}: mean r", *of, goal=name == "mini-tracks")]
-    more = [own - other for own, other in zip(spreads["mini-tracks"], list(spreads.values())[1], strict=True)]
-    return [*rows, *rows_of("mini-tracks, r above that regression with means: mean", *more)]
+    for name in list(spreads)[1:3]:
+        more = [own - other for own, other in zip(spreads["mini-tracks"], spreads[name], strict=True)]
+        rows += rows_of(f"mini-tracks, r above that of {name}: mean", *more)
+    return rows
 
 
 def track_set() -> TrackSet:
@@ -90,6 +95,20 @@ def ridge(data: TrackSet, context: tuple[int, ...], penalty: float = 1000.0) -> 
     x = (x - centre) / spread
     weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - level))
     return (((features[valid] - centre) / spread) @ weights + level).transpose(0, 2, 1)
+
+
+def teacher_ridge(data: TrackSet) -> NDArray[np.float64]:
+    """log(1 + x) of the validation windows by the regression that teaches mini-tracks, fitted on the training windows."""
+    from genoformer.formats.motif_files import read_matrices
+    from genoformer.training.composition import CompositionRidge
+
+    rows = data.rows("train")
+    train = replace(
+        data, sequence=data.sequence[rows], tracks=data.tracks[rows], windows=tuple(data.windows[i] for i in rows.tolist())
+    )
+    motifs = Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "motifs.meme"
+    fitted = CompositionRidge.fit(train, np.log1p, read_matrices(motifs))
+    return np.stack([fitted.predict(np.asarray(data.sequence[row]), data) for row in data.rows("valid")])
 
 
 def correlations(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> NDArray[np.float64]:
