@@ -155,12 +155,12 @@ def test_states_of_some_positions_are_those_of_all(n_bases: int) -> None:
 
 
 def test_no_reading_goes_on_behind_the_requested_tokens() -> None:
-    """The states of tokens 20 to 22 of 41 need the 22 tokens before the last of them, and the 20 behind the first."""
+    """The states of tokens 20 to 22 of 41 need the 22 tokens before the last of them, and the 20 behind the first: a multiple of 8."""
     model, lengths = small_cloze(), []
     model.layers[0].register_forward_hook(lambda layer, inputs, output: lengths.append(inputs[0].shape[1]))
     with torch.no_grad():
         model.embed(random_ids(1, 39), rows=torch.tensor([[20, 21, 22]]))
-    assert lengths == [22]
+    assert lengths == [24]
 
 
 # --- all that takes an encoder
