@@ -155,7 +155,7 @@ def test_states_of_some_positions_are_those_of_all(n_bases: int) -> None:
 
 
 def test_no_reading_goes_on_behind_the_requested_tokens() -> None:
-    """The states of tokens 20 to 22 of 41 need the 22 tokens before the last of them, and the 20 behind the first: a multiple of 8."""
+    """Tokens 20 to 22 of 41 need the 22 before the last of them and the 20 behind the first; a multiple of 8 is read."""
     model, lengths = small_cloze(), []
     model.layers[0].register_forward_hook(lambda layer, inputs, output: lengths.append(inputs[0].shape[1]))
     with torch.no_grad():
