@@ -97,8 +97,8 @@ def _overlapping(first: Sequence[Place], other: Sequence[Place]) -> Ints:
     for contig, rows in by_contig.items():
         rows.sort(key=lambda i: first[i].start)
         ends = np.array([first[i].end for i in rows])
-        latest = np.maximum.accumulate(ends)  # of all that begin no later
-        index[contig] = np.array(rows), np.array([first[i].start for i in rows]), latest, _places_of_maxima(ends)
+        at = _places_of_maxima(ends)
+        index[contig] = np.array(rows), np.array([first[i].start for i in rows]), ends[at], at  # the latest ends so far
     found = np.full(len(other), -1, dtype=np.int64)
     for i, place in enumerate(other):
         if place.contig in index and place.end > place.start:

@@ -169,13 +169,10 @@ def _of_file(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) 
 
 def _of_output(name: str, path: Path, request: BenchmarkRequest, truth: TruthSet) -> list[Column]:
     """Read an output of `score`."""
-    names = request.scores
-    if names and _has_several(request):
-        every = {score.upper() for score in read_scores(path, (), SCORES)}
-        names = tuple(score for score in names if score.upper().removeprefix("GF_") in every)
-        if not names:
-            return []
-    found = read_scores(path, names, SCORES)
+    several = bool(request.scores) and _has_several(request)
+    found = read_scores(path, () if several else request.scores, SCORES)
+    if several:
+        found = {score: of for score, of in found.items() if any(_is_named(score, name) for name in request.scores)}
     return [Column(f"{name} {score}", score, truth.values_of(values)) for score, values in found.items()]
 
 
@@ -206,7 +203,7 @@ def _in_order(name: str, path: Path, table: Table, request: BenchmarkRequest, tr
     every = [score for score in table.columns if _are_numbers(table, score)]
     scores = request.scores or every
     if request.scores and _has_several(request):
-        scores = [score for score in request.scores if score in every]
+        scores = [score for score in every if any(_is_named(score, name) for name in request.scores)]
     elif not scores:
         raise FileFormatError(
             f"{path} has no column of numbers, found {join_names(list(table.columns))}; give a table of scores."

@@ -269,6 +269,16 @@ def test_each_of_several_models_and_files_gives_the_scores_and_options_that_it_h
         models_of(["demo"], "LLR", tracks="CAGE")
 
 
+def test_a_name_in_other_case_chooses_a_score_of_a_file_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows = [f"1\t{at}\tA\tC\t{at % 7}\tE" for at in range(100, 124)]
+    (tmp_path / "m.tsv").write_text("\n".join(["Chrom\tPos\tRef\tAlt\tCoefficient\tElement", *rows, ""]))
+    for name in "ab":
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["Raw\tOther", *(f"{i}\t{-i}" for i in range(24)), ""]))
+    files = {name: tmp_path / f"{name}.tsv" for name in "ab"}
+    found = run_benchmark(BenchmarkRequest("mpra", tmp_path / "m.tsv", score_files=files, scores="raw", resamplings=10))
+    assert set(values_of(found, "Spearman", "E")) == {"a Raw", "b Raw", "transversion (baseline)"}
+
+
 def test_two_scores_of_one_name_are_refused(folder: Path) -> None:
     """The name of a file is that of a model, and both have LLR."""
     columns = [Column("a LLR", "LLR", LLR), Column("a LLR", "LLR", LLR)]

@@ -210,7 +210,8 @@ def job_config(setting: Setting, seed: int) -> Any:
     from genoformer.training.track_config import TracksConfig
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
-    one = replace(recipe.tracks, epochs=12.0, motifs=str(motif_file()) if setting.motifs else "")
+    assert recipe.distil is not None
+    one = replace(recipe.tracks, epochs=recipe.distil.epochs, motifs=str(motif_file()) if setting.motifs else "")
     tracks = replace(one, seed=seed, **setting.tracks)
     return TracksConfig({**recipe.model, **setting.model}, tracks)
 
